@@ -1,0 +1,36 @@
+# `make demo` and `make test` set up everything they need in .venv by themselves.
+
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+PACKAGES := export runtime training
+READY := $(VENV)/.ready
+
+.PHONY: demo test lint format clean
+
+demo: $(READY)
+	$(PYTHON) examples/demo.py
+
+test: $(READY)
+	$(PYTHON) -m pytest
+
+lint: $(READY)
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	MYPYPATH=$(VENV)/namespace $(PYTHON) -m mypy $(PACKAGES:%=-p yolact.%)
+
+format: $(READY)
+	$(PYTHON) -m ruff check --fix .
+	$(PYTHON) -m ruff format .
+
+clean:
+	rm -rf $(VENV) demo build *.egg-info
+
+# PyTorch comes first and pinned: with it in place nothing below asks for another build.
+# The link is how mypy sees this folder as the `yolact` namespace, whatever the clone is called.
+$(READY): setup.py pyproject.toml
+	python3 -m venv $(VENV)
+	$(PYTHON) -m pip install --quiet torch==2.13.0
+	$(PYTHON) -m pip install --quiet --editable '.[dev]'
+	mkdir -p $(VENV)/namespace
+	ln -sfn "$(CURDIR)" $(VENV)/namespace/yolact
+	touch $@

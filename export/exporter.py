@@ -1,0 +1,149 @@
+"""Assembles the ONNX model: network, post-processing functions, metadata."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from typing import Literal
+
+import onnx
+import onnx.inliner
+from onnx import helper
+
+from yolact.export import functions
+from yolact.export.graph_builder import FUNCTION_DOMAIN, GraphBuilder
+from yolact.export.network import HeadTensors, NetworkWriter
+from yolact.runtime.config import ModelConfig, PostprocessConfig
+from yolact.runtime.contract import INPUT_NAME, TensorSpec, input_spec, output_specs
+from yolact.runtime.errors import UsageError
+from yolact.runtime.metadata import Graph, ModelMetadata
+from yolact.runtime.priors import make_priors
+from yolact.training.model import Yolact
+
+FunctionsMode = Literal["keep", "strip", "inline"]
+
+MIN_OPSET = 17
+BATCH_DIMENSION = "N"
+
+
+def export_model(
+    model: Yolact,
+    postprocess: PostprocessConfig,
+    *,
+    weights_sha256: str,
+    graph: Graph = "full",
+    function_mode: FunctionsMode = "keep",
+    batch: int | None = None,
+    opset: int = MIN_OPSET,
+) -> onnx.ModelProto:
+    """The model as ONNX after the contract in docs/design.md.
+
+    Args:
+        model: network in evaluation mode, float32, on the CPU.
+        postprocess: thresholds and limits built into a full graph.
+        weights_sha256: digest of the checkpoint file, for the metadata.
+        graph: ``full`` ends in detections, ``raw`` in the heads.
+        function_mode: ``keep`` the functions; ``strip`` their bodies, for a runtime that has the plugins but would
+            inline the bodies (TensorRT 9.0 to 10.6); ``inline`` them, for a runtime that knows no functions
+            (TensorRT 8).
+        batch: fixed batch size, or None for any.
+        opset: ONNX opset, 17 or later.
+
+    Raises:
+        UsageError: options that do not go together or are out of range.
+    """
+    _check_options(model.config, postprocess, graph, batch, opset)
+    b = GraphBuilder(opset)
+    writer = NetworkWriter(b, model)
+    heads = writer.heads(INPUT_NAME)
+    specs = output_specs(graph, model.config, postprocess)
+    bodies: list[onnx.FunctionProto] = []
+    if graph == "full":
+        bodies = _add_postprocessing(b, writer, heads, model, postprocess)
+    metadata = ModelMetadata(graph, model.config, postprocess, weights_sha256, version("yolact"))
+    proto = _model_proto(b, model.config, specs, bodies, batch)
+    if function_mode == "inline":
+        proto = onnx.inliner.inline_local_functions(proto)
+    elif function_mode == "strip":
+        del proto.functions[:]
+    helper.set_model_props(proto, metadata.to_props())
+    return proto
+
+
+def _check_options(
+    model: ModelConfig, postprocess: PostprocessConfig, graph: Graph, batch: int | None, opset: int
+) -> None:
+    newest = onnx.defs.onnx_opset_version()
+    if not MIN_OPSET <= opset <= newest:
+        raise UsageError(f"opset must be {MIN_OPSET} to {newest} with onnx {onnx.__version__}, got {opset}")
+    if batch is not None and batch < 1:
+        raise UsageError(f"batch must be at least 1 or dynamic, got {batch}")
+    if graph == "full":
+        if postprocess.nms == "traditional":
+            raise UsageError("traditional NMS has no place in a full graph; export with --graph raw to use it")
+        lists = 1 if postprocess.nms == "cross-class" else model.num_classes
+        available = lists * min(postprocess.top_k, model.num_priors)
+        if postprocess.max_detections > available:
+            raise UsageError(
+                f"max_detections is {postprocess.max_detections}, but at most {available} boxes enter NMS; "
+                "lower it or raise top_k"
+            )
+
+
+def _add_postprocessing(
+    b: GraphBuilder, writer: NetworkWriter, heads: HeadTensors, model: Yolact, postprocess: PostprocessConfig
+) -> list[onnx.FunctionProto]:
+    """Call the two functions and re-score; returns the functions' bodies."""
+    priors = b.constant(make_priors(model.config), "priors")
+    b.node(
+        functions.FAST_NMS,
+        *(heads.locations, heads.confidences, heads.coefficients, priors),
+        outputs=["num_detections", "boxes", "scores", "classes", "detection_coefficients"],
+        domain=FUNCTION_DOMAIN,
+        **functions.PLUGIN_ATTRIBUTES,
+        **functions.fast_nms_attributes(postprocess),
+    )
+    b.node(
+        functions.MASK_ASSEMBLY,
+        *(heads.prototypes, "detection_coefficients", "boxes", "num_detections"),
+        outputs=["masks"],
+        domain=FUNCTION_DOMAIN,
+        **functions.PLUGIN_ATTRIBUTES,
+    )
+    if model.config.mask_rescoring:
+        b.node("Identity", writer.mask_scores("masks", "classes", "scores"), outputs=["mask_scores"])
+    return [
+        functions.fast_nms(model.config, postprocess, b.opset),
+        functions.mask_assembly(model.config, postprocess, b.opset),
+    ]
+
+
+def _model_proto(
+    b: GraphBuilder,
+    model: ModelConfig,
+    outputs: Mapping[str, TensorSpec],
+    bodies: Sequence[onnx.FunctionProto],
+    batch: int | None,
+) -> onnx.ModelProto:
+    def value_info(name: str, spec: TensorSpec) -> onnx.ValueInfoProto:
+        shape = [batch or BATCH_DIMENSION, *spec.shape]
+        return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(spec.dtype), shape)
+
+    imports = [helper.make_opsetid("", b.opset)]
+    if bodies:
+        imports.append(helper.make_opsetid(FUNCTION_DOMAIN, 1))
+    graph = helper.make_graph(
+        b.nodes,
+        model.name,
+        [value_info(INPUT_NAME, input_spec(model))],
+        [value_info(name, spec) for name, spec in outputs.items()],
+        list(b.constants.values()),
+    )
+    return helper.make_model(
+        graph,
+        functions=list(bodies),
+        opset_imports=imports,
+        ir_version=helper.find_min_ir_version_for(imports, ignore_unknown=True),
+        producer_name="yolact",
+        producer_version=version("yolact"),
+    )

@@ -1,0 +1,199 @@
+"""The model-local functions `YolactFastNms` and `YolactMaskAssembly`, in standard ONNX operators.
+
+A TensorRT plugin of the same name replaces the body where one is registered; every other runtime inlines it. Bodies
+have fixed shapes throughout. Sizes and thresholds are constants in the body; the call carries them as attributes too,
+for the plugin, and both are written from the same values.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+
+from yolact.export.graph_builder import GraphBuilder
+from yolact.runtime.config import ModelConfig, PostprocessConfig
+from yolact.runtime.mask_assembly import CROP_PADDING
+from yolact.runtime.nms import CENTRE_VARIANCE, SIZE_VARIANCE
+
+FAST_NMS = "YolactFastNms"
+MASK_ASSEMBLY = "YolactMaskAssembly"
+
+PLUGIN_ATTRIBUTES: dict[str, Any] = {"plugin_namespace": "yolact", "plugin_version": "1"}
+
+_GROUP = 16
+"""Priors that share one entry in the first, coarse top-k."""
+
+_EXACT_TIE = 5e-7
+"""Relative slack on the overlap threshold, a few float32 steps: a pair exactly at it is kept as in the original."""
+
+
+def fast_nms_attributes(config: PostprocessConfig) -> dict[str, Any]:
+    """What a `YolactFastNms` call says to the plugin."""
+    return {
+        "score_threshold": config.score_threshold,
+        "nms_threshold": config.nms_threshold,
+        "top_k": config.top_k,
+        "max_detections": config.max_detections,
+        "cross_class": int(config.nms == "cross-class"),
+    }
+
+
+def fast_nms(model: ModelConfig, config: PostprocessConfig, opset: int) -> onnx.FunctionProto:
+    """Decode, softmax, per-class top-k, Fast NMS, global top-k, gather of the coefficients.
+
+    Inputs: locations (B, N, 4), confidences (B, N, C+1) logits, coefficients (B, N, K), priors (N, 4) cxcywh.
+    Outputs: num_detections (B, 1) int32, boxes (B, D, 4) relative xyxy, scores (B, D), classes (B, D) int32,
+    detection_coefficients (B, D, K); zero past the count. Equal scores: lower class, then lower prior first.
+    Source: official layers/functions/detection.py; the NumPy form is `yolact.runtime.nms`.
+    """
+    b = GraphBuilder(opset, scope=f"{FAST_NMS}/")
+    cross_class = config.nms == "cross-class"
+    lists = 1 if cross_class else model.num_classes
+    depth = min(config.top_k, model.num_priors)
+
+    probabilities = b.slice(b.Softmax("confidences", axis=2), 1, model.num_classes + 1, axis=2)
+    best = b.reduce("ReduceMax", probabilities, 2, keepdims=True)
+    rejected = b.cast(b.LessOrEqual(best, np.float32(config.score_threshold)), np.float32)
+    # A prior that is no candidate sorts behind every candidate: probability minus 2 is negative.
+    eligible = b.Sub(best if cross_class else probabilities, b.Mul(rejected, np.float32(2)))
+    scores, priors = _top_k_per_list(b, eligible, model.num_priors, lists, depth)
+
+    boxes = _decode(b)
+    chosen = b.Reshape(priors, [0, lists * depth, 1])
+    chosen_boxes = b.GatherND(boxes, chosen, batch_dims=1)
+    suppressed = _suppressed(b, chosen_boxes, lists, depth, config.nms_threshold)
+
+    ranked = b.Reshape(b.Where(suppressed, np.float32(-1), scores), [0, lists * depth])
+    final_scores, position = b.TopK(ranked, [config.max_detections], outputs=2, axis=1)
+    valid = b.GreaterOrEqual(final_scores, np.float32(0))
+    position = b.Unsqueeze(position, [2])
+    prior = b.GatherND(chosen, position, batch_dims=1)
+    if cross_class:
+        of_prior = b.GatherND(probabilities, prior, batch_dims=1)
+        classes = b.ArgMax(of_prior, axis=2, keepdims=0)
+    else:
+        classes = b.Squeeze(b.Div(position, [depth]), [2])
+    present = b.Unsqueeze(b.cast(valid, np.float32), [2])
+    count = b.ReduceSum(b.cast(valid, np.int32), [1], keepdims=1)
+    outputs = {
+        "num_detections": count,
+        "boxes": b.Mul(b.GatherND(chosen_boxes, position, batch_dims=1), present),
+        "scores": b.Relu(final_scores),
+        "classes": b.Mul(b.cast(classes, np.int32), b.cast(valid, np.int32)),
+        "detection_coefficients": b.Mul(b.GatherND("coefficients", prior, batch_dims=1), present),
+    }
+    inputs = ["locations", "confidences", "coefficients", "priors"]
+    return b.function(FAST_NMS, inputs, outputs, [*PLUGIN_ATTRIBUTES, *fast_nms_attributes(config)])
+
+
+def _top_k_per_list(b: GraphBuilder, scores: str, priors: int, lists: int, depth: int) -> tuple[str, str]:
+    """The best `depth` of each list: scores (B, N, L) to values and prior indices, both (B, L, depth), best first.
+
+    In two exact steps, several times cheaper than one: an element among the best `depth` lies in a group of
+    consecutive priors whose maximum is among the best `depth` maxima, ties included.
+    """
+    groups = -(-priors // _GROUP)
+    padding = groups * _GROUP - priors
+    if padding:
+        scores = b.Pad(scores, [0, 0, 0, 0, padding, 0], np.float32(-2))
+    grouped = b.Reshape(scores, [0, groups, _GROUP, lists])
+    maxima = b.Transpose(b.reduce("ReduceMax", grouped, 2), perm=[0, 2, 1])
+    best_groups = min(depth, groups)
+    _, group = b.TopK(maxima, [best_groups], outputs=2, axis=2)
+    # Groups back in ascending order, so that equal scores come out by prior. Small integers are exact as floats.
+    group, _ = b.TopK(b.cast(group, np.float32), [best_groups], outputs=2, axis=2, largest=0)
+    first = b.Unsqueeze(b.Mul(b.cast(group, np.int64), [_GROUP]), [3])
+    members = b.Reshape(b.Add(first, np.arange(_GROUP)), [0, lists, best_groups * _GROUP])
+    index = b.Add(b.Mul(members, [lists]), np.arange(lists).reshape(1, lists, 1))
+    values = b.GatherElements(b.Reshape(scores, [0, -1]), b.Reshape(index, [0, -1]), axis=1)
+    values = b.Reshape(values, [0, lists, best_groups * _GROUP])
+    values, within = b.TopK(values, [depth], outputs=2, axis=2)
+    prior = b.GatherElements(members, within, axis=2)
+    return values, b.Min(prior, [priors - 1]) if padding else prior
+
+
+def _decode(b: GraphBuilder) -> str:
+    """Boxes (B, N, 4) relative xyxy of all priors (official layers/box_utils.py `decode`)."""
+    offsets, growth = b.Split("locations", [2, 2], outputs=2, axis=2)
+    prior_centres, prior_sizes = b.Split("priors", [2, 2], outputs=2, axis=1)
+    centres = b.Add(b.Mul(b.Mul(offsets, np.float32(CENTRE_VARIANCE)), prior_sizes), prior_centres)
+    sizes = b.Mul(b.Exp(b.Mul(growth, np.float32(SIZE_VARIANCE))), prior_sizes)
+    top_left = b.Sub(centres, b.Mul(sizes, np.float32(0.5)))
+    return str(b.Concat(top_left, b.Add(top_left, sizes), axis=2))
+
+
+def _suppressed(b: GraphBuilder, boxes: str, lists: int, depth: int, threshold: float) -> str:
+    """Which of each list's boxes (B, L * depth, 4), best first, a better one overlaps too much: (B, L, depth) bool.
+
+    IoU > t is tested as intersection - a_i > a_j with a = area * t / (1 + t): no division, and the largest left side
+    over all better boxes i is all that has to be kept. Lists are cut in halves: each half against itself, then the
+    first against the second, leaves out a quarter of the pairs.
+    """
+    halves = 2 if depth % 2 == 0 else 1
+    part = depth // halves
+    x1, y1, x2, y2 = b.Split(boxes, [1, 1, 1, 1], outputs=4, axis=2)
+    area = b.Mul(b.Sub(x2, x1), b.Sub(y2, y1))
+    share = b.Mul(area, np.float32(threshold / (1 + threshold) * (1 + _EXACT_TIE)))
+    better = [b.Reshape(t, [0, -1, part, 1]) for t in (x1, y1, x2, y2, share)]
+    worse = [b.Reshape(t, [0, -1, 1, part]) for t in (x1, y1, x2, y2, share)]
+    not_better = np.where(np.triu(np.ones((part, part)), k=1) > 0, 0, -np.inf).astype(np.float32)
+    within = b.Greater(_largest_excess(b, better, worse, not_better), b.Reshape(share, [0, -1, part]))
+    within = b.Reshape(within, [0, lists, depth])
+    if halves == 2:
+        first = [b.slice(b.Reshape(t, [0, lists, 2, part, 1]), 0, 1, axis=2) for t in better]
+        second = [b.slice(b.Reshape(t, [0, lists, 2, 1, part]), 1, 2, axis=2) for t in worse]
+        first = [b.Reshape(t, [0, lists, part, 1]) for t in first]
+        second = [b.Reshape(t, [0, lists, 1, part]) for t in second]
+        share_second = b.Reshape(second[4], [0, lists, part])
+        across = b.Greater(_largest_excess(b, first, second, None), share_second)
+        upper, lower = b.Split(within, [part, part], outputs=2, axis=2)
+        within = b.Concat(upper, b.Or(lower, across), axis=2)
+    return str(b.Or(within, _later_without_area(b, area, lists, depth)))
+
+
+def _largest_excess(b: GraphBuilder, better: list[str], worse: list[str], mask: np.ndarray | None) -> str:
+    """Over all better boxes (..., R, 1) the largest intersection - share with each worse one (..., 1, Q): (..., Q)."""
+    width = b.Relu(b.Sub(b.Min(better[2], worse[2]), b.Max(better[0], worse[0])))
+    height = b.Relu(b.Sub(b.Min(better[3], worse[3]), b.Max(better[1], worse[1])))
+    excess = b.Sub(b.Mul(width, height), better[4])
+    if mask is not None:
+        excess = b.Add(excess, mask)
+    return b.reduce("ReduceMax", excess, 2)
+
+
+def _later_without_area(b: GraphBuilder, area: str, lists: int, depth: int) -> str:
+    """All but the first box without area in each list: two of them have IoU 0/0, which suppresses (official)."""
+    empty = b.cast(b.Equal(b.Reshape(area, [0, lists, depth]), np.float32(0)), np.float32)
+    return str(b.Greater(b.Mul(b.CumSum(empty, np.array(2), exclusive=1), empty), np.float32(0)))
+
+
+def mask_assembly(model: ModelConfig, config: PostprocessConfig, opset: int) -> onnx.FunctionProto:
+    """Sigmoid of the prototypes' linear combinations, cropped to the boxes.
+
+    Inputs: prototypes (B, K, Hp, Wp), detection_coefficients (B, D, K), boxes (B, D, 4) relative xyxy,
+    num_detections (B, 1) int32. Output: masks (B, D, Hp, Wp) probabilities; zero outside the boxes and past the count.
+    Source: paper equation 1; the NumPy form is `yolact.runtime.mask_assembly`.
+    """
+    b = GraphBuilder(opset, scope=f"{MASK_ASSEMBLY}/")
+    size, detections = model.prototype_size, config.max_detections
+    flat = b.Reshape("prototypes", [0, model.num_coefficients, size * size])
+    logits = b.Reshape(b.MatMul("detection_coefficients", flat), [0, detections, size, size])
+    cells = np.arange(size, dtype=np.float32)
+    x1, y1, x2, y2 = b.Split("boxes", [1, 1, 1, 1], outputs=4, axis=2)
+    present = b.Unsqueeze(b.Less(np.arange(detections, dtype=np.int32), "num_detections"), [2])
+    columns = b.And(_inside(b, x1, x2, cells), present)
+    rows = _inside(b, y1, y2, cells)
+    box = b.Mul(b.Unsqueeze(b.cast(rows, np.float32), [3]), b.Unsqueeze(b.cast(columns, np.float32), [2]))
+    outputs = {"masks": b.Mul(b.Sigmoid(logits), box)}
+    inputs = ["prototypes", "detection_coefficients", "boxes", "num_detections"]
+    return b.function(MASK_ASSEMBLY, inputs, outputs, list(PLUGIN_ATTRIBUTES))
+
+
+def _inside(b: GraphBuilder, start: str, stop: str, cells: np.ndarray) -> str:
+    """(B, D, cells) bool: cells in [start, stop), relative (B, D, 1), widened by the crop's padding."""
+    size = np.float32(len(cells))
+    low = b.Sub(b.Mul(start, size), np.float32(CROP_PADDING))
+    high = b.Add(b.Mul(stop, size), np.float32(CROP_PADDING))
+    return str(b.And(b.GreaterOrEqual(cells, low), b.Less(cells, high)))

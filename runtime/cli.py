@@ -1,0 +1,66 @@
+"""What every command shares: failures end in one line on stderr and an exit code, never in a traceback."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+import click
+
+from yolact.runtime.errors import YolactError
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C: 128 + SIGINT, as shells report it."""
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+def reports_errors(command: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Decorate the body of a click command (below its options).
+
+    A `YolactError` becomes ``error: <message>`` and its `exit_code`; an error of the operating system the same with
+    exit code 1; Ctrl-C ends with 130; a reader of stdout that went away ends the command silently with 1.
+    """
+
+    @functools.wraps(command)
+    def guarded(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        try:
+            return command(*args, **kwargs)
+        except YolactError as error:
+            report(str(error))
+            sys.exit(error.exit_code)
+        except KeyboardInterrupt:
+            click.echo("interrupted", err=True)
+            sys.exit(INTERRUPTED)
+        except OSError as error:
+            if not isinstance(error, BrokenPipeError):
+                report(describe_os_error(error))
+            _abandon_stdout()
+            sys.exit(1)
+
+    return guarded
+
+
+def report(message: str) -> None:
+    """Print one failure on stderr."""
+    click.echo(f"error: {click.format_filename(message)}", err=True)
+
+
+def describe_os_error(error: OSError) -> str:
+    """The reason without errno, with the file's name where it is known."""
+    reason = error.strerror or str(error)
+    return reason if error.filename is None else f"{click.format_filename(error.filename)}: {reason}"
+
+
+def _abandon_stdout() -> None:
+    """Let the interpreter's last flush go nowhere: it would fail again, with a message nobody can prevent."""
+    try:
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+        os.close(null)
+    except (OSError, ValueError):  # stdout is closed or is no file
+        pass

@@ -1,0 +1,111 @@
+"""What a YOLACT network is and how its raw outputs become detections: frozen values, stored as JSON with the model."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, get_args
+
+from yolact.runtime.errors import UsageError
+
+Backbone = Literal["resnet50", "resnet101", "darknet53"]
+Nms = Literal["fast", "cross-class", "traditional"]
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """One YOLACT or YOLACT++ architecture.
+
+    Attributes:
+        name: configuration name as the official repository spells it, e.g. ``yolact_resnet50``.
+        backbone: feature extractor.
+        image_size: side S of the square network input, pixels.
+        class_names: C names, background not included.
+        scales: anchor sizes in pixels of the network input, one tuple per pyramid level P3..P7.
+        aspect_ratios: width/height ratios shared by all levels.
+        square_anchors: width and height are both ``scale * sqrt(ratio)``. An early bug of the official code that the
+            trained v1 weights rely on (`use_square_anchors`, official data/config.py).
+        deformable_interval: every n-th block of stages 3-5 is a modulated deformable convolution (YOLACT++); 0: none.
+        mask_rescoring: has the fast mask re-scoring network (YOLACT++, paper section 6).
+        num_coefficients: K, mask coefficients per prior and number of prototypes.
+    """
+
+    name: str
+    backbone: Backbone
+    image_size: int
+    class_names: tuple[str, ...]
+    scales: tuple[tuple[float, ...], ...] = ((24,), (48,), (96,), (192,), (384,))
+    aspect_ratios: tuple[float, ...] = (1, 1 / 2, 2)
+    square_anchors: bool = True
+    deformable_interval: int = 0
+    mask_rescoring: bool = False
+    num_coefficients: int = 32
+
+    @property
+    def num_classes(self) -> int:
+        """C, background not counted."""
+        return len(self.class_names)
+
+    @property
+    def anchors_per_cell(self) -> int:
+        """A: anchors at each position of a level (the same on every level)."""
+        return len(self.scales[0]) * len(self.aspect_ratios)
+
+    @property
+    def level_sizes(self) -> tuple[int, ...]:
+        """Side of the square feature maps P3..P7, cells. Each stride-2 stage rounds up."""
+        return tuple(-(-self.image_size // stride) for stride in (8, 16, 32, 64, 128))
+
+    @property
+    def prototype_size(self) -> int:
+        """Hp = Wp: prototypes have twice the resolution of P3."""
+        return 2 * self.level_sizes[0]
+
+    @property
+    def num_priors(self) -> int:
+        """N: anchors over all levels."""
+        return self.anchors_per_cell * sum(size * size for size in self.level_sizes)
+
+    def to_json(self) -> dict[str, Any]:
+        """The configuration as JSON values; `from_json` reads it back."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> ModelConfig:
+        """Inverse of `to_json`. Raises KeyError or TypeError where a value is missing."""
+        known = {f.name: values[f.name] for f in fields(cls)}
+        known["class_names"] = tuple(known["class_names"])
+        known["scales"] = tuple(tuple(level) for level in known["scales"])
+        known["aspect_ratios"] = tuple(known["aspect_ratios"])
+        return cls(**known)
+
+
+@dataclass(frozen=True)
+class PostprocessConfig:
+    """How raw heads become detections; defaults are the official evaluation settings.
+
+    Attributes:
+        score_threshold: a prior is a candidate where its best class score is strictly above this. Fast NMS applies no
+            second threshold, so detections of a candidate's other classes may score lower.
+        nms_threshold: boxes of one class overlapping a better one by more than this IoU are suppressed.
+        top_k: best candidates per class that enter NMS (over all classes for ``cross-class``).
+        max_detections: D, detections kept per image.
+        nms: ``fast`` per class, ``cross-class`` fast, or ``traditional`` greedy (raw graphs only).
+    """
+
+    score_threshold: float = 0.05
+    nms_threshold: float = 0.5
+    top_k: int = 200
+    max_detections: int = 100
+    nms: Nms = "fast"
+
+    def __post_init__(self) -> None:
+        for name in ("score_threshold", "nms_threshold"):
+            value = getattr(self, name)
+            if not 0 <= value <= 1:
+                raise UsageError(f"{name} must lie in [0, 1], got {value}")
+        for name in ("top_k", "max_detections"):
+            value = getattr(self, name)
+            if value < 1:
+                raise UsageError(f"{name} must be at least 1, got {value}")
+        if self.nms not in get_args(Nms):
+            raise UsageError(f"nms must be one of {', '.join(get_args(Nms))}, got {self.nms!r}")

@@ -1,0 +1,52 @@
+"""The tensors every engine file has, whatever runtime it is for: one table that exporter and runtimes share."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from yolact.runtime.config import ModelConfig, PostprocessConfig
+from yolact.runtime.metadata import Graph
+
+INPUT_NAME = "images"
+
+
+class TensorSpec(NamedTuple):
+    """Data type and shape without the batch dimension, which comes first."""
+
+    dtype: np.dtype[np.generic]
+    shape: tuple[int, ...]
+
+
+def input_spec(model: ModelConfig) -> TensorSpec:
+    """`images`: (S, S, 3) uint8 BGR."""
+    return _spec(np.uint8, model.image_size, model.image_size, 3)
+
+
+def output_specs(graph: Graph, model: ModelConfig, postprocess: PostprocessConfig) -> dict[str, TensorSpec]:
+    """Outputs by name, in the order of the contract (docs/design.md)."""
+    grid = (model.prototype_size, model.prototype_size)
+    if graph == "raw":
+        return {
+            "locations": _spec(np.float32, model.num_priors, 4),
+            "confidences": _spec(np.float32, model.num_priors, model.num_classes + 1),
+            "coefficients": _spec(np.float32, model.num_priors, model.num_coefficients),
+            "prototypes": _spec(np.float32, model.num_coefficients, *grid),
+        }
+    detections = postprocess.max_detections
+    specs = {
+        "num_detections": _spec(np.int32, 1),
+        "boxes": _spec(np.float32, detections, 4),
+        "scores": _spec(np.float32, detections),
+        "classes": _spec(np.int32, detections),
+        "masks": _spec(np.float32, detections, *grid),
+    }
+    if model.mask_rescoring:
+        specs["mask_scores"] = _spec(np.float32, detections)
+    return specs
+
+
+def _spec(dtype: DTypeLike, *shape: int) -> TensorSpec:
+    return TensorSpec(np.dtype(dtype), shape)

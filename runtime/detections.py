@@ -1,0 +1,127 @@
+"""What a detector returns: aligned arrays in pixels of the original image, masks made on demand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from yolact.runtime.geometry import BoolArray, FloatArray, ImageTransform, Region
+from yolact.runtime.mask_encoding import Rle, encode_rle, trace_polygons
+
+if TYPE_CHECKING:
+    import supervision
+
+
+@dataclass(frozen=True)
+class Detections:
+    """Instances found in one image, best first.
+
+    Attributes:
+        boxes: (D, 4) float32 xyxy, pixels of the original image, clamped to it.
+        scores: (D,) float32 class probabilities in [0, 1].
+        class_ids: (D,) int32 indices into the detector's `class_names`.
+        mask_scores: (D,) float32 score x predicted mask IoU (YOLACT++), else None.
+        mask_probabilities: (D, Hp, Wp) float32 at prototype resolution, cropped to the boxes.
+        transform: geometry of the image they were found in.
+
+    Raises ValueError where the arrays' shapes do not belong together.
+    """
+
+    boxes: FloatArray
+    scores: FloatArray
+    class_ids: NDArray[np.int32]
+    mask_scores: FloatArray | None
+    mask_probabilities: FloatArray
+    transform: ImageTransform
+
+    def __post_init__(self) -> None:
+        count = len(self.scores)
+        shapes = {
+            "boxes": (self.boxes.shape, (count, 4)),
+            "scores": (self.scores.shape, (count,)),
+            "class_ids": (self.class_ids.shape, (count,)),
+            "mask_probabilities": (
+                self.mask_probabilities.shape,
+                (count, *self.mask_probabilities.shape[-2:]),
+            ),
+        }
+        if self.mask_scores is not None:
+            shapes["mask_scores"] = (self.mask_scores.shape, (count,))
+        for name, (got, expected) in shapes.items():
+            if got != expected:
+                raise ValueError(f"{name} must have shape {expected} to go with {count} scores, got {got}")
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def __getitem__(self, index: NDArray[np.bool_] | NDArray[np.intp] | slice) -> Detections:
+        """The detections at a boolean mask, an array of indices, or a slice."""
+        return Detections(
+            self.boxes[index],
+            self.scores[index],
+            self.class_ids[index],
+            None if self.mask_scores is None else self.mask_scores[index],
+            self.mask_probabilities[index],
+            self.transform,
+        )
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """(height, width) of the original image."""
+        return self.transform.image_size
+
+    @property
+    def ranking_scores(self) -> FloatArray:
+        """(D,) what instances are ranked by: mask scores where the model predicts them, else scores."""
+        return self.scores if self.mask_scores is None else self.mask_scores
+
+    def select(
+        self, score_threshold: float = 0.0, top_k: int | None = None, class_ids: Sequence[int] | None = None
+    ) -> Detections:
+        """The best `top_k` detections that score above the threshold, re-ranked by `ranking_scores`.
+
+        The order of tests is the official display's (eval.py `prep_display`): the detection score must exceed the
+        threshold, then the ranking score must reach it.
+        """
+        ranking = self.ranking_scores
+        keep = (self.scores > score_threshold) & (ranking >= score_threshold)
+        if class_ids is not None:
+            keep &= np.isin(self.class_ids, class_ids)
+        order = np.argsort(-ranking, kind="stable")
+        return self[order[keep[order]][:top_k]]
+
+    def iter_masks(self) -> Iterator[tuple[Region, BoolArray]]:
+        """For each detection the region of the image its mask lies in and the bool mask (h, w) inside it."""
+        for probabilities in self.mask_probabilities:
+            yield self.transform.upsample_mask(probabilities)
+
+    @property
+    def masks(self) -> BoolArray:
+        """(D, H, W) bool at image resolution, made anew at each access: D x H x W bytes. See `iter_masks`, `rle`."""
+        masks = np.zeros((len(self), *self.image_size), np.bool_)
+        for full, (region, mask) in zip(masks, self.iter_masks(), strict=True):
+            full[region.slices] = mask
+        return masks
+
+    def rle(self) -> list[Rle]:
+        """Masks as COCO compressed RLE, one per detection, without ever holding a full-size mask."""
+        return [encode_rle(mask, region, self.image_size) for region, mask in self.iter_masks()]
+
+    def polygons(self) -> list[list[list[float]]]:
+        """Masks as COCO polygons: per detection a list of outer contours [x1, y1, x2, y2, ...] in image pixels."""
+        return [trace_polygons(mask, region) for region, mask in self.iter_masks()]
+
+    def to_supervision(self) -> supervision.Detections:
+        """As `supervision.Detections`; confidence is `ranking_scores`. Needs the `supervision` extra."""
+        import supervision
+
+        return supervision.Detections(
+            xyxy=self.boxes,
+            mask=self.masks,
+            confidence=self.ranking_scores,
+            class_id=self.class_ids.astype(int),
+        )

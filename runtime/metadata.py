@@ -1,0 +1,77 @@
+"""What a model file says about itself, so that no client has to be told again."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+from yolact.runtime.config import ModelConfig, PostprocessConfig
+from yolact.runtime.errors import EngineError
+
+SCHEMA_VERSION = 1
+_PREFIX = "yolact."
+
+Graph = Literal["full", "raw"]
+
+
+@dataclass(frozen=True)
+class ModelMetadata:
+    """Contents of the ONNX `metadata_props`, all under keys that start with `yolact.`.
+
+    Attributes:
+        graph: ``full`` ends in detections, ``raw`` in the heads.
+        config: architecture, image size and class names.
+        postprocess: thresholds and limits (what a full graph has built in; a default for raw ones).
+        weights_sha256: digest of the checkpoint file the model was exported from.
+        tool_version: version of this toolkit that wrote the file.
+    """
+
+    graph: Graph
+    config: ModelConfig
+    postprocess: PostprocessConfig
+    weights_sha256: str
+    tool_version: str
+
+    def to_props(self) -> dict[str, str]:
+        """As string pairs for `metadata_props`; structured values are JSON."""
+        return {
+            f"{_PREFIX}schema_version": str(SCHEMA_VERSION),
+            f"{_PREFIX}graph": self.graph,
+            f"{_PREFIX}config": json.dumps(self.config.to_json()),
+            f"{_PREFIX}postprocess": json.dumps(asdict(self.postprocess)),
+            f"{_PREFIX}preprocessing": "BGR uint8, stretched to the square input, bilinear, no antialiasing",
+            f"{_PREFIX}weights_sha256": self.weights_sha256,
+            f"{_PREFIX}tool_version": self.tool_version,
+        }
+
+    @classmethod
+    def from_props(cls, props: dict[str, str], source: str) -> ModelMetadata:
+        """Inverse of `to_props`; `source` names the file in errors.
+
+        Raises EngineError where the keys are missing, damaged, or of a newer schema.
+        """
+        version = props.get(f"{_PREFIX}schema_version")
+        if version is None:
+            raise EngineError(
+                f"{source} carries no YOLACT metadata, so it was not made by yolact-export; export the checkpoint with "
+                "`yolact-export --weights <checkpoint>.pth`"
+            )
+        if version != str(SCHEMA_VERSION):
+            raise EngineError(
+                f"{source} has metadata schema {version}, this runtime reads {SCHEMA_VERSION}; export it again with "
+                "this version of yolact-export"
+            )
+        try:
+            graph = props[f"{_PREFIX}graph"]
+            if graph not in ("full", "raw"):
+                raise ValueError(graph)
+            return cls(
+                graph="full" if graph == "full" else "raw",
+                config=ModelConfig.from_json(json.loads(props[f"{_PREFIX}config"])),
+                postprocess=PostprocessConfig(**json.loads(props[f"{_PREFIX}postprocess"])),
+                weights_sha256=props[f"{_PREFIX}weights_sha256"],
+                tool_version=props[f"{_PREFIX}tool_version"],
+            )
+        except (KeyError, ValueError, TypeError) as error:
+            raise EngineError(f"{source} has damaged YOLACT metadata ({error!r}); export it again") from error

@@ -1,0 +1,137 @@
+"""What a SOURCE on the command line means: image, folder, pattern, video, URL or camera."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from yolact.runtime.download import download_image
+from yolact.runtime.errors import ImageError
+from yolact.runtime.image_files import IMAGE_SUFFIXES, WRITABLE_SUFFIXES, decode_image, read_image
+from yolact.runtime.preprocess import Image
+from yolact.runtime.video import VIDEO_SUFFIXES, VideoReader
+
+_DOWNLOADED_SCHEMES = ("http", "https")
+_STREAM_SCHEMES = ("rtsp", "rtsps", "rtmp", "rtmps")
+_LONGEST_STEM = 100  # file systems allow 255 bytes; the last part of a URL may be longer
+
+
+@dataclass(frozen=True)
+class Source:
+    """One image or one video.
+
+    Attributes:
+        name: how it is called in results and errors: the path, the URL, or ``camera 0``.
+        location: where it is: a file (Path), a URL (str), or a camera's index (int).
+    """
+
+    name: str
+    location: Path | str | int
+
+    def open(self) -> Image | VideoReader:
+        """Read the image, (H, W, 3) uint8 BGR, or open the video. Raises ImageError where that fails."""
+        if isinstance(self.location, Path):
+            return _open_file(self.location)
+        if isinstance(self.location, str):
+            return _open_url(self.location)
+        return VideoReader(self.location, self.name)
+
+    @property
+    def stem(self) -> str:
+        """Name of an output file for it, without suffix: no separators, nothing a file system refuses."""
+        if isinstance(self.location, Path):
+            return self.location.stem
+        if isinstance(self.location, int):
+            return f"camera{self.location}"
+        url = urlsplit(self.location)
+        last = Path(unquote(url.path)).stem or url.hostname or "url"
+        return re.sub(r'[<>:"/\\|?*\x00-\x1f]', "_", last)[:_LONGEST_STEM]
+
+    @property
+    def image_suffix(self) -> str:
+        """Suffix an annotated image of it gets: its own, or .jpg where OpenCV may not be able to write that."""
+        path = urlsplit(self.location).path if isinstance(self.location, str) else str(self.location)
+        suffix = Path(path).suffix.lower()
+        return suffix if suffix in WRITABLE_SUFFIXES else ".jpg"
+
+
+def expand_source(argument: str) -> list[Source]:
+    """The images and videos that one SOURCE stands for.
+
+    - an integer: the camera of that index
+    - a URL: an image or video (http, https) or a stream (rtsp, rtmp)
+    - a folder: the images in it by name, not those in folders below
+    - a pattern with ``*``, ``?`` or ``[``: the images and videos that match, by name; ``**`` goes into folders below
+    - anything else: an image or video file
+
+    Raises ImageError where there is nothing.
+    """
+    if argument.isascii() and argument.isdigit():
+        return [Source(f"camera {int(argument)}", int(argument))]
+    if "://" in argument:
+        return [_expand_url(argument)]
+    path = Path(argument)
+    if argument and path.is_dir():
+        return _expand_folder(path)
+    if glob.has_magic(argument) and not os.path.lexists(path):
+        return _expand_pattern(argument)
+    if not argument or not path.exists():
+        raise ImageError(f"{argument or 'empty SOURCE'}: there is no such file or folder")
+    return [Source(argument, path)]
+
+
+def _expand_url(url: str) -> Source:
+    scheme = urlsplit(url).scheme.lower()
+    if scheme not in (*_DOWNLOADED_SCHEMES, *_STREAM_SCHEMES):
+        known = ", ".join((*_DOWNLOADED_SCHEMES, *_STREAM_SCHEMES))
+        raise ImageError(f"{url}: expected a URL with one of {known}, got {scheme or 'none of them'}")
+    return Source(url, url)
+
+
+def _expand_folder(folder: Path) -> list[Source]:
+    try:
+        found = sorted(path for path in folder.iterdir() if _has_suffix(path, IMAGE_SUFFIXES) and path.is_file())
+    except OSError as error:
+        raise ImageError(f"{folder}: the folder cannot be read ({error.strerror})") from error
+    if not found:
+        raise ImageError(f"{folder}: the folder holds no image ({', '.join(IMAGE_SUFFIXES)}); folders in it are not searched")
+    return [Source(str(path), path) for path in found]
+
+
+def _expand_pattern(pattern: str) -> list[Source]:
+    # A quoted pattern reaches us with its tilde: the shell expands neither.
+    matches = map(Path, glob.glob(os.path.expanduser(pattern), recursive=True))  # noqa: PTH111, PTH207
+    found = sorted(path for path in matches if _has_suffix(path, IMAGE_SUFFIXES + VIDEO_SUFFIXES) and path.is_file())
+    if not found:
+        raise ImageError(f"{pattern}: no image or video matches this pattern")
+    return [Source(str(path), path) for path in found]
+
+
+def _open_file(path: Path) -> Image | VideoReader:
+    if not _has_suffix(path, VIDEO_SUFFIXES):
+        return read_image(path)
+    try:
+        size = path.stat().st_size
+        with path.open("rb"):
+            pass
+    except OSError as error:
+        raise ImageError(f"{path}: cannot be read ({error.strerror})") from error
+    if size == 0:
+        raise ImageError(f"{path}: expected a video, got an empty file")
+    return VideoReader(str(path), str(path))
+
+
+def _open_url(url: str) -> Image | VideoReader:
+    parts = urlsplit(url)
+    if parts.scheme.lower() in _STREAM_SCHEMES or _has_suffix(Path(parts.path), VIDEO_SUFFIXES):
+        return VideoReader(url, url)
+    data = download_image(url)
+    return VideoReader(url, url) if data is None else decode_image(data, url)
+
+
+def _has_suffix(path: Path, suffixes: tuple[str, ...]) -> bool:
+    return path.suffix.lower() in suffixes

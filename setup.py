@@ -1,0 +1,10 @@
+"""Maps the flat top-level folders onto the `yolact.*` namespace; everything else is in pyproject.toml."""
+
+from setuptools import setup
+
+FOLDERS = ["export", "runtime", "training"]
+
+setup(
+    package_dir={"yolact": "."},
+    packages=[f"yolact.{folder}" for folder in FOLDERS],
+)

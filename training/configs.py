@@ -1,0 +1,99 @@
+"""The official YOLACT and YOLACT++ configurations, as values (official data/config.py)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from yolact.runtime.config import ModelConfig
+from yolact.runtime.errors import UsageError
+
+# fmt: off
+COCO_CLASSES: tuple[str, ...] = (
+    "person", "bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat",
+    "traffic light", "fire hydrant", "stop sign", "parking meter", "bench", "bird", "cat", "dog",
+    "horse", "sheep", "cow", "elephant", "bear", "zebra", "giraffe", "backpack", "umbrella", "handbag",
+    "tie", "suitcase", "frisbee", "skis", "snowboard", "sports ball", "kite", "baseball bat",
+    "baseball glove", "skateboard", "surfboard", "tennis racket", "bottle", "wine glass", "cup", "fork",
+    "knife", "spoon", "bowl", "banana", "apple", "sandwich", "orange", "broccoli", "carrot", "hot dog",
+    "pizza", "donut", "cake", "chair", "couch", "potted plant", "bed", "dining table", "toilet", "tv",
+    "laptop", "mouse", "remote", "keyboard", "cell phone", "microwave", "oven", "toaster", "sink",
+    "refrigerator", "book", "clock", "vase", "scissors", "teddy bear", "hair drier", "toothbrush",
+)
+"""The 80 COCO names in the order of the class ids 0..79."""
+
+PASCAL_CLASSES: tuple[str, ...] = (
+    "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
+    "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train",
+    "tvmonitor",
+)
+"""The 20 Pascal VOC names in the order of the class ids 0..19."""
+# fmt: on
+
+_BASE = ModelConfig(name="yolact_base", backbone="resnet101", image_size=550, class_names=COCO_CLASSES)
+
+
+def _resized(name: str, image_size: int) -> ModelConfig:
+    # The official configurations truncate the rescaled anchors to whole pixels, and the weights rely on it.
+    scales = tuple((int(scale / _BASE.image_size * image_size),) for (scale,) in _BASE.scales)
+    return replace(_BASE, name=name, image_size=image_size, scales=scales)
+
+
+_RESNET50 = replace(_BASE, name="yolact_resnet50", backbone="resnet50")
+
+_PASCAL = replace(
+    _RESNET50,
+    name="yolact_resnet50_pascal",
+    class_names=PASCAL_CLASSES,
+    scales=((32,), (64,), (128,), (256,), (512,)),
+    square_anchors=False,
+)
+
+_PLUS_BASE = replace(
+    _BASE,
+    name="yolact_plus_base",
+    scales=tuple(tuple(scale * 2 ** (third / 3) for third in range(3)) for (scale,) in _BASE.scales),
+    square_anchors=False,
+    deformable_interval=3,
+    mask_rescoring=True,
+)
+
+CONFIGS: dict[str, ModelConfig] = {
+    config.name: config
+    for config in (
+        _BASE,
+        _RESNET50,
+        replace(_BASE, name="yolact_darknet53", backbone="darknet53"),
+        _resized("yolact_im400", 400),
+        _resized("yolact_im700", 700),
+        _PASCAL,
+        _PLUS_BASE,
+        replace(_PLUS_BASE, name="yolact_plus_resnet50", backbone="resnet50", deformable_interval=1),
+    )
+}
+"""The official configurations by name."""
+
+
+def get_config(name: str) -> ModelConfig:
+    """The official configuration called ``name``, with or without the official suffix ``_config``.
+
+    Raises:
+        UsageError: no such configuration; the message lists the known names.
+    """
+    try:
+        return CONFIGS[name.removesuffix("_config")]
+    except KeyError:
+        raise UsageError(f"no configuration is called {name!r}; choose one of {', '.join(CONFIGS)}") from None
+
+
+Channels = tuple[float, float, float]
+
+
+def normalization(config: ModelConfig) -> tuple[Channels, Channels]:
+    """Mean and standard deviation that turn pixels into network input: ``(pixel - mean) / std``.
+
+    Both are in pixel units (0..255) and BGR order, as the official code keeps them (data/config.py, MEANS and
+    STD). Darknet-53 only divides by 255 (its `darknet_transform`).
+    """
+    if config.backbone == "darknet53":
+        return (0.0, 0.0, 0.0), (255.0, 255.0, 255.0)
+    return (103.94, 116.78, 123.68), (57.38, 57.12, 58.40)

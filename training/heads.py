@@ -1,0 +1,70 @@
+"""Prediction head, prototype network and mask re-scoring network (official yolact.py)."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from torch import Tensor, nn
+
+from yolact.training.fpn import FEATURES
+
+
+class PredictionHead(nn.Module):
+    """Boxes, class scores and mask coefficients of every anchor, shared by all levels (paper section 4)."""
+
+    def __init__(self, anchors: int, num_classes: int, num_coefficients: int) -> None:
+        """``anchors``: A per cell; ``num_classes``: C without background; ``num_coefficients``: K."""
+        super().__init__()
+        self.widths = (4, num_classes + 1, num_coefficients)
+        self.upfeature = nn.Sequential(nn.Conv2d(FEATURES, FEATURES, 3, padding=1), nn.ReLU(inplace=True))
+        self.bbox_layer, self.conf_layer, self.mask_layer = (
+            nn.Conv2d(FEATURES, anchors * width, 3, padding=1) for width in self.widths
+        )
+
+    def forward(self, level: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Locations, confidences and coefficients (see `RawHeads`) of one level (B, 256, H, W).
+
+        The H * W * A priors run over rows, then columns, then anchors.
+        """
+        x = self.upfeature(level)
+        locations, confidences, coefficients = (
+            layer(x).permute(0, 2, 3, 1).reshape(level.shape[0], -1, width)
+            for layer, width in zip((self.bbox_layer, self.conf_layer, self.mask_layer), self.widths, strict=True)
+        )
+        return locations, confidences, coefficients.tanh()
+
+
+class Protonet(nn.Sequential):
+    """P3 (B, 256, H, W) -> prototypes (B, K, 2H, 2W), not negative (paper section 3.1, figure 3)."""
+
+    def __init__(self, num_coefficients: int) -> None:
+        def conv() -> tuple[nn.Module, nn.Module]:
+            return nn.Conv2d(FEATURES, FEATURES, 3, padding=1), nn.ReLU(inplace=True)
+
+        super().__init__(
+            *(*conv(), *conv(), *conv()),
+            nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False),
+            nn.Identity(),  # a ReLU in the official network, where it changes nothing; keeps the numbering
+            *conv(),
+            nn.Conv2d(FEATURES, num_coefficients, 1),
+            nn.ReLU(inplace=True),
+        )
+
+
+class MaskIoUNet(nn.Module):
+    """Predicts how well a mask fits its object, for every class (YOLACT++ paper section 6.1)."""
+
+    CHANNELS = (1, 8, 16, 32, 64, 128)
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for in_channels, out_channels in pairwise(self.CHANNELS):
+            layers += [nn.Conv2d(in_channels, out_channels, 3, stride=2), nn.ReLU(inplace=True)]
+        layers += [nn.Conv2d(self.CHANNELS[-1], num_classes, 1), nn.ReLU(inplace=True)]
+        self.maskiou_net = nn.Sequential(*layers)
+
+    def forward(self, masks: Tensor) -> Tensor:
+        """Cropped mask probabilities (n, 1, Hp, Wp) -> predicted mask IoU (n, C), not negative."""
+        fit: Tensor = self.maskiou_net(masks)
+        return fit.amax(dim=(2, 3))
