@@ -82,7 +82,7 @@ class ImageTransform:
         lower = np.minimum(upper + 1, mask.shape[0] - 1)
         region = Region(top, left, bottom, right)
         result = np.empty(region.shape, np.bool_)
-        step = max(1, _BLEND_PIXELS // region.shape[1])
+        step = max(1, _BLEND_PIXELS // max(1, right - left))
         for start in range(0, region.shape[0], step):
             part = slice(start, start + step)
             blend = wide[upper[part]] * (1 - row_weight[part])[:, None]
@@ -99,7 +99,7 @@ def _sample_positions(first: int, last: int, cells: int, pixels: int) -> tuple[i
     scale = cells / pixels
     # A pixel centre at (p + 0.5) * scale - 0.5 reaches cell c when it lies within one cell of it.
     start = max(0, int(np.floor((first - 0.5) / scale - 0.5)))
-    stop = min(pixels, int(np.ceil((last + 1.5) / scale - 0.5)))
+    stop = max(start, min(pixels, int(np.ceil((last + 1.5) / scale - 0.5))))  # an image may skip cells: none then
     position = np.clip((np.arange(start, stop) + 0.5) * scale - 0.5, 0, cells - 1)
     low = position.astype(np.intp)
     return start, stop, low, (position - low).astype(np.float32)

@@ -62,7 +62,7 @@ class Source:
 def expand_source(argument: str) -> list[Source]:
     """The images and videos that one SOURCE stands for.
 
-    - an integer: the camera of that index
+    - an integer of up to three digits: the camera of that index (``./0`` is a folder of that name)
     - a URL: an image or video (http, https) or a stream (rtsp, rtmp)
     - a folder: the images in it by name, not those in folders below
     - a pattern with ``*``, ``?`` or ``[``: the images and videos that match, by name; ``**`` goes into folders below
@@ -70,7 +70,7 @@ def expand_source(argument: str) -> list[Source]:
 
     Raises ImageError where there is nothing.
     """
-    if argument.isascii() and argument.isdigit():
+    if re.fullmatch(r"\d{1,3}", argument, re.ASCII):
         return [Source(f"camera {int(argument)}", int(argument))]
     if "://" in argument:
         return [_expand_url(argument)]
@@ -85,7 +85,10 @@ def expand_source(argument: str) -> list[Source]:
 
 
 def _expand_url(url: str) -> Source:
-    scheme = urlsplit(url).scheme.lower()
+    try:
+        scheme = urlsplit(url).scheme.lower()
+    except ValueError as error:  # e.g. an unclosed bracket around the host
+        raise ImageError(f"{url}: expected a URL ({error})") from error
     if scheme not in (*_DOWNLOADED_SCHEMES, *_STREAM_SCHEMES):
         known = ", ".join((*_DOWNLOADED_SCHEMES, *_STREAM_SCHEMES))
         raise ImageError(f"{url}: expected a URL with one of {known}, got {scheme or 'none of them'}")
@@ -98,7 +101,8 @@ def _expand_folder(folder: Path) -> list[Source]:
     except OSError as error:
         raise ImageError(f"{folder}: the folder cannot be read ({error.strerror})") from error
     if not found:
-        raise ImageError(f"{folder}: the folder holds no image ({', '.join(IMAGE_SUFFIXES)}); folders in it are not searched")
+        known = ", ".join(IMAGE_SUFFIXES)
+        raise ImageError(f"{folder}: the folder holds no image ({known}); folders in it are not searched")
     return [Source(str(path), path) for path in found]
 
 

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+
+from yolact.runtime.config import ModelConfig, PostprocessConfig
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -43,3 +47,58 @@ def parity_log(request: pytest.FixtureRequest) -> Iterator[Callable[..., None]]:
             cells = [f"{row[name]:.2g}" if name in row else "-" for name in columns]
             lines.append(f"| {config} | {runtime} | {' | '.join(cells)} |")
         path.write_text("\n".join(lines) + "\n")
+
+
+@pytest.fixture(scope="session")
+def export_seeded() -> Callable[..., Path]:
+    """Writes files exported from lively random weights: (config, path, postprocess, **export options) -> path."""
+    import onnx
+    import torch
+
+    from yolact.export.exporter import export_model
+    from yolact.training.model import Yolact
+    from yolact.training.seeded_weights import seeded_state_dict
+
+    def export(config: ModelConfig, path: Path, postprocess: PostprocessConfig, **options: Any) -> Path:
+        with torch.device("meta"):
+            model = Yolact(config)
+        model.load_state_dict(seeded_state_dict(config, background_bias=7.0), assign=True)
+        onnx.save(export_model(model.eval(), postprocess, weights_sha256="", **options), path)
+        return path
+
+    return export
+
+
+@pytest.fixture(scope="session")
+def tiny_config() -> ModelConfig:
+    """Few classes and a small input, so that a test runs in milliseconds."""
+    return ModelConfig("tiny", "resnet50", 160, ("person", "dog", "kite"))
+
+
+@pytest.fixture(scope="session")
+def tiny_engine(
+    tiny_config: ModelConfig, export_seeded: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A full graph of `tiny_config` for any batch, with at most 20 detections."""
+    path = tmp_path_factory.mktemp("engine") / "tiny.onnx"
+    return export_seeded(tiny_config, path, PostprocessConfig(max_detections=20))
+
+
+@pytest.fixture(scope="session")
+def tiny_raw_engine(
+    tiny_config: ModelConfig, export_seeded: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The same network up to its heads."""
+    path = tmp_path_factory.mktemp("engine") / "tiny-raw.onnx"
+    return export_seeded(tiny_config, path, PostprocessConfig(max_detections=20), graph="raw")
+
+
+@pytest.fixture(scope="session")
+def photos(shared: Path) -> list[np.ndarray]:
+    """Three real photos of different shapes, none square."""
+    import cv2
+
+    names = ("000000000030", "000000000071", "000000000086")
+    images = [cv2.imread(str(shared / "coco" / "images" / f"{name}.jpg")) for name in names]
+    assert len({image.shape for image in images}) == len(images)
+    return images

@@ -1,0 +1,204 @@
+"""Runs a detector over sources and puts out what it finds: pictures, lines, JSON."""
+
+from __future__ import annotations
+
+import difflib
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import click
+from tqdm import tqdm
+
+from yolact.runtime.atomic import check_folder
+from yolact.runtime.cli import report
+from yolact.runtime.detections import Detections
+from yolact.runtime.detector import Detector
+from yolact.runtime.drawing import annotate
+from yolact.runtime.errors import ImageError, UsageError, YolactError
+from yolact.runtime.image_files import write_image
+from yolact.runtime.outputs import OutputNames
+from yolact.runtime.preprocess import Image
+from yolact.runtime.results import JsonResults, MaskFormat, summarise, to_row
+from yolact.runtime.sources import Source, expand_source
+from yolact.runtime.video import VideoFile, VideoReader
+
+
+@dataclass(frozen=True)
+class InferenceRequest:
+    """What the user asked for.
+
+    Attributes:
+        engine: exported model file.
+        sources: see `sources.expand_source`.
+        score_threshold: detections below are left out.
+        top_k: most detections shown of one image.
+        classes: names or ids separated by commas; None for all.
+        output: folder for annotated pictures and videos; created.
+        json: file for the results, None for none.
+        masks: how they are written to it.
+    """
+
+    engine: Path
+    sources: Sequence[str]
+    score_threshold: float = 0.15
+    top_k: int = 15
+    classes: str | None = None
+    output: Path = Path("yolact-output")
+    json: Path | None = None
+    masks: MaskFormat = "rle"
+
+
+def run_inference(request: InferenceRequest) -> bool:
+    """Do it all. A source that fails is reported on stderr and does not stop the others.
+
+    Returns whether every source was done in full.
+    Raises YolactError where nothing can be done: the engine does not fit, the outputs cannot be written.
+    """
+    sources, complete = _expand(request.sources)
+    if not sources:
+        return False
+    files = [source.location for source in sources if isinstance(source.location, Path)]
+    _check_outputs(request, files)
+    with ExitStack() as stack:
+        detector = stack.enter_context(Detector.open(request.engine))
+        class_ids = None if request.classes is None else parse_classes(request.classes, detector.class_names)
+        results = None if request.json is None else stack.enter_context(JsonResults(request.json))
+        run = _Run(request, detector, class_ids, OutputNames(request.output, files), results)
+        bar = tqdm(sources, unit="source", disable=None if len(sources) > 1 else True)
+        for source in stack.enter_context(bar):
+            complete &= _is_done(run, source)
+    return complete
+
+
+def parse_classes(text: str, class_names: Sequence[str]) -> list[int]:
+    """Class ids for names (in any case) or ids separated by commas.
+
+    Raises UsageError for what is neither, with the names that come closest.
+    """
+    ids = {name.lower(): index for index, name in enumerate(class_names)}
+    ids |= {str(index): index for index in range(len(class_names)) if str(index) not in ids}
+    return [_find_class(part.strip(), ids, class_names) for part in text.split(",")]
+
+
+def _find_class(word: str, ids: dict[str, int], class_names: Sequence[str]) -> int:
+    if word.lower() in ids:
+        return ids[word.lower()]
+    if word.isdigit():
+        raise UsageError(f"--classes: this engine has classes 0 to {len(class_names) - 1}, got {word}")
+    lower = {name.lower(): name for name in class_names}
+    close = [lower[match] for match in difflib.get_close_matches(word.lower(), lower, n=3)]
+    known = f"did you mean {' or '.join(close)}?" if close else f"it knows {_some(class_names)}"
+    raise UsageError(f"--classes: this engine has no class {word!r}; {known}")
+
+
+def _some(names: Sequence[str], limit: int = 10) -> str:
+    shown = ", ".join(names[:limit])
+    return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more"
+
+
+def _expand(arguments: Sequence[str]) -> tuple[list[Source], bool]:
+    """All sources in order, and whether every argument stands for any. Those that do not are reported."""
+    sources: list[Source] = []
+    complete = True
+    for argument in arguments:
+        try:
+            sources += expand_source(argument)
+        except ImageError as error:
+            report(str(error))
+            complete = False
+    return sources, complete
+
+
+def _check_outputs(request: InferenceRequest, inputs: Sequence[Path]) -> None:
+    """Fail before the model runs rather than after. Raises YolactError."""
+    try:
+        check_folder(request.output)
+    except OSError as error:
+        raise YolactError(f"cannot write to the output folder {request.output}: {error.strerror}") from error
+    if request.json is None:
+        return
+    if request.json.is_dir():
+        raise UsageError(f"--json: expected a file, got the folder {request.json}")
+    if request.json.resolve() in {path.resolve() for path in inputs}:
+        raise UsageError(f"--json: {request.json} is one of the inputs; choose another file")
+    try:
+        check_folder(request.json.parent)
+    except OSError as error:
+        raise YolactError(f"cannot write {request.json}: {error.strerror}") from error
+
+
+@dataclass
+class _Run:
+    """What stays the same from source to source."""
+
+    request: InferenceRequest
+    detector: Detector
+    class_ids: Sequence[int] | None
+    names: OutputNames
+    results: JsonResults | None
+    milliseconds: float = field(default=0.0, init=False)
+
+    def detect(self, image: Image) -> Detections:
+        """What to show of one image. Leaves the time this took in `milliseconds`."""
+        start = time.perf_counter()
+        detections = self.detector(image)
+        self.milliseconds = 1000 * (time.perf_counter() - start)
+        return detections.select(self.request.score_threshold, self.request.top_k, self.class_ids)
+
+    def summarise(self, detections: Detections) -> str:
+        return f"{summarise(detections, self.detector.class_names)}, {self.milliseconds:.1f} ms"
+
+    def record(self, source: Source, detections: Detections, frame: int | None = None) -> None:
+        """Add one image to the JSON, if any is asked for."""
+        if self.results is not None:
+            self.results.add(
+                to_row(source.name, detections, self.detector.class_names, self.request.masks, frame=frame)
+            )
+
+
+def _is_done(run: _Run, source: Source) -> bool:
+    """Process one source; False where it failed, which is reported."""
+    try:
+        media = source.open()
+        if isinstance(media, VideoReader):
+            _process_video(run, source, media)
+        else:
+            _process_image(run, source, media)
+    except ImageError as error:
+        with tqdm.external_write_mode():
+            report(str(error))
+        return False
+    return True
+
+
+def _process_image(run: _Run, source: Source, image: Image) -> None:
+    detections = run.detect(image)
+    path = run.names.reserve(source.stem, source.image_suffix)
+    write_image(path, annotate(image, detections, run.detector.class_names))
+    run.record(source, detections)
+    _print(f"{source.name}: {run.summarise(detections)} -> {path}")
+
+
+def _process_video(run: _Run, source: Source, reader: VideoReader) -> None:
+    path = run.names.reserve(source.stem, ".mp4")
+    count = 0
+    try:
+        with reader, VideoFile(path, reader.fps) as video:
+            for image in tqdm(reader, source.name, reader.frame_count, leave=False, unit="frame", disable=None):
+                detections = run.detect(image)
+                video.write(annotate(image, detections, run.detector.class_names))
+                run.record(source, detections, frame=count)
+                _print(f"{source.name} frame {count}: {run.summarise(detections)}")
+                count += 1
+    finally:  # what was written before the video broke off or Ctrl-C ended it is kept
+        if count:
+            _print(f"{source.name}: {count} {'frame' if count == 1 else 'frames'} -> {path}")
+
+
+def _print(line: str) -> None:
+    """One line of results on stdout, above the progress bar if there is one."""
+    with tqdm.external_write_mode():
+        click.echo(click.format_filename(line))

@@ -1,0 +1,105 @@
+"""Detections as JSON rows and as one line of text."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Literal
+
+from yolact.runtime.atomic import temporary_beside
+from yolact.runtime.detections import Detections
+
+MaskFormat = Literal["rle", "polygon", "none"]
+
+
+def to_row(
+    source: str, detections: Detections, class_names: Sequence[str], masks: MaskFormat, frame: int | None = None
+) -> dict[str, Any]:
+    """One image as JSON values.
+
+    Args:
+        source: where the image came from.
+        detections: boxes and masks in pixels of that image, best first.
+        class_names: what `detections.class_ids` index.
+        masks: ``rle`` for COCO run-length encoding, ``polygon`` for lists [x1, y1, x2, y2, ...], ``none``.
+        frame: index from 0 in a video.
+
+    Returns:
+        ``{"source", "frame" (videos only), "width", "height", "detections": [{"class_id", "class_name", "score",
+        "box": [x1, y1, x2, y2], "mask"}]}``. The score is the one instances are ranked by.
+    """
+    height, width = detections.image_size
+    found: list[dict[str, Any]] = [
+        {
+            "class_id": class_id,
+            "class_name": class_names[class_id],
+            "score": round(score, 5),
+            "box": [round(value, 2) for value in box],
+        }
+        for class_id, score, box in zip(
+            detections.class_ids.tolist(), detections.ranking_scores.tolist(), detections.boxes.tolist(), strict=True
+        )
+    ]
+    if masks != "none":
+        encoded: Sequence[Any] = detections.rle() if masks == "rle" else detections.polygons()
+        for values, mask in zip(found, encoded, strict=True):
+            values["mask"] = mask
+    position = {} if frame is None else {"frame": frame}
+    return {"source": source, **position, "width": width, "height": height, "detections": found}
+
+
+class JsonResults:
+    """A JSON array being written row by row, so that hours of video need no memory.
+
+    On leaving the context it is closed and renamed, also after Ctrl-C and when stdout's reader has gone: it then holds
+    the rows so far. Without any, and after any other failure, an earlier file of that name stays as it was.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """`path` gets its name at the end; until then the rows are in a temporary file beside it."""
+        self._path = path
+        self._temporary = temporary_beside(path)
+        self._file: BinaryIO | None = None
+        self._end = 0  # bytes that are whole rows: all the state there is, as Ctrl-C may come between any two steps
+
+    def __enter__(self) -> JsonResults:
+        """Create the temporary file. Raises OSError where that fails."""
+        self._file = self._temporary.open("wb")
+        return self
+
+    def add(self, row: dict[str, Any]) -> None:
+        """Append one row. Raises OSError where the disk is full."""
+        if self._file is None:
+            raise ValueError("enter the context before adding rows")
+        text = (",\n" if self._end else "[\n") + json.dumps(row)
+        self._end += self._file.write(text.encode("ascii"))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._file is None:
+            return
+        try:
+            with self._file as file:
+                file.seek(self._end)
+                file.truncate()
+                file.write(b"\n]\n" if self._end else b"[]\n")
+            if error is None or (self._end and isinstance(error, (KeyboardInterrupt, BrokenPipeError))):
+                self._temporary.replace(self._path)
+        finally:
+            self._temporary.unlink(missing_ok=True)
+
+
+def summarise(detections: Detections, class_names: Sequence[str]) -> str:
+    """Counts by class, most frequent first: ``3 persons, 1 dog``."""
+    counts = Counter(detections.class_ids.tolist()).most_common()
+    return ", ".join(_count_noun(count, class_names[class_id]) for class_id, count in counts) or "no detections"
+
+
+def _count_noun(count: int, noun: str) -> str:
+    if count == 1:
+        return f"1 {noun}"
+    return f"{count} {noun}{'es' if noun.endswith(('s', 'x', 'ch', 'sh')) else 's'}"

@@ -1,0 +1,176 @@
+"""The ONNX bodies of `YolactFastNms` and `YolactMaskAssembly` against NumPy post-processing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+
+from yolact.export import functions
+from yolact.export.graph_builder import FUNCTION_DOMAIN, GraphBuilder
+from yolact.runtime.config import ModelConfig, PostprocessConfig
+from yolact.runtime.mask_assembly import assemble_masks
+from yolact.runtime.nms import class_probabilities, decode_boxes, suppress
+
+OUTPUTS = ("num_detections", "boxes", "scores", "classes", "masks")
+
+
+def config_of(num_classes: int) -> ModelConfig:
+    """258 priors, which no whole number of groups holds; prototypes 16x16."""
+    return ModelConfig("test", "resnet50", 64, tuple(f"c{i}" for i in range(num_classes)), num_coefficients=5)
+
+
+def run(
+    model: ModelConfig, config: PostprocessConfig, inputs: dict[str, np.ndarray], opset: int = 17
+) -> dict[str, np.ndarray]:
+    b = GraphBuilder(opset)
+    nms_outputs = [*OUTPUTS[:4], "detection_coefficients"]
+    nms_inputs = ("locations", "confidences", "coefficients", "priors")
+    b.node(functions.FAST_NMS, *nms_inputs, outputs=nms_outputs, domain=FUNCTION_DOMAIN)
+    assembly_inputs = ("prototypes", "detection_coefficients", "boxes", "num_detections")
+    b.node(functions.MASK_ASSEMBLY, *assembly_inputs, outputs=["masks"], domain=FUNCTION_DOMAIN)
+    value_info = onnx.helper.make_tensor_value_info
+    shapes = {name: array.shape if name == "priors" else ["N", *array.shape[1:]] for name, array in inputs.items()}
+    types = {"num_detections": onnx.TensorProto.INT32, "classes": onnx.TensorProto.INT32}
+    graph = onnx.helper.make_graph(
+        b.nodes,
+        "post",
+        [value_info(name, onnx.TensorProto.FLOAT, shape) for name, shape in shapes.items()],
+        [value_info(name, types.get(name, onnx.TensorProto.FLOAT), None) for name in OUTPUTS],
+    )
+    proto = onnx.helper.make_model(
+        graph,
+        functions=[functions.fast_nms(model, config, opset), functions.mask_assembly(model, config, opset)],
+        opset_imports=[onnx.helper.make_opsetid("", opset), onnx.helper.make_opsetid(FUNCTION_DOMAIN, 1)],
+        ir_version=9,
+    )
+    session = onnxruntime.InferenceSession(proto.SerializeToString())
+    return dict(zip(OUTPUTS, session.run(OUTPUTS, inputs), strict=True))
+
+
+def random_inputs(model: ModelConfig, batch: int, seed: int) -> dict[str, np.ndarray]:
+    """Boxes that overlap, scores that spread, about half of the priors candidates."""
+    rng = np.random.default_rng(seed)
+    shape = (batch, model.num_priors)
+    confidences = rng.normal(0, 2, (*shape, model.num_classes + 1))
+    confidences[..., 0] += rng.choice([2.0, 12.0], shape)
+    return {
+        "locations": rng.normal(0, 1, (*shape, 4)).astype(np.float32),
+        "confidences": confidences.astype(np.float32),
+        "coefficients": rng.uniform(-1, 1, (*shape, model.num_coefficients)).astype(np.float32),
+        "priors": rng.uniform(0.05, 0.9, (model.num_priors, 4)).astype(np.float32),
+        "prototypes": rng.gamma(1, 2, (batch, model.num_coefficients, 16, 16)).astype(np.float32),
+    }
+
+
+def tied_inputs(model: ModelConfig, batch: int, seed: int) -> dict[str, np.ndarray]:
+    """Scores of exactly 1, 1/2, 1/3... and boxes on a coarse grid: equal scores, equal boxes, boxes without area and
+    overlaps of exactly one half, all exact in float32."""
+    inputs = random_inputs(model, batch, seed)
+    rng = np.random.default_rng(seed)
+    shape = (batch, model.num_priors)
+    inputs["confidences"] = np.where(rng.random((*shape, model.num_classes + 1)) < 0.4, 0, -200).astype(np.float32)
+    inputs["confidences"][..., 0] = 0
+    inputs["locations"][:] = 0
+    inputs["priors"] = (rng.integers([1, 1, 0, 0], [6, 6, 4, 4], (model.num_priors, 4)) / 4).astype(np.float32)
+    return inputs
+
+
+def assert_as_numpy(
+    outputs: dict[str, np.ndarray], model: ModelConfig, config: PostprocessConfig, inputs: dict[str, np.ndarray]
+) -> list[int]:
+    """Same detections in the same order for every image; returns their counts."""
+    for image, count in enumerate(outputs["num_detections"].ravel()):
+        boxes = decode_boxes(inputs["locations"][image], inputs["priors"])
+        kept = suppress(boxes, class_probabilities(inputs["confidences"][image]), model.image_size, config)
+        assert count == len(kept.scores)
+        np.testing.assert_array_equal(outputs["classes"][image, :count], kept.class_ids)
+        np.testing.assert_allclose(outputs["scores"][image, :count], kept.scores, rtol=0, atol=1e-6)
+        np.testing.assert_allclose(outputs["boxes"][image, :count], boxes[kept.prior_indices], rtol=0, atol=1e-5)
+        coefficients = inputs["coefficients"][image, kept.prior_indices]
+        masks = assemble_masks(inputs["prototypes"][image], coefficients, boxes[kept.prior_indices])
+        np.testing.assert_allclose(outputs["masks"][image, :count], masks, rtol=0, atol=1e-5)
+        for name in OUTPUTS[1:]:
+            assert not outputs[name][image, count:].any(), name
+    return outputs["num_detections"].ravel().tolist()
+
+
+CONFIGS = {
+    "defaults": PostprocessConfig(),
+    "odd top-k": PostprocessConfig(top_k=37, max_detections=30),
+    "top-k of all priors": PostprocessConfig(top_k=1000),
+    "top-k of one": PostprocessConfig(top_k=1, max_detections=3),
+    "more room than detections": PostprocessConfig(top_k=150, max_detections=400, nms_threshold=0.1),
+    "no overlap allowed": PostprocessConfig(nms_threshold=0.0),
+    "all overlap allowed": PostprocessConfig(nms_threshold=1.0),
+    "cross-class": PostprocessConfig(nms="cross-class"),
+    "cross-class, odd": PostprocessConfig(nms="cross-class", top_k=99, max_detections=50),
+}
+
+
+@pytest.mark.parametrize("make_inputs", [random_inputs, tied_inputs])
+@pytest.mark.parametrize("num_classes", [3, 20])
+@pytest.mark.parametrize("name", CONFIGS)
+def test_detects_what_numpy_detects(name: str, num_classes: int, make_inputs: type) -> None:
+    model, config = config_of(num_classes), CONFIGS[name]
+    inputs = make_inputs(model, batch=3, seed=num_classes)
+    counts = assert_as_numpy(run(model, config, inputs), model, config, inputs)
+    assert min(counts) > 0
+
+
+def test_one_class() -> None:
+    model, config = config_of(1), PostprocessConfig()
+    inputs = random_inputs(model, 2, 0)
+    assert min(assert_as_numpy(run(model, config, inputs), model, config, inputs)) > 0
+
+
+@pytest.mark.parametrize("opset", [18, 20, 22])
+def test_later_opsets(opset: int) -> None:
+    model, config = config_of(3), PostprocessConfig()
+    inputs = random_inputs(model, 2, 1)
+    assert min(assert_as_numpy(run(model, config, inputs, opset), model, config, inputs)) > 0
+
+
+def test_an_image_without_candidates_beside_one_with_too_many() -> None:
+    model, config = config_of(3), PostprocessConfig(max_detections=10)
+    inputs = random_inputs(model, 2, 2)
+    inputs["confidences"][0, :, 0] = 50
+    assert assert_as_numpy(run(model, config, inputs), model, config, inputs) == [0, 10]
+
+
+def test_boxes_without_area_suppress_each_other_but_not_the_first() -> None:
+    model, config = replace(config_of(1), num_coefficients=1), PostprocessConfig(max_detections=5)
+    inputs = random_inputs(model, 1, 3)
+    inputs["confidences"][:] = [50, 0]
+    inputs["confidences"][0, :4] = [[0, 4], [0, 3], [0, 2], [0, 1]]
+    inputs["locations"][:] = 0
+    inputs["priors"][:4] = [[0.2, 0.2, 0, 0], [0.8, 0.8, 0.1, 0.1], [0.2, 0.2, 0, 0], [0.5, 0.5, 0, 0.3]]
+    outputs = run(model, config, inputs)
+    assert assert_as_numpy(outputs, model, config, inputs) == [2]
+
+
+def test_boxes_beyond_the_image_keep_their_coordinates() -> None:
+    model, config = config_of(1), PostprocessConfig()
+    inputs = random_inputs(model, 1, 4)
+    inputs["priors"][:, :2] = np.random.default_rng(4).uniform(-0.5, 1.5, (model.num_priors, 2))
+    outputs = run(model, config, inputs)
+    assert_as_numpy(outputs, model, config, inputs)
+    assert outputs["boxes"].min() < 0 and outputs["boxes"].max() > 1
+
+
+def test_the_call_and_the_body_declare_the_same_attributes() -> None:
+    body = functions.fast_nms(config_of(3), PostprocessConfig(), 17)
+    expected = {"plugin_namespace", "plugin_version", "score_threshold", "nms_threshold", "top_k"}
+    assert set(body.attribute) == expected | {"max_detections", "cross_class"}
+
+
+def test_names_inside_the_bodies_are_prefixed_and_no_operator_is_foreign() -> None:
+    for body in (make(config_of(3), PostprocessConfig(), 17) for make in (functions.fast_nms, functions.mask_assembly)):
+        outer = {*body.input, *body.output}
+        inner = {name for node in body.node for name in node.output} - outer
+        assert inner and all(name.startswith(f"{body.name}/") for name in inner)
+        assert all(node.domain == "" for node in body.node)
+        assert {name for node in body.node for name in node.input if name in body.input} == set(body.input)
