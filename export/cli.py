@@ -34,9 +34,9 @@ class BatchSize(click.ParamType):
         """None where the batch stays open."""
         if value is None or value == "dynamic":
             return None
-        if str(value).isdecimal() and int(value) > 0:
-            return int(value)
-        self.fail(f"expected a positive number or 'dynamic', got {value!r}", param, ctx)
+        if not str(value).isdecimal() or int(value) == 0:
+            self.fail(f"expected a positive number or 'dynamic', got {value!r}", param, ctx)
+        return int(value)
 
 
 @click.command(context_settings={"show_default": True})

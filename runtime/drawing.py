@@ -129,7 +129,8 @@ def _draw_mask(canvas: Image, region: Region, mask: BoolArray, color: Color, sty
         part = canvas[rows, region.left : region.right]
         cv2.copyTo(cv2.LUT(part, tint), inside[start : start + rows_at_once], part)
     width = 1 + 2 * max(1, style.line_width // 2)
-    core = cv2.erode(inside, np.ones((width, width), np.uint8))
+    # A constant border closes the outline at the edge of the region, which may be the edge of the mask.
+    core = cv2.erode(inside, np.ones((width, width), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0)
     canvas[region.slices][(core == 0) & mask] = color
 
 

@@ -21,7 +21,7 @@ from yolact.runtime.errors import ImageError, UsageError, YolactError
 from yolact.runtime.image_files import write_image
 from yolact.runtime.outputs import OutputNames
 from yolact.runtime.preprocess import Image
-from yolact.runtime.results import JsonResults, MaskFormat, summarise, to_row
+from yolact.runtime.results import JsonResults, MaskFormat, count_noun, summarise, to_row
 from yolact.runtime.sources import Source, expand_source
 from yolact.runtime.video import VideoFile, VideoReader
 
@@ -67,7 +67,7 @@ def run_inference(request: InferenceRequest) -> bool:
         class_ids = None if request.classes is None else parse_classes(request.classes, detector.class_names)
         results = None if request.json is None else stack.enter_context(JsonResults(request.json))
         run = _Run(request, detector, class_ids, OutputNames(request.output, files), results)
-        bar = tqdm(sources, unit="source", disable=None if len(sources) > 1 else True)
+        bar = tqdm(sources, unit=" sources", disable=None if len(sources) > 1 else True)
         for source in stack.enter_context(bar):
             complete &= _is_done(run, source)
     return complete
@@ -183,19 +183,18 @@ def _process_image(run: _Run, source: Source, image: Image) -> None:
 
 
 def _process_video(run: _Run, source: Source, reader: VideoReader) -> None:
-    path = run.names.reserve(source.stem, ".mp4")
-    count = 0
+    video = VideoFile(run.names.reserve(source.stem, ".mp4"), reader.fps)
     try:
-        with reader, VideoFile(path, reader.fps) as video:
-            for image in tqdm(reader, source.name, reader.frame_count, leave=False, unit="frame", disable=None):
+        with reader, video:
+            frames = tqdm(reader, source.name, reader.frame_count, leave=False, unit=" frames", disable=None)
+            for index, image in enumerate(frames):
                 detections = run.detect(image)
                 video.write(annotate(image, detections, run.detector.class_names))
-                run.record(source, detections, frame=count)
-                _print(f"{source.name} frame {count}: {run.summarise(detections)}")
-                count += 1
+                run.record(source, detections, index)
+                _print(f"{source.name} frame {index}: {run.summarise(detections)}")
     finally:  # what was written before the video broke off or Ctrl-C ended it is kept
-        if count:
-            _print(f"{source.name}: {count} {'frame' if count == 1 else 'frames'} -> {path}")
+        if video.frame_count:
+            _print(f"{source.name}: {count_noun(video.frame_count, 'frame')} -> {video.path}")
 
 
 def _print(line: str) -> None:

@@ -36,12 +36,14 @@ class VideoReader:
         """Open a file or URL (str) or a camera (its index). Raises ImageError where that fails."""
         self.name = name
         self._is_camera = isinstance(location, int)
-        self._capture = cv2.VideoCapture(location)
+        if not _is_utf8(str(location)):
+            raise ImageError(f"{name}: OpenCV opens videos by names in UTF-8 only; rename this one")
+        self._capture = cv2.VideoCapture(location, cv2.CAP_ANY if self._is_camera else _stream_backend())
         if not self._capture.isOpened():
             raise ImageError(
                 f"{name} cannot be opened; is it connected, free, and readable for this user?"
                 if self._is_camera
-                else f"{name}: this cannot be opened as a video; it is truncated, none, or in an unknown format"
+                else f"{name}: this cannot be opened as a video; it is truncated, damaged, or in no format OpenCV reads"
             )
         rate = self._capture.get(cv2.CAP_PROP_FPS)
         self.fps = rate if 0 < rate <= _MAX_FPS else _DEFAULT_FPS
@@ -80,11 +82,17 @@ class VideoReader:
 
 
 class VideoFile:
-    """An MP4 being written. On leaving the context, whatever the reason, it is closed and gets its name."""
+    """An MP4 being written. On leaving the context, whatever the reason, it is closed and gets its name.
+
+    Attributes:
+        path: its name.
+        frame_count: frames written so far.
+    """
 
     def __init__(self, path: Path, fps: float) -> None:
         """Nothing is created before the first frame."""
         self.path = path
+        self.frame_count = 0
         self._fps = fps
         self._temporary = temporary_beside(path)
         self._writer: cv2.VideoWriter | None = None
@@ -101,6 +109,10 @@ class VideoFile:
             self._size = (frame.shape[1], frame.shape[0])
             if min(self._size) < 2:
                 raise ImageError(f"{self.path}: a video needs at least 2x2 pixels, got frames of {self._size}")
+            if not _is_utf8(str(self._temporary)):
+                raise YolactError(
+                    f"cannot write {self.path}: OpenCV needs a folder with a name in UTF-8; choose another"
+                )
             # MPEG-4 part 2 is in every build of OpenCV; H.264 is not, for its licence.
             fourcc = cv2.VideoWriter.fourcc(*"mp4v")
             self._writer = cv2.VideoWriter(str(self._temporary), fourcc, self._fps, self._size)
@@ -109,6 +121,7 @@ class VideoFile:
         if frame.shape[1::-1] != self._size:
             frame = np.asarray(cv2.resize(frame, self._size), np.uint8)
         self._writer.write(frame)
+        self.frame_count += 1
 
     def __enter__(self) -> VideoFile:
         return self
@@ -126,3 +139,17 @@ class VideoFile:
             raise YolactError(f"cannot write {self.path}: {failure.strerror}") from failure
         finally:
             self._temporary.unlink(missing_ok=True)
+
+
+def _stream_backend() -> int:
+    """FFmpeg where OpenCV has it. Left to itself OpenCV tries others after it, which print what they think of it."""
+    return cv2.CAP_FFMPEG if cv2.CAP_FFMPEG in cv2.videoio_registry.getStreamBackends() else cv2.CAP_ANY
+
+
+def _is_utf8(name: str) -> bool:
+    """Whether a name from the file system is text; OpenCV's videoio crashes where it is other bytes."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -86,7 +86,8 @@ def run_pytorch(subject: Subject, pixels: torch.Tensor) -> tuple[ImageHeads, Net
     mask_scores = None
     if subject.config.mask_rescoring:
         with torch.inference_mode():
-            fit = subject.model.predict_mask_iou(torch.from_numpy(found.masks), torch.from_numpy(found.class_ids).long())
+            classes = torch.from_numpy(found.class_ids).long()
+            fit = subject.model.predict_mask_iou(torch.from_numpy(found.masks), classes)
         mask_scores = found.scores * fit.numpy()
     return heads, NetworkDetections(found.boxes, found.scores, found.class_ids, found.masks, mask_scores)
 
@@ -155,7 +156,9 @@ def detection_differences(
         "unmatched": float(stored["fast.n"] - len(matches)),
         "scores": float(np.abs(found.scores[ours] - stored["fast.score"][theirs]).max()),
         "boxes": float(np.abs(found.boxes[ours] - stored["fast.box"][theirs]).max()),
-        "pixel boxes": float(np.abs(official_pixels(found.boxes[ours], transform) - stored["fast.post_box"][theirs]).max()),
+        "pixel boxes": float(
+            np.abs(official_pixels(found.boxes[ours], transform) - stored["fast.post_box"][theirs]).max()
+        ),
         "mask area": float(np.abs(area).max()),
         "mask pixels beyond noise": float(max(np.max(np.abs(area) - np.maximum(4, noise)), np.max(bits) - 4)),
     }

@@ -98,7 +98,7 @@ def test_fast_nms_is_what_the_loops_say(seed: int) -> None:
     kept = suppress(boxes, probabilities, 550, config)
     expected = fast_nms_by_loops(boxes, probabilities, config)
     assert list(zip(kept.class_ids.tolist(), kept.prior_indices.tolist(), strict=True)) == expected
-    assert 0 < len(expected)
+    assert len(expected) > 0
 
 
 @pytest.mark.parametrize("variant", VARIANTS.values())

@@ -1,0 +1,153 @@
+"""`yolact-export` as its users run it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnx
+import pytest
+import torch
+from click.testing import CliRunner, Result
+
+from yolact.export.cli import main
+from yolact.runtime.detector import Detector
+from yolact.training.configs import CONFIGS
+from yolact.training.seeded_weights import seeded_state_dict
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three custom classes on the official architecture, under the official file name."""
+    path = tmp_path_factory.mktemp("weights") / "yolact_resnet50_54_800000.pth"
+    config = replace(CONFIGS["yolact_resnet50"], class_names=("a", "b", "c"))
+    torch.save(seeded_state_dict(config, background_bias=7.0), path)
+    return path
+
+
+def export(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def test_writes_a_checked_file(checkpoint: Path, tmp_path: Path) -> None:
+    output, names = tmp_path / "custom.onnx", tmp_path / "names.txt"
+    names.write_text("apple\npear\nplum\n\n")
+    result = export(
+        *("--weights", checkpoint, "--output", output, "--imgsz", "160", "--class-names", names, "--batch", "2"),
+        *("--score-threshold", "0.1", "--nms-threshold", "0.4", "--top-k", "60", "--max-detections", "7"),
+        *("--cross-class-nms", "--opset", "19"),
+    )
+    assert result.exit_code == 0, result.output
+    assert "yolact_resnet50: 3 classes, 160x160 input" in result.stdout
+    assert f"wrote {output}" in result.stdout and "opset 19, batch 2" in result.stdout
+    for name in ("locations", "confidences", "coefficients", "prototypes", "boxes", "scores", "masks"):
+        assert f"  {name}" in result.stdout
+    assert [path.name for path in tmp_path.iterdir() if path.suffix == ".onnx"] == ["custom.onnx"]
+    with Detector.open(output) as detector:
+        metadata = detector.metadata
+    assert metadata.config.class_names == ("apple", "pear", "plum") and metadata.config.image_size == 160
+    settings = metadata.postprocess
+    assert (settings.score_threshold, settings.nms_threshold, settings.top_k) == (0.1, 0.4, 60)
+    assert (settings.max_detections, settings.nms) == (7, "cross-class")
+    assert metadata.weights_sha256 == hashlib.sha256(checkpoint.read_bytes()).hexdigest()
+
+
+def test_the_name_of_the_checkpoint_may_be_gone(checkpoint: Path, tmp_path: Path) -> None:
+    renamed = tmp_path / "best.pth"
+    renamed.symlink_to(checkpoint)
+    result = export("--weights", renamed, "--output", tmp_path / "a.onnx", "--imgsz", "96", "--graph", "raw")
+    assert result.exit_code == 0, result.output
+    assert "yolact_resnet50: 3 classes" in result.stdout
+    with Detector.open(tmp_path / "a.onnx") as detector:
+        assert detector.class_names == ("class_0", "class_1", "class_2")
+
+
+@pytest.mark.parametrize("mode", ["strip", "inline"])
+def test_function_modes(checkpoint: Path, tmp_path: Path, mode: str) -> None:
+    output = tmp_path / "a.onnx"
+    result = export("--weights", checkpoint, "--output", output, "--imgsz", "96", "--functions", mode)
+    assert result.exit_code == 0, result.output
+    proto = onnx.load(output)
+    assert not proto.functions
+    assert any(node.domain == "yolact" for node in proto.graph.node) == (mode == "strip")
+
+
+def test_checks_on_a_photo(checkpoint: Path, tmp_path: Path) -> None:
+    photo = tmp_path / "photo.png"
+    cv2.imwrite(str(photo), np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8))
+    arguments = ("--weights", checkpoint, "--output", tmp_path / "a.onnx", "--imgsz", "96", "--check-image")
+    assert export(*arguments, photo).exit_code == 0
+    photo.write_bytes(photo.read_bytes()[:100])
+    (tmp_path / "a.onnx").unlink()
+    result = export(*arguments, photo)
+    assert result.exit_code == 1 and "photo.png" in result.stderr
+    assert not (tmp_path / "a.onnx").exists()
+
+
+def bad_names(text: bytes) -> object:
+    def arguments(folder: Path) -> list[str]:
+        (folder / "names.txt").write_bytes(text)
+        return ["--class-names", str(folder / "names.txt")]
+
+    return arguments
+
+
+REJECTED = {
+    "configuration": (["--config", "yolact_big"], 2, "yolact_base"),
+    "other configuration": (["--config", "yolact_darknet53"], 1, "--config yolact_resnet50"),
+    "threshold": (["--score-threshold", "2"], 2, "score_threshold must lie in"),
+    "threshold is text": (["--score-threshold", "low"], 2, "low"),
+    "top-k": (["--top-k", "0"], 2, "top_k must be at least 1"),
+    "detections": (["--top-k", "2", "--max-detections", "9"], 2, "at most 6 boxes"),
+    "opset": (["--opset", "11"], 2, "opset must be 17"),
+    "batch": (["--batch", "many"], 2, "positive number or 'dynamic'"),
+    "batch of none": (["--batch", "0"], 2, "positive number or 'dynamic'"),
+    "image size": (["--imgsz", "20"], 2, "at least 64"),
+    "graph": (["--graph", "half"], 2, "half"),
+    "output folder": (lambda folder: ["--output", str(folder)], 2, "is a folder"),
+    "no output folder": (["--output", "nowhere/a.onnx"], 2, "there is no folder nowhere"),
+    "names missing": (["--class-names", "nowhere.txt"], 1, "nowhere.txt"),
+    "too few names": (bad_names(b"a\nb\n"), 1, "has 3 classes, but 2 class names"),
+    "no names": (bad_names(b"\n"), 2, "no names"),
+    "gap in names": (bad_names(b"a\n\nb\n"), 2, "empty line"),
+    "binary names": (bad_names(b"\xff\xfe\x00"), 2, "UTF-8"),
+    "no photo": (["--check-image", "nowhere.jpg"], 1, "nowhere.jpg"),
+}
+
+
+@pytest.mark.parametrize("name", REJECTED)
+def test_rejected_requests(checkpoint: Path, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments, code, message = REJECTED[name]
+    monkeypatch.chdir(tmp_path)
+    result = export("--weights", checkpoint, *(arguments(tmp_path) if callable(arguments) else arguments))
+    assert result.exit_code == code, result.output
+    assert message in result.stderr
+    assert "Traceback" not in result.output and result.exception.__class__ is SystemExit
+    assert not list(tmp_path.rglob("*.onnx"))
+
+
+CHECKPOINTS = {
+    "missing": (None, "nowhere.pth"),
+    "truncated": (lambda data: data[: len(data) // 2], "truncated"),
+    "text": (lambda _data: b"hello", "not a PyTorch checkpoint"),
+    "empty": (lambda _data: b"", "not a PyTorch checkpoint"),
+}
+
+
+@pytest.mark.parametrize("name", CHECKPOINTS)
+def test_rejected_checkpoints(checkpoint: Path, tmp_path: Path, name: str) -> None:
+    damage, message = CHECKPOINTS[name]
+    path = tmp_path / "nowhere.pth"
+    if damage is not None:
+        path.write_bytes(damage(checkpoint.read_bytes()))
+    result = export("--weights", path, "--output", tmp_path / "a.onnx")
+    assert result.exit_code == 1 and message in result.stderr and len(result.stderr.splitlines()) == 1
+    assert not (tmp_path / "a.onnx").exists()
+
+
+def test_tool_is_described_in_its_help() -> None:
+    result = export("--help")
+    assert result.exit_code == 0 and "--cross-class-nms" in result.stdout

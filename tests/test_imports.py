@@ -1,0 +1,47 @@
+"""What an import may pull in: the runtime stays thin, and nothing needs a GPU."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+HEAVY = {"torch", "torchvision", "onnx", "click", "supervision", "pycocotools", "tensorrt", "tensorrt_rtx", "cuda"}
+
+
+def modules_after(statement: str) -> set[str]:
+    """Top-level names in sys.modules of a fresh interpreter, and `yolact.<folder>`."""
+    program = f"{statement}\nimport json, sys; print(json.dumps(list(sys.modules)))"
+    output = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    names = json.loads(output)
+    return {name.split(".")[0] for name in names} | {
+        ".".join(name.split(".")[:2]) for name in names if name.startswith("yolact.")
+    }
+
+
+def test_the_runtime_is_thin() -> None:
+    loaded = modules_after("from yolact.runtime.detector import Detector")
+    assert not loaded & HEAVY
+    assert {name for name in loaded if name.startswith("yolact.")} == {"yolact.runtime"}
+
+
+@pytest.mark.parametrize("command", ["yolact.runtime.infer", "yolact.export.cli"])
+def test_commands_start_without_what_they_may_not_need(command: str) -> None:
+    assert not modules_after(f"import {command}") & (HEAVY - {"click"})
+
+
+def test_training_and_export_need_no_tensorrt() -> None:
+    loaded = modules_after("import yolact.training.checkpoints, yolact.export.exporter, yolact.export.verify")
+    assert not loaded & {"tensorrt", "tensorrt_rtx", "cuda"}
+
+
+def test_only_export_imports_training() -> None:
+    for folder in ("runtime",):
+        for path in (ROOT / folder).glob("*.py"):
+            assert "yolact.training" not in path.read_text() and "yolact.export" not in path.read_text(), path
+    for path in (ROOT / "training").glob("*.py"):
+        assert "yolact.export" not in path.read_text(), path
