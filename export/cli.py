@@ -25,21 +25,16 @@ MIN_RESCORING_PROTOTYPES = 63
 """Prototype cells a side below which the five unpadded convolutions of the re-scoring network leave nothing."""
 
 
-class BatchSize(click.ParamType):
-    """A positive number, or `dynamic` for None."""
-
-    name = "N|dynamic"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | None:
-        """None where the batch stays open."""
-        if value is None or value == "dynamic":
-            return None
-        if not str(value).isdecimal() or int(value) == 0:
-            self.fail(f"expected a positive number or 'dynamic', got {value!r}", param, ctx)
-        return int(value)
+def _parse_batch(context: click.Context, parameter: click.Parameter, value: str) -> int | None:
+    """A positive number, or None where the batch stays open."""
+    if value == "dynamic":
+        return None
+    if not value.isdecimal() or int(value) == 0:
+        raise click.BadParameter(f"expected a positive number or 'dynamic', got {value!r}")
+    return int(value)
 
 
-@click.command(context_settings={"show_default": True})
+@click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
 @click.option("--weights", type=click.Path(path_type=Path), required=True, help="Checkpoint (.pth).")
 @click.option("--config", "config_name", help="Configuration; by default from the file name or the tensors.")
 @click.option("--output", type=click.Path(path_type=Path), default=Path("yolact.onnx"), help="ONNX file to write.")
@@ -52,7 +47,7 @@ class BatchSize(click.ParamType):
     help="Bodies of YolactFastNms and YolactMaskAssembly: keep; strip for TensorRT 9.0-10.6 with the plugins; "
     "inline for TensorRT 8.",
 )
-@click.option("--batch", type=BatchSize(), default="dynamic", help="Images per run.")
+@click.option("--batch", metavar="N|dynamic", callback=_parse_batch, default="dynamic", help="Images per run.")
 @click.option("--imgsz", type=int, help="Side of the network input, pixels.  [default: the configuration's]")
 @click.option("--class-names", type=click.Path(path_type=Path), help="Text file with one class name a line.")
 @click.option("--score-threshold", type=float, default=0.05, help="Best class score a candidate must exceed.")

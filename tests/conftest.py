@@ -41,12 +41,21 @@ def parity_log(request: pytest.FixtureRequest) -> Iterator[Callable[..., None]]:
     yield log
     path = request.config.getoption("--parity-table")
     if path is not None:
-        columns = list(dict.fromkeys(name for row in table.values() for name in row))
-        lines = [f"| configuration | runtime | {' | '.join(columns)} |", "|---" * (len(columns) + 2) + "|"]
-        for (config, runtime), row in table.items():
-            cells = [f"{row[name]:.2g}" if name in row else "-" for name in columns]
-            lines.append(f"| {config} | {runtime} | {' | '.join(cells)} |")
-        path.write_text("\n".join(lines) + "\n")
+        path.write_text(_as_tables(table))
+
+
+def _as_tables(table: dict[tuple[str, str], dict[str, float]]) -> str:
+    """Markdown, one table per runtime."""
+    parts = []
+    for runtime in dict.fromkeys(runtime for _, runtime in table):
+        rows = {config: row for (config, other), row in table.items() if other == runtime}
+        columns = list(dict.fromkeys(name for row in rows.values() for name in row))
+        lines = [f"### {runtime}", "", f"| configuration | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
+        for config, row in rows.items():
+            cells = [f"{row[name]:.2g}" if name in row else "" for name in columns]
+            lines.append(f"| {config} | {' | '.join(cells)} |")
+        parts.append("\n".join(lines) + "\n")
+    return "\n".join(parts)
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,9 @@ from yolact.export.exporter import export_model
 from yolact.runtime.config import ModelConfig, PostprocessConfig
 from yolact.runtime.contract import output_specs
 from yolact.runtime.geometry import ImageTransform
+from yolact.runtime.nms import box_iou
 from yolact.runtime.postprocess import ImageHeads, NetworkDetections, postprocess
+from yolact.runtime.preprocess import Preprocessor
 from yolact.training.configs import CONFIGS
 from yolact.training.model import Yolact
 from yolact.training.seeded_weights import seeded_state_dict
@@ -120,14 +122,39 @@ def test_agrees_with_the_official_code(
     heads, found = RUNTIMES[runtime](subject, stretched(image, subject.config.image_size))
     row = {name: head_difference(stored, key, getattr(heads, name)) for key, name in HEADS.items()}
     row |= detection_differences(stored, found, ImageTransform(image.shape[:2]))
+    beyond_noise = row.pop("mask pixels beyond noise")
     parity_log(subject.config.name, runtime, image_name, row)
     assert max(row[name] for name in HEADS.values()) <= HEAD_TOLERANCE
     assert row["unmatched"] == 0
     assert row["scores"] <= SCORE_TOLERANCE
     assert row["boxes"] <= BOX_TOLERANCE
     assert row["pixel boxes"] <= 1
-    assert row["mask pixels beyond noise"] <= 0
+    assert beyond_noise <= 0
     assert row.get("mask_scores", 0) <= SCORE_TOLERANCE
+
+
+@pytest.mark.parametrize("image_name", ["vga480x640", "hd721x1280"])
+def test_rounding_the_resized_image_to_bytes_keeps_nearly_all_detections(
+    subject: Subject,
+    image_name: str,
+    shared: Path,
+    make_image: Callable[[str], np.ndarray],
+    parity_log: Callable[..., None],
+) -> None:
+    """The official code interpolates in floating point, the contract's pixels are uint8: what that changes. Random
+    weights, all of whose filters have sum zero, make the most of such noise."""
+    stored = np.load(shared / "goldens" / f"{subject.config.name}.seed1.{image_name}.npz")
+    pixels = Preprocessor(subject.config.image_size)([make_image(image_name)])
+    heads, found = run_onnx(subject, torch.from_numpy(pixels).float())
+    overlap = box_iou(stored["fast.box"], found.boxes)
+    overlap[stored["fast.class"][:, None] != found.class_ids] = 0
+    matched = overlap.max(axis=1) > 0.9
+    scores = np.abs(found.scores[overlap.argmax(axis=1)] - stored["fast.score"])[matched]
+    row = {name: head_difference(stored, key, getattr(heads, name)) for key, name in HEADS.items()}
+    row |= {"unmatched": float((~matched).sum()), "scores": float(scores.max())}
+    parity_log(subject.config.name, "onnxruntime, pixels resized as uint8", image_name, row)
+    assert row["unmatched"] <= 15
+    assert np.median(scores) <= 0.03
 
 
 def head_difference(stored: np.lib.npyio.NpzFile, key: str, head: np.ndarray) -> float:
