@@ -128,39 +128,41 @@ def _suppressed(b: GraphBuilder, boxes: str, lists: int, depth: int, threshold: 
     """Which of each list's boxes (B, L * depth, 4), best first, a better one overlaps too much: (B, L, depth) bool.
 
     IoU > t is tested as intersection - a_i > a_j with a = area * t / (1 + t): no division, and the largest left side
-    over all better boxes i is all that has to be kept. Lists are cut in halves: each half against itself, then the
-    first against the second, leaves out a quarter of the pairs.
+    over all better boxes i is all that has to be kept. Lists are cut in four: each quarter against itself, then first
+    against second quarters, then first against second halves, leaves out three of eight pairs.
     """
-    halves = 2 if depth % 2 == 0 else 1
-    part = depth // halves
+    parts = next(parts for parts in (4, 2, 1) if depth % parts == 0)
     x1, y1, x2, y2 = b.Split(boxes, [1, 1, 1, 1], outputs=4, axis=2)
     area = b.Mul(b.Sub(x2, x1), b.Sub(y2, y1))
     share = b.Mul(area, np.float32(threshold / (1 + threshold) * (1 + _EXACT_TIE)))
-    better = [b.Reshape(t, [0, -1, part, 1]) for t in (x1, y1, x2, y2, share)]
-    worse = [b.Reshape(t, [0, -1, 1, part]) for t in (x1, y1, x2, y2, share)]
-    not_better = np.where(np.triu(np.ones((part, part)), k=1) > 0, 0, -np.inf).astype(np.float32)
-    within = b.Greater(_largest_excess(b, better, worse, not_better), b.Reshape(share, [0, -1, part]))
-    within = b.Reshape(within, [0, lists, depth])
-    if halves == 2:
-        first = [b.slice(b.Reshape(t, [0, lists, 2, part, 1]), 0, 1, axis=2) for t in better]
-        second = [b.slice(b.Reshape(t, [0, lists, 2, 1, part]), 1, 2, axis=2) for t in worse]
-        first = [b.Reshape(t, [0, lists, part, 1]) for t in first]
-        second = [b.Reshape(t, [0, lists, 1, part]) for t in second]
-        share_second = b.Reshape(second[4], [0, lists, part])
-        across = b.Greater(_largest_excess(b, first, second, None), share_second)
-        upper, lower = b.Split(within, [part, part], outputs=2, axis=2)
-        within = b.Concat(upper, b.Or(lower, across), axis=2)
-    return str(b.Or(within, _later_without_area(b, area, lists, depth)))
+    sides = (x1, y1, x2, y2, share)
+
+    size = depth // parts
+    better = [b.Reshape(side, [0, -1, size, 1]) for side in sides]
+    worse = [b.Reshape(side, [0, -1, 1, size]) for side in sides]
+    not_better = np.where(np.triu(np.ones((size, size)), k=1) > 0, 0, -np.inf).astype(np.float32)
+    suppressed = _is_overlapped(b, better, worse, not_better)
+    while size < depth:
+        pairs = [b.Split(b.Reshape(side, [0, -1, 2, size]), [1, 1], outputs=2, axis=2) for side in sides]
+        better = [b.Transpose(first, perm=[0, 1, 3, 2]) for first, _ in pairs]
+        across = _is_overlapped(b, better, [second for _, second in pairs], None)
+        first, second = b.Split(b.Reshape(suppressed, [0, -1, 2 * size]), [size, size], outputs=2, axis=2)
+        suppressed = b.Concat(first, b.Or(second, across), axis=2)
+        size *= 2
+    return str(b.Or(b.Reshape(suppressed, [0, lists, depth]), _later_without_area(b, area, lists, depth)))
 
 
-def _largest_excess(b: GraphBuilder, better: list[str], worse: list[str], mask: np.ndarray | None) -> str:
-    """Over all better boxes (..., R, 1) the largest intersection - share with each worse one (..., 1, Q): (..., Q)."""
+def _is_overlapped(b: GraphBuilder, better: list[str], worse: list[str], mask: np.ndarray | None) -> str:
+    """Whether any better box (B, X, R, 1) overlaps each worse one (B, X, 1, Q) too much: (B, X, Q) bool.
+
+    Boxes are x1, y1, x2, y2, share; `mask` (R, Q) is added to each pair's margin.
+    """
     width = b.Relu(b.Sub(b.Min(better[2], worse[2]), b.Max(better[0], worse[0])))
     height = b.Relu(b.Sub(b.Min(better[3], worse[3]), b.Max(better[1], worse[1])))
     excess = b.Sub(b.Mul(width, height), better[4])
     if mask is not None:
         excess = b.Add(excess, mask)
-    return b.reduce("ReduceMax", excess, 2)
+    return str(b.Greater(b.reduce("ReduceMax", excess, 2), b.Squeeze(worse[4], [2])))
 
 
 def _later_without_area(b: GraphBuilder, area: str, lists: int, depth: int) -> str:
