@@ -111,3 +111,18 @@ def photos(shared: Path) -> list[np.ndarray]:
     images = [cv2.imread(str(shared / "coco" / "images" / f"{name}.jpg")) for name in names]
     assert len({image.shape for image in images}) == len(images)
     return images
+
+
+@pytest.fixture(scope="session")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file whose answers are known: see `scripted_engine`."""
+    from scripted_engine import write_engine
+
+    return write_engine(tmp_path_factory.mktemp("engine") / "scripted.onnx")
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working directory."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
