@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-import torch.nn.functional as F
+from recorded import CONFIG_NAMES, IMAGE_NAMES, make_image, stretched
 
 from yolact.export.exporter import export_model
 from yolact.runtime.config import ModelConfig, PostprocessConfig
@@ -25,8 +24,6 @@ from yolact.training.configs import CONFIGS
 from yolact.training.model import Yolact
 from yolact.training.seeded_weights import seeded_state_dict
 
-RECORDED = [name for name in CONFIGS if name != "yolact_resnet50_pascal"]
-IMAGES = ["sq550", "vga480x640", "hd721x1280"]
 HEADS = {"loc": "locations", "conf": "confidences", "mask": "coefficients", "proto": "prototypes"}
 
 # What another summation order may change; the recorded decisions' own margins are wider.
@@ -47,7 +44,7 @@ class Subject:
         return self.model.config
 
 
-@pytest.fixture(scope="module", params=RECORDED)
+@pytest.fixture(scope="module", params=CONFIG_NAMES)
 def subject(request: pytest.FixtureRequest, shared: Path) -> Iterator[Subject]:
     config = CONFIGS[request.param]
     with torch.device("meta"):
@@ -63,21 +60,6 @@ def subject(request: pytest.FixtureRequest, shared: Path) -> Iterator[Subject]:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     yield Subject(model, onnxruntime.InferenceSession(proto.SerializeToString(), options))
-
-
-@pytest.fixture(scope="module")
-def make_image(shared: Path) -> Callable[[str], np.ndarray]:
-    spec = importlib.util.spec_from_file_location("inputs_rule", shared / "goldens" / "rules" / "inputs_rule.py")
-    assert spec is not None and spec.loader is not None
-    rule = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(rule)
-    return lambda name: rule.make_image(*rule.IMAGES[name])
-
-
-def stretched(image: np.ndarray, side: int) -> torch.Tensor:
-    """(1, S, S, 3) float32 as the official code resizes."""
-    pixels = torch.from_numpy(image).permute(2, 0, 1)[None].float()
-    return F.interpolate(pixels, (side, side), mode="bilinear", align_corners=False).permute(0, 2, 3, 1)
 
 
 def run_pytorch(subject: Subject, pixels: torch.Tensor) -> tuple[ImageHeads, NetworkDetections]:
@@ -107,17 +89,16 @@ def run_onnx(subject: Subject, pixels: torch.Tensor) -> tuple[ImageHeads, Networ
 RUNTIMES = {"pytorch": run_pytorch, "onnxruntime": run_onnx}
 
 
-@pytest.mark.parametrize("image_name", IMAGES)
+@pytest.mark.parametrize("image_name", IMAGE_NAMES)
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_agrees_with_the_official_code(
     subject: Subject,
     runtime: str,
     image_name: str,
     shared: Path,
-    make_image: Callable[[str], np.ndarray],
     parity_log: Callable[..., None],
 ) -> None:
-    image = make_image(image_name)
+    image = make_image(shared, image_name)
     stored = np.load(shared / "goldens" / f"{subject.config.name}.seed1.{image_name}.npz")
     heads, found = RUNTIMES[runtime](subject, stretched(image, subject.config.image_size))
     row = {name: head_difference(stored, key, getattr(heads, name)) for key, name in HEADS.items()}
@@ -138,13 +119,12 @@ def test_rounding_the_resized_image_to_bytes_keeps_nearly_all_detections(
     subject: Subject,
     image_name: str,
     shared: Path,
-    make_image: Callable[[str], np.ndarray],
     parity_log: Callable[..., None],
 ) -> None:
     """The official code interpolates in floating point, the contract's pixels are uint8: what that changes. Random
     weights, all of whose filters have sum zero, make the most of such noise."""
     stored = np.load(shared / "goldens" / f"{subject.config.name}.seed1.{image_name}.npz")
-    pixels = Preprocessor(subject.config.image_size)([make_image(image_name)])
+    pixels = Preprocessor(subject.config.image_size)([make_image(shared, image_name)])
     heads, found = run_onnx(subject, torch.from_numpy(pixels).float())
     overlap = box_iou(stored["fast.box"], found.boxes)
     overlap[stored["fast.class"][:, None] != found.class_ids] = 0

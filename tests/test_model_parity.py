@@ -1,18 +1,15 @@
 """The networks against numbers recorded from the official implementation."""
 
 import hashlib
-import importlib.util
 import json
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
+from recorded import CONFIG_NAMES, IMAGE_NAMES, load_rule, make_image, stretched
 from torch import Tensor
 
 from yolact.runtime.config import ModelConfig
@@ -21,30 +18,13 @@ from yolact.training.configs import CONFIGS
 from yolact.training.model import Yolact
 from yolact.training.seeded_weights import seeded_state_dict
 
-RECORDED = [name for name in CONFIGS if name != "yolact_resnet50_pascal"]
-IMAGES = ["sq550", "vga480x640", "hd721x1280"]
 # All images on one network of each kind; elsewhere one each, to keep the suite short.
 CASES = [
     (name, image)
-    for index, name in enumerate(RECORDED)
-    for position, image in enumerate(IMAGES)
-    if name in ("yolact_resnet50", "yolact_plus_resnet50") or position == index % len(IMAGES)
+    for index, name in enumerate(CONFIG_NAMES)
+    for position, image in enumerate(IMAGE_NAMES)
+    if name in ("yolact_resnet50", "yolact_plus_resnet50") or position == index % len(IMAGE_NAMES)
 ]
-
-
-@cache
-def load_rule(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@cache
-def image(shared: Path, name: str) -> np.ndarray:
-    rule = load_rule(shared / "goldens" / "rules" / "inputs_rule.py")
-    return rule.make_image(*rule.IMAGES[name])
 
 
 def digest(state: dict[str, Tensor]) -> str:
@@ -65,13 +45,6 @@ def model(request: pytest.FixtureRequest, shared: Path) -> Iterator[Yolact]:
     return network.eval()
 
 
-def stretched(pixels: np.ndarray, config: ModelConfig) -> Tensor:
-    """(1, S, S, 3) as the official code resizes: in floating point, without antialiasing."""
-    tensor = torch.from_numpy(pixels).permute(2, 0, 1)[None].float()
-    side = config.image_size
-    return F.interpolate(tensor, (side, side), mode="bilinear", align_corners=False).permute(0, 2, 3, 1)
-
-
 def assert_as_recorded(stored: np.lib.npyio.NpzFile, name: str, ours: Tensor, atol: float) -> None:
     assert tuple(stored[f"{name}.shape"]) == tuple(ours.shape), name
     values = ours.reshape(-1)[torch.from_numpy(stored[f"{name}.idx"]).long()]
@@ -80,7 +53,7 @@ def assert_as_recorded(stored: np.lib.npyio.NpzFile, name: str, ours: Tensor, at
     np.testing.assert_allclose(extremes, stored[f"{name}.stats"][3:], rtol=0, atol=atol, err_msg=name)
 
 
-@pytest.mark.parametrize("name", RECORDED)
+@pytest.mark.parametrize("name", CONFIG_NAMES)
 def test_parameters_are_the_official_ones(shared: Path, name: str) -> None:
     recorded = json.loads((shared / "goldens" / f"{name}.keys.json").read_text())
     with torch.device("meta"):
@@ -92,7 +65,7 @@ def test_parameters_are_the_official_ones(shared: Path, name: str) -> None:
     assert sum(tensor.numel() for tensor in state.values()) == recorded["n_values_total"]
 
 
-@pytest.mark.parametrize("name", RECORDED)
+@pytest.mark.parametrize("name", CONFIG_NAMES)
 def test_configuration_has_the_official_geometry(shared: Path, name: str) -> None:
     recorded = json.loads((shared / "goldens" / f"{name}.keys.json").read_text())
     config = CONFIGS[name]
@@ -105,7 +78,7 @@ def test_configuration_has_the_official_geometry(shared: Path, name: str) -> Non
     assert config.prototype_size == recorded["raw_output_shapes"]["proto"][1]
 
 
-@pytest.mark.parametrize("name", RECORDED)
+@pytest.mark.parametrize("name", CONFIG_NAMES)
 def test_seeded_weights_are_the_recorded_ones(shared: Path, name: str) -> None:
     recorded = json.loads((shared / "goldens" / "weights_sha256.json").read_text())
     key = "sha256_concat_sorted_f32le"
@@ -114,7 +87,7 @@ def test_seeded_weights_are_the_recorded_ones(shared: Path, name: str) -> None:
 
 def test_seeded_weights_of_another_seed_and_background(shared: Path) -> None:
     recorded = json.loads((shared / "goldens" / "weights_sha256.json").read_text())
-    bias = load_rule(shared / "goldens" / "rules" / "weights_rule.py").BG_BIAS["yolact_resnet50"][1]
+    bias = load_rule(shared, "weights_rule").BG_BIAS["yolact_resnet50"][1]
     state = seeded_state_dict(CONFIGS["yolact_resnet50"], seed=2, background_bias=bias)
     assert digest(state) == recorded["yolact_resnet50.seed2"]["sha256_concat_sorted_f32le"]
 
@@ -134,7 +107,7 @@ def test_outputs_are_the_official_ones(shared: Path, model: Yolact, image_name: 
     # Training mode of the top module alone adds the segmentation and leaves BatchNorm in evaluation mode.
     model.training = True
     with torch.inference_mode():
-        normalised = model.normalize(stretched(image(shared, image_name), model.config))
+        normalised = model.normalize(stretched(make_image(shared, image_name), model.config.image_size))
         raw = model(normalised)
     model.training = False
     for hook in hooks:

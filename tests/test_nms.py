@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from recorded import CONFIG_NAMES
 
 from yolact.runtime.config import ModelConfig, Nms, PostprocessConfig
 from yolact.runtime.errors import UsageError
@@ -50,7 +51,7 @@ def test_masks_are_the_official_ones_bit_for_bit(recorded: np.lib.npyio.NpzFile)
     assert wrong <= 4  # of 30 million; rounding at probabilities of exactly about one half
 
 
-@pytest.mark.parametrize("name", [name for name in CONFIGS if name != "yolact_resnet50_pascal"])
+@pytest.mark.parametrize("name", CONFIG_NAMES)
 def test_priors_are_the_official_ones(shared: Path, name: str) -> None:
     stored = np.load(shared / "goldens" / f"{name}.seed1.sq550.npz")
     priors = make_priors(CONFIGS[name])
