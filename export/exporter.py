@@ -111,7 +111,8 @@ def _add_postprocessing(
         **functions.PLUGIN_ATTRIBUTES,
     )
     if model.config.mask_rescoring:
-        b.node("Identity", writer.mask_scores("masks", "classes", "scores"), outputs=["mask_scores"])
+        mask_scores = writer.mask_scores("masks", "classes", "scores", postprocess.max_detections)
+        b.node("Identity", mask_scores, outputs=["mask_scores"])
     return [
         functions.fast_nms(model.config, postprocess, b.opset),
         functions.mask_assembly(model.config, postprocess, b.opset),

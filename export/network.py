@@ -65,7 +65,7 @@ class NetworkWriter:
             prototypes=self._b.Identity(self._emit(self._model.proto_net, levels[0]), name="prototypes"),
         )
 
-    def mask_scores(self, masks: str, classes: str, scores: str) -> str:
+    def mask_scores(self, masks: str, classes: str, scores: str, detections: int) -> str:
         """Scores (B, D) times predicted mask IoU; masks (B, D, Hp, Wp), classes (B, D). YOLACT++ only."""
         assert self._model.maskiou_net is not None
         b, config = self._b, self._model.config
@@ -74,7 +74,7 @@ class NetworkWriter:
         per_class = b.GlobalMaxPool(self._emit(self._model.maskiou_net.maskiou_net, single))
         per_class = b.Reshape(per_class, [-1, config.num_classes])
         chosen = b.GatherElements(per_class, b.Reshape(classes, [-1, 1]), axis=1)
-        return str(b.Mul(scores, b.Reshape(chosen, b.Shape(scores))))
+        return str(b.Mul(scores, b.Reshape(chosen, [-1, detections])))
 
     def _normalized(self, images: str, size: int) -> str:
         mean, std = (np.array(values, np.float32).reshape(3, 1, 1) for values in normalization(self._model.config))
