@@ -10,6 +10,9 @@ from yolact.runtime.errors import UsageError
 Backbone = Literal["resnet50", "resnet101", "darknet53"]
 Nms = Literal["fast", "cross-class", "traditional"]
 
+LEVELS = 5
+"""Pyramid levels P3..P7."""
+
 
 @dataclass(frozen=True)
 class ModelConfig:
@@ -39,6 +42,16 @@ class ModelConfig:
     deformable_interval: int = 0
     mask_rescoring: bool = False
     num_coefficients: int = 32
+
+    def __post_init__(self) -> None:
+        if self.backbone not in get_args(Backbone):
+            raise UsageError(f"backbone must be one of {', '.join(get_args(Backbone))}, got {self.backbone!r}")
+        if not isinstance(self.image_size, int) or self.image_size < 1:
+            raise UsageError(f"image_size must be a positive whole number, got {self.image_size!r}")
+        if not self.class_names or not all(isinstance(name, str) for name in self.class_names):
+            raise UsageError(f"class_names must be at least one text, got {self.class_names!r}")
+        if len(self.scales) != LEVELS or len({len(scales) for scales in self.scales}) != 1 or not self.scales[0]:
+            raise UsageError(f"scales must be {LEVELS} levels of equally many sizes, got {self.scales!r}")
 
     @property
     def num_classes(self) -> int:
@@ -105,7 +118,7 @@ class PostprocessConfig:
                 raise UsageError(f"{name} must lie in [0, 1], got {value}")
         for name in ("top_k", "max_detections"):
             value = getattr(self, name)
-            if value < 1:
-                raise UsageError(f"{name} must be at least 1, got {value}")
+            if not isinstance(value, int) or value < 1:
+                raise UsageError(f"{name} must be a whole number of at least 1, got {value!r}")
         if self.nms not in get_args(Nms):
             raise UsageError(f"nms must be one of {', '.join(get_args(Nms))}, got {self.nms!r}")

@@ -58,8 +58,9 @@ class Detections:
     def __len__(self) -> int:
         return len(self.scores)
 
-    def __getitem__(self, index: NDArray[np.bool_] | NDArray[np.intp] | slice) -> Detections:
-        """The detections at a boolean mask, an array of indices, or a slice."""
+    def __getitem__(self, index: int | Sequence[int] | NDArray[np.bool_] | NDArray[np.intp] | slice) -> Detections:
+        """The detections at an index, several indices, a boolean mask, or a slice."""
+        index = np.atleast_1d(np.arange(len(self))[index])
         return Detections(
             self.boxes[index],
             self.scores[index],
@@ -86,7 +87,11 @@ class Detections:
 
         The order of tests is the official display's (eval.py `prep_display`): the detection score must exceed the
         threshold, then the ranking score must reach it.
+
+        Raises ValueError where `top_k` is negative.
         """
+        if top_k is not None and top_k < 0:
+            raise ValueError(f"top_k must not be negative, got {top_k}")
         ranking = self.ranking_scores
         keep = (self.scores > score_threshold) & (ranking >= score_threshold)
         if class_ids is not None:

@@ -53,7 +53,8 @@ class Detector:
 
         Raises:
             EngineError: the file is missing, is no such model, or does not keep the contract.
-            UsageError: `postprocess` was given for a full graph, which has its own built in.
+            UsageError: `postprocess` was given for a full graph, which has its own built in; `threads` is less than 1
+                or a provider is not available.
         """
         path = Path(path)
         if not path.is_file():

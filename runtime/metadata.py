@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 
 from yolact.runtime.config import ModelConfig, PostprocessConfig
-from yolact.runtime.errors import EngineError
+from yolact.runtime.errors import EngineError, UsageError
 
 SCHEMA_VERSION = 1
 _PREFIX = "yolact."
@@ -73,5 +73,5 @@ class ModelMetadata:
                 weights_sha256=props[f"{_PREFIX}weights_sha256"],
                 tool_version=props[f"{_PREFIX}tool_version"],
             )
-        except (KeyError, ValueError, TypeError) as error:
+        except (KeyError, ValueError, TypeError, UsageError) as error:
             raise EngineError(f"{source} has damaged YOLACT metadata ({error!r}); export it again") from error

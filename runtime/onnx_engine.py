@@ -10,7 +10,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from yolact.runtime.contract import INPUT_NAME, input_spec, output_specs
-from yolact.runtime.errors import EngineError
+from yolact.runtime.errors import EngineError, UsageError
 from yolact.runtime.metadata import ModelMetadata
 from yolact.runtime.postprocess import ImageHeads, NetworkDetections, postprocess
 from yolact.runtime.preprocess import Image
@@ -31,7 +31,9 @@ class OnnxEngine:
 
         Raises:
             EngineError: not an ONNX file, or not one of this toolkit's contract.
+            UsageError: `threads` is less than 1, or this ONNX Runtime lacks one of the providers.
         """
+        _check_request(threads, providers)
         self._session = _open_session(path, threads, providers)
         self.metadata = ModelMetadata.from_props(self._session.get_modelmeta().custom_metadata_map, str(path))
         self._outputs = _check_contract(self._session, self.metadata, path)
@@ -55,6 +57,18 @@ class OnnxEngine:
             NetworkDetections(*(array[i, :count] for array in arrays))
             for i, count in enumerate(counts.ravel().tolist())
         ]
+
+
+def _check_request(threads: int | None, providers: Sequence[str]) -> None:
+    if threads is not None and threads < 1:
+        raise UsageError(f"threads must be at least 1, or None for all cores, got {threads}")
+    available = onnxruntime.get_available_providers()
+    for provider in providers:  # ONNX Runtime itself would go on with the CPU and a warning
+        if provider not in available:
+            raise UsageError(
+                f"this ONNX Runtime has no {provider}, only {', '.join(available)}; "
+                "install the onnxruntime package that brings it or choose another"
+            )
 
 
 def _open_session(path: Path, threads: int | None, providers: Sequence[str]) -> onnxruntime.InferenceSession:

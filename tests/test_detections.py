@@ -134,6 +134,19 @@ def test_supervision_gets_the_same_arrays(rescored: bool) -> None:
     np.testing.assert_array_equal(converted.class_id, found.class_ids)
 
 
+def test_indices_of_any_kind() -> None:
+    found = detections(5, (48, 64), rescored=True)
+    np.testing.assert_array_equal(found[3].scores, found.scores[3:4])
+    np.testing.assert_array_equal(found[-1].boxes, found.boxes[4:])
+    np.testing.assert_array_equal(found[[4, 0]].class_ids, found.class_ids[[4, 0]])
+    np.testing.assert_array_equal(found[found.scores > found.scores[2]].scores, found.scores[:2])
+    assert len(found[1:3]) == 2 and len(found[[]]) == 0 and len(found[np.zeros(5, bool)]) == 0
+    with pytest.raises(IndexError):
+        found[5]
+    with pytest.raises(ValueError, match="top_k must not be negative"):
+        found.select(top_k=-1)
+
+
 def test_no_detections() -> None:
     found = detections(0, (48, 64))
     assert len(found) == 0 and found.masks.shape == (0, 48, 64)

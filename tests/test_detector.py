@@ -148,6 +148,7 @@ DAMAGE = {
     "newer": (lambda proto: edit_metadata(proto, "yolact.schema_version", "99"), "metadata schema 99"),
     "broken JSON": (lambda proto: edit_metadata(proto, "yolact.config", "{"), "damaged YOLACT metadata"),
     "no name": (lambda proto: edit_metadata(proto, "yolact.config", "{}"), "damaged YOLACT metadata"),
+    "other kind of NMS": (lambda proto: edit_metadata(proto, "yolact.postprocess", '{"nms": "soft"}'), "nms must be"),
     "other graph": (lambda proto: edit_metadata(proto, "yolact.graph", "half"), "damaged YOLACT metadata"),
     "renamed output": (rename_output, "expected tensor 'scores'"),
     "stripped": (lambda proto: proto.ClearField("functions"), "YolactFastNms"),
@@ -179,6 +180,15 @@ def test_files_that_are_no_model(tiny_engine: Path, tmp_path: Path, content: byt
 def test_full_graphs_take_no_settings(tiny_engine: Path) -> None:
     with pytest.raises(UsageError, match="--graph raw"):
         Detector.open(tiny_engine, postprocess=PostprocessConfig())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"threads": 0}, "threads must be at least 1"), ({"providers": ["Nonesuch"]}, "has no Nonesuch, only")],
+)
+def test_sessions_that_cannot_be_had(tiny_engine: Path, options: dict[str, object], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        Detector.open(tiny_engine, **options)
 
 
 def test_a_closed_detector_says_so(tiny_engine: Path, photos: list[np.ndarray]) -> None:

@@ -100,7 +100,7 @@ REJECTED = {
     "other configuration": (["--config", "yolact_darknet53"], 1, "--config yolact_resnet50"),
     "threshold": (["--score-threshold", "2"], 2, "score_threshold must lie in"),
     "threshold is text": (["--score-threshold", "low"], 2, "low"),
-    "top-k": (["--top-k", "0"], 2, "top_k must be at least 1"),
+    "top-k": (["--top-k", "0"], 2, "top_k must be a whole number of at least 1"),
     "detections": (["--top-k", "2", "--max-detections", "9"], 2, "at most 6 boxes"),
     "opset": (["--opset", "11"], 2, "opset must be 17"),
     "batch": (["--batch", "many"], 2, "positive number or 'dynamic'"),

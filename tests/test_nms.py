@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -120,8 +121,8 @@ def test_one_candidate_is_a_detection_of_every_class() -> None:
 REJECTED = {
     "score_threshold": (1.5, "score_threshold must lie in"),
     "nms_threshold": (-0.1, "nms_threshold must lie in"),
-    "top_k": (0, "top_k must be at least 1"),
-    "max_detections": (0, "max_detections must be at least 1"),
+    "top_k": (0, "top_k must be a whole number of at least 1"),
+    "max_detections": (2.5, "max_detections must be a whole number of at least 1"),
     "nms": ("soft", "nms must be one of fast, cross-class, traditional"),
 }
 
@@ -131,6 +132,21 @@ def test_rejected_settings(field: str) -> None:
     value, message = REJECTED[field]
     with pytest.raises(UsageError, match=message):
         PostprocessConfig(**{field: value})
+
+
+REJECTED_MODELS = {
+    "backbone": ("vgg16", "backbone must be one of resnet50"),
+    "image_size": ("550", "image_size must be a positive whole number"),
+    "class_names": ((), "class_names must be at least one text"),
+    "scales": (((24,), (48,)), "scales must be 5 levels"),
+}
+
+
+@pytest.mark.parametrize("field", REJECTED_MODELS)
+def test_rejected_models(field: str) -> None:
+    value, message = REJECTED_MODELS[field]
+    with pytest.raises(UsageError, match=message):
+        replace(CONFIGS["yolact_base"], **{field: value})
 
 
 def test_configuration_survives_json() -> None:
