@@ -75,14 +75,15 @@ def fast_nms(model: ModelConfig, config: PostprocessConfig, opset: int) -> onnx.
         classes = b.ArgMax(of_prior, axis=2, keepdims=0)
     else:
         classes = b.Squeeze(b.Div(position, [depth]), [2])
-    present = b.Unsqueeze(b.cast(valid, np.float32), [2])
+    present = b.Unsqueeze(valid, [2])
+    nothing = np.float32(0)  # chosen, not multiplied: what is past the count need not be finite
     count = b.ReduceSum(b.cast(valid, np.int32), [1], keepdims=1)
     outputs = {
         "num_detections": count,
-        "boxes": b.Mul(b.GatherND(chosen_boxes, position, batch_dims=1), present),
-        "scores": b.Relu(final_scores),
+        "boxes": b.Where(present, b.GatherND(chosen_boxes, position, batch_dims=1), nothing),
+        "scores": b.Where(valid, final_scores, nothing),
         "classes": b.Mul(b.cast(classes, np.int32), b.cast(valid, np.int32)),
-        "detection_coefficients": b.Mul(b.GatherND("coefficients", prior, batch_dims=1), present),
+        "detection_coefficients": b.Where(present, b.GatherND("coefficients", prior, batch_dims=1), nothing),
     }
     inputs = ["locations", "confidences", "coefficients", "priors"]
     return b.function(FAST_NMS, inputs, outputs, [*PLUGIN_ATTRIBUTES, *fast_nms_attributes(config)])

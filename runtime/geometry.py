@@ -76,13 +76,17 @@ class ImageTransform:
         left, right, leftmost, column_weight = _sample_positions(
             columns[0], columns[-1], mask.shape[1], self.image_size[1]
         )
-        # Columns first: that product is only Hp rows high, so nearly all work is the contiguous row blend below.
-        rightmost = np.minimum(leftmost + 1, mask.shape[1] - 1)
-        wide = mask[:, leftmost] * (1 - column_weight) + mask[:, rightmost] * column_weight
-        lower = np.minimum(upper + 1, mask.shape[0] - 1)
         region = Region(top, left, bottom, right)
+        if 0 in region.shape:
+            return region, np.zeros(region.shape, np.bool_)
+        lower = np.minimum(upper + 1, mask.shape[0] - 1)
+        needed = mask[upper[0] : lower[-1] + 1]
+        upper, lower = upper - upper[0], lower - upper[0]
+        # Columns first: that product has only the few rows needed, so nearly all work is the contiguous blend below.
+        rightmost = np.minimum(leftmost + 1, mask.shape[1] - 1)
+        wide = needed[:, leftmost] * (1 - column_weight) + needed[:, rightmost] * column_weight
         result = np.empty(region.shape, np.bool_)
-        step = max(1, _BLEND_PIXELS // max(1, right - left))
+        step = max(1, _BLEND_PIXELS // region.shape[1])
         for start in range(0, region.shape[0], step):
             part = slice(start, start + step)
             blend = wide[upper[part]] * (1 - row_weight[part])[:, None]

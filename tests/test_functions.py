@@ -18,9 +18,9 @@ from yolact.runtime.nms import class_probabilities, decode_boxes, suppress
 OUTPUTS = ("num_detections", "boxes", "scores", "classes", "masks")
 
 
-def config_of(num_classes: int) -> ModelConfig:
-    """258 priors, which no whole number of groups holds; prototypes 16x16."""
-    return ModelConfig("test", "resnet50", 64, tuple(f"c{i}" for i in range(num_classes)), num_coefficients=5)
+def config_of(num_classes: int, image_size: int = 64) -> ModelConfig:
+    """At 64 pixels 258 priors, which no whole number of groups holds, and prototypes 16x16."""
+    return ModelConfig("test", "resnet50", image_size, tuple(f"c{i}" for i in range(num_classes)), num_coefficients=5)
 
 
 def run(
@@ -62,7 +62,7 @@ def random_inputs(model: ModelConfig, batch: int, seed: int) -> dict[str, np.nda
         "confidences": confidences.astype(np.float32),
         "coefficients": rng.uniform(-1, 1, (*shape, model.num_coefficients)).astype(np.float32),
         "priors": rng.uniform(0.05, 0.9, (model.num_priors, 4)).astype(np.float32),
-        "prototypes": rng.gamma(1, 2, (batch, model.num_coefficients, 16, 16)).astype(np.float32),
+        "prototypes": rng.gamma(1, 2, (batch, model.num_coefficients, *[model.prototype_size] * 2)).astype(np.float32),
     }
 
 
@@ -119,6 +119,27 @@ def test_detects_what_numpy_detects(name: str, num_classes: int, make_inputs: ty
     inputs = make_inputs(model, batch=3, seed=num_classes)
     counts = assert_as_numpy(run(model, config, inputs), model, config, inputs)
     assert min(counts) > 0
+
+
+@pytest.mark.parametrize("make_inputs", [random_inputs, tied_inputs])
+@pytest.mark.parametrize(("image_size", "top_k"), [(64, 7), (64, 16), (200, 3), (200, 50)])
+def test_fewer_candidates_a_class_than_groups_of_priors(image_size: int, top_k: int, make_inputs: type) -> None:
+    """Where the coarse step of the top-k leaves groups out."""
+    model, config = config_of(3, image_size), PostprocessConfig(top_k=top_k, max_detections=min(30, 3 * top_k))
+    inputs = make_inputs(model, batch=2, seed=top_k)
+    assert model.num_priors / 16 > top_k
+    assert min(assert_as_numpy(run(model, config, inputs), model, config, inputs)) > 0
+
+
+def test_what_is_not_detected_need_not_be_finite() -> None:
+    model, config = config_of(3), PostprocessConfig()
+    inputs = random_inputs(model, 2, 5)
+    inputs["confidences"][:, 100:, 0] = 60  # no candidates
+    inputs["locations"][:, 100:] = 500  # exp of this overflows
+    inputs["coefficients"][:, 100:] = np.nan
+    assert min(assert_as_numpy(run(model, config, inputs), model, config, inputs)) > 0
+    inputs["confidences"][:, :, 0] = 60
+    assert assert_as_numpy(run(model, config, inputs), model, config, inputs) == [0, 0]
 
 
 def test_one_class() -> None:
