@@ -7,4 +7,5 @@ FOLDERS = ["export", "runtime", "training"]
 setup(
     package_dir={"yolact": "."},
     packages=[f"yolact.{folder}" for folder in FOLDERS],
+    package_data={f"yolact.{folder}": ["py.typed"] for folder in FOLDERS},
 )

@@ -39,7 +39,7 @@ def main() -> None:
     engine = FOLDER / "yolact.onnx"
     run("yolact-export", "--weights", checkpoint, "--output", engine)
     run("yolact-infer", "--engine", engine, picture, "--output", FOLDER / "output")
-    print(f"\nLook at {FOLDER / 'output' / picture.name}")
+    print(f"\nLook at {FOLDER / 'output' / picture.name}. The commands are in {Path(sys.executable).parent}.")
 
 
 if __name__ == "__main__":

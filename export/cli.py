@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from yolact.runtime.atomic import replacing
+from yolact.runtime.atomic import check_replaceable, replacing
 from yolact.runtime.cli import reports_errors
 from yolact.runtime.config import PostprocessConfig
 from yolact.runtime.errors import UsageError, YolactError
@@ -19,10 +19,6 @@ if TYPE_CHECKING:
 
     from yolact.export.verify import Difference
     from yolact.training.model import Yolact
-
-MIN_IMAGE_SIZE = 64
-MIN_RESCORING_PROTOTYPES = 63
-"""Prototype cells a side below which the five unpadded convolutions of the re-scoring network leave nothing."""
 
 
 def _parse_batch(context: click.Context, parameter: click.Parameter, value: str) -> int | None:
@@ -45,7 +41,7 @@ def _parse_batch(context: click.Context, parameter: click.Parameter, value: str)
     type=click.Choice(["keep", "strip", "inline"]),
     default="keep",
     help="Bodies of YolactFastNms and YolactMaskAssembly: keep; strip for TensorRT 9.0-10.6 with the plugins; "
-    "inline for TensorRT 8.",
+    "inline for TensorRT 8.5 and 8.6.",
 )
 @click.option("--batch", metavar="N|dynamic", callback=_parse_batch, default="dynamic", help="Images per run.")
 @click.option("--imgsz", type=int, help="Side of the network input, pixels.  [default: the configuration's]")
@@ -76,14 +72,21 @@ def main(
     opset: int,
     check_image: Path | None,
 ) -> None:
-    """Export a YOLACT or YOLACT++ checkpoint to one ONNX file, checked against PyTorch before it is written."""
+    """Export a YOLACT or YOLACT++ checkpoint to one ONNX file, checked against PyTorch before it is written.
+
+    Configurations: yolact_base, yolact_resnet50, yolact_darknet53, yolact_im400, yolact_im700, yolact_resnet50_pascal,
+    yolact_plus_base, yolact_plus_resnet50.
+
+    Exit codes: 0 done, 1 an input or the output failed, 2 wrong usage, 3 the export differs from PyTorch, 4 ONNX
+    Runtime cannot run it, 130 interrupted.
+    """
     nms = "cross-class" if cross_class_nms else "fast"
     postprocess = PostprocessConfig(score_threshold, nms_threshold, top_k, max_detections, nms)  # type: ignore[arg-type]
     _check_libraries()
-    from yolact.export.exporter import export_model
+    from yolact.export.exporter import export_model, strip_functions
     from yolact.export.verify import verify_model
 
-    _check_output(output)
+    _check_output(output, [weights, check_image, class_names])
     image = _read_check_image(check_image)
     model = _load(weights, config_name, class_names, imgsz)
     options: dict[str, Any] = {
@@ -92,10 +95,10 @@ def main(
         "batch": batch,
         "opset": opset,
     }
-    proto = export_model(model, postprocess, function_mode="inline" if function_mode == "inline" else "keep", **options)
+    proto = export_model(model, postprocess, inline_functions=function_mode == "inline", **options)
     differences = verify_model(proto, model, postprocess, graph, image, batch)
-    if function_mode == "strip":  # ONNX Runtime cannot run what TensorRT's plugins will fill in
-        del proto.functions[:]
+    if function_mode == "strip":
+        strip_functions(proto)
     _write(proto, output)
     _print_summary(model, proto, output, differences, batch)
 
@@ -108,9 +111,10 @@ def _check_libraries() -> None:
         raise YolactError(f"exporting needs {error.name}; install it with: pip install 'yolact[export]'") from None
 
 
-def _check_output(output: Path) -> None:
-    if output.is_dir():
-        raise UsageError(f"--output {output} is a folder; give the name of the file to write")
+def _check_output(output: Path, inputs: list[Path | None]) -> None:
+    check_replaceable(output)
+    if output.resolve() in {path.resolve() for path in inputs if path is not None}:
+        raise UsageError(f"--output {output} is one of the inputs; choose another file")
     if not output.parent.is_dir():
         raise UsageError(f"--output {output}: there is no folder {output.parent}; create it first")
 
@@ -130,17 +134,15 @@ def _load(weights: Path, config_name: str | None, class_names: Path | None, imgs
     names = None if class_names is None else _read_class_names(class_names)
     model = load_checkpoint(weights, None if config_name is None else get_config(config_name), names)
     if imgsz is not None:
-        if imgsz < MIN_IMAGE_SIZE:
-            raise UsageError(f"--imgsz must be at least {MIN_IMAGE_SIZE}, got {imgsz}")
         model.config = replace(model.config, image_size=imgsz)
-        if model.config.mask_rescoring and model.config.prototype_size < MIN_RESCORING_PROTOTYPES:
-            raise UsageError(f"--imgsz {imgsz} leaves nothing for YOLACT++'s mask re-scoring; take 256 or more")
     return model
 
 
 def _read_class_names(path: Path) -> list[str]:
     try:
         names = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    except OSError as error:
+        raise UsageError(f"--class-names {path} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise UsageError(f"--class-names {path} is no UTF-8 text; write one class name a line") from None
     while names and not names[-1]:
@@ -159,8 +161,12 @@ def _sha256(path: Path) -> str:
 
 
 def _write(proto: onnx.ModelProto, output: Path) -> None:
-    with replacing(output) as temporary:
-        temporary.write_bytes(proto.SerializeToString())
+    try:
+        with replacing(output) as temporary:
+            temporary.write_bytes(proto.SerializeToString())
+    except OSError as error:
+        reason = error.strerror or error
+        raise YolactError(f"cannot write {output}: {reason}; free space or choose another place") from None
 
 
 def _print_summary(
@@ -172,4 +178,5 @@ def _print_summary(
     for difference in differences:
         click.echo(f"  {difference.output:<15} {difference.largest:.1e}")
     size = output.stat().st_size / 1e6
-    click.echo(f"wrote {output}: {size:.1f} MB, opset {proto.opset_import[0].version}, batch {batch or 'dynamic'}")
+    opset = next(entry.version for entry in proto.opset_import if not entry.domain)
+    click.echo(f"wrote {output}: {size:.1f} MB, opset {opset}, batch {batch or 'dynamic'}")

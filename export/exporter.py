@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
-from typing import Literal
 
 import onnx
 import onnx.inliner
@@ -20,10 +19,15 @@ from yolact.runtime.metadata import Graph, ModelMetadata
 from yolact.runtime.priors import make_priors
 from yolact.training.model import Yolact
 
-FunctionsMode = Literal["keep", "strip", "inline"]
-
 MIN_OPSET = 17
 BATCH_DIMENSION = "N"
+
+MIN_IMAGE_SIZE, MAX_IMAGE_SIZE = 64, 4096
+
+MIN_RESCORING_PROTOTYPES = 63
+"""Prototype cells a side below which the five unpadded convolutions of the re-scoring network leave nothing."""
+
+MAX_TOP_K = 3840
 
 
 def export_model(
@@ -32,7 +36,7 @@ def export_model(
     *,
     weights_sha256: str,
     graph: Graph = "full",
-    function_mode: FunctionsMode = "keep",
+    inline_functions: bool = False,
     batch: int | None = None,
     opset: int = MIN_OPSET,
 ) -> onnx.ModelProto:
@@ -43,9 +47,8 @@ def export_model(
         postprocess: thresholds and limits built into a full graph.
         weights_sha256: digest of the checkpoint file, for the metadata.
         graph: ``full`` ends in detections, ``raw`` in the heads.
-        function_mode: ``keep`` the functions; ``strip`` their bodies, for a runtime that has the plugins but would
-            inline the bodies (TensorRT 9.0 to 10.6); ``inline`` them, for a runtime that knows no functions
-            (TensorRT 8).
+        inline_functions: put the functions' bodies in place of the calls, for a runtime that knows no functions
+            (TensorRT 8.5 and 8.6). See also `strip_functions`.
         batch: fixed batch size, or None for any.
         opset: ONNX opset, 17 or later.
 
@@ -62,12 +65,19 @@ def export_model(
         bodies = _add_postprocessing(b, writer, heads, model, postprocess)
     metadata = ModelMetadata(graph, model.config, postprocess, weights_sha256, version("yolact"))
     proto = _model_proto(b, model.config, specs, bodies, batch)
-    if function_mode == "inline":
+    if inline_functions:
         proto = onnx.inliner.inline_local_functions(proto)
-    elif function_mode == "strip":
-        del proto.functions[:]
+        kept = [entry for entry in proto.opset_import if entry.domain != FUNCTION_DOMAIN]
+        del proto.opset_import[:]
+        proto.opset_import.extend(kept)
     helper.set_model_props(proto, metadata.to_props())
     return proto
+
+
+def strip_functions(proto: onnx.ModelProto) -> None:
+    """Leave the calls but drop the bodies, in place: for a runtime that has the plugins but would rather inline
+    (TensorRT 9.0 to 10.6). ONNX Runtime cannot run the result."""
+    del proto.functions[:]
 
 
 def _check_options(
@@ -78,9 +88,15 @@ def _check_options(
         raise UsageError(f"opset must be {MIN_OPSET} to {newest} with onnx {onnx.__version__}, got {opset}")
     if batch is not None and batch < 1:
         raise UsageError(f"batch must be at least 1 or dynamic, got {batch}")
+    if not MIN_IMAGE_SIZE <= model.image_size <= MAX_IMAGE_SIZE:
+        raise UsageError(f"image_size must be {MIN_IMAGE_SIZE} to {MAX_IMAGE_SIZE} pixels, got {model.image_size}")
     if graph == "full":
+        if model.mask_rescoring and model.prototype_size < MIN_RESCORING_PROTOTYPES:
+            raise UsageError(f"YOLACT++ re-scores masks from image_size 249 on, got {model.image_size}")
+        if max(postprocess.top_k, postprocess.max_detections) > MAX_TOP_K:
+            raise UsageError(f"top_k and max_detections must be at most {MAX_TOP_K}, the limit of TensorRT's TopK")
         if postprocess.nms == "traditional":
-            raise UsageError("traditional NMS has no place in a full graph; export with --graph raw to use it")
+            raise UsageError("a full graph has no traditional NMS; export a raw one and open it with these settings")
         lists = 1 if postprocess.nms == "cross-class" else model.num_classes
         available = lists * min(postprocess.top_k, model.num_priors)
         if postprocess.max_detections > available:
@@ -109,6 +125,7 @@ def _add_postprocessing(
         outputs=["masks"],
         domain=FUNCTION_DOMAIN,
         **functions.PLUGIN_ATTRIBUTES,
+        **functions.MASK_ASSEMBLY_ATTRIBUTES,
     )
     if model.config.mask_rescoring:
         mask_scores = writer.mask_scores("masks", "classes", "scores", postprocess.max_detections)

@@ -22,6 +22,9 @@ MASK_ASSEMBLY = "YolactMaskAssembly"
 
 PLUGIN_ATTRIBUTES: dict[str, Any] = {"plugin_namespace": "yolact", "plugin_version": "1"}
 
+MASK_ASSEMBLY_ATTRIBUTES: dict[str, Any] = {"crop_padding": CROP_PADDING}
+"""What a `YolactMaskAssembly` call says to the plugin."""
+
 _GROUP = 16
 """Priors that share one entry in the first, coarse top-k."""
 
@@ -37,6 +40,8 @@ def fast_nms_attributes(config: PostprocessConfig) -> dict[str, Any]:
         "top_k": config.top_k,
         "max_detections": config.max_detections,
         "cross_class": int(config.nms == "cross-class"),
+        "centre_variance": CENTRE_VARIANCE,
+        "size_variance": SIZE_VARIANCE,
     }
 
 
@@ -77,7 +82,7 @@ def fast_nms(model: ModelConfig, config: PostprocessConfig, opset: int) -> onnx.
         classes = b.Squeeze(b.Div(position, [depth]), [2])
     present = b.Unsqueeze(valid, [2])
     nothing = np.float32(0)  # chosen, not multiplied: what is past the count need not be finite
-    count = b.ReduceSum(b.cast(valid, np.int32), [1], keepdims=1)
+    count = b.cast(b.ReduceSum(b.cast(valid, np.float32), [1], keepdims=1), np.int32)
     outputs = {
         "num_detections": count,
         "boxes": b.Where(present, b.GatherND(chosen_boxes, position, batch_dims=1), nothing),
@@ -98,7 +103,8 @@ def _top_k_per_list(b: GraphBuilder, scores: str, priors: int, lists: int, depth
     groups = -(-priors // _GROUP)
     padding = groups * _GROUP - priors
     if padding:
-        scores = b.Pad(scores, [0, 0, 0, 0, padding, 0], np.float32(-2))
+        # Below every real prior, and every group holds a real one: padding is never among the best.
+        scores = b.Pad(scores, [0, 0, 0, 0, padding, 0], np.float32(-3))
     grouped = b.Reshape(scores, [0, groups, _GROUP, lists])
     maxima = b.Transpose(b.reduce("ReduceMax", grouped, 2), perm=[0, 2, 1])
     best_groups = min(depth, groups)
@@ -111,8 +117,7 @@ def _top_k_per_list(b: GraphBuilder, scores: str, priors: int, lists: int, depth
     values = b.GatherElements(b.Reshape(scores, [0, -1]), b.Reshape(index, [0, -1]), axis=1)
     values = b.Reshape(values, [0, lists, best_groups * _GROUP])
     values, within = b.TopK(values, [depth], outputs=2, axis=2)
-    prior = b.GatherElements(members, within, axis=2)
-    return values, b.Min(prior, [priors - 1]) if padding else prior
+    return values, b.GatherElements(members, within, axis=2)
 
 
 def _decode(b: GraphBuilder) -> str:
@@ -168,8 +173,10 @@ def _is_overlapped(b: GraphBuilder, better: list[str], worse: list[str], mask: n
 
 def _later_without_area(b: GraphBuilder, area: str, lists: int, depth: int) -> str:
     """All but the first box without area in each list: two of them have IoU 0/0, which suppresses (official)."""
-    empty = b.cast(b.Equal(b.Reshape(area, [0, lists, depth]), np.float32(0)), np.float32)
-    return str(b.Greater(b.Mul(b.CumSum(empty, np.array(2), exclusive=1), empty), np.float32(0)))
+    empty = b.Equal(b.Reshape(area, [0, lists, depth]), np.float32(0))
+    rank = np.arange(depth, dtype=np.float32)
+    first = b.reduce("ReduceMin", b.Where(empty, rank, np.float32(depth)), 2, keepdims=True)
+    return str(b.And(empty, b.Greater(rank, first)))
 
 
 def mask_assembly(model: ModelConfig, config: PostprocessConfig, opset: int) -> onnx.FunctionProto:
@@ -191,7 +198,7 @@ def mask_assembly(model: ModelConfig, config: PostprocessConfig, opset: int) -> 
     box = b.Mul(b.Unsqueeze(b.cast(rows, np.float32), [3]), b.Unsqueeze(b.cast(columns, np.float32), [2]))
     outputs = {"masks": b.Mul(b.Sigmoid(logits), box)}
     inputs = ["prototypes", "detection_coefficients", "boxes", "num_detections"]
-    return b.function(MASK_ASSEMBLY, inputs, outputs, list(PLUGIN_ATTRIBUTES))
+    return b.function(MASK_ASSEMBLY, inputs, outputs, [*PLUGIN_ATTRIBUTES, *MASK_ASSEMBLY_ATTRIBUTES])
 
 
 def _inside(b: GraphBuilder, start: str, stop: str, cells: np.ndarray) -> str:

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from yolact.runtime.errors import UsageError
+
 _serial = itertools.count()
 
 
@@ -20,14 +22,21 @@ def temporary_beside(path: Path) -> Path:
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path to write to. It becomes `path` if the block succeeds and is removed if not.
 
-    Raises OSError where it cannot be renamed.
+    Raises OSError where it cannot be renamed, UsageError where `path` is something else than a file.
     """
+    check_replaceable(path)
     temporary = temporary_beside(path)
     try:
         yield temporary
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_replaceable(path: Path) -> None:
+    """Raise UsageError where renaming a file to `path` would destroy what is no file: a device, a pipe, a folder."""
+    if path.exists() and not path.resolve().is_file():
+        raise UsageError(f"{path} exists and is no regular file; choose another name to write to")
 
 
 def check_folder(folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import signal
 import sys
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
@@ -15,24 +16,40 @@ from yolact.runtime.errors import YolactError
 INTERRUPTED = 130
 """Exit code after Ctrl-C: 128 + SIGINT, as shells report it."""
 
+TERMINATED = 143
+"""Exit code after SIGTERM."""
+
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, which ends a command as Ctrl-C does: files are closed, temporary ones removed."""
+
+
+def _terminate(*_: object) -> None:
+    raise Terminated
 
 
 def reports_errors(command: Callable[_P, _R]) -> Callable[_P, _R]:
     """Decorate the body of a click command (below its options).
 
     A `YolactError` becomes ``error: <message>`` and its `exit_code`; an error of the operating system the same with
-    exit code 1; Ctrl-C ends with 130; a reader of stdout that went away ends the command silently with 1.
+    exit code 1; Ctrl-C ends with 130, SIGTERM with 143; a reader of stdout that went away ends
+    the command silently with 1.
     """
 
     @functools.wraps(command)
     def guarded(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        previous = signal.signal(signal.SIGTERM, _terminate)
         try:
             return command(*args, **kwargs)
         except YolactError as error:
             report(str(error))
             sys.exit(error.exit_code)
+        except Terminated:
+            click.echo("terminated", err=True)
+            sys.exit(TERMINATED)
         except KeyboardInterrupt:
             click.echo("interrupted", err=True)
             sys.exit(INTERRUPTED)
@@ -41,6 +58,8 @@ def reports_errors(command: Callable[_P, _R]) -> Callable[_P, _R]:
                 report(describe_os_error(error))
             _abandon_stdout()
             sys.exit(1)
+        finally:
+            signal.signal(signal.SIGTERM, previous)
 
     return guarded
 

@@ -84,8 +84,10 @@ class ModelConfig:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> ModelConfig:
-        """Inverse of `to_json`. Raises KeyError or TypeError where a value is missing."""
+        """Inverse of `to_json`. Raises KeyError, TypeError or UsageError where values are amiss."""
         known = {f.name: values[f.name] for f in fields(cls)}
+        if known.keys() != values.keys() or isinstance(values["class_names"], str):
+            raise TypeError(f"expected the values {', '.join(known)}, got {values!r}")
         known["class_names"] = tuple(known["class_names"])
         known["scales"] = tuple(tuple(level) for level in known["scales"])
         known["aspect_ratios"] = tuple(known["aspect_ratios"])

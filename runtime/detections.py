@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -81,7 +81,7 @@ class Detections:
         return self.scores if self.mask_scores is None else self.mask_scores
 
     def select(
-        self, score_threshold: float = 0.0, top_k: int | None = None, class_ids: Sequence[int] | None = None
+        self, score_threshold: float = 0.0, top_k: int | None = None, class_ids: Collection[int] | None = None
     ) -> Detections:
         """The best `top_k` detections that score above the threshold, re-ranked by `ranking_scores`.
 
@@ -95,7 +95,7 @@ class Detections:
         ranking = self.ranking_scores
         keep = (self.scores > score_threshold) & (ranking >= score_threshold)
         if class_ids is not None:
-            keep &= np.isin(self.class_ids, class_ids)
+            keep &= np.isin(self.class_ids, list(class_ids))
         order = np.argsort(-ranking, kind="stable")
         return self[order[keep[order]][:top_k]]
 

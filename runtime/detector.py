@@ -94,8 +94,8 @@ class Detector:
             ImageError: an array is no such image.
             EngineError: the detector was closed.
         """
-        if isinstance(images, np.ndarray):
-            return self._detect_batch([images])[0]
+        if not isinstance(images, (list, tuple)):  # one image, or no image at all, which the preprocessor reports
+            return self._detect_batch([images])[0]  # type: ignore[list-item]
         size = (self._engine.batch_size if self._engine else None) or max(len(images), 1)
         batches = [images[start : start + size] for start in range(0, len(images), size)]
         return [found for batch in batches for found in self._detect_batch(batch)]

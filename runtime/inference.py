@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 from tqdm import tqdm
 
-from yolact.runtime.atomic import check_folder
+from yolact.runtime.atomic import check_folder, check_replaceable
 from yolact.runtime.cli import report
 from yolact.runtime.detections import Detections
 from yolact.runtime.detector import Detector
@@ -120,9 +120,10 @@ def _check_outputs(request: InferenceRequest, inputs: Sequence[Path]) -> None:
         raise YolactError(f"cannot write to the output folder {request.output}: {error.strerror}") from error
     if request.json is None:
         return
-    if request.json.is_dir():
-        raise UsageError(f"--json: expected a file, got the folder {request.json}")
-    if request.json.resolve() in {path.resolve() for path in inputs}:
+    if str(request.json) == "-":
+        raise UsageError("--json: expected the name of a file, got -; stdout is for the lines about each image")
+    check_replaceable(request.json)
+    if request.json.resolve() in {path.resolve() for path in (request.engine, *inputs)}:
         raise UsageError(f"--json: {request.json} is one of the inputs; choose another file")
     try:
         check_folder(request.json.parent)

@@ -16,7 +16,7 @@ def assemble_masks(prototypes: FloatArray, coefficients: FloatArray, boxes: Floa
     Args:
         prototypes: (K, Hp, Wp) float32.
         coefficients: (D, K) float32.
-        boxes: (D, 4) float32 xyxy relative to the network input.
+        boxes: (D, 4) float32 xyxy relative to the network input, x1 <= x2 and y1 <= y2 as decoding gives them.
 
     Source: paper equation 1; official layers/output_utils.py `postprocess`.
     """
@@ -34,7 +34,7 @@ def _inside(start: FloatArray, stop: FloatArray, cells: int) -> np.ndarray[tuple
 
     Source: official layers/box_utils.py `crop`.
     """
-    low = np.minimum(start, stop) * np.float32(cells) - CROP_PADDING
-    high = np.maximum(start, stop) * np.float32(cells) + CROP_PADDING
+    low = start * np.float32(cells) - CROP_PADDING
+    high = stop * np.float32(cells) + CROP_PADDING
     cell = np.arange(cells, dtype=np.float32)
     return (cell >= low[:, None]) & (cell < high[:, None])

@@ -37,7 +37,7 @@ class OnnxEngine:
         self._session = _open_session(path, threads, providers)
         self.metadata = ModelMetadata.from_props(self._session.get_modelmeta().custom_metadata_map, str(path))
         self._outputs = _check_contract(self._session, self.metadata, path)
-        batch = self._session.get_inputs()[0].shape[0]
+        batch = next(t for t in self._session.get_inputs() if t.name == INPUT_NAME).shape[0]
         self.batch_size: int | None = batch if isinstance(batch, int) else None
         """Images per run where the file fixes it, None where any number will do."""
 
@@ -53,8 +53,9 @@ class OnnxEngine:
             heads = [ImageHeads(*arrays) for arrays in zip(*outputs, strict=True)]
             return [postprocess(h, self.metadata.config, self.metadata.postprocess) for h in heads]
         counts, *arrays = outputs
+        # Copies, so that one image's result does not keep a whole batch's masks in memory.
         return [
-            NetworkDetections(*(array[i, :count] for array in arrays))
+            NetworkDetections(*(array[i, :count].copy() for array in arrays))
             for i, count in enumerate(counts.ravel().tolist())
         ]
 
@@ -80,6 +81,13 @@ def _open_session(path: Path, threads: int | None, providers: Sequence[str]) -> 
         return onnxruntime.InferenceSession(str(path), options, providers=list(providers))
     except Exception as error:  # ONNX Runtime's exceptions share no public base class
         reason = " ".join(str(error).split())
+        if path.suffix == ".pth":
+            raise EngineError(f"{path} is a checkpoint; export it with yolact-export --weights {path}") from error
+        if "YolactFastNms" in reason:
+            raise EngineError(
+                f"{path} was exported with --functions strip, for TensorRT with plugins only; export it again with "
+                "yolact-export --functions keep"
+            ) from error
         raise EngineError(
             f"{path} cannot be opened as an ONNX model by ONNX Runtime {onnxruntime.__version__} ({reason}); "
             "export it again with yolact-export"

@@ -42,10 +42,9 @@ def check_image(image: Image) -> None:
     if not isinstance(image, np.ndarray):
         raise ImageError(
             f"expected an image as a NumPy array (H, W, 3) uint8 in BGR order, got {type(image).__name__}; "
-            "read files with cv2.imread or pass them to yolact-infer"
+            "cv2.imread gives None for a file it cannot read"
         )
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
-        raise ImageError(
-            f"expected an image of shape (H, W, 3) and dtype uint8 in BGR order, got {image.shape} {image.dtype}; "
-            "convert it first, e.g. with cv2.cvtColor"
-        )
+        advice = "pass several images as a list" if image.ndim == 4 else "convert it first, e.g. with cv2.cvtColor"
+        got = f"{image.shape} {image.dtype}"
+        raise ImageError(f"expected an image of shape (H, W, 3) and dtype uint8 in BGR order, got {got}; {advice}")

@@ -12,6 +12,8 @@ import pytest
 
 from yolact.runtime.config import ModelConfig, PostprocessConfig
 
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
@@ -22,10 +24,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of recorded reference numbers beside the repository; its tests are skipped without it."""
-    folder = Path(__file__).resolve().parents[2] / "shared"
-    if not folder.is_dir():
+    if not SHARED.is_dir():
         pytest.skip("the recorded reference numbers (../shared) are not on this machine")
-    return folder
+    return SHARED
 
 
 @pytest.fixture(scope="session")
@@ -103,12 +104,16 @@ def tiny_raw_engine(
 
 
 @pytest.fixture(scope="session")
-def photos(shared: Path) -> list[np.ndarray]:
-    """Three real photos of different shapes, none square."""
+def photos() -> list[np.ndarray]:
+    """Three images of different shapes, none square: photos where they are on this machine, else scenes."""
     import cv2
 
+    from yolact.export.check_image import make_check_image
+
+    if not SHARED.is_dir():
+        return [make_check_image(*size, seed) for seed, size in enumerate([(428, 640), (426, 640), (640, 512)])]
     names = ("000000000030", "000000000071", "000000000086")
-    images = [cv2.imread(str(shared / "coco" / "images" / f"{name}.jpg")) for name in names]
+    images = [cv2.imread(str(SHARED / "coco" / "images" / f"{name}.jpg")) for name in names]
     assert len({image.shape for image in images}) == len(images)
     return images
 

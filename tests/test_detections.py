@@ -96,6 +96,14 @@ def test_polygons_cover_the_mask() -> None:
         assert mask.any() or not polygons
 
 
+def test_polygons_fill_holes() -> None:
+    found = detections(1, (138, 138))
+    found.mask_probabilities[0] = 0
+    found.mask_probabilities[0, 20:80, 20:80] = 1
+    found.mask_probabilities[0, 40:60, 40:60] = 0
+    assert not found.masks[0, 50, 50] and len(found.polygons()[0]) == 1
+
+
 def test_boxes_are_clamped_to_the_image() -> None:
     relative = np.array([[-0.1, 0.25, 0.5, 1.2], [1.1, 0, 1.3, 0.5], [-0.3, -0.2, -0.1, 0]], np.float32)
     pixels = ImageTransform((100, 200)).boxes_to_image(relative)
@@ -120,6 +128,9 @@ def test_select_ranks_by_mask_score_where_there_is_one() -> None:
     np.testing.assert_array_equal(chosen.mask_scores, expected)
     assert 0 < len(expected) < (found.scores > 0.4).sum()
     np.testing.assert_array_equal(chosen.ranking_scores, chosen.mask_scores)
+    # The detection score must exceed the threshold, the mask score reach it.
+    at_threshold = found.select(score_threshold=float(expected[-1]))
+    assert at_threshold.mask_scores is not None and at_threshold.mask_scores[-1] == expected[-1]
 
 
 @pytest.mark.parametrize("rescored", [False, True])

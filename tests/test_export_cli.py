@@ -105,11 +105,13 @@ REJECTED = {
     "opset": (["--opset", "11"], 2, "opset must be 17"),
     "batch": (["--batch", "many"], 2, "positive number or 'dynamic'"),
     "batch of none": (["--batch", "0"], 2, "positive number or 'dynamic'"),
-    "image size": (["--imgsz", "20"], 2, "at least 64"),
+    "image size": (["--imgsz", "20"], 2, "image_size must be 64 to"),
     "graph": (["--graph", "half"], 2, "half"),
-    "output folder": (lambda folder: ["--output", str(folder)], 2, "is a folder"),
+    "output folder": (lambda folder: ["--output", str(folder)], 2, "is no regular file"),
+    "output device": (["--output", "/dev/null"], 2, "is no regular file"),
+    "output is the checkpoint": (["--output", "{weights}"], 2, "is one of the inputs"),
     "no output folder": (["--output", "nowhere/a.onnx"], 2, "there is no folder nowhere"),
-    "names missing": (["--class-names", "nowhere.txt"], 1, "nowhere.txt"),
+    "names missing": (["--class-names", "nowhere.txt"], 2, "nowhere.txt"),
     "too few names": (bad_names(b"a\nb\n"), 1, "has 3 classes, but 2 class names"),
     "no names": (bad_names(b"\n"), 2, "no names"),
     "gap in names": (bad_names(b"a\n\nb\n"), 2, "empty line"),
@@ -122,7 +124,10 @@ REJECTED = {
 def test_rejected_requests(checkpoint: Path, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     arguments, code, message = REJECTED[name]
     monkeypatch.chdir(tmp_path)
-    result = export("--weights", checkpoint, *(arguments(tmp_path) if callable(arguments) else arguments))
+    arguments = arguments(tmp_path) if callable(arguments) else arguments
+    before = checkpoint.stat()
+    result = export("--weights", checkpoint, *(str(checkpoint) if a == "{weights}" else a for a in arguments))
+    assert checkpoint.stat() == before
     assert result.exit_code == code, result.output
     assert message in result.stderr
     assert "Traceback" not in result.output and result.exception.__class__ is SystemExit

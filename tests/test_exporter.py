@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from yolact.export.check_image import make_check_image
-from yolact.export.exporter import export_model
+from yolact.export.exporter import export_model, strip_functions
 from yolact.export.verify import verify_model
 from yolact.runtime.config import ModelConfig, PostprocessConfig
 from yolact.runtime.contract import output_specs
@@ -72,7 +72,10 @@ def test_functions_are_called_from_the_top_with_the_plugins_attributes(model: Yo
         "top_k": 50,
         "max_detections": 20,
         "cross_class": 0,
+        "centre_variance": pytest.approx(0.1),
+        "size_variance": pytest.approx(0.2),
     }
+    assert {a.name: a.i for a in calls["YolactMaskAssembly"].attribute if a.type == a.INT} == {"crop_padding": 1}
     builtin = {schema.name for schema in onnx.defs.get_all_schemas()}
     assert not builtin & set(calls)
     for body in proto.functions:
@@ -83,15 +86,18 @@ def test_functions_are_called_from_the_top_with_the_plugins_attributes(model: Yo
 def test_inlined_and_kept_functions_compute_the_same(model: Yolact) -> None:
     images = make_check_image()[None, :160, :160]
     kept = run(export_model(model, LIMITS, weights_sha256=""), images)
-    inlined = export_model(model, LIMITS, weights_sha256="", function_mode="inline")
-    assert not inlined.functions and all(node.domain == "" for node in inlined.graph.node)
+    inlined = export_model(model, LIMITS, weights_sha256="", inline_functions=True)
+    assert not inlined.functions
+    assert [entry.domain for entry in inlined.opset_import] == [""]
+    assert all(node.domain == "" for node in inlined.graph.node)
     for name, array in run(inlined, images).items():
         np.testing.assert_allclose(array, kept[name], rtol=0, atol=1e-6)
     assert kept["num_detections"] > 0
 
 
 def test_stripped_functions_leave_the_calls(model: Yolact) -> None:
-    proto = export_model(model, LIMITS, weights_sha256="", function_mode="strip")
+    proto = export_model(model, LIMITS, weights_sha256="")
+    strip_functions(proto)
     assert not proto.functions
     assert [node.op_type for node in proto.graph.node if node.domain] == ["YolactFastNms", "YolactMaskAssembly"]
 
@@ -148,7 +154,8 @@ REJECTED = {
     "old opset": ({"opset": 16}, {}, "opset must be 17 to"),
     "future opset": ({"opset": 999}, {}, "opset must be 17 to"),
     "empty batch": ({"batch": 0}, {}, "batch must be at least 1"),
-    "traditional": ({}, {"nms": "traditional"}, "--graph raw"),
+    "traditional": ({}, {"nms": "traditional"}, "export a raw one"),
+    "more than TensorRT sorts": ({}, {"top_k": 4000}, "at most 3840"),
     "too many": ({}, {"top_k": 5, "max_detections": 16}, "at most 15 boxes enter NMS"),
     "too many across": ({}, {"nms": "cross-class", "max_detections": 201}, "at most 200 boxes enter NMS"),
 }
@@ -173,6 +180,46 @@ def test_a_wrong_file_does_not_pass_the_check(model: Yolact, tensor: str) -> Non
     corrupt(proto, tensor)
     with pytest.raises(AccuracyError, match="differs from PyTorch by"):
         verify_model(proto, model, LIMITS, "full", make_check_image(), None)
+
+
+@pytest.mark.parametrize("batch", [None, 2])
+def test_post_processing_is_checked_where_the_image_holds_nothing(tiny_config: ModelConfig, batch: int | None) -> None:
+    model = seeded(tiny_config)
+    with torch.no_grad():
+        model.prediction_layers[0].conf_layer.bias[:: tiny_config.num_classes + 1] += 50
+    proto = export_model(model, LIMITS, weights_sha256="", batch=batch)
+    assert max(d.largest for d in verify_model(proto, model, LIMITS, "full", make_check_image(), batch)) < 2e-4
+    corrupt(proto, "priors")
+    with pytest.raises(AccuracyError):
+        verify_model(proto, model, LIMITS, "full", make_check_image(), batch)
+
+
+def break_output(proto: onnx.ModelProto, name: str, operator: str, constant: np.ndarray) -> None:
+    """Replace an output by itself combined with a constant."""
+    producer = next(node for node in proto.graph.node if name in node.output)
+    producer.output[list(producer.output).index(name)] = "original"
+    for node in proto.graph.node:
+        node.input[:] = ["original" if used == name else used for used in node.input]
+    proto.graph.initializer.append(onnx.numpy_helper.from_array(constant, "breaks"))
+    proto.graph.node.append(onnx.helper.make_node(operator, ["original", "breaks"], [name]))
+
+
+BROKEN = {
+    "wrong class": ("classes", "Add", np.array(1, np.int32)),
+    "wrong count": ("num_detections", "Sub", np.array(1, np.int32)),
+    "wrong boxes": ("boxes", "Add", np.array(0.01, np.float32)),
+    "something past the count": ("masks", "Max", np.array(0.001, np.float32)),
+    "upside down": ("scores", "Mul", np.array(-1, np.float32)),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_wrong_decisions_do_not_pass_the_check(model: Yolact, name: str) -> None:
+    limits = PostprocessConfig(max_detections=300)
+    proto = export_model(model, limits, weights_sha256="")
+    break_output(proto, *BROKEN[name])
+    with pytest.raises(AccuracyError):
+        verify_model(proto, model, limits, "full", make_check_image(), None)
 
 
 def test_a_file_that_gives_nan_does_not_pass_the_check(model: Yolact) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import onnx
 import onnxruntime
@@ -162,13 +160,46 @@ def test_an_image_without_candidates_beside_one_with_too_many() -> None:
     assert assert_as_numpy(run(model, config, inputs), model, config, inputs) == [0, 10]
 
 
-def test_boxes_without_area_suppress_each_other_but_not_the_first() -> None:
-    model, config = replace(config_of(1), num_coefficients=1), PostprocessConfig(max_detections=5)
+def hand_made(model: ModelConfig, priors: list[list[float]], scores: list[float]) -> dict[str, np.ndarray]:
+    """Candidates of one class with these boxes (cxcywh), nothing else."""
     inputs = random_inputs(model, 1, 3)
     inputs["confidences"][:] = [50, 0]
-    inputs["confidences"][0, :4] = [[0, 4], [0, 3], [0, 2], [0, 1]]
+    inputs["confidences"][0, : len(scores), 0] = 0
+    inputs["confidences"][0, : len(scores), 1] = scores
     inputs["locations"][:] = 0
-    inputs["priors"][:4] = [[0.2, 0.2, 0, 0], [0.8, 0.8, 0.1, 0.1], [0.2, 0.2, 0, 0], [0.5, 0.5, 0, 0.3]]
+    inputs["priors"][: len(priors)] = np.reshape(priors, (-1, 4))
+    return inputs
+
+
+@pytest.mark.parametrize(("width", "kept"), [(0.25, 2), (0.25 * (1 + 2e-5), 1), (0.25 * (1 - 2e-5), 2)])
+def test_overlap_of_exactly_the_threshold(width: float, kept: int) -> None:
+    """The second box covers half of the first and lies inside it."""
+    model, config = config_of(1), PostprocessConfig(max_detections=5)
+    inputs = hand_made(model, [[0.5, 0.5, 0.5, 0.25], [0.5, 0.5, width, 0.25]], [4, 3])
+    assert assert_as_numpy(run(model, config, inputs), model, config, inputs) == [kept]
+
+
+def test_score_of_exactly_the_threshold_is_no_candidate() -> None:
+    model = config_of(1)
+    inputs = hand_made(model, [[0.5, 0.5, 0.5, 0.25]], [0])  # softmax of two equal logits
+    for threshold, count in ((0.5, 0), (0.4999, 1)):
+        config = PostprocessConfig(max_detections=5, score_threshold=threshold)
+        assert assert_as_numpy(run(model, config, inputs), model, config, inputs) == [count]
+
+
+def test_every_group_of_priors_counts() -> None:
+    """The best priors of a class lie in groups of their own: leaving one out loses a detection."""
+    model, config = config_of(1), PostprocessConfig(top_k=12, max_detections=12, nms_threshold=1)
+    inputs = hand_made(model, [], [])
+    best = np.arange(12) * 16 + np.arange(12)
+    inputs["confidences"][0, best] = np.stack([np.zeros(12), np.linspace(3, 5, 12)], axis=1)
+    assert assert_as_numpy(run(model, config, inputs), model, config, inputs) == [12]
+
+
+def test_boxes_without_area_suppress_each_other_but_not_the_first() -> None:
+    model, config = config_of(1), PostprocessConfig(max_detections=5)
+    boxes = [[0.2, 0.2, 0, 0], [0.8, 0.8, 0.02, 0.02], [0.2, 0.2, 0, 0], [0.5, 0.5, 0, 0.3]]
+    inputs = hand_made(model, boxes, [4, 3, 2, 1])
     outputs = run(model, config, inputs)
     assert assert_as_numpy(outputs, model, config, inputs) == [2]
 
@@ -185,7 +216,10 @@ def test_boxes_beyond_the_image_keep_their_coordinates() -> None:
 def test_the_call_and_the_body_declare_the_same_attributes() -> None:
     body = functions.fast_nms(config_of(3), PostprocessConfig(), 17)
     expected = {"plugin_namespace", "plugin_version", "score_threshold", "nms_threshold", "top_k"}
-    assert set(body.attribute) == expected | {"max_detections", "cross_class"}
+    expected |= {"max_detections", "cross_class", "centre_variance", "size_variance"}
+    assert set(body.attribute) == expected
+    for nms, value in (("fast", 0), ("cross-class", 1)):
+        assert functions.fast_nms_attributes(PostprocessConfig(nms=nms))["cross_class"] == value
 
 
 def test_names_inside_the_bodies_are_prefixed_and_no_operator_is_foreign() -> None:

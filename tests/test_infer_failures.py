@@ -133,14 +133,17 @@ LONG = 4000  # frames whose lines no pipe buffers, so the command cannot be thro
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="interrupts are sent in another way there")
-def test_ctrl_c_closes_the_files(engine: Path, here: Path) -> None:
+@pytest.mark.parametrize(
+    ("number", "code", "word"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
+)
+def test_a_signal_closes_the_files(engine: Path, here: Path, number: int, code: int, word: str) -> None:
     write_video(here / "film.avi", LONG, (16, 16))
     process = start(engine, "film.avi", "--json", "found.json", "--masks", "none")
     assert process.stdout is not None and process.stderr is not None
     assert process.stdout.readline().startswith("film.avi frame 0")
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     output, errors = process.stdout.read(), process.stderr.read()
-    assert (process.wait(), errors) == (130, "interrupted\n")
+    assert (process.wait(), errors) == (code, f"{word}\n")
     frames = len(read_json(here / "found.json"))
     assert 0 < frames < LONG
     assert re.search(r"\d frames? -> yolact-output/film.mp4$", output)

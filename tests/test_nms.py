@@ -111,6 +111,19 @@ def test_nothing_above_the_threshold_is_no_detection(variant: Nms) -> None:
     assert [len(array) for array in kept] == [0, 0, 0]
 
 
+def test_overlap_of_exactly_the_threshold() -> None:
+    boxes = np.array([[0, 0, 2, 1], [0, 0, 1, 1]], np.float32)  # IoU 1/2
+    probabilities = np.array([[0.9], [0.8]], np.float32)
+    assert len(suppress(boxes, probabilities, 1, PostprocessConfig()).scores) == 2
+    larger = boxes + np.array([[0, 0, 0, 0], [0, 0, 2e-5, 0]], np.float32)
+    assert len(suppress(larger, probabilities, 1, PostprocessConfig()).scores) == 1
+    # Traditional NMS suppresses from the threshold on; pixel boxes 0..1 and 0..0 are two and one wide.
+    boxes = np.array([[0, 0, 1, 0], [0, 0, 0, 0]], np.float32)
+    for threshold, kept in ((0.5, 1), (0.51, 2)):
+        config = PostprocessConfig(nms="traditional", nms_threshold=threshold)
+        assert len(suppress(boxes, probabilities, 1, config).scores) == kept
+
+
 def test_one_candidate_is_a_detection_of_every_class() -> None:
     probabilities = np.full((1, 80), 0.001, np.float32)
     probabilities[0, 7] = 0.9

@@ -22,7 +22,7 @@ CASES = {
     "yolact_plus_resnet50": {},
     "cross-class, fixed batch, opset 21": {"postprocess": {"nms": "cross-class"}, "batch": 2, "opset": 21},
     "raw": {"graph": "raw"},
-    "inlined": {"function_mode": "inline"},
+    "inlined": {"inline_functions": True},
 }
 
 
