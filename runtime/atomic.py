@@ -36,7 +36,7 @@ def replacing(path: Path) -> Iterator[Path]:
 def check_replaceable(path: Path) -> None:
     """Raise UsageError where renaming a file to `path` would destroy what is no file: a device, a pipe, a folder."""
     if path.exists() and not path.resolve().is_file():
-        raise UsageError(f"{path} exists and is no regular file; choose another name to write to")
+        raise UsageError(f"cannot write {path}: it exists and is no regular file; choose another name")
 
 
 def check_folder(folder: Path) -> None:

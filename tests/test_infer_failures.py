@@ -58,6 +58,13 @@ def test_outputs_that_cannot_be_written_are_noticed_first(engine: Path, here: Pa
     assert re.fullmatch(r"error: cannot write .*file.*\n", result.stderr)
 
 
+def test_the_engine_is_never_replaced(engine: Path, here: Path) -> None:
+    before = engine.read_bytes()
+    result = infer(engine, write_photo(here / "photo.jpg"), "--json", engine)
+    assert result.exit_code == 2 and "is one of the inputs" in result.stderr
+    assert engine.read_bytes() == before
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
@@ -69,6 +76,9 @@ def test_outputs_that_cannot_be_written_are_noticed_first(engine: Path, here: Pa
         (["photo.jpg", "--masks", "png"], "'rle', 'polygon', 'none'"),
         (["photo.jpg", "--output", "photo.jpg"], "is a file"),
         (["photo.jpg", "--json", "folder"], "is a directory"),
+        (["photo.jpg", "--json", "photo.jpg"], "photo.jpg is one of the inputs"),
+        (["photo.jpg", "--json", "-"], "expected the name of a file, got -"),
+        (["photo.jpg", "--json", "/dev/null"], "/dev/null: it exists and is no regular file"),
         (["photo.jpg", "--classes", "parson"], "did you mean person?"),
         (["photo.jpg", "--classes", "dog,buss"], "did you mean Bus?"),
         (["photo.jpg", "--classes", "xylophone"], "it knows person, dog, traffic light, Bus"),
