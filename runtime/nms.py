@@ -35,10 +35,11 @@ def decode_boxes(locations: FloatArray, priors: FloatArray) -> FloatArray:
 
     Source: official layers/box_utils.py `decode`.
     """
-    centres = priors[:, :2] + locations[:, :2] * np.float32(CENTRE_VARIANCE) * priors[:, 2:]
-    sizes = priors[:, 2:] * np.exp(locations[:, 2:] * np.float32(SIZE_VARIANCE))
-    top_left = centres - sizes / 2
-    return np.concatenate([top_left, top_left + sizes], axis=1)
+    with np.errstate(over="ignore", invalid="ignore"):  # of priors that are no detections anything may be predicted
+        centres = priors[:, :2] + locations[:, :2] * np.float32(CENTRE_VARIANCE) * priors[:, 2:]
+        sizes = priors[:, 2:] * np.exp(locations[:, 2:] * np.float32(SIZE_VARIANCE))
+        top_left = centres - sizes / 2
+        return np.concatenate([top_left, top_left + sizes], axis=1)
 
 
 def class_probabilities(confidences: FloatArray) -> FloatArray:

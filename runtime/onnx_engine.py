@@ -53,9 +53,9 @@ class OnnxEngine:
             heads = [ImageHeads(*arrays) for arrays in zip(*outputs, strict=True)]
             return [postprocess(h, self.metadata.config, self.metadata.postprocess) for h in heads]
         counts, *arrays = outputs
-        # Copies, so that one image's result does not keep a whole batch's masks in memory.
         return [
-            NetworkDetections(*(array[i, :count].copy() for array in arrays))
+            # Of several images copies, so that one's result does not keep the masks of all in memory.
+            NetworkDetections(*(array[i, :count].copy() if len(array) > 1 else array[i, :count] for array in arrays))
             for i, count in enumerate(counts.ravel().tolist())
         ]
 
