@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -105,7 +107,9 @@ def infer(engine: Path, *arguments: str | Path) -> Result:
 def start(engine: Path, *arguments: str | Path) -> subprocess.Popen[str]:
     """Run the command in a process of its own."""
     command = [sys.executable, "-m", "yolact.runtime.infer", "--engine", str(engine), *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    # A shell starts what it runs in the background deaf to Ctrl-C, and the tests with it; the command must hear it.
+    heed = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heed)
 
 
 def read_json(path: Path) -> list[dict[str, Any]]:
