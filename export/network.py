@@ -18,6 +18,7 @@ from yolact.training.configs import normalization
 from yolact.training.darknet import DarknetBlock
 from yolact.training.deform_conv import DeformableConv2d
 from yolact.training.heads import PredictionHead
+from yolact.training.mobilenet import InvertedResidual, MobileNetV2
 from yolact.training.model import Yolact
 from yolact.training.resnet import Bottleneck, ResNet
 
@@ -89,12 +90,16 @@ class NetworkWriter:
         backbone = self._model.backbone
         if isinstance(backbone, ResNet):
             stem: Iterable[nn.Module] = (backbone.conv1, backbone.bn1, backbone.relu, backbone.maxpool)
+        elif isinstance(backbone, MobileNetV2):
+            stem = backbone.stem
         else:
             stem = backbone._preconv
-        stages = [self._chain(stem, x, channels_reversed=True)]
+        x = self._chain(stem, x, channels_reversed=True)
+        stages = []
         for layer in backbone.layers:
-            stages.append(self._emit(layer, stages[-1]))
-        return stages[-3:]
+            x = self._emit(layer, x)
+            stages.append(x)
+        return [stages[index] for index in backbone.selected_layers]
 
     def _pyramid(self, stages: list[str]) -> list[str]:
         """P3..P7, as `training.fpn.FPN.forward`."""
@@ -121,8 +126,15 @@ class NetworkWriter:
         if isinstance(module, DarknetBlock):
             out = self._emit(module.conv2, self._emit(module.conv1, x))
             return self._same_size(self._b.Add(out, x, name=self._names[module]), x)
+        if isinstance(module, InvertedResidual):
+            out = self._emit(module.conv, x)
+            if module.has_shortcut:
+                out = self._same_size(self._b.Add(out, x, name=self._names[module]), x)
+            return out
         if isinstance(module, nn.ReLU):
             return self._relu(x)
+        if isinstance(module, nn.ReLU6):
+            return self._same_size(self._b.Clip(x, np.float32(0), np.float32(6), name=f"{x}.relu6"), x)
         if isinstance(module, nn.LeakyReLU):
             out = self._b.LeakyRelu(x, name=f"{x}.leaky_relu", alpha=module.negative_slope)
             return self._same_size(out, x)
@@ -180,6 +192,7 @@ class NetworkWriter:
                 x,
                 *initializers,
                 name=output,
+                group=conv.groups,
                 kernel_shape=[kernel] * 2,
                 strides=[stride] * 2,
                 pads=[padding] * 4,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, get_args
 
 from yolact.runtime.errors import UsageError
 
-Backbone = Literal["resnet50", "resnet101", "darknet53"]
+Backbone = Literal["resnet50", "resnet101", "darknet53", "mobilenet_v2"]
 Nms = Literal["fast", "cross-class", "traditional"]
 
 LEVELS = 5
@@ -23,6 +24,7 @@ class ModelConfig:
         backbone: feature extractor.
         image_size: side S of the square network input, pixels.
         class_names: C names, background not included.
+        category_ids: C ids by which a dataset in COCO's format knows the classes; 1..C where none are given.
         scales: anchor sizes in pixels of the network input, one tuple per pyramid level P3..P7.
         aspect_ratios: width/height ratios shared by all levels.
         square_anchors: width and height are both ``scale * sqrt(ratio)``. An early bug of the official code that the
@@ -30,18 +32,21 @@ class ModelConfig:
         deformable_interval: every n-th block of stages 3-5 is a modulated deformable convolution (YOLACT++); 0: none.
         mask_rescoring: has the fast mask re-scoring network (YOLACT++, paper section 6).
         num_coefficients: K, mask coefficients per prior and number of prototypes.
+        fpn_channels: channels of every pyramid level, of the head and of Protonet (official `fpn.num_features`).
     """
 
     name: str
     backbone: Backbone
     image_size: int
     class_names: tuple[str, ...]
+    category_ids: tuple[int, ...] = ()
     scales: tuple[tuple[float, ...], ...] = ((24,), (48,), (96,), (192,), (384,))
     aspect_ratios: tuple[float, ...] = (1, 1 / 2, 2)
     square_anchors: bool = True
     deformable_interval: int = 0
     mask_rescoring: bool = False
     num_coefficients: int = 32
+    fpn_channels: int = 256
 
     def __post_init__(self) -> None:
         if self.backbone not in get_args(Backbone):
@@ -50,8 +55,18 @@ class ModelConfig:
             raise UsageError(f"image_size must be a positive whole number, got {self.image_size!r}")
         if not self.class_names or not all(isinstance(name, str) for name in self.class_names):
             raise UsageError(f"class_names must be at least one text, got {self.class_names!r}")
+        if not self.category_ids:
+            object.__setattr__(self, "category_ids", tuple(range(1, self.num_classes + 1)))
+        if len(self.category_ids) != self.num_classes or len(set(self.category_ids)) != self.num_classes:
+            raise UsageError(
+                f"category_ids must be one different id for each of {self.num_classes} classes, got {self.category_ids}"
+            )
         if len(self.scales) != LEVELS or len({len(scales) for scales in self.scales}) != 1 or not self.scales[0]:
             raise UsageError(f"scales must be {LEVELS} levels of equally many sizes, got {self.scales!r}")
+
+    def with_classes(self, names: Sequence[str], category_ids: Sequence[int] = ()) -> ModelConfig:
+        """The same architecture for other classes; category ids as in the attributes."""
+        return replace(self, class_names=tuple(names), category_ids=tuple(category_ids))
 
     @property
     def num_classes(self) -> int:
@@ -89,6 +104,7 @@ class ModelConfig:
         if known.keys() != values.keys() or isinstance(values["class_names"], str):
             raise TypeError(f"expected the values {', '.join(known)}, got {values!r}")
         known["class_names"] = tuple(known["class_names"])
+        known["category_ids"] = tuple(known["category_ids"])
         known["scales"] = tuple(tuple(level) for level in known["scales"])
         known["aspect_ratios"] = tuple(known["aspect_ratios"])
         return cls(**known)

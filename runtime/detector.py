@@ -12,6 +12,7 @@ import numpy as np
 
 from yolact.runtime.config import PostprocessConfig
 from yolact.runtime.detections import Detections
+from yolact.runtime.engine import Engine
 from yolact.runtime.errors import EngineError, UsageError
 from yolact.runtime.geometry import ImageTransform
 from yolact.runtime.metadata import ModelMetadata
@@ -28,9 +29,9 @@ class Detector:
     ...     names = [detector.class_names[i] for i in detections.class_ids]
     """
 
-    def __init__(self, engine: OnnxEngine) -> None:
+    def __init__(self, engine: Engine) -> None:
         """Wrap an opened engine; use `Detector.open` for a file."""
-        self._engine: OnnxEngine | None = engine
+        self._engine: Engine | None = engine
         self._preprocess = Preprocessor(engine.metadata.config.image_size)
         self.metadata: ModelMetadata = engine.metadata
 

@@ -26,6 +26,10 @@ class CheckpointError(YolactError):
     """A checkpoint that is no YOLACT, is damaged, or does not fit the configuration."""
 
 
+class DatasetError(YolactError):
+    """Annotations that contradict themselves or their images."""
+
+
 class AccuracyError(YolactError):
     """An exported engine whose outputs differ from the reference by more than the stated bound."""
 

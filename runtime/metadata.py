@@ -9,7 +9,7 @@ from typing import Literal
 from yolact.runtime.config import ModelConfig, PostprocessConfig
 from yolact.runtime.errors import EngineError, UsageError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _PREFIX = "yolact."
 
 Graph = Literal["full", "raw"]

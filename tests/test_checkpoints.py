@@ -31,7 +31,7 @@ def hollow_state(config: ModelConfig) -> State:
 
 
 def with_classes(config: ModelConfig, count: int) -> ModelConfig:
-    return replace(config, class_names=tuple(f"thing {index}" for index in range(count)))
+    return config.with_classes([f"thing {index}" for index in range(count)])
 
 
 def generic_names(count: int) -> tuple[str, ...]:
@@ -93,7 +93,7 @@ def test_recognised_without_its_name(
 def test_numbers_of_classes_and_coefficients_come_from_the_tensors() -> None:
     custom = replace(with_classes(CONFIGS["yolact_plus_base"], 3), num_coefficients=16)
     recognised = recognize_config(hollow_state(custom))
-    assert recognised == replace(custom, class_names=generic_names(3))
+    assert recognised == custom.with_classes(generic_names(3))
     assert recognize_config(hollow_state(with_classes(RESNET50, 80))).class_names == COCO_CLASSES
     assert recognize_config(hollow_state(with_classes(RESNET50, 20))).class_names == PASCAL_CLASSES
 
@@ -107,13 +107,13 @@ def test_custom_classes(
     torch.save(hollow_state(with_classes(RESNET50, 3)), tmp_path / file_name)
     model = load_checkpoint(tmp_path / file_name, config, class_names)
     expected = tuple(class_names) if class_names else generic_names(3)
-    assert model.config == replace(RESNET50, class_names=expected)
+    assert model.config == RESNET50.with_classes(expected)
 
 
 def test_twenty_custom_classes_keep_the_named_architecture(tmp_path: Path) -> None:
     torch.save(hollow_state(with_classes(RESNET50, 20)), tmp_path / "yolact_resnet50_1_2.pth")
     config = load_checkpoint(tmp_path / "yolact_resnet50_1_2.pth").config
-    assert config == replace(RESNET50, class_names=generic_names(20))
+    assert config == RESNET50.with_classes(generic_names(20))
 
 
 def test_configuration_wins_over_the_file_name(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -23,7 +22,7 @@ from yolact.training.seeded_weights import seeded_state_dict
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three custom classes on the official architecture, under the official file name."""
     path = tmp_path_factory.mktemp("weights") / "yolact_resnet50_54_800000.pth"
-    config = replace(CONFIGS["yolact_resnet50"], class_names=("a", "b", "c"))
+    config = CONFIGS["yolact_resnet50"].with_classes(("a", "b", "c"))
     torch.save(seeded_state_dict(config, background_bias=7.0), path)
     return path
 

@@ -105,7 +105,7 @@ def test_stripped_functions_leave_the_calls(model: Yolact) -> None:
 @pytest.mark.parametrize("opset", [17, 18, 19, 20, 21, 22])
 def test_every_opset_computes_the_same(opset: int) -> None:
     config = replace(
-        CONFIGS["yolact_plus_resnet50"], image_size=256, class_names=("a", "b"), name="tiny plus", num_coefficients=8
+        CONFIGS["yolact_plus_resnet50"].with_classes(("a", "b")), image_size=256, name="tiny plus", num_coefficients=8
     )
     model = seeded(config)
     proto = export_model(model, LIMITS, weights_sha256="", opset=opset)

@@ -29,7 +29,7 @@ def test_the_runtime_is_thin() -> None:
     assert {name for name in loaded if name.startswith("yolact.")} == {"yolact.runtime"}
 
 
-@pytest.mark.parametrize("command", ["yolact.runtime.infer", "yolact.export.cli"])
+@pytest.mark.parametrize("command", ["yolact.runtime.infer", "yolact.export.cli", "yolact.training.eval_cli"])
 def test_commands_start_without_what_they_may_not_need(command: str) -> None:
     assert not modules_after(f"import {command}") & (HEAVY - {"click"})
 

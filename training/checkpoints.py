@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import pickle
 import re
@@ -15,8 +16,8 @@ import torch
 from torch import Tensor
 
 from yolact.runtime.config import ModelConfig
-from yolact.runtime.errors import CheckpointError
-from yolact.training.configs import COCO_CLASSES, CONFIGS, PASCAL_CLASSES
+from yolact.runtime.errors import CheckpointError, UsageError
+from yolact.training.configs import COCO_CLASSES, CONFIGS
 from yolact.training.model import Yolact
 
 logger = logging.getLogger(__name__)
@@ -35,7 +36,8 @@ def load_checkpoint(
 
     Args:
         path: the checkpoint.
-        config: its configuration. By default the one in the file name, if that reads like an official one
+        config: its configuration. By default the one in a ``.json`` of the same name, as training writes it, else
+            the one in the file name, if that reads like an official one
             (``<configuration>_<epoch>_<iteration>.pth``), else the one `recognize_config` finds. The numbers
             of classes and of coefficients follow the tensors in any case.
         class_names: names of the classes. By default those of the configuration where their number fits, else
@@ -46,10 +48,10 @@ def load_checkpoint(
             does not fit the configuration or the class names, or has weights that are not finite.
     """
     path = Path(path)
-    state = _clean(_read(path))
+    state = read_state_dict(path)
     try:
         if config is None:
-            config = _config_of_name(path) or recognize_config(state)
+            config = _config_beside(path) or _config_of_name(path) or recognize_config(state)
         config = _fit(config, state, class_names)
         _check_finite(state)
     except CheckpointError as error:
@@ -96,8 +98,11 @@ def recognize_config(state: Mapping[str, Tensor]) -> ModelConfig:
     return _adapt(chosen, state)
 
 
-def _read(path: Path) -> Mapping[str, Tensor]:
-    """The state dict in the file, wrappers taken off."""
+def read_state_dict(path: Path) -> dict[str, Tensor]:
+    """The tensors in a checkpoint, wrappers, prefixes and the first release's leftovers taken off.
+
+    Raises CheckpointError where the file is missing, damaged, contains code or holds no state dict.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about formats that end in one of the errors below
@@ -124,7 +129,7 @@ def _read(path: Path) -> Mapping[str, Tensor]:
             f"{path} holds no state dict, expected a dictionary of tensors; "
             "save it again with torch.save(model.state_dict(), path)"
         )
-    return content
+    return _clean(content)
 
 
 def _clean(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -137,6 +142,17 @@ def _clean(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         if not old_backbone and not old_downsampling:
             clean[name] = tensor
     return clean
+
+
+def _config_beside(path: Path) -> ModelConfig | None:
+    """What training wrote next to the checkpoint; another program's JSON of that name is ignored."""
+    try:
+        values = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        return ModelConfig.from_json(values)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    except UsageError as error:
+        raise CheckpointError(f"{path.with_suffix('.json')} beside it is damaged ({error})") from None
 
 
 def _config_of_name(path: Path) -> ModelConfig | None:
@@ -167,10 +183,9 @@ def _head_sizes(state: Mapping[str, Tensor]) -> tuple[int, int]:
 def _adapt(config: ModelConfig, state: Mapping[str, Tensor]) -> ModelConfig:
     """The configuration with as many classes and coefficients as the tensors have."""
     num_classes, num_coefficients = _head_sizes(state)
-    names = config.class_names
-    if len(names) != num_classes:
-        names = tuple(f"class_{index}" for index in range(num_classes))
-    return replace(config, class_names=names, num_coefficients=num_coefficients)
+    if config.num_classes != num_classes:
+        config = config.with_classes([f"class_{index}" for index in range(num_classes)])
+    return replace(config, num_coefficients=num_coefficients)
 
 
 def _fit(config: ModelConfig, state: Mapping[str, Tensor], class_names: Sequence[str] | None) -> ModelConfig:
@@ -181,8 +196,8 @@ def _fit(config: ModelConfig, state: Mapping[str, Tensor], class_names: Sequence
         fitting = [other.name for other in _fitting_configs(state)]
         advice = f"pass --config {' or '.join(fitting)}" if fitting else "no official configuration fits"
         raise CheckpointError(f"does not fit {config.name}: {_summary(differences)}; {advice}")
-    if class_names is None and config.class_names not in (COCO_CLASSES, PASCAL_CLASSES):
-        class_names = config.class_names  # the caller's own, not an official configuration's defaults
+    if class_names is None and all(config.class_names != known.class_names for known in CONFIGS.values()):
+        class_names = config.class_names  # the caller's own, not a configuration's defaults
     if class_names is None:
         return adapted
     if len(class_names) != adapted.num_classes:

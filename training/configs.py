@@ -1,4 +1,4 @@
-"""The official YOLACT and YOLACT++ configurations, as values (official data/config.py)."""
+"""Configurations by name: the official ones of YOLACT and YOLACT++ (data/config.py), and two small ones."""
 
 from __future__ import annotations
 
@@ -29,7 +29,10 @@ PASCAL_CLASSES: tuple[str, ...] = (
 """The 20 Pascal VOC names in the order of the class ids 0..19."""
 # fmt: on
 
-_BASE = ModelConfig(name="yolact_base", backbone="resnet101", image_size=550, class_names=COCO_CLASSES)
+COCO_CATEGORY_IDS = tuple(id for id in range(1, 91) if id not in (12, 26, 29, 30, 45, 66, 68, 69, 71, 83))
+"""Ids of the 80 classes in COCO's annotation files (official data/config.py, COCO_LABEL_MAP)."""
+
+_BASE = ModelConfig("yolact_base", "resnet101", 550, COCO_CLASSES, COCO_CATEGORY_IDS)
 
 
 def _resized(name: str, image_size: int) -> ModelConfig:
@@ -41,9 +44,8 @@ def _resized(name: str, image_size: int) -> ModelConfig:
 _RESNET50 = replace(_BASE, name="yolact_resnet50", backbone="resnet50")
 
 _PASCAL = replace(
-    _RESNET50,
+    _RESNET50.with_classes(PASCAL_CLASSES),
     name="yolact_resnet50_pascal",
-    class_names=PASCAL_CLASSES,
     scales=((32,), (64,), (128,), (256,), (512,)),
     square_anchors=False,
 )
@@ -57,6 +59,21 @@ _PLUS_BASE = replace(
     mask_rescoring=True,
 )
 
+SCENE_CLASSES: tuple[str, ...] = ("disc", "ring", "triangle", "box", "star", "cross")
+"""The shapes of synthetic scenes, see `training.scenes`."""
+
+_MOBILENET = replace(_BASE, name="yolact_mobilenet_v2", backbone="mobilenet_v2")
+
+_DEMO = replace(
+    _MOBILENET.with_classes(SCENE_CLASSES),
+    name="yolact_demo",
+    image_size=256,
+    scales=((16,), (32,), (64,), (128,), (224,)),
+    square_anchors=False,
+    num_coefficients=16,
+    fpn_channels=64,
+)
+
 CONFIGS: dict[str, ModelConfig] = {
     config.name: config
     for config in (
@@ -68,13 +85,15 @@ CONFIGS: dict[str, ModelConfig] = {
         _PASCAL,
         _PLUS_BASE,
         replace(_PLUS_BASE, name="yolact_plus_resnet50", backbone="resnet50", deformable_interval=1),
+        _MOBILENET,
+        _DEMO,
     )
 }
-"""The official configurations by name."""
+"""The eight official configurations, MobileNetV2 as YolactEdge uses it, and the one of the demonstration model."""
 
 
 def get_config(name: str) -> ModelConfig:
-    """The official configuration called ``name``, with or without the official suffix ``_config``.
+    """The configuration called ``name``, with or without the official suffix ``_config``.
 
     Raises:
         UsageError: no such configuration; the message lists the known names.
@@ -87,6 +106,9 @@ def get_config(name: str) -> ModelConfig:
 
 Channels = tuple[float, float, float]
 
+MEAN_COLOUR: Channels = (103.94, 116.78, 123.68)
+"""Mean of ImageNet's pixels, 0..255 in BGR order (official data/config.py, MEANS)."""
+
 
 def normalization(config: ModelConfig) -> tuple[Channels, Channels]:
     """Mean and standard deviation that turn pixels into network input: ``(pixel - mean) / std``.
@@ -96,4 +118,4 @@ def normalization(config: ModelConfig) -> tuple[Channels, Channels]:
     """
     if config.backbone == "darknet53":
         return (0.0, 0.0, 0.0), (255.0, 255.0, 255.0)
-    return (103.94, 116.78, 123.68), (57.38, 57.12, 58.40)
+    return MEAN_COLOUR, (57.38, 57.12, 58.40)

@@ -37,9 +37,11 @@ class Darknet53(nn.Module):
 
     Attributes:
         channels: channels of the five stage outputs.
+        selected_layers: which of them are C3, C4 and C5.
     """
 
     channels = (64, 128, 256, 512, 1024)
+    selected_layers = (2, 3, 4)
 
     def __init__(self) -> None:
         super().__init__()

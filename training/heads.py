@@ -6,23 +6,21 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from yolact.training.fpn import FEATURES
-
 
 class PredictionHead(nn.Module):
     """Boxes, class scores and mask coefficients of every anchor, shared by all levels (paper section 4)."""
 
-    def __init__(self, anchors: int, num_classes: int, num_coefficients: int) -> None:
-        """``anchors``: A per cell; ``num_classes``: C without background; ``num_coefficients``: K."""
+    def __init__(self, channels: int, anchors: int, num_classes: int, num_coefficients: int) -> None:
+        """``channels`` of a level; ``anchors``: A per cell; ``num_classes``: C; ``num_coefficients``: K."""
         super().__init__()
         self.widths = (4, num_classes + 1, num_coefficients)
-        self.upfeature = nn.Sequential(nn.Conv2d(FEATURES, FEATURES, 3, padding=1), nn.ReLU(inplace=True))
+        self.upfeature = nn.Sequential(nn.Conv2d(channels, channels, 3, padding=1), nn.ReLU(inplace=True))
         self.bbox_layer, self.conf_layer, self.mask_layer = (
-            nn.Conv2d(FEATURES, anchors * width, 3, padding=1) for width in self.widths
+            nn.Conv2d(channels, anchors * width, 3, padding=1) for width in self.widths
         )
 
     def forward(self, level: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Locations, confidences and coefficients (see `RawHeads`) of one level (B, 256, H, W).
+        """Locations, confidences and coefficients (see `RawHeads`) of one level (B, channels, H, W).
 
         The H * W * A priors run over rows, then columns, then anchors.
         """
@@ -35,18 +33,18 @@ class PredictionHead(nn.Module):
 
 
 class Protonet(nn.Sequential):
-    """P3 (B, 256, H, W) -> prototypes (B, K, 2H, 2W), not negative (paper section 3.1, figure 3)."""
+    """P3 (B, channels, H, W) -> prototypes (B, K, 2H, 2W), not negative (paper section 3.1, figure 3)."""
 
-    def __init__(self, num_coefficients: int) -> None:
+    def __init__(self, channels: int, num_coefficients: int) -> None:
         def conv() -> tuple[nn.Module, nn.Module]:
-            return nn.Conv2d(FEATURES, FEATURES, 3, padding=1), nn.ReLU(inplace=True)
+            return nn.Conv2d(channels, channels, 3, padding=1), nn.ReLU(inplace=True)
 
         super().__init__(
             *(*conv(), *conv(), *conv()),
             nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False),
             nn.Identity(),  # a ReLU in the official network, where it changes nothing; keeps the numbering
             *conv(),
-            nn.Conv2d(FEATURES, num_coefficients, 1),
+            nn.Conv2d(channels, num_coefficients, 1),
             nn.ReLU(inplace=True),
         )
 

@@ -51,29 +51,35 @@ class YolactLoss:
         # More priors see an object in a larger image (official data/config.py, yolact_im700_config).
         self._masks_to_train = 300 if config.name == "yolact_im700" else 100
 
-    def __call__(self, heads: RawHeads, targets: Sequence[Targets]) -> dict[str, Tensor]:
+    def match(self, targets: Sequence[Targets]) -> Matches:
+        """What the priors of every image are to learn, stacked: labels and objects (B, P), locations (B, P, 4)."""
+        priors = self._priors = self._priors.to(targets[0].boxes.device)
+        return Matches(*(torch.stack(parts) for parts in zip(*(match_priors(t, priors) for t in targets), strict=True)))
+
+    def __call__(
+        self, heads: RawHeads, targets: Sequence[Targets], matches: Matches, positives: Tensor, images: float
+    ) -> dict[str, Tensor]:
         """Weighted terms, scalars to be added up.
 
         Args:
             heads: of B images, with segmentation.
             targets: ground truth of each.
+            matches: what `match` gives for them.
+            positives: number of positive priors to divide by: those of all images a gradient step sees, which may
+                come in several batches and on several devices.
+            images: number of images to divide by, likewise.
 
         Returns:
             ``box``, ``mask``, ``confidence`` and, for YOLACT++ with a large enough object, ``mask_iou``, per positive
-            prior of the batch; ``segmentation`` per image.
+            prior; ``segmentation`` per image.
         """
         assert heads.segmentation is not None, "the loss needs the heads of a network in training mode"
-        priors = self._priors = self._priors.to(heads.locations.device)
-        matches = Matches(
-            *(torch.stack(parts) for parts in zip(*(match_priors(t, priors) for t in targets), strict=True))
-        )
-        positives = (matches.labels > 0).sum()
         mask, mask_iou = self._mask_terms(heads, matches, targets)
         losses = {"box": self._box(heads, matches), "mask": mask, "confidence": self._confidence(heads, matches)}
         if mask_iou is not None:
             losses["mask_iou"] = mask_iou
         losses = {name: loss / positives for name, loss in losses.items()}
-        losses["segmentation"] = self._segmentation(heads.segmentation, targets) / len(targets)
+        losses["segmentation"] = self._segmentation(heads.segmentation, targets) / images
         return losses
 
     def _box(self, heads: RawHeads, matches: Matches) -> Tensor:
@@ -116,7 +122,8 @@ class YolactLoss:
     def _mask(self, masks: Tensor, truth: Tensor, boxes: Tensor) -> Tensor:
         """Pixel-wise binary cross entropy of cropped masks (n, Hp, Wp), divided by the area of the object's box."""
         # The clamp keeps rounding out of the logarithm, which torch bounds at -100 where a crop made masks exactly 0.
-        losses = F.binary_cross_entropy(masks.clamp(0, 1), truth, reduction="none").sum(dim=(1, 2))
+        losses = F.binary_cross_entropy(masks.clamp(0, 1).nan_to_num(), truth, reduction="none").sum(dim=(1, 2))
+        losses = losses + 0 * masks.sum(dim=(1, 2))  # NaN stays NaN: torch itself would abort, on a GPU beyond recovery
         width, height = (boxes[:, 2:] - boxes[:, :2]).unbind(dim=1)
         cells = masks.shape[1] * masks.shape[2]
         return MASK_WEIGHT / cells * (losses / (width * height)).sum()
@@ -147,7 +154,7 @@ def hard_negatives(logits: Tensor, labels: Tensor) -> Tensor:
 @torch.no_grad()
 def _shrunk(masks: Tensor, size: Sequence[int]) -> Tensor:
     """Binary masks (n, H, W) at a smaller size, still binary."""
-    return (F.interpolate(masks[None], tuple(size), mode="bilinear", align_corners=False)[0] > 0.5).float()
+    return (F.interpolate(masks[None].float(), tuple(size), mode="bilinear", align_corners=False)[0] > 0.5).float()
 
 
 def _assembled(prototypes: Tensor, coefficients: Tensor, boxes: Tensor) -> Tensor:

@@ -29,7 +29,7 @@ class Targets:
     Attributes:
         boxes: (n, 4) float32 xyxy relative to the image, with n >= 1.
         class_ids: (n,) int64, 0..C-1.
-        masks: (n, S, S) float32 of 0 and 1, at the size of the network input.
+        masks: (n, S, S) of 0 and 1 in any type, at the size of the network input.
         crowd_boxes: (m, 4) float32 xyxy; regions of uncounted objects.
     """
 
@@ -51,6 +51,11 @@ class Matches(NamedTuple):
     labels: Tensor
     objects: Tensor
     locations: Tensor
+
+    @property
+    def positive_count(self) -> Tensor:
+        """How many priors learn an object, a scalar."""
+        return (self.labels > 0).sum()
 
 
 @torch.no_grad()

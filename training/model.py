@@ -11,8 +11,9 @@ from yolact.runtime.config import ModelConfig
 from yolact.runtime.errors import UsageError
 from yolact.training.configs import normalization
 from yolact.training.darknet import Darknet53
-from yolact.training.fpn import FEATURES, FPN
+from yolact.training.fpn import FPN
 from yolact.training.heads import MaskIoUNet, PredictionHead, Protonet
+from yolact.training.mobilenet import MobileNetV2
 from yolact.training.resnet import ResNet
 
 
@@ -44,19 +45,21 @@ class Yolact(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.backbone: ResNet | Darknet53
+        self.backbone: ResNet | Darknet53 | MobileNetV2
         if config.backbone == "darknet53":
             self.backbone = Darknet53()
+        elif config.backbone == "mobilenet_v2":
+            self.backbone = MobileNetV2()
         else:
             self.backbone = ResNet(config.backbone, config.deformable_interval)
-        self.proto_net = Protonet(config.num_coefficients)
+        self.proto_net = Protonet(config.fpn_channels, config.num_coefficients)
         self.maskiou_net = MaskIoUNet(config.num_classes) if config.mask_rescoring else None
-        self.fpn = FPN(self.backbone.channels[-3:])
+        self.fpn = FPN([self.backbone.channels[index] for index in self.backbone.selected_layers], config.fpn_channels)
         # A list of one, for the official parameter names: all levels share the head.
         self.prediction_layers = nn.ModuleList(
-            [PredictionHead(config.anchors_per_cell, config.num_classes, config.num_coefficients)]
+            [PredictionHead(config.fpn_channels, config.anchors_per_cell, config.num_classes, config.num_coefficients)]
         )
-        self.semantic_seg_conv = nn.Conv2d(FEATURES, config.num_classes, 1)
+        self.semantic_seg_conv = nn.Conv2d(config.fpn_channels, config.num_classes, 1)
         for name, module in self.named_modules():
             if isinstance(module, nn.Conv2d) and not name.startswith("backbone."):
                 nn.init.xavier_uniform_(module.weight)
@@ -79,7 +82,7 @@ class Yolact(nn.Module):
     def forward(self, images: Tensor) -> RawHeads:
         """Raw heads of float32 RGB images (B, 3, S, S) from `normalize`; priors run over P3..P7."""
         stages = self.backbone(images)
-        levels = self.fpn(stages[-3:])
+        levels = self.fpn([stages[index] for index in self.backbone.selected_layers])
         head = self.prediction_layers[0]
         per_level = [head(level) for level in levels]
         locations, confidences, coefficients = (torch.cat(parts, 1) for parts in zip(*per_level, strict=True))

@@ -58,9 +58,11 @@ class ResNet(nn.Module):
 
     Attributes:
         channels: channels of the four stage outputs.
+        selected_layers: which of them are C3, C4 and C5.
     """
 
     channels = (256, 512, 1024, 2048)
+    selected_layers = (1, 2, 3)
 
     def __init__(self, depth: Literal["resnet50", "resnet101"], deformable_interval: int = 0) -> None:
         super().__init__()

@@ -94,7 +94,8 @@ def _bias(name: str, draws: Array) -> Array:
 def _norm_weight(name: str, draws: Array) -> Array:
     ends_resnet_branch = name.endswith("bn3.weight")
     ends_darknet_branch = name.startswith("backbone.layers.") and name.endswith(".conv2.1.weight")
-    return (1 + 0.5 * draws) * (0.25 if ends_resnet_branch or ends_darknet_branch else 1)
+    ends_mobilenet_branch = name.startswith("backbone.layers.") and name.endswith(".conv.3.weight")
+    return (1 + 0.5 * draws) * (0.25 if ends_resnet_branch or ends_darknet_branch or ends_mobilenet_branch else 1)
 
 
 def _filters(name: str, draws: Array) -> Array:

@@ -1,0 +1,219 @@
+"""`yolact-eval`: average precision of an engine file or a checkpoint on annotated images."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from yolact.runtime.atomic import check_folder, check_replaceable, replacing
+from yolact.runtime.cli import reports_errors
+from yolact.runtime.config import PostprocessConfig
+from yolact.runtime.errors import UsageError, YolactError
+from yolact.runtime.results import count_noun
+
+if TYPE_CHECKING:
+    from yolact.runtime.engine import Engine
+    from yolact.runtime.metadata import ModelMetadata
+    from yolact.training.evaluation import Evaluation, RegionScores
+    from yolact.training.ground_truth import GroundTruth
+
+
+def _check_device(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", value):
+        raise click.BadParameter(f"expected cpu, cuda or cuda:N, got {value!r}")
+    return value
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.option(
+    "--engine",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Model file written by yolact-export.",
+)
+@click.option("--weights", type=click.Path(path_type=Path), help="Checkpoint (.pth) instead, run by PyTorch.")
+@click.option("--config", "config_name", help="Its configuration; by default from the file name or the tensors.")
+@click.option(
+    "--annotations",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Annotation file in COCO's format, such as instances_val2017.json.",
+)
+@click.option(
+    "--images",
+    required=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of its images.",
+)
+@click.option(
+    "--json",
+    "json_file",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write all detections to this file, as COCO's server takes them.",
+)
+@click.option("--limit", type=click.IntRange(min=1), help="Take only the first so many images.  [default: all]")
+@click.option("--device", metavar="cpu|cuda", callback=_check_device, default="cpu", help="Where the network runs.")
+@click.version_option(package_name="yolact")
+@reports_errors
+def main(
+    engine: Path | None,
+    weights: Path | None,
+    config_name: str | None,
+    annotations: Path,
+    images: Path,
+    json_file: Path | None,
+    limit: int | None,
+    device: str,
+) -> None:
+    """Measure the accuracy of an engine file or of a checkpoint: COCO's average precision, in percent.
+
+    Every image of the annotation file counts, also those without annotations. Of YOLACT++, boxes are ranked by class
+    scores and masks by mask scores; the scores in the JSON are those that rank masks. An engine file has its
+    post-processing built in: one exported with a higher score threshold than the default finds less.
+
+    Exit codes: 0 done, 1 an input or the output failed, 2 wrong usage, 4 the engine does not fit this runtime, 130
+    interrupted.
+    """
+    _check_request(engine, weights, config_name)
+    inputs = [path for path in (engine, weights, annotations) if path is not None]
+    if json_file is not None:
+        _check_output(json_file, inputs)
+    # OpenCV reports on stderr what this command reports in a sentence; it reads this when it is loaded.
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+    from yolact.runtime.detector import Detector
+    from yolact.training.evaluation import evaluate_on
+    from yolact.training.ground_truth import check_categories, read_ground_truth
+
+    truth = read_ground_truth(annotations, images, limit)
+    if json_file is not None:
+        _check_output(json_file, truth.paths)
+    opened = _load(weights, config_name, device) if weights is not None else _open(engine, device)
+    with Detector(opened) as detector:
+        check_categories(detector.metadata.config, truth)
+        evaluation = evaluate_on(detector, truth, batch_size=opened.batch_size or 1)
+        if json_file is not None:
+            _write(evaluation, json_file)
+        for line in _summary(evaluation, truth, detector.metadata):
+            click.echo(click.format_filename(line))
+
+
+def _check_request(engine: Path | None, weights: Path | None, config_name: str | None) -> None:
+    if (engine is None) == (weights is None):
+        got = "neither" if engine is None else "both"
+        raise UsageError(f"expected either --engine or --weights, got {got}")
+    if engine is not None and config_name is not None:
+        raise UsageError("--config belongs to --weights; an engine file knows its configuration")
+
+
+def _check_output(path: Path, inputs: Iterable[Path]) -> None:
+    """Fail before the model runs rather than after. Raises YolactError."""
+    if str(path) == "-":
+        raise UsageError("--json: expected the name of a file, got -; stdout is for the summary")
+    check_replaceable(path)
+    if path.resolve() in {other.resolve() for other in inputs}:
+        raise UsageError(f"--json: {path} is one of the inputs; choose another file")
+    if not path.parent.is_dir():
+        raise UsageError(f"--json {path}: there is no folder {path.parent}; create it first")
+    try:
+        check_folder(path.parent)
+    except OSError as error:
+        raise YolactError(f"cannot write {path}: {error.strerror}") from error
+
+
+def _open(path: Path | None, device: str) -> Engine:
+    """The engine file, which `_check_request` saw to be given."""
+    assert path is not None
+    from yolact.runtime.onnx_engine import OnnxEngine
+
+    if device not in ("cpu", "cuda"):
+        raise UsageError(f"--device {device} is for --weights; choose a GPU for an engine with CUDA_VISIBLE_DEVICES")
+    providers = ["CUDAExecutionProvider"] if device == "cuda" else []
+    return OnnxEngine(path, None, [*providers, "CPUExecutionProvider"])
+
+
+def _load(weights: Path, config_name: str | None, device: str) -> Engine:
+    """The checkpoint with the official evaluation's post-processing."""
+    try:
+        import torch
+    except ModuleNotFoundError:
+        raise YolactError("--weights needs torch; install it with: pip install 'yolact[export]'") from None
+    from yolact.training.checkpoints import load_checkpoint
+    from yolact.training.configs import get_config
+    from yolact.training.torch_engine import TorchEngine
+
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:  # PyTorch without CUDA raises the latter
+        reason = str(error).partition("\n")[0]
+        raise UsageError(f"--device {device}: PyTorch cannot use it ({reason}); choose cpu") from None
+    model = load_checkpoint(weights, None if config_name is None else get_config(config_name))
+    return TorchEngine(model.to(device), PostprocessConfig())
+
+
+def _write(evaluation: Evaluation, path: Path) -> None:
+    try:
+        with replacing(path) as temporary, temporary.open("w", encoding="ascii") as file:
+            json.dump(evaluation.server_results(), file)
+    except OSError as error:
+        reason = error.strerror or error
+        raise YolactError(f"cannot write {path}: {reason}; free space or choose another place") from None
+
+
+def _summary(evaluation: Evaluation, truth: GroundTruth, metadata: ModelMetadata) -> Iterator[str]:
+    """Lines of the report."""
+    config, settings = metadata.config, metadata.postprocess
+    objects = truth.count_objects()
+    yield (
+        f"{config.name}, {config.image_size}x{config.image_size}, on {truth.source.name}: "
+        f"{count_noun(len(truth.images), 'image')}, {count_noun(objects.total(), 'object')}"
+    )
+    yield (
+        f"scores above {settings.score_threshold:g}, {settings.nms} NMS at IoU {settings.nms_threshold:g}, "
+        f"{settings.max_detections} detections an image at most"
+    )
+    yield ""
+    yield "      " + "".join(f"{title:>8}" for title in ("AP", "AP50", "AP75", "S", "M", "L", "AR100"))
+    yield _score_line("box", evaluation.scores.box)
+    yield _score_line("mask", evaluation.scores.mask)
+    yield ""
+    yield from _category_lines(evaluation, truth, objects)
+    yield ""
+    both = evaluation.detector_ms + evaluation.mask_ms
+    yield (
+        f"median of an image: {evaluation.detector_ms:.1f} ms to detections (resizing, network, post-processing), "
+        f"{evaluation.mask_ms:.1f} ms to masks"
+    )
+    yield f"{1000 / both:.1f} images/s with both, without reading files and scoring"
+
+
+def _category_lines(evaluation: Evaluation, truth: GroundTruth, objects: Counter[int]) -> Iterator[str]:
+    present = [id for id in truth.categories if objects[id]]
+    width = max(len(name) for name in ("class", *(truth.categories[id] for id in present)))
+    yield f"{'class':<{width}}  {'objects':>8}{'box AP':>8}{'mask AP':>8}"
+    for id in present:
+        by_category = (region.ap_by_category[id] for region in (evaluation.scores.box, evaluation.scores.mask))
+        cells = "".join(f"{_percent(value):>8}" for value in by_category)
+        yield f"{truth.categories[id]:<{width}}  {objects[id]:>8}{cells}"
+    absent = len(truth.categories) - len(present)
+    if absent:
+        yield f"and {count_noun(absent, 'class')} without objects"
+
+
+def _score_line(title: str, scores: RegionScores) -> str:
+    values = (scores.ap, scores.ap50, scores.ap75, scores.ap_small, scores.ap_medium, scores.ap_large, scores.ar100)
+    return f"{title:<6}" + "".join(f"{_percent(value):>8}" for value in values)
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.2f}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,157 @@
+"""`yolact-explain`: a picture of how a network arrives at its masks on one image."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from yolact.runtime.atomic import check_folder, check_replaceable
+from yolact.runtime.cli import reports_errors
+from yolact.runtime.config import PostprocessConfig
+from yolact.runtime.errors import UsageError, YolactError
+
+if TYPE_CHECKING:
+    from yolact.runtime.config import ModelConfig
+    from yolact.runtime.preprocess import Image
+    from yolact.training.explanation import Explanation
+
+DRAWN = 15
+"""Detections drawn on the image at most, as yolact-infer draws them; more where more are explained."""
+
+_NAMED_PROTOTYPES = 4  # in the line about an instance
+
+
+def _check_threshold(context: click.Context, parameter: click.Parameter, value: float) -> float:
+    if not 0 <= value <= 1:  # unlike click.FloatRange this refuses nan
+        raise click.BadParameter(f"expected a number from 0 to 1, got {value}")
+    return value
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.argument("image_file", metavar="IMAGE", type=click.Path(path_type=Path))
+@click.option(
+    "--engine",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Model file written by yolact-export.",
+)
+@click.option("--weights", type=click.Path(path_type=Path), help="Checkpoint (.pth) instead, run by PyTorch.")
+@click.option("--config", "config_name", help="Its configuration; by default from the file name or the tensors.")
+@click.option(
+    "--output",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Picture to write.  [default: <name of the image>-explained.png]",
+)
+@click.option("--instances", default=3, type=click.IntRange(min=1), help="Explain this many, the best ones.")
+@click.option(
+    "--score-threshold", default=0.15, callback=_check_threshold, help="Leave out detections that score lower."
+)
+@click.version_option(package_name="yolact")
+@reports_errors
+def main(
+    image_file: Path,
+    engine: Path | None,
+    weights: Path | None,
+    config_name: str | None,
+    output: Path | None,
+    instances: int,
+    score_threshold: float,
+) -> None:
+    """Show how masks come about on IMAGE: what was found, all prototypes, and for the best instances the prototypes
+    that their masks are composed of.
+
+    Prints a line for each instance explained: class, score, and the prototypes that contribute most inside its box
+    with their coefficients.
+
+    Exit codes: 0 done, 1 an input or the output failed, 2 wrong usage, 4 the engine does not fit this runtime, 130
+    interrupted.
+    """
+    _check_request(engine, weights, config_name)
+    output = output or Path(f"{image_file.stem}-explained.png")
+    # OpenCV reports on stderr what this command reports in a sentence; it reads this when it is loaded.
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+    from yolact.runtime.image_files import read_image, write_image
+    from yolact.training.pictures import explanation_sheet
+
+    _check_output(output, [path for path in (image_file, engine, weights) if path is not None])
+    image = read_image(image_file)
+    if weights is not None:
+        config, explanation = _explain_weights(weights, config_name, image, score_threshold)
+    else:
+        config, explanation = _explain_engine(engine, image)
+    explanation = explanation.select(score_threshold, max(instances, DRAWN))
+    write_image(output, explanation_sheet(image, explanation, config.class_names, instances))
+    for line in _summary(explanation, config.class_names, instances):
+        click.echo(line)
+    click.echo(click.format_filename(f"wrote {output}"))
+
+
+def _check_request(engine: Path | None, weights: Path | None, config_name: str | None) -> None:
+    if (engine is None) == (weights is None):
+        got = "neither" if engine is None else "both"
+        raise UsageError(f"expected either --engine or --weights, got {got}")
+    if engine is not None and config_name is not None:
+        raise UsageError("--config belongs to --weights; an engine file knows its configuration")
+
+
+def _check_output(output: Path, inputs: list[Path]) -> None:
+    """Fail before the model runs rather than after. Raises YolactError."""
+    from yolact.runtime.image_files import WRITABLE_SUFFIXES
+
+    if output.suffix.lower() not in WRITABLE_SUFFIXES:
+        raise UsageError(f"--output {output}: expected a name that ends in {', '.join(WRITABLE_SUFFIXES)}")
+    check_replaceable(output)
+    if output.resolve() in {path.resolve() for path in inputs}:
+        raise UsageError(f"--output {output} is one of the inputs; choose another file")
+    if not output.parent.is_dir():
+        raise UsageError(f"--output {output}: there is no folder {output.parent}; create it first")
+    try:
+        check_folder(output.parent)
+    except OSError as error:
+        raise YolactError(f"cannot write {output}: {error.strerror}") from error
+
+
+def _explain_engine(path: Path | None, image: Image) -> tuple[ModelConfig, Explanation]:
+    """With the engine file, which `_check_request` saw to be given."""
+    assert path is not None
+    from yolact.training.explanation import EngineExplainer
+
+    explain = EngineExplainer(path)
+    return explain.metadata.config, explain(image)
+
+
+def _explain_weights(
+    path: Path, config_name: str | None, image: Image, score_threshold: float
+) -> tuple[ModelConfig, Explanation]:
+    """With a checkpoint and the official evaluation's post-processing, or a lower threshold where one is asked for."""
+    try:
+        import torch  # noqa: F401
+    except ModuleNotFoundError:
+        raise YolactError("--weights needs torch; install it with: pip install 'yolact[export]'") from None
+    from yolact.training.checkpoints import load_checkpoint
+    from yolact.training.configs import get_config
+    from yolact.training.explanation import explain_network
+
+    model = load_checkpoint(path, None if config_name is None else get_config(config_name))
+    official = PostprocessConfig()
+    settings = PostprocessConfig(min(score_threshold, official.score_threshold))
+    return model.config, explain_network(model, image, settings)
+
+
+def _summary(explanation: Explanation, class_names: tuple[str, ...], instances: int) -> Iterator[str]:
+    if not len(explanation):
+        yield "no detections"
+    scores = explanation.ranking_scores
+    for index in range(min(instances, len(explanation))):
+        parts = explanation.compose(index, _NAMED_PROTOTYPES)
+        named = zip(parts.indices.tolist(), parts.coefficients.tolist(), strict=True)
+        prototypes = ", ".join(f"P{prototype} {coefficient:+.2f}" for prototype, coefficient in named)
+        yield f"{class_names[explanation.found.class_ids[index]]} {scores[index]:.2f}: {prototypes}"
+
+
+if __name__ == "__main__":
+    main()

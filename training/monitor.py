@@ -1,0 +1,153 @@
+"""Curves and pictures of a training run: for TensorBoard always, for Weights & Biases where asked."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType, TracebackType
+from typing import TYPE_CHECKING, Any
+
+import cv2
+
+from yolact.runtime.atomic import replacing
+from yolact.runtime.errors import YolactError
+from yolact.runtime.preprocess import Image
+
+if TYPE_CHECKING:
+    import wandb
+
+PROJECT = "yolact"
+"""Where runs appear in Weights & Biases."""
+
+RUN_ID_FILE = "wandb_run_id.txt"
+"""In the folder of a run: by this name Weights & Biases knows it again when it is resumed."""
+
+
+class Monitor:
+    """Where a training run can be watched.
+
+    >>> with Monitor(Path("runs"), settings={"learning_rate": 1e-3}) as monitor:
+    ...     monitor.scalars({"loss/box": 1.2, "loss/mask": 3.4}, iteration=20)
+    ...     monitor.picture("prototypes", prototype_sheet(prototypes), iteration=20)
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        wandb: bool = False,
+        name: str = "",
+        settings: Mapping[str, object] | None = None,
+        resumed_at: int | None = None,
+    ) -> None:
+        """
+        Args:
+            folder: of the run; event files, and the local files of Weights & Biases, are written into it.
+            wandb: also log to Weights & Biases, to its project "yolact". WANDB_MODE=offline keeps it local.
+            name: of the run in Weights & Biases.
+            settings: what the run depends on, shown beside it.
+            resumed_at: iteration of the checkpoint from which an earlier run in this folder is continued. What that
+                run logged after it is hidden. None hides everything an earlier run in the folder logged.
+
+        Raises YolactError where a package is missing, or Weights & Biases is not set up or cannot be reached.
+        """
+        writer_type = _summary_writer_type()
+        self._wandb = _open_wandb(folder, name, settings or {}, resumed_at) if wandb else None
+        # TensorBoard hides what earlier event files in the folder say from this step on.
+        self._writer = writer_type(str(folder), purge_step=0 if resumed_at is None else resumed_at + 1)
+        if resumed_at is None:
+            content = json.dumps(dict(settings or {}), indent=2, default=str)
+            self._writer.add_text("settings", f"```json\n{content}\n```", 0)
+
+    def scalars(self, values: Mapping[str, float], iteration: int) -> None:
+        """Add a point to each of several curves; ``group/name`` puts curves of a group together."""
+        for name, value in values.items():
+            self._writer.add_scalar(name, value, iteration)
+        if self._wandb is not None:
+            self._wandb.log(dict(values), step=iteration)
+
+    def picture(self, name: str, image_bgr: Image, iteration: int) -> None:
+        """Add a picture (H, W, 3) uint8 BGR to a series of pictures."""
+        image = cv2.cvtColor(image_bgr, cv2.COLOR_BGR2RGB)
+        self._writer.add_image(name, image, iteration, dataformats="HWC")
+        self._writer.flush()  # pictures are rare, and worth looking at when they are made
+        if self._wandb is not None:
+            import wandb
+
+            self._wandb.log({name: wandb.Image(image)}, step=iteration)
+
+    def close(self) -> None:
+        """Write what is pending and end the run. Calling it again does nothing."""
+        self._close(0)
+
+    def _close(self, exit_code: int) -> None:
+        self._writer.close()
+        if self._wandb is not None:
+            self._wandb.finish(exit_code)
+            self._wandb = None
+
+    def __enter__(self) -> Monitor:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._close(int(kind is not None))
+
+
+def _summary_writer_type() -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        missing = error.name or "tensorboard"
+        raise YolactError(f"logging needs {missing}; install it with: pip install 'yolact[train]'") from None
+    return SummaryWriter
+
+
+def _open_wandb(folder: Path, name: str, settings: Mapping[str, object], resumed_at: int | None) -> wandb.Run:
+    try:
+        import wandb
+    except ImportError:
+        raise YolactError("--wandb needs the package wandb; install it with: pip install wandb") from None
+    try:
+        _check_login(wandb)
+        folder.mkdir(parents=True, exist_ok=True)
+        # On a resumed run Weights & Biases leaves out what it is told about steps that it has already.
+        return wandb.init(
+            project=PROJECT,
+            name=name or None,
+            dir=folder,
+            id=_run_id(folder, resumed_at is not None),
+            resume="allow",
+            config=dict(settings),
+        )
+    except wandb.errors.Error as error:
+        raise YolactError(f"Weights & Biases cannot start ({error}); set WANDB_MODE=offline to log locally") from error
+
+
+def _check_login(wandb: ModuleType) -> None:
+    """Raise YolactError where Weights & Biases would ask for a key: nobody may be there to answer."""
+    mode = os.environ.get("WANDB_MODE") or wandb.setup().settings.mode
+    if mode in ("offline", "dryrun", "disabled"):
+        return
+    if "prompt" in inspect.signature(wandb.login).parameters:
+        is_known = wandb.login(prompt=False, verify=False)
+    else:  # before 0.31
+        is_known = wandb.api.api_key is not None
+    if not is_known:
+        raise YolactError("--wandb needs an API key; run `wandb login` first, or set WANDB_MODE=offline to log locally")
+
+
+def _run_id(folder: Path, is_resumed: bool) -> str:
+    """The id of the run in this folder; a new one for a new run."""
+    path = folder / RUN_ID_FILE
+    if is_resumed and path.is_file():
+        return path.read_text(encoding="ascii").strip()
+    run_id = uuid.uuid4().hex
+    with replacing(path) as temporary:
+        temporary.write_text(run_id, encoding="ascii")
+    return run_id

@@ -1,0 +1,88 @@
+"""One training process or many: PyTorch's distributed package, started by `torchrun`."""
+
+from __future__ import annotations
+
+import os
+from types import TracebackType
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from yolact.runtime.errors import UsageError
+
+
+class Processes:
+    """This process among those that train together; alone where it was not started by `torchrun`.
+
+    Attributes:
+        rank: number of this process.
+        world: how many there are.
+        device: where this one computes.
+    """
+
+    def __init__(self, device: str) -> None:
+        """``device``: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``; several processes get one GPU each.
+
+        Raises UsageError where there is no such device.
+        """
+        self.rank, self.world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+        self.device = _find_device(device, int(os.environ.get("LOCAL_RANK", 0)) if self.world > 1 else None)
+
+    def __enter__(self) -> Processes:
+        if self.device.type == "cuda":
+            torch.cuda.set_device(self.device)
+        if self.world > 1:
+            dist.init_process_group("nccl" if self.device.type == "cuda" else "gloo")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.world > 1:
+            dist.destroy_process_group()
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this is the one that writes files and prints."""
+        return self.rank == 0
+
+    def sum(self, values: Tensor) -> Tensor:
+        """Elementwise sum over all processes."""
+        if self.world > 1:
+            values = values.clone()
+            dist.all_reduce(values)
+        return values
+
+    def largest(self, value: int) -> int:
+        """The largest of all processes' numbers."""
+        if self.world == 1:
+            return value
+        shared = torch.tensor([value], device=self.device)
+        dist.all_reduce(shared, dist.ReduceOp.MAX)
+        return int(shared.item())
+
+    def wait(self) -> None:
+        """Until all processes are here."""
+        if self.world > 1:
+            dist.barrier()
+
+
+def _find_device(name: str, local_rank: int | None) -> torch.device:
+    count = torch.cuda.device_count()
+    if name == "auto":
+        name = "cuda" if count else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = torch.device("meta")
+    if device.type not in ("cpu", "cuda"):
+        raise UsageError(f"expected auto, cpu, cuda or cuda:N as device, got {name!r}")
+    if device.type == "cuda":
+        if device.index is None:
+            device = torch.device("cuda", local_rank or 0)
+        elif local_rank is not None:
+            raise UsageError(f"several processes take a GPU each, so the device must be cuda, got {name}")
+        if (device.index or 0) >= count:
+            raise UsageError(f"{device} was asked for, but PyTorch sees {count} GPUs here; choose another device")
+    return device

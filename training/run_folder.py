@@ -1,0 +1,116 @@
+"""The files of one training run: checkpoints under the official names and keys, and all that resuming needs."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from yolact.runtime.atomic import check_folder, replacing
+from yolact.runtime.config import ModelConfig
+from yolact.runtime.errors import CheckpointError, UsageError, YolactError
+from yolact.training.model import Yolact
+from yolact.training.settings import TrainSettings
+
+STATE_FILE = "state.pth"
+STATE_VERSION = 1
+
+
+class RunFolder:
+    """Writes are atomic: after a crash, a full disk or kill -9 the last complete files are still there."""
+
+    def __init__(self, path: Path) -> None:
+        """Create the folder. Raises YolactError where nothing can be written in it."""
+        self.path = path
+        try:
+            check_folder(path)
+        except OSError as error:
+            raise YolactError(f"cannot write to {path}: {error.strerror}; choose another --out") from error
+
+    @property
+    def state_file(self) -> Path:
+        """All that resuming needs."""
+        return self.path / STATE_FILE
+
+    def check_unused(self) -> None:
+        """Raise UsageError where another run has left its state, which this one would overwrite."""
+        if self.state_file.exists():
+            raise UsageError(f"{self.path} holds a run already; continue it with --resume or choose another --out")
+
+    def save_weights(self, model: Yolact, epoch: int, iteration: str) -> Path:
+        """Write ``<configuration>_<epoch>_<iteration>.pth``, which the official code reads as well, and beside it a
+        ``.json`` with what tensors cannot tell: class names, category ids, image and anchor sizes.
+
+        Raises YolactError where the disk is full.
+        """
+        config = model.config
+        path = self.path / f"{config.name}_{epoch}_{iteration}.pth"
+        self.write(path.with_suffix(".json"), json.dumps(config.to_json(), indent=1).encode())
+        self.write(path, as_bytes(model.state_dict()))
+        return path
+
+    def save_state(self, state: dict[str, Any], config: ModelConfig, settings: TrainSettings, data: str) -> None:
+        """Write everything that `load_state` gives back. Raises YolactError where the disk is full."""
+        origin = {"version": STATE_VERSION, "config": config.to_json(), "settings": asdict(settings), "data": data}
+        self.write(self.state_file, as_bytes({**state, **origin}))
+
+    def load_state(self, config: ModelConfig, settings: TrainSettings, data: str) -> dict[str, Any]:
+        """What `save_state` wrote.
+
+        Raises:
+            CheckpointError: there is no state, or it is damaged.
+            UsageError: the run had another configuration, other settings or other data: its numbers could not be
+                continued.
+        """
+        if not self.state_file.is_file():
+            raise CheckpointError(f"there is no {self.state_file} to resume from; start without --resume")
+        try:
+            state: dict[str, Any] = torch.load(self.state_file, map_location="cpu", weights_only=True)
+            version, stored = state["version"], {**state["settings"], "config": state["config"], "data": state["data"]}
+        except Exception as error:  # torch.load lets anything out
+            raise CheckpointError(f"{self.state_file} is damaged ({error}); start anew from a checkpoint") from error
+        if version != STATE_VERSION:
+            raise CheckpointError(f"{self.state_file} has version {version}, expected {STATE_VERSION}")
+        # Through JSON and back, as tuples become lists there.
+        asked = {**asdict(settings), "config": config.to_json(), "data": data}
+        stored, asked = (json.loads(json.dumps(values)) for values in (stored, asked))
+        changed = [name for name in asked if asked[name] != stored.get(name)]
+        if changed:
+            changes = ", ".join(_change(name, stored, asked) for name in changed)
+            raise UsageError(
+                f"cannot resume {self.path} with other settings: {changes}; repeat the command of that run with "
+                "--resume, or start a new one from a checkpoint with --weights"
+            )
+        return state
+
+    def write(self, path: Path, content: bytes) -> None:
+        """Write a file so that it is whole or not there. Raises YolactError where that fails."""
+        try:
+            with replacing(path) as temporary, temporary.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise YolactError(
+                f"cannot save {path}: {error.strerror}; free space and continue with --resume, earlier files are whole"
+            ) from error
+
+
+def as_bytes(content: Any) -> bytes:
+    """As `torch.save` writes it. Through memory: only then does a full disk end in an OSError."""
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    return buffer.getvalue()
+
+
+def _change(name: str, stored: dict[str, Any], asked: dict[str, Any]) -> str:
+    if name == "config":
+        if stored[name]["name"] != asked[name]["name"]:
+            return f"configuration {asked[name]['name']} instead of {stored[name]['name']}"
+        return f"another form or other classes of {asked[name]['name']}"
+    return f"{name} {asked[name]} instead of {stored.get(name)}"

@@ -1,0 +1,194 @@
+"""A training run from request to checkpoints: opens data and network, trains, reports, validates, saves."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import numpy as np
+from tqdm import tqdm
+
+from yolact.runtime.config import ModelConfig
+from yolact.runtime.errors import YolactError
+from yolact.training.datasets import Dataset, open_dataset
+from yolact.training.initial_weights import initial_model
+from yolact.training.loading import Stream
+from yolact.training.monitor import Monitor
+from yolact.training.observation import PICTURES, Observer, open_validation
+from yolact.training.processes import Processes
+from yolact.training.run_folder import RunFolder
+from yolact.training.settings import TrainSettings
+from yolact.training.stop_request import StopRequest
+from yolact.training.trainer import Trainer
+
+LOG_EVERY = 20
+"""Iterations that a line of losses averages."""
+
+
+@dataclass(frozen=True)
+class TrainRequest:
+    """What the user asked for.
+
+    Attributes:
+        config: architecture; the dataset's classes take the place of its own.
+        settings: what the numbers depend on.
+        data: training data, see `datasets.DatasetSpec`.
+        out: folder of the run.
+        validation: data to measure average precision on, likewise; None for none.
+        weights: see `initial_weights.initial_model`.
+        resume: continue the run in ``out``.
+        device: see `Processes`.
+        workers: processes that prepare images, for each that trains.
+        save_every: iterations between checkpoints, each with pictures and average precision.
+        wandb: log to Weights & Biases too.
+    """
+
+    config: ModelConfig
+    settings: TrainSettings
+    data: str
+    out: Path
+    validation: str | None = None
+    weights: Path | None = None
+    resume: bool = False
+    device: str = "auto"
+    workers: int = 2
+    save_every: int = 10_000
+    wandb: bool = False
+
+
+def run_training(request: TrainRequest) -> int:
+    """Train. Returns the number of the signal that ended it early, 0 where it went to its end.
+
+    Raises YolactError where data, weights, folder or settings do not fit, or the loss is not finite.
+    """
+    with Processes(request.device) as processes:
+        dataset = open_dataset(request.data)
+        config = request.config.with_classes(dataset.class_names, dataset.category_ids)
+        model, fresh = initial_model(config, request.settings.seed, request.weights)
+        if fresh and processes.is_first:
+            click.echo(f"{request.weights} has other classes; starting anew: {', '.join(fresh)}")
+        stream = Stream(dataset, config, request.settings.seed, request.settings.augmentation)
+        trainer = Trainer(model, stream, request.settings, processes, workers=request.workers)
+        folder = RunFolder(request.out)
+        if request.resume:
+            trainer.restore(folder.load_state(config, request.settings, request.data))
+        else:
+            folder.check_unused()
+        processes.wait()
+        with ExitStack() as stack:
+            reporter = stack.enter_context(_Reporter(request, trainer, dataset)) if processes.is_first else None
+            return _Run(request, trainer, folder, len(dataset), reporter).train()
+
+
+class _Run:
+    """Takes gradient steps and saves."""
+
+    def __init__(
+        self, request: TrainRequest, trainer: Trainer, folder: RunFolder, images: int, reporter: _Reporter | None
+    ) -> None:
+        self._request, self._trainer, self._folder, self._reporter = request, trainer, folder, reporter
+        self._images = images
+
+    def train(self) -> int:
+        """Returns the number of the signal that ended it, 0 for none."""
+        request, trainer = self._request, self._trainer
+        total = request.settings.iterations
+        with StopRequest() as stop:
+            try:
+                for terms in trainer.steps(request.out):
+                    if self._reporter:
+                        self._reporter.step(terms)
+                    signal = trainer.processes.largest(stop.signal)
+                    if signal and trainer.iteration < total:
+                        self._save(interrupted=True)
+                        return signal
+                    if trainer.iteration % request.save_every == 0 or trainer.iteration == total:
+                        self._save()
+            except RuntimeError as error:  # PyTorch raises it wherever this process happens to be
+                if "DataLoader worker" not in str(error):
+                    raise
+                raise YolactError(
+                    f"a process that prepares images ended ({error}); if memory ran out, use fewer --workers, "
+                    "and continue with --resume"
+                ) from error
+        return 0
+
+    def _save(self, *, interrupted: bool = False) -> None:
+        """Checkpoint and state; where training goes on, or has come to its end, also a look at what it has learnt."""
+        if self._reporter:
+            trainer, request = self._trainer, self._request
+            epoch = (trainer.iteration - 1) * request.settings.batch_size // self._images
+            iteration = f"{trainer.iteration}_interrupt" if interrupted else f"{trainer.iteration}"
+            path = self._folder.save_weights(trainer.model, epoch, iteration)
+            self._folder.save_state(trainer.state(), trainer.model.config, request.settings, request.data)
+            self._reporter.line(f"saved {path}")
+            if not interrupted:
+                self._reporter.look()
+        self._trainer.processes.wait()
+
+
+class _Reporter:
+    """Tells the first process's user how training goes: bar, lines, TensorBoard."""
+
+    def __init__(self, request: TrainRequest, trainer: Trainer, dataset: Dataset) -> None:
+        self._trainer, self._batch_size = trainer, request.settings.batch_size
+        self._recent: deque[dict[str, float]] = deque(maxlen=LOG_EVERY)
+        truth = None
+        if request.validation is not None:
+            truth = open_validation(request.validation, request.out, trainer.model.config)
+        count = min(PICTURES, len(dataset) if truth is None else len(truth.images))
+        pictures = [np.asarray(dataset[i].image, np.uint8) if truth is None else truth.read(i) for i in range(count)]
+        settings = {"data": request.data, "config": trainer.model.config.to_json(), **vars(request.settings)}
+        resumed_at = trainer.iteration if request.resume else None
+        self._monitor = Monitor(
+            request.out, wandb=request.wandb, name=request.config.name, settings=settings, resumed_at=resumed_at
+        )
+        self._observer = Observer(trainer.model, self._monitor, truth, pictures)
+
+    def __enter__(self) -> _Reporter:
+        self._monitor.__enter__()
+        total, start = self._trainer.settings.iterations, self._trainer.iteration
+        self._bar = tqdm(total=total, initial=start, unit=" steps", disable=None)
+        self._since = time.perf_counter()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.close()
+        self._monitor.close()
+
+    def line(self, text: str) -> None:
+        """A line of results on stdout, above the bar."""
+        with tqdm.external_write_mode():
+            click.echo(text)
+
+    def step(self, terms: dict[str, float]) -> None:
+        """After every gradient step; every so many of them make a line."""
+        self._bar.update()
+        self._recent.append(terms)
+        if self._trainer.iteration % LOG_EVERY == 0:
+            self._report()
+
+    def look(self) -> None:
+        """Pictures and average precision. The time they take does not count as training's."""
+        start = time.perf_counter()
+        scores = self._observer.look(self._trainer.iteration)
+        if scores is not None:
+            box, mask = (100 * (region.ap or 0) for region in (scores.box, scores.mask))
+            self.line(f"validation: box AP {box:.2f}, mask AP {mask:.2f}")
+        self._since += time.perf_counter() - start
+
+    def _report(self) -> None:
+        iteration, now = self._trainer.iteration, time.perf_counter()
+        rate = len(self._recent) * self._batch_size / (now - self._since)
+        self._since = now
+        means = {name: float(np.mean([terms[name] for terms in self._recent])) for name in self._recent[0]}
+        learning_rate = means.pop("learning_rate")
+        losses = " | ".join(f"{name} {value:.3f}" for name, value in means.items())
+        self.line(f"{iteration} | {losses} | lr {learning_rate:.2g} | {rate:.1f} images/s")
+        scalars = {f"loss/{name}": value for name, value in means.items()}
+        self._monitor.scalars({**scalars, "learning rate": learning_rate, "images per second": rate}, iteration)
+        self._recent.clear()

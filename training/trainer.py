@@ -1,0 +1,157 @@
+"""The training loop: gradient steps, checkpoints, and a stop that loses nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from yolact.runtime.errors import YolactError
+from yolact.training.loading import Batch, Stream, load_batches
+from yolact.training.loss import YolactLoss
+from yolact.training.matching import Matches
+from yolact.training.model import Yolact
+from yolact.training.processes import Processes
+from yolact.training.run_folder import RunFolder, as_bytes
+from yolact.training.settings import TrainSettings
+
+LEAST_BATCH_FOR_STATISTICS = 6
+"""Images per device below which batch norms keep their running statistics (official train.py)."""
+
+_AMP_TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "off": torch.float32}
+
+
+class _NetworkAndLoss(nn.Module):
+    """Both in one forward pass, so that DistributedDataParallel sees every use of a parameter."""
+
+    def __init__(self, model: Yolact, settings: TrainSettings, device: torch.device) -> None:
+        super().__init__()
+        self.model = model
+        self.loss = YolactLoss(model.config, model.predict_mask_iou if model.config.mask_rescoring else None)
+        self._amp = torch.autocast(device.type, _AMP_TYPES[settings.amp], enabled=settings.amp != "off")
+
+    def forward(self, batch: Batch, matches: Matches, positives: Tensor, images: float) -> dict[str, Tensor]:
+        pixels = self.model.normalize(batch.images).contiguous(memory_format=torch.channels_last)
+        with self._amp:
+            heads = self.model(pixels)
+        heads = heads._make(tensor.float() for tensor in heads)
+        return self.loss(heads, batch.targets, matches, positives, images)
+
+
+class Trainer:
+    """Trains one network; every process of a distributed run has one."""
+
+    def __init__(
+        self, model: Yolact, stream: Stream, settings: TrainSettings, processes: Processes, *, workers: int = 0
+    ) -> None:
+        """
+        Args:
+            model: network to train; moved to the device.
+            stream: images to learn from.
+            settings: see there.
+            processes: which of how many this one is.
+            workers: processes that prepare images, for each that trains.
+
+        Raises UsageError where the batch cannot be divided among processes and accumulated batches.
+        """
+        self.model, self.settings, self.processes = model.to(processes.device), settings, processes
+        self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.iteration = 0
+        self.images_per_batch = settings.batch_size_per_device(processes.world)
+        self._stream, self._workers = stream, workers
+        self._module: nn.Module = _NetworkAndLoss(self.model, settings, processes.device)
+        self._loss: YolactLoss = self._module.loss
+        if processes.world > 1:
+            # The re-scoring network gets no gradient from a batch without a large object.
+            self._module = DistributedDataParallel(self._module, find_unused_parameters=model.config.mask_rescoring)
+        self._optimizer = torch.optim.SGD(
+            self.model.parameters(), settings.learning_rate, settings.momentum, weight_decay=settings.weight_decay
+        )
+        self._scaler = torch.amp.GradScaler(processes.device.type, enabled=settings.amp == "fp16")
+        self._names = ["box", "mask", "confidence", "segmentation"] + ["mask_iou"] * model.config.mask_rescoring
+
+    def state(self) -> dict[str, Any]:
+        """All that another trainer needs to continue as this one would."""
+        return {
+            "iteration": self.iteration,
+            "model": self.model.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "scaler": self._scaler.state_dict(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continue where `state` was taken."""
+        self.iteration = state["iteration"]
+        self.model.load_state_dict(state["model"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._scaler.load_state_dict(state["scaler"])
+
+    def steps(self, dump_folder: Path) -> Iterator[dict[str, float]]:
+        """Take gradient steps up to the last iteration, yielding after each the weighted terms of its loss, averaged
+        over all processes, with their sum as ``total`` and the ``learning_rate``.
+
+        Raises YolactError where the loss is not finite (the batch is saved to ``dump_folder``) or an image is broken.
+        """
+        batches = load_batches(
+            self._stream,
+            self.images_per_batch,
+            first_batch=self.iteration * self.settings.accumulate,
+            rank=self.processes.rank,
+            world=self.processes.world,
+            workers=self._workers,
+            pin_memory=self.processes.device.type == "cuda",
+        )
+        while self.iteration < self.settings.iterations:
+            self._train_mode()
+            yield self._step(batches, dump_folder)
+
+    def _train_mode(self) -> None:
+        self.model.train()
+        if self.images_per_batch < LEAST_BATCH_FOR_STATISTICS:
+            for module in self.model.modules():
+                if isinstance(module, nn.BatchNorm2d):
+                    module.eval()
+
+    def _step(self, batches: Iterator[Batch], dump_folder: Path) -> dict[str, float]:
+        settings, processes = self.settings, self.processes
+        rate = settings.learning_rate_at(self.iteration)
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        # The loss samples masks: a function of seed, iteration and process, so that a resumed run draws the same.
+        torch.manual_seed((settings.seed << 40) + (self.iteration << 12) + processes.rank)
+        parts = [next(batches).to(processes.device) for _ in range(settings.accumulate)]
+        matches = [self._loss.match(part.targets) for part in parts]
+        positives = processes.sum(torch.stack([m.positive_count for m in matches]).sum().float())
+        self._optimizer.zero_grad(set_to_none=True)
+        sums = torch.zeros(len(self._names), device=processes.device)
+        for number, (part, matched) in enumerate(zip(parts, matches, strict=True), 1):
+            # Gradients are averaged over processes, so each divides by its share of what all of them see.
+            share = (positives / processes.world, settings.batch_size / processes.world)
+            last = number == len(parts)
+            with nullcontext() if last or processes.world == 1 else self._module.no_sync():  # type: ignore[operator]
+                terms = self._module(part, matched, *share)
+                self._scaler.scale(torch.stack(list(terms.values())).sum()).backward()  # type: ignore[no-untyped-call]
+            sums += torch.stack([terms[name].detach() if name in terms else sums.new_zeros(()) for name in self._names])
+        values = dict(zip(self._names, (processes.sum(sums) / processes.world).tolist(), strict=True))
+        values["total"] = sum(values.values())
+        if values["total"] - values["total"] != 0:  # NaN or infinite, in every process alike
+            self._report_infinite(values, parts, dump_folder)
+        self._scaler.step(self._optimizer)
+        self._scaler.update()
+        self.iteration += 1
+        return {**values, "learning_rate": rate}
+
+    def _report_infinite(self, values: dict[str, float], parts: list[Batch], folder: Path) -> None:
+        path = folder / f"broken_batch_{self.iteration}_{self.processes.rank}.pth"
+        content = [{"images": p.images.cpu(), "targets": [vars(t) for t in p.targets]} for p in parts]
+        RunFolder(folder).write(path, as_bytes({"iteration": self.iteration, "terms": values, "batches": content}))
+        terms = ", ".join(f"{name} {value:g}" for name, value in values.items())
+        raise YolactError(
+            f"the loss is not finite at iteration {self.iteration} ({terms}); the batch is in {path}. "
+            "Lower --learning-rate and continue from the last checkpoint with --weights"
+        )
