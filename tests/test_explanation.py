@@ -47,7 +47,7 @@ def make_explanation(count: int = 4, prototypes: int = 9, mask_scores: bool = Fa
         scores,
         generator.integers(0, 3, count).astype(np.int32),
         assemble_masks(grids, coefficients, boxes),
-        scores * generator.random(count).astype(np.float32) if mask_scores else None,
+        scores * generator.uniform(0, 1.6, count).astype(np.float32) if mask_scores else None,
     )
     return Explanation(grids, coefficients, found)
 
@@ -198,6 +198,7 @@ def test_a_box_outside_the_image_gets_no_contributions() -> None:
 @pytest.mark.parametrize(("threshold", "top_k"), [(0.0, None), (0.3, None), (0.3, 2), (1.0, None)])
 def test_selection_is_that_of_detections(mask_scores: bool, threshold: float, top_k: int | None) -> None:
     explanation = make_explanation(12, mask_scores=mask_scores)
+    explanation.found.scores[5] = threshold
     expected = explanation.in_image((48, 64)).select(threshold, top_k)
     selected = explanation.select(threshold, top_k)
     found = selected.in_image((48, 64))

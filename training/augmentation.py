@@ -63,7 +63,7 @@ def distort_colours(image: FloatImage, rng: np.random.Generator) -> FloatImage:
         image = image * contrast
     hsv = cv2.cvtColor(image, cv2.COLOR_BGR2HSV)
     if rng.integers(2):
-        hsv[..., 1] *= rng.uniform(0.5, 1.5)
+        hsv[..., 1] = hsv[..., 1] * np.float32(rng.uniform(0.5, 1.5))
     if rng.integers(2):
         hue = hsv[..., 0] + np.float32(rng.uniform(-18, 18))
         hsv[..., 0] = np.where(hue > 360, hue - 360, np.where(hue < 0, hue + 360, hue))

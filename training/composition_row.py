@@ -49,7 +49,7 @@ def composition_row(image: Image, explanation: Explanation, instance: int, class
     box = explanation.found.boxes[instance]
     view = View.around(box, shape)
     composition = explanation.compose(instance, SHOWN_TERMS)
-    limit = _limit(composition, view)
+    limit = _limit(composition)
     terms = _terms(composition, view, box, limit)
     result = beside([_result(image, explanation, instance, composition, view, limit), _key(limit)], 4 * GAP)
     stages = above([terms, result], GAP)
@@ -129,7 +129,11 @@ def _key(limit: float) -> Image:
     strength = diverging(2 * ramp - 1, 1)
     return above(
         [
-            scale_bar(strength, [f"-{limit:.2g}", "0", f"+{limit:.2g}"], "terms and sum: blue takes away, red adds"),
+            scale_bar(
+                strength,
+                [f"-{limit:.2g} or less", "0", f"+{limit:.2g} or more"],
+                "terms and sum: blue takes away, red adds",
+            ),
             scale_bar(sequential(ramp), ["0", "0.5", "1"], "probability"),
         ],
         GAP,
@@ -160,7 +164,12 @@ def _cut_out(image: Image, mask: BoolArray, color: Color) -> Image:
     return result
 
 
-def _limit(composition: Composition, view: View) -> float:
-    """Strength at which colours saturate, the same for all terms of an instance and their sum."""
-    inside = [np.abs(view(part)) for part in (*composition.terms, composition.rest, composition.logits)]
-    return float(np.percentile(inside, 99))
+def _limit(composition: Composition) -> float:
+    """Strength at which colours saturate, the same for all terms of an instance and their sum.
+
+    Most values inside the box are below it. Outside, trained networks take away so much that next to it nothing inside
+    would have any colour.
+    """
+    inside = composition.inside if composition.inside.any() else np.ones_like(composition.inside)
+    parts = np.stack([*composition.terms, composition.rest, composition.logits])
+    return float(np.percentile(np.abs(parts[:, inside]), 99))

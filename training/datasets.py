@@ -70,13 +70,8 @@ class CocoDataset:
         return len(self._images)
 
     def __getitem__(self, index: int) -> Sample:
-        record, path = self._images[index], self._paths[index]
-        image = read_image(path)
-        if image.shape[:2] != record.size:
-            got, expected = (f"{width}x{height}" for height, width in (image.shape[:2], record.size))
-            raise DatasetError(
-                f"{path} has {got} pixels, but its annotations say {expected}; they belong to another version of it"
-            )
+        record = self._images[index]
+        image = read_annotated(self._paths[index], record)
         objects = [a for a in record.annotations if not a.is_crowd]
         return Sample(
             image,
@@ -154,6 +149,22 @@ def image_path(folder: Path, image: AnnotatedImage) -> Path:
         if (folder / name).is_file():
             return folder / name
     raise DatasetError(f"{folder / image.file_name} is missing, though annotated; check the image folder")
+
+
+def read_annotated(path: Path, annotated: AnnotatedImage) -> Image:
+    """The image, (H, W, 3) uint8 BGR.
+
+    Raises:
+        ImageError: it cannot be read.
+        DatasetError: it has another size than the annotations say.
+    """
+    image = read_image(path)
+    if image.shape[:2] != annotated.size:
+        got, expected = (f"{width}x{height}" for height, width in (image.shape[:2], annotated.size))
+        raise DatasetError(
+            f"{path} has {got} pixels, but its annotations say {expected}; they belong to another version of it"
+        )
+    return image
 
 
 def _xyxy(annotations: Sequence[Annotation]) -> NDArray[np.float32]:

@@ -11,10 +11,9 @@ from typing import Any
 
 from yolact.runtime.config import ModelConfig
 from yolact.runtime.errors import DatasetError, UsageError, YolactError
-from yolact.runtime.image_files import read_image
 from yolact.runtime.preprocess import Image
 from yolact.training.annotations import AnnotatedImage, load_json, parse_annotations
-from yolact.training.datasets import image_path
+from yolact.training.datasets import image_path, read_annotated
 
 logger = logging.getLogger(__name__)
 
@@ -44,13 +43,7 @@ class GroundTruth:
             ImageError: it cannot be read.
             DatasetError: it has another size than the annotations say.
         """
-        image, path = read_image(self.paths[index]), self.paths[index]
-        if image.shape[:2] != self.images[index].size:
-            got, expected = (f"{width}x{height}" for height, width in (image.shape[:2], self.images[index].size))
-            raise DatasetError(
-                f"{path} has {got} pixels, but its annotations say {expected}; they belong to another version of it"
-            )
-        return image
+        return read_annotated(self.paths[index], self.images[index])
 
     def count_objects(self) -> Counter[int]:
         """Annotated objects of each category, crowds not counted."""

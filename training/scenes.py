@@ -126,7 +126,8 @@ def _texture(
 ) -> FloatImage:
     """A pattern (H, W) of values 0..1 as a blend between two colours: (H, W, 3) float32 BGR."""
     weight = pattern(rng, size[0], size[1])[..., None]
-    return weight * _colour(rng) + (1 - weight) * _colour(rng)
+    blend: FloatImage = weight * _colour(rng) + (np.float32(1) - weight) * _colour(rng)
+    return blend
 
 
 def _colour(rng: np.random.Generator) -> FloatImage:
