@@ -1,7 +1,6 @@
-"""From a checkpoint to an annotated picture with the two commands a user would run; everything lands in demo/.
+"""From the checkpoint that ships with the project to pictures, with the commands a user would run; all lands in demo/.
 
-No trained checkpoint ships with the project yet, so this one is made by a rule: lively random weights. What it finds
-is meaningless, but every step is the real one.
+The network is small and knows six shapes in synthetic scenes (docs/demo-model.md); every step is the real one.
 """
 
 from __future__ import annotations
@@ -11,14 +10,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import cv2
-import torch
-
-from yolact.export.check_image import make_check_image
-from yolact.training.configs import get_config
-from yolact.training.seeded_weights import seeded_state_dict
-
+CHECKPOINT = next(Path(__file__).parent.glob("yolact_demo_*.pth"))
 FOLDER = Path("demo")
+SEED = "2019"
+"""Of a series that the network was not trained on."""
 
 
 def run(command: str, *arguments: str | Path) -> None:
@@ -29,17 +24,16 @@ def run(command: str, *arguments: str | Path) -> None:
 
 
 def main() -> None:
-    """Make a checkpoint and a picture, export, infer."""
+    """Export, draw scenes, infer, explain."""
     FOLDER.mkdir(exist_ok=True)
-    checkpoint = FOLDER / "yolact_resnet50_0_0.pth"
-    torch.save(seeded_state_dict(get_config("yolact_resnet50")), checkpoint)
-    picture = FOLDER / "scene.png"
-    cv2.imwrite(str(picture), make_check_image())
-    print(f"made {checkpoint} (random weights) and {picture}")
-    engine = FOLDER / "yolact.onnx"
-    run("yolact-export", "--weights", checkpoint, "--output", engine)
-    run("yolact-infer", "--engine", engine, picture, "--output", FOLDER / "output")
-    print(f"\nLook at {FOLDER / 'output' / picture.name}. The commands are in {Path(sys.executable).parent}.")
+    engine, scenes = FOLDER / "yolact.onnx", FOLDER / "scenes"
+    run("yolact-export", "--weights", CHECKPOINT, "--output", engine)
+    run("yolact-scenes", "--count", "4", "--seed", SEED, "--height", "480", "--width", "640", "--output", scenes)
+    run("yolact-infer", "--engine", engine, scenes / "images", "--output", FOLDER / "output")
+    picture = scenes / "images" / "000000.png"
+    run("yolact-explain", "--engine", engine, picture, "--output", FOLDER / "explained.png")
+    print(f"\nLook at {FOLDER / 'output'} and {FOLDER / 'explained.png'}.", end=" ")
+    print(f"The commands are in {Path(sys.executable).parent}.")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,8 @@
-"""The registry of official configurations."""
+"""The registry of configurations."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -34,6 +38,19 @@ def test_names_with_and_without_the_official_suffix() -> None:
 def test_unknown_name_lists_the_known_ones() -> None:
     with pytest.raises(UsageError, match=r"'yolact_resnet18'.*yolact_base, .*yolact_plus_resnet50"):
         get_config("yolact_resnet18")
+
+
+def test_category_ids_are_those_of_the_annotation_files(shared: Path) -> None:
+    categories = json.loads((shared / "coco" / "val.json").read_text())["categories"]
+    assert [category["id"] for category in categories] == list(CONFIGS["yolact_base"].category_ids)
+    assert [category["name"] for category in categories] == list(CONFIGS["yolact_base"].class_names)
+    assert CONFIGS["yolact_resnet50_pascal"].category_ids == tuple(range(1, 21))
+
+
+@pytest.mark.parametrize("ids", [(1,), (1, 1), (1, 2, 3)])
+def test_category_ids_that_do_not_fit_the_classes(ids: tuple[int, ...]) -> None:
+    with pytest.raises(UsageError, match="category_ids must be one different id for each of 2 classes"):
+        replace(CONFIGS["yolact_base"], class_names=("a", "b"), category_ids=ids)
 
 
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)

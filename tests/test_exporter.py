@@ -102,6 +102,18 @@ def test_stripped_functions_leave_the_calls(model: Yolact) -> None:
     assert [node.op_type for node in proto.graph.node if node.domain] == ["YolactFastNms", "YolactMaskAssembly"]
 
 
+@pytest.mark.parametrize("size", [256, 200])
+def test_mobilenet_computes_the_same_and_keeps_its_names(size: int) -> None:
+    model = seeded(replace(CONFIGS["yolact_demo"], image_size=size))
+    proto = export_model(model, LIMITS, weights_sha256="")
+    differences = verify_model(proto, model, LIMITS, "full", make_check_image(), None)
+    assert max(d.largest for d in differences) < 1e-4
+    produced = {name for node in proto.graph.node for name in node.output}
+    assert {"backbone.stem.1", "backbone.layers.1.1", "backbone.layers.5.2.conv.3", "fpn.lat_layers.0"} <= produced
+    depthwise = [node for node in proto.graph.node if any(a.name == "group" and a.i > 1 for a in node.attribute)]
+    assert len(depthwise) == 16
+
+
 @pytest.mark.parametrize("opset", [17, 18, 19, 20, 21, 22])
 def test_every_opset_computes_the_same(opset: int) -> None:
     config = replace(

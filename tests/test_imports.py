@@ -10,7 +10,19 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-HEAVY = {"torch", "torchvision", "onnx", "click", "supervision", "pycocotools", "tensorrt", "tensorrt_rtx", "cuda"}
+HEAVY = {
+    "torch",
+    "torchvision",
+    "onnx",
+    "click",
+    "supervision",
+    "pycocotools",
+    "tensorrt",
+    "tensorrt_rtx",
+    "cuda",
+    "tensorboard",
+    "wandb",
+}
 
 
 def modules_after(statement: str) -> set[str]:
@@ -29,14 +41,17 @@ def test_the_runtime_is_thin() -> None:
     assert {name for name in loaded if name.startswith("yolact.")} == {"yolact.runtime"}
 
 
-@pytest.mark.parametrize("command", ["yolact.runtime.infer", "yolact.export.cli", "yolact.training.eval_cli"])
+TRAINING_COMMANDS = [f"training.{name}_cli" for name in ("eval", "explain", "scenes", "train")]
+
+
+@pytest.mark.parametrize("command", ["runtime.infer", "export.cli", *TRAINING_COMMANDS])
 def test_commands_start_without_what_they_may_not_need(command: str) -> None:
-    assert not modules_after(f"import {command}") & (HEAVY - {"click"})
+    assert not modules_after(f"import yolact.{command}") & (HEAVY - {"click"})
 
 
 def test_training_and_export_need_no_tensorrt() -> None:
     loaded = modules_after("import yolact.training.checkpoints, yolact.export.exporter, yolact.export.verify")
-    assert not loaded & {"tensorrt", "tensorrt_rtx", "cuda"}
+    assert not loaded & {"tensorrt", "tensorrt_rtx", "cuda", "tensorboard", "wandb"}
 
 
 def test_only_export_imports_training() -> None:

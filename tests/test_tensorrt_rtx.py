@@ -20,6 +20,7 @@ LOGGER = trt.Logger(trt.Logger.ERROR)
 CASES = {
     "yolact_resnet50": {},
     "yolact_plus_resnet50": {},
+    "yolact_demo": {},
     "cross-class, fixed batch, opset 21": {"postprocess": {"nms": "cross-class"}, "batch": 2, "opset": 21},
     "raw": {"graph": "raw"},
     "inlined": {"inline_functions": True},
@@ -43,7 +44,7 @@ def test_builds_ahead_of_time_for_sm86(name: str, tmp_path: Path, export_seeded:
     if options.get("graph") == "raw":
         assert tuple(outputs["locations"].shape) == (-1, config.num_priors, 4)
     else:
-        assert tuple(outputs["masks"].shape) == (options.get("batch", -1), 100, 138, 138)
+        assert tuple(outputs["masks"].shape) == (options.get("batch", -1), 100, *[config.prototype_size] * 2)
         assert outputs["classes"].dtype == trt.DataType.INT32
         assert ("mask_scores" in outputs) == config.mask_rescoring
 
@@ -56,5 +57,5 @@ def test_builds_ahead_of_time_for_sm86(name: str, tmp_path: Path, export_seeded:
     settings.add_optimization_profile(profile)
     plan = builder.build_serialized_network(network, settings)
     assert plan is not None
-    # A real plan holds the weights, which are more than 100 MB in float32.
-    assert plan.nbytes > 100e6
+    # A real plan holds the weights in float32, as the file does.
+    assert plan.nbytes > 0.8 * path.stat().st_size
