@@ -76,8 +76,8 @@ def draw(curves: dict[str, Points], end: float, title: str) -> str:
         parts.append(polyline(curves.get(name, []), end, 1.0 if is_score else top, color, marked=is_score))
         parts.append(label(right + 48, TOP + 18 * (row + 1), name.split("/")[1], color))
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" font-size="12">'
-        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>{"".join(parts)}</svg>\n'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" '
+        f'font-size="12"><rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>{"".join(parts)}</svg>\n'
     )
 
 

@@ -98,7 +98,7 @@ def _coverage(rng: np.random.Generator, shape: str, size: tuple[int, int]) -> Fl
     corners = [np.round(outline * (1 << _SUBPIXEL)).astype(np.int32) for outline in outlines]
     coverage = np.zeros(size, np.uint8)
     cv2.fillPoly(coverage, corners, 255, cv2.LINE_AA, _SUBPIXEL)
-    return coverage.astype(np.float32) / 255
+    return coverage.astype(np.float32) / np.float32(255)
 
 
 def _paint(rng: np.random.Generator, canvas: FloatImage, alpha: FloatImage) -> None:
