@@ -64,6 +64,13 @@ def reports_errors(command: Callable[_P, _R]) -> Callable[_P, _R]:
     return guarded
 
 
+def check_fraction(context: click.Context, parameter: click.Parameter, value: float) -> float:
+    """Callback of options from 0 to 1."""
+    if not 0 <= value <= 1:  # unlike click.FloatRange this refuses nan
+        raise click.BadParameter(f"expected a number from 0 to 1, got {value}")
+    return value
+
+
 def report(message: str) -> None:
     """Print one failure on stderr."""
     click.echo(f"error: {click.format_filename(message)}", err=True)

@@ -92,12 +92,10 @@ class Detections:
         """
         if top_k is not None and top_k < 0:
             raise ValueError(f"top_k must not be negative, got {top_k}")
-        ranking = self.ranking_scores
-        keep = (self.scores > score_threshold) & (ranking >= score_threshold)
+        order = rank(self.scores, self.ranking_scores, score_threshold)
         if class_ids is not None:
-            keep &= np.isin(self.class_ids, list(class_ids))
-        order = np.argsort(-ranking, kind="stable")
-        return self[order[keep[order]][:top_k]]
+            order = order[np.isin(self.class_ids[order], list(class_ids))]
+        return self[order[:top_k]]
 
     def iter_masks(self) -> Iterator[tuple[Region, BoolArray]]:
         """For each detection the region of the image its mask lies in and the bool mask (h, w) inside it."""
@@ -130,3 +128,11 @@ class Detections:
             confidence=self.ranking_scores,
             class_id=self.class_ids.astype(int),
         )
+
+
+def rank(scores: FloatArray, ranking_scores: FloatArray, score_threshold: float) -> NDArray[np.intp]:
+    """Indices of the detections above a threshold, best first; see `Detections.select`."""
+    order = np.argsort(-ranking_scores, kind="stable")
+    keep = (scores > score_threshold) & (ranking_scores >= score_threshold)
+    chosen: NDArray[np.intp] = order[keep[order]]
+    return chosen

@@ -109,7 +109,7 @@ class Detector:
         if missing:  # a file exported for a fixed batch runs full batches only
             batch = np.concatenate([batch, np.zeros((missing, *batch.shape[1:]), np.uint8)])
         found = self._engine.detect(batch)[: len(images)]
-        return [_in_image(detections, image.shape[:2]) for detections, image in zip(found, images, strict=True)]
+        return [in_image(detections, image.shape[:2]) for detections, image in zip(found, images, strict=True)]
 
     def close(self) -> None:
         """Free the engine. Calling it again does nothing."""
@@ -124,7 +124,8 @@ class Detector:
         self.close()
 
 
-def _in_image(found: NetworkDetections, image_size: tuple[int, int]) -> Detections:
+def in_image(found: NetworkDetections, image_size: tuple[int, int]) -> Detections:
+    """Detections in pixels of an image of this size (height, width), in the same order."""
     transform = ImageTransform(image_size)
     return Detections(
         boxes=transform.boxes_to_image(found.boxes),

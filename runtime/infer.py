@@ -9,16 +9,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from yolact.runtime.cli import reports_errors
+from yolact.runtime.cli import check_fraction, reports_errors
 
 if TYPE_CHECKING:
     from yolact.runtime.results import MaskFormat
-
-
-def _check_threshold(context: click.Context, parameter: click.Parameter, value: float) -> float:
-    if not 0 <= value <= 1:  # unlike click.FloatRange this refuses nan
-        raise click.BadParameter(f"expected a number from 0 to 1, got {value}")
-    return value
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -34,7 +28,7 @@ def _check_threshold(context: click.Context, parameter: click.Parameter, value: 
     default=0.15,
     show_default=True,
     type=float,
-    callback=_check_threshold,
+    callback=check_fraction,
     help="Leave out detections that score lower.",
 )
 @click.option(

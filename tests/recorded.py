@@ -13,7 +13,8 @@ import torch.nn.functional as F
 
 from yolact.training.configs import CONFIGS
 
-CONFIG_NAMES = [name for name in CONFIGS if name != "yolact_resnet50_pascal"]
+UNRECORDED = ("yolact_resnet50_pascal", "yolact_mobilenet_v2", "yolact_demo")
+CONFIG_NAMES = [name for name in CONFIGS if name not in UNRECORDED]
 IMAGE_NAMES = ["sq550", "vga480x640", "hd721x1280"]
 
 

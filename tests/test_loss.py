@@ -97,9 +97,11 @@ def test_losses_are_the_official_ones(shared: Path, network: Yolact, case: str, 
         heads = run(network, shared, frozen=statistics == "bn_frozen")
         terms = terms_of(make_loss(network), heads, targets)
     # Through batch statistics YOLACT++'s deformable layers amplify rounding: two builds of the original differ as much.
-    tolerance = 1e-3 if network.config.mask_rescoring and statistics == "bn_batchstats" else 1e-4
+    # Its mask IoU hangs on thresholds on top of that: one thread or two move it by 0.0011 of its value.
+    amplified = network.config.mask_rescoring and statistics == "bn_batchstats"
+    tolerance = {letter: 1e-3 if amplified else 1e-4 for letter in "BMCS"} | {"I": 3e-3 if amplified else 1e-4}
     assert {LETTERS[name]: value.item() for name, value in terms.items()} == {
-        letter: pytest.approx(value, rel=tolerance) for letter, value in recorded["losses"].items()
+        letter: pytest.approx(value, rel=tolerance[letter]) for letter, value in recorded["losses"].items()
     }
     priors = torch.from_numpy(np.array(make_priors(network.config)))
     labels = torch.stack([match_priors(target, priors).labels for target in targets])

@@ -17,6 +17,7 @@ from yolact.runtime.cli import reports_errors
 from yolact.runtime.config import PostprocessConfig
 from yolact.runtime.errors import UsageError, YolactError
 from yolact.runtime.results import count_noun
+from yolact.training.model_options import check_model_options, load_weights, model_options
 
 if TYPE_CHECKING:
     from yolact.runtime.engine import Engine
@@ -32,13 +33,7 @@ def _check_device(context: click.Context, parameter: click.Parameter, value: str
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
-@click.option(
-    "--engine",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Model file written by yolact-export.",
-)
-@click.option("--weights", type=click.Path(path_type=Path), help="Checkpoint (.pth) instead, run by PyTorch.")
-@click.option("--config", "config_name", help="Its configuration; by default from the file name or the tensors.")
+@model_options
 @click.option(
     "--annotations",
     required=True,
@@ -81,7 +76,7 @@ def main(
     Exit codes: 0 done, 1 an input or the output failed, 2 wrong usage, 4 the engine does not fit this runtime, 130
     interrupted.
     """
-    _check_request(engine, weights, config_name)
+    check_model_options(engine, weights, config_name)
     inputs = [path for path in (engine, weights, annotations) if path is not None]
     if json_file is not None:
         _check_output(json_file, inputs)
@@ -104,14 +99,6 @@ def main(
             click.echo(click.format_filename(line))
 
 
-def _check_request(engine: Path | None, weights: Path | None, config_name: str | None) -> None:
-    if (engine is None) == (weights is None):
-        got = "neither" if engine is None else "both"
-        raise UsageError(f"expected either --engine or --weights, got {got}")
-    if engine is not None and config_name is not None:
-        raise UsageError("--config belongs to --weights; an engine file knows its configuration")
-
-
 def _check_output(path: Path, inputs: Iterable[Path]) -> None:
     """Fail before the model runs rather than after. Raises YolactError."""
     if str(path) == "-":
@@ -128,7 +115,7 @@ def _check_output(path: Path, inputs: Iterable[Path]) -> None:
 
 
 def _open(path: Path | None, device: str) -> Engine:
-    """The engine file, which `_check_request` saw to be given."""
+    """The engine file, which `check_model_options` saw to be given."""
     assert path is not None
     from yolact.runtime.onnx_engine import OnnxEngine
 
@@ -140,12 +127,9 @@ def _open(path: Path | None, device: str) -> Engine:
 
 def _load(weights: Path, config_name: str | None, device: str) -> Engine:
     """The checkpoint with the official evaluation's post-processing."""
-    try:
-        import torch
-    except ModuleNotFoundError:
-        raise YolactError("--weights needs torch; install it with: pip install 'yolact[export]'") from None
-    from yolact.training.checkpoints import load_checkpoint
-    from yolact.training.configs import get_config
+    model = load_weights(weights, config_name)
+    import torch
+
     from yolact.training.torch_engine import TorchEngine
 
     try:
@@ -153,7 +137,6 @@ def _load(weights: Path, config_name: str | None, device: str) -> Engine:
     except (RuntimeError, AssertionError) as error:  # PyTorch without CUDA raises the latter
         reason = str(error).partition("\n")[0]
         raise UsageError(f"--device {device}: PyTorch cannot use it ({reason}); choose cpu") from None
-    model = load_checkpoint(weights, None if config_name is None else get_config(config_name))
     return TorchEngine(model.to(device), PostprocessConfig())
 
 

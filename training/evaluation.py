@@ -119,7 +119,7 @@ def evaluate_on(detector: Detector, truth: GroundTruth, *, batch_size: int = 1, 
     mask_results: list[Row] = []
     detector_ms, mask_ms = [], []
     ids = [image.id for image in truth.images]
-    with tqdm(total=len(ids), unit=" images", disable=None if progress else True) as bar:
+    with tqdm(total=len(ids), unit=" images", leave=None, disable=None if progress else True) as bar:
         for first in range(0, len(ids), batch_size):
             batch = range(first, min(first + batch_size, len(ids)))
             images = [truth.read(index) for index in batch]

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 import click
 
 from yolact.runtime.atomic import check_folder, check_replaceable
-from yolact.runtime.cli import reports_errors
+from yolact.runtime.cli import check_fraction, reports_errors
 from yolact.runtime.config import PostprocessConfig
 from yolact.runtime.errors import UsageError, YolactError
+from yolact.training.model_options import check_model_options, load_weights, model_options
 
 if TYPE_CHECKING:
     from yolact.runtime.config import ModelConfig
@@ -25,21 +26,9 @@ DRAWN = 15
 _NAMED_PROTOTYPES = 4  # in the line about an instance
 
 
-def _check_threshold(context: click.Context, parameter: click.Parameter, value: float) -> float:
-    if not 0 <= value <= 1:  # unlike click.FloatRange this refuses nan
-        raise click.BadParameter(f"expected a number from 0 to 1, got {value}")
-    return value
-
-
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
 @click.argument("image_file", metavar="IMAGE", type=click.Path(path_type=Path))
-@click.option(
-    "--engine",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Model file written by yolact-export.",
-)
-@click.option("--weights", type=click.Path(path_type=Path), help="Checkpoint (.pth) instead, run by PyTorch.")
-@click.option("--config", "config_name", help="Its configuration; by default from the file name or the tensors.")
+@model_options
 @click.option(
     "--output",
     metavar="FILE",
@@ -47,9 +36,7 @@ def _check_threshold(context: click.Context, parameter: click.Parameter, value: 
     help="Picture to write.  [default: <name of the image>-explained.png]",
 )
 @click.option("--instances", default=3, type=click.IntRange(min=1), help="Explain this many, the best ones.")
-@click.option(
-    "--score-threshold", default=0.15, callback=_check_threshold, help="Leave out detections that score lower."
-)
+@click.option("--score-threshold", default=0.15, callback=check_fraction, help="Leave out detections that score lower.")
 @click.version_option(package_name="yolact")
 @reports_errors
 def main(
@@ -70,7 +57,7 @@ def main(
     Exit codes: 0 done, 1 an input or the output failed, 2 wrong usage, 4 the engine does not fit this runtime, 130
     interrupted.
     """
-    _check_request(engine, weights, config_name)
+    check_model_options(engine, weights, config_name)
     output = output or Path(f"{image_file.stem}-explained.png")
     # OpenCV reports on stderr what this command reports in a sentence; it reads this when it is loaded.
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
@@ -88,14 +75,6 @@ def main(
     for line in _summary(explanation, config.class_names, instances):
         click.echo(line)
     click.echo(click.format_filename(f"wrote {output}"))
-
-
-def _check_request(engine: Path | None, weights: Path | None, config_name: str | None) -> None:
-    if (engine is None) == (weights is None):
-        got = "neither" if engine is None else "both"
-        raise UsageError(f"expected either --engine or --weights, got {got}")
-    if engine is not None and config_name is not None:
-        raise UsageError("--config belongs to --weights; an engine file knows its configuration")
 
 
 def _check_output(output: Path, inputs: list[Path]) -> None:
@@ -116,7 +95,7 @@ def _check_output(output: Path, inputs: list[Path]) -> None:
 
 
 def _explain_engine(path: Path | None, image: Image) -> tuple[ModelConfig, Explanation]:
-    """With the engine file, which `_check_request` saw to be given."""
+    """With the engine file, which `check_model_options` saw to be given."""
     assert path is not None
     from yolact.training.explanation import EngineExplainer
 
@@ -128,15 +107,9 @@ def _explain_weights(
     path: Path, config_name: str | None, image: Image, score_threshold: float
 ) -> tuple[ModelConfig, Explanation]:
     """With a checkpoint and the official evaluation's post-processing, or a lower threshold where one is asked for."""
-    try:
-        import torch  # noqa: F401
-    except ModuleNotFoundError:
-        raise YolactError("--weights needs torch; install it with: pip install 'yolact[export]'") from None
-    from yolact.training.checkpoints import load_checkpoint
-    from yolact.training.configs import get_config
+    model = load_weights(path, config_name)
     from yolact.training.explanation import explain_network
 
-    model = load_checkpoint(path, None if config_name is None else get_config(config_name))
     official = PostprocessConfig()
     settings = PostprocessConfig(min(score_threshold, official.score_threshold))
     return model.config, explain_network(model, image, settings)

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from yolact.runtime.config import ModelConfig, PostprocessConfig
 from yolact.runtime.contract import INPUT_NAME, output_specs
-from yolact.runtime.detections import Detections
+from yolact.runtime.detections import Detections, rank
+from yolact.runtime.detector import in_image
 from yolact.runtime.errors import EngineError, YolactError
-from yolact.runtime.geometry import BoolArray, FloatArray, ImageTransform
+from yolact.runtime.geometry import BoolArray, FloatArray
 from yolact.runtime.mask_assembly import assemble_masks
 from yolact.runtime.metadata import ModelMetadata
 from yolact.runtime.nms import class_probabilities, decode_boxes, suppress
@@ -66,10 +67,7 @@ class Explanation:
 
     def select(self, score_threshold: float = 0.0, top_k: int | None = None) -> Explanation:
         """The best detections by the rule of `Detections.select`, in the same order."""
-        ranking = self.ranking_scores
-        keep = (self.found.scores > score_threshold) & (ranking >= score_threshold)
-        order = np.argsort(-ranking, kind="stable")
-        return self[order[keep[order]][:top_k]]
+        return self[rank(self.found.scores, self.ranking_scores, score_threshold)[:top_k]]
 
     def __getitem__(self, index: NDArray[np.intp] | slice) -> Explanation:
         """The detections at several indices or in a slice."""
@@ -80,9 +78,7 @@ class Explanation:
 
     def in_image(self, image_size: tuple[int, int]) -> Detections:
         """The detections in pixels of the image of this size (height, width), in the order they have here."""
-        found, transform = self.found, ImageTransform(image_size)
-        boxes = transform.boxes_to_image(found.boxes)
-        return Detections(boxes, found.scores, found.class_ids, found.mask_scores, found.masks, transform)
+        return in_image(self.found, image_size)
 
     def contributions(self, instance: int) -> FloatArray:
         """(K,) float32: the root mean square of every term over the cells that the instance's crop keeps.

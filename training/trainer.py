@@ -123,7 +123,7 @@ class Trainer:
         for group in self._optimizer.param_groups:
             group["lr"] = rate
         # The loss samples masks: a function of seed, iteration and process, so that a resumed run draws the same.
-        torch.manual_seed((settings.seed << 40) + (self.iteration << 12) + processes.rank)
+        torch.manual_seed(((settings.seed << 40) + (self.iteration << 12) + processes.rank) % 2**63)
         parts = [next(batches).to(processes.device) for _ in range(settings.accumulate)]
         matches = [self._loss.match(part.targets) for part in parts]
         positives = processes.sum(torch.stack([m.positive_count for m in matches]).sum().float())
