@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import deque
 from contextlib import ExitStack
@@ -23,7 +24,9 @@ from yolact.training.processes import Processes
 from yolact.training.run_folder import RunFolder
 from yolact.training.settings import TrainSettings
 from yolact.training.stop_request import StopRequest
-from yolact.training.trainer import Trainer
+from yolact.training.trainer import STATISTICS_BATCH, Trainer
+
+logger = logging.getLogger(__name__)
 
 LOG_EVERY = 20
 """Iterations that a line of losses averages."""
@@ -71,6 +74,12 @@ def run_training(request: TrainRequest) -> int:
         model, fresh = initial_model(config, request.settings.seed, request.weights)
         if fresh and processes.is_first:
             click.echo(f"{request.weights} has other classes; starting anew: {', '.join(fresh)}")
+        if request.weights is None and request.settings.batch_size_per_device(processes.world) < STATISTICS_BATCH:
+            logger.warning(
+                "below %d images per device batch norms keep their initial statistics, with which a network hardly "
+                "learns from nothing: give --weights or a larger --batch-size",
+                STATISTICS_BATCH,
+            )
         stream = Stream(dataset, config, request.settings.seed, request.settings.augmentation)
         trainer = Trainer(model, stream, request.settings, processes, workers=request.workers)
         folder = RunFolder(request.out)

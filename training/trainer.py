@@ -20,7 +20,7 @@ from yolact.training.processes import Processes
 from yolact.training.run_folder import RunFolder, as_bytes
 from yolact.training.settings import TrainSettings
 
-LEAST_BATCH_FOR_STATISTICS = 6
+STATISTICS_BATCH = 6
 """Images per device below which batch norms keep their running statistics (official train.py)."""
 
 _AMP_TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "off": torch.float32}
@@ -112,7 +112,7 @@ class Trainer:
 
     def _train_mode(self) -> None:
         self.model.train()
-        if self.images_per_batch < LEAST_BATCH_FOR_STATISTICS:
+        if self.images_per_batch < STATISTICS_BATCH:
             for module in self.model.modules():
                 if isinstance(module, nn.BatchNorm2d):
                     module.eval()
