@@ -141,6 +141,15 @@ def test_stretching_to_the_network_input(sample: Sample) -> None:
         assert set(np.unique(mask)) == {0, 1}
 
 
+def test_boxes_that_are_hardly_there_are_dropped(sample: Sample) -> None:
+    """Their logarithm would be infinite; the limit is the official one, 4/550 of a pixel of the network input."""
+    boxes = BOXES.copy()
+    boxes[0, 2] = boxes[0, 0]
+    boxes[1, 3] = boxes[1, 1] + 90 / 64 * 3.9 / 550
+    boxes[2, 3] = boxes[2, 1] + 90 / 64 * 4.1 / 550
+    assert stretch(replace(sample, boxes=boxes), 64).class_ids.tolist() == [1]
+
+
 def test_kinds(sample: Sample) -> None:
     rng = np.random.default_rng(0)
     np.testing.assert_array_equal(augment(sample, rng, MEAN_COLOUR, "none").image, sample.image)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -141,6 +142,21 @@ def test_a_checkpoint_with_other_classes(tmp_path: Path) -> None:
     untouched, source = initial_model(DEMO, 0)[0].state_dict(), torch.load(path, weights_only=True)
     for name, tensor in model.state_dict().items():
         assert torch.equal(tensor, (untouched if name in fresh else source)[name]), name
+
+
+def test_as_many_classes_with_other_names(tmp_path: Path) -> None:
+    config = DEMO.with_classes(tuple("abcdef"))
+    path = checkpoint(config, tmp_path / "w.pth")
+    path.with_suffix(".json").write_text(json.dumps(config.to_json()))
+    assert len(initial_model(DEMO, 0, path)[1]) == 4
+
+
+def test_weights_that_are_not_finite(tmp_path: Path) -> None:
+    path = checkpoint(DEMO, tmp_path / "w.pth")
+    state = torch.load(path, weights_only=True)
+    torch.save({**state, "proto_net.0.bias": torch.full((64,), float("nan"))}, path)
+    with pytest.raises(CheckpointError, match=r"proto_net\.0\.bias contains NaN"):
+        initial_model(DEMO, 0, path)
 
 
 def test_a_checkpoint_with_the_same_classes(tmp_path: Path) -> None:

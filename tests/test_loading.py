@@ -140,6 +140,14 @@ def test_names_of_2014_are_found_without_their_prefix(files: Path) -> None:
     assert len(open_dataset(f"{files / 'annotations.json'},{files / 'images'}")) == 4
 
 
+def test_another_image_is_not_taken_for_a_missing_one(files: Path) -> None:
+    content = json.loads((files / "annotations.json").read_text())
+    content["images"][0]["file_name"] = "camera_000001.png"
+    (files / "annotations.json").write_text(json.dumps(content))
+    with pytest.raises(DatasetError, match=r"camera_000001\.png is missing"):
+        open_stream(files)
+
+
 def test_a_dataset_without_objects(files: Path) -> None:
     content = json.loads((files / "annotations.json").read_text())
     content["annotations"] = [{**a, "iscrowd": 1} for a in content["annotations"]]
@@ -149,10 +157,24 @@ def test_a_dataset_without_objects(files: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "spec", ["", "scenes", "scenes:", "scenes:0", "scenes:x", "scenes:3:y", "a.json", "a.json,", ",b"]
+    "spec",
+    [
+        "",
+        "scenes",
+        "scenes:",
+        "scenes:0",
+        "scenes:x",
+        "scenes:3:y",
+        "scenes:99999999999999999999",
+        "a.json",
+        "a.json,",
+        ",b",
+    ],
 )
 def test_specifications_that_are_none(spec: str) -> None:
-    with pytest.raises(UsageError, match=r"expected ANNOTATIONS\.json,IMAGE_FOLDER or scenes"):
+    with pytest.raises(
+        UsageError, match=r"expected (ANNOTATIONS\.json,IMAGE_FOLDER or scenes|at most 10000000 scenes)"
+    ):
         open_dataset(spec)
 
 

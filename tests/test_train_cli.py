@@ -108,10 +108,11 @@ def test_killed_and_resumed(whole: Path, tmp_path: Path) -> None:
     wait_for(tmp_path / "yolact_demo_1_12.pth", process)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
+    (tmp_path / ".partial-1-1.pth").write_bytes(b"half a checkpoint")
     assert not (tmp_path / LAST).exists()
     finish(start(*OPTIONS, "--out", tmp_path, "--resume"))
     assert_equal(tmp_path, whole)
-    assert not list(tmp_path.glob(".partial*")) or process.returncode == -signal.SIGKILL
+    assert not list(tmp_path.glob(".partial*")), "what a killed process left is cleared away"
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -146,7 +147,7 @@ def test_two_processes_are_one_with_their_batches_together(whole: Path, tmp_path
     for name, tensor in one.items():
         torch.testing.assert_close(two[name], tensor, rtol=1e-3, atol=2e-6, msg=name)
         moved += not torch.allclose(tensor, start_weights[name], rtol=1e-3, atol=2e-6)
-    assert moved > 50, "the comparison must be about what was learnt"
+    assert moved > 20, "the comparison must be about what was learnt"
 
 
 def test_fine_tuning_for_other_classes(whole: Path, tmp_path: Path) -> None:
@@ -228,13 +229,17 @@ REJECTED = {
     "nothing to resume": (1, ["--resume", "--out", "empty"], "there is no empty/state.pth to resume from"),
     "damaged state": (1, ["--resume", "--out", "damaged"], "damaged/state.pth is damaged"),
     "unknown configuration": (2, ["--config", "yolact_huge"], "no configuration is called 'yolact_huge'"),
-    "unknown data": (2, ["--data", "coco"], "expected ANNOTATIONS.json,IMAGE_FOLDER or scenes:COUNT[:SEED] as data"),
-    "missing annotations": (1, ["--data", "a.json,images"], "cannot read a.json"),
+    "unknown data": (
+        2,
+        ["--data", "coco", "--out", "new"],
+        "expected ANNOTATIONS.json,IMAGE_FOLDER or scenes:COUNT[:SEED] as data",
+    ),
+    "missing annotations": (1, ["--data", "a.json,images", "--out", "new"], "cannot read a.json"),
     "unknown validation": (2, ["--val", "coco", "--out", "new"], "expected ANNOTATIONS.json,IMAGE_FOLDER"),
     "missing weights": (1, ["--weights", "none.pth", "--out", "new"], "cannot read none.pth"),
     "no weights": (1, ["--weights", "damaged/state.pth", "--out", "new"], "is not a PyTorch checkpoint"),
     "batch": (2, ["--accumulate", "3", "--out", "new"], "cannot be divided evenly"),
-    "rate": (2, ["--lr", "nan", "--out", "new"], "learning_rate must not be negative, got nan"),
+    "rate": (2, ["--lr", "nan", "--out", "new"], "learning_rate must be a finite number from 0 on, got nan"),
     "steps": (2, ["--lr-steps", "3,x"], "expected iterations separated by commas"),
     "device": (2, ["--device", "tpu", "--out", "new"], "expected auto, cpu, cuda or cuda:N as device, got 'tpu'"),
     "precision": (2, ["--amp", "fp8"], "'fp8' is not one of"),
@@ -250,7 +255,7 @@ def test_wrong_usage(whole: Path, here: Path, name: str) -> None:
     result = CliRunner().invoke(main, [*OPTIONS, "--out", str(whole), *options])
     assert (result.exit_code, "Traceback" in result.output) == (code, False), result.output
     assert message in result.output
-    assert not list(here.rglob("*.onnx")) + list(here.rglob("yolact_*"))
+    assert [path.name for path in here.rglob("*") if path.is_file()] == ["state.pth"]
 
 
 def test_a_gpu_that_is_not_there(here: Path) -> None:

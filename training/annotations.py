@@ -21,6 +21,10 @@ MARGIN = 2
 """Pixels by which boxes and outlines may leave their image: annotation tools round."""
 
 
+_MALFORMED = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
+"""What Python makes of values of the wrong kind."""
+
+
 @dataclass(frozen=True)
 class Annotation:
     """One object or crowd.
@@ -79,7 +83,7 @@ def load_json(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise DatasetError(f"cannot read {path}: {error.strerror or error}; check the path") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DatasetError(f"{path} is no JSON ({error}); expected annotations in COCO's format") from None
     if not isinstance(content, dict):
         raise DatasetError(f"{path} holds a {type(content).__name__}; expected an object in COCO's format")
@@ -100,7 +104,7 @@ def parse_annotations(content: Mapping[str, Any], source: str) -> Annotations:
             raise DatasetError(f"{source} has no list of {part}; expected annotations in COCO's format")
     try:
         return _parse(content, source)
-    except (KeyError, TypeError, ValueError) as error:
+    except _MALFORMED as error:
         raise DatasetError(f"{source} is not in COCO's format: {error!r}") from error
 
 
@@ -110,6 +114,7 @@ def _parse(content: Mapping[str, Any], source: str) -> Annotations:
     _by_id(content["annotations"], "annotation", source)
     if not images or not categories:
         raise DatasetError(f"{source} has no {'categories' if images else 'images'}")
+    sizes = {id: _size(image, f"{source}: image {id}") for id, image in images.items()}
     grouped: dict[int, list[Annotation]] = {id: [] for id in images}
     flat = []
     for entry in content["annotations"]:
@@ -118,8 +123,10 @@ def _parse(content: Mapping[str, Any], source: str) -> Annotations:
             raise DatasetError(f"{where} is on image {entry['image_id']}, which is not in the list of images")
         if entry["category_id"] not in categories:
             raise DatasetError(f"{where} has category {entry['category_id']}, which is not in the list of categories")
-        image = images[entry["image_id"]]
-        annotation = _parse_annotation(entry, (int(image["height"]), int(image["width"])), where)
+        try:
+            annotation = _parse_annotation(entry, sizes[entry["image_id"]], where)
+        except _MALFORMED as error:
+            raise DatasetError(f"{where} is not in COCO's format: {error!r}") from error
         if annotation is None:
             flat.append(entry["id"])
         else:
@@ -131,10 +138,17 @@ def _parse(content: Mapping[str, Any], source: str) -> Annotations:
         class_names=tuple(str(categories[id]["name"]) for id in ids),
         category_ids=tuple(ids),
         images=tuple(
-            AnnotatedImage(id, str(image["file_name"]), (int(image["height"]), int(image["width"])), tuple(grouped[id]))
-            for id, image in images.items()
+            AnnotatedImage(id, str(image["file_name"]), sizes[id], tuple(grouped[id])) for id, image in images.items()
         ),
     )
+
+
+def _size(image: Mapping[str, Any], where: str) -> tuple[int, int]:
+    """(height, width)."""
+    size = (image["height"], image["width"])
+    if not all(isinstance(side, int) and side > 0 for side in size):
+        raise DatasetError(f"{where} has height and width {size}; expected whole numbers from 1 on")
+    return size
 
 
 def _by_id(entries: Iterable[Mapping[str, Any]], kind: str, source: str) -> dict[int, Mapping[str, Any]]:
@@ -151,16 +165,17 @@ def _by_id(entries: Iterable[Mapping[str, Any]], kind: str, source: str) -> dict
 def _parse_annotation(entry: Mapping[str, Any], size: tuple[int, int], where: str) -> Annotation | None:
     """The annotation, or None where its box has no area."""
     box = tuple(float(value) for value in entry["bbox"])
-    if len(box) != 4 or not all(map(math.isfinite, box)):
+    if isinstance(entry["bbox"], str) or len(box) != 4 or not all(map(math.isfinite, box)):
         raise DatasetError(f"{where}: expected a box [x, y, width, height], got {entry['bbox']}")
     x, y, width, height = box
     if width <= 0 or height <= 0:
         return None
     _check_inside([x, x + width], [y, y + height], size, f"{where}: its box {entry['bbox']}")
     _check_segmentation(entry["segmentation"], size, where)
-    return Annotation(
-        entry["id"], entry["category_id"], (x, y, width, height), entry["segmentation"], bool(entry.get("iscrowd", 0))
-    )
+    is_crowd = entry.get("iscrowd", 0)
+    if is_crowd not in (0, 1):
+        raise DatasetError(f"{where}: expected 0 or 1 as iscrowd, got {is_crowd!r}")
+    return Annotation(entry["id"], entry["category_id"], (x, y, width, height), entry["segmentation"], bool(is_crowd))
 
 
 def _check_inside(xs: Any, ys: Any, size: tuple[int, int], what: str) -> None:

@@ -19,6 +19,9 @@ Augmentation = Literal["full", "mirror", "none"]
 
 FloatImage = NDArray[np.float32]
 
+LEAST_SIDE = 4 / 550
+"""Pixels of the network input that a box must exceed in both directions (official `discard_box_width`)."""
+
 _ATTEMPTS = 50
 """Crops tried before the choice between crop and whole image is made again."""
 
@@ -165,11 +168,16 @@ def random_mirror(sample: Sample, rng: np.random.Generator) -> Sample:
 
 
 def stretch(sample: Sample, size: int) -> Sample:
-    """Image and masks at the square network input (`Resize`), boxes relative to it; aspect is not kept."""
+    """Image and masks at the square network input (`Resize`), boxes relative to it; aspect is not kept.
+
+    Objects whose box is hardly there any more are dropped.
+    """
     height, width = sample.image.shape[:2]
     extent = np.array([width, height, width, height], np.float32)
     image = np.asarray(cv2.resize(np.ascontiguousarray(sample.image), (size, size)), np.float32)
     masks = np.empty((len(sample.masks), size, size), np.uint8)
     for mask, resized in zip(sample.masks, masks, strict=True):
         cv2.resize(np.ascontiguousarray(mask), (size, size), dst=resized)
-    return Sample(image, sample.boxes / extent, sample.class_ids, masks, sample.crowd_boxes / extent)
+    boxes = sample.boxes / extent
+    kept = ((boxes[:, 2:] - boxes[:, :2]) * size > LEAST_SIDE).all(axis=1)
+    return Sample(image, boxes[kept], sample.class_ids[kept], masks[kept], sample.crowd_boxes / extent)

@@ -51,9 +51,9 @@ def load_checkpoint(
     state = read_state_dict(path)
     try:
         if config is None:
-            config = _config_beside(path) or _config_of_name(path) or recognize_config(state)
+            config = config_beside(path) or _config_of_name(path) or recognize_config(state)
         config = _fit(config, state, class_names)
-        _check_finite(state)
+        check_finite(state)
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from None
     with torch.device("meta"):  # no memory and no random initialisation for weights about to be replaced
@@ -144,7 +144,7 @@ def _clean(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return clean
 
 
-def _config_beside(path: Path) -> ModelConfig | None:
+def config_beside(path: Path) -> ModelConfig | None:
     """What training wrote next to the checkpoint; another program's JSON of that name is ignored."""
     try:
         values = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
@@ -235,7 +235,8 @@ def _summary(differences: list[str]) -> str:
     return ", ".join(differences[:3]) + more
 
 
-def _check_finite(state: Mapping[str, Tensor]) -> None:
+def check_finite(state: Mapping[str, Tensor]) -> None:
+    """Raise CheckpointError where a tensor has NaN or infinite values."""
     for name, tensor in state.items():
         if not tensor.isfinite().all():
             raise CheckpointError(

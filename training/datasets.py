@@ -17,6 +17,9 @@ from yolact.training.annotations import AnnotatedImage, Annotation, decode_mask,
 from yolact.training.configs import SCENE_CLASSES
 from yolact.training.scenes import draw_scene
 
+MOST_SCENES = 10_000_000
+"""Whose order still fits into memory."""
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -125,6 +128,8 @@ class DatasetSpec:
         """From ``ANNOTATIONS.json,IMAGE_FOLDER`` or ``scenes:COUNT[:SEED]``. Raises UsageError for anything else."""
         kind, *numbers = text.split(":")
         if kind == "scenes" and 1 <= len(numbers) <= 2 and all(n.isdecimal() for n in numbers) and int(numbers[0]):
+            if int(numbers[0]) > MOST_SCENES:
+                raise UsageError(f"expected at most {MOST_SCENES} scenes, got {numbers[0]}")
             return cls(scenes=int(numbers[0]), seed=int(numbers[1]) if len(numbers) == 2 else 0)
         annotations, comma, images = text.partition(",")
         if not comma or not annotations or not images:
@@ -145,7 +150,10 @@ def image_path(folder: Path, image: AnnotatedImage) -> Path:
 
     Annotations of 2014 prefix names that are often stored without (official data/coco.py).
     """
-    for name in (image.file_name, image.file_name.rsplit("_", 1)[-1]):
+    names = [image.file_name]
+    if image.file_name.startswith("COCO_"):
+        names.append(image.file_name.rsplit("_", 1)[-1])
+    for name in names:
         if (folder / name).is_file():
             return folder / name
     raise DatasetError(f"{folder / image.file_name} is missing, though annotated; check the image folder")

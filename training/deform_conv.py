@@ -118,5 +118,7 @@ class DeformableConv2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, I, H, W) -> (B, O, H', W')."""
-        offset, mask = self.offsets_and_mask(x)
-        return deform_conv2d(x, offset, mask, self.weight, self.bias, self.stride, self.padding)
+        with torch.autocast(x.device.type, enabled=False):  # half precision would move taps by fractions of a pixel
+            x = x.float()
+            offset, mask = self.offsets_and_mask(x)
+            return deform_conv2d(x, offset, mask, self.weight, self.bias, self.stride, self.padding)

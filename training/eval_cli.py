@@ -17,7 +17,7 @@ from yolact.runtime.cli import reports_errors
 from yolact.runtime.config import PostprocessConfig
 from yolact.runtime.errors import UsageError, YolactError
 from yolact.runtime.results import count_noun
-from yolact.training.model_options import check_model_options, load_weights, model_options
+from yolact.training.model_options import check_model_options, check_torch, load_weights, model_options
 
 if TYPE_CHECKING:
     from yolact.runtime.engine import Engine
@@ -127,7 +127,7 @@ def _open(path: Path | None, device: str) -> Engine:
 
 def _load(weights: Path, config_name: str | None, device: str) -> Engine:
     """The checkpoint with the official evaluation's post-processing."""
-    model = load_weights(weights, config_name)
+    check_torch()
     import torch
 
     from yolact.training.torch_engine import TorchEngine
@@ -137,7 +137,7 @@ def _load(weights: Path, config_name: str | None, device: str) -> Engine:
     except (RuntimeError, AssertionError) as error:  # PyTorch without CUDA raises the latter
         reason = str(error).partition("\n")[0]
         raise UsageError(f"--device {device}: PyTorch cannot use it ({reason}); choose cpu") from None
-    return TorchEngine(model.to(device), PostprocessConfig())
+    return TorchEngine(load_weights(weights, config_name).to(device), PostprocessConfig())
 
 
 def _write(evaluation: Evaluation, path: Path) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from yolact.runtime.config import ModelConfig
 from yolact.runtime.errors import CheckpointError
-from yolact.training.checkpoints import read_state_dict
+from yolact.training.checkpoints import check_finite, config_beside, read_state_dict
 from yolact.training.mobilenet import STAGES
 from yolact.training.model import Yolact
 
@@ -43,6 +43,7 @@ def initial_model(config: ModelConfig, seed: int, weights: Path | None = None) -
     if weights is None:
         return model, []
     state = read_state_dict(weights)
+    check_finite(state)
     if any(name.startswith("prediction_layers.") for name in state):
         return model, _load_checkpoint(model, state, weights)
     _load_backbone(model, state, weights)
@@ -50,11 +51,14 @@ def initial_model(config: ModelConfig, seed: int, weights: Path | None = None) -
 
 
 def _load_checkpoint(model: Yolact, state: Mapping[str, Tensor], path: Path) -> list[str]:
-    """Load all but what depends on classes that are others; returns the names of that."""
+    """Load all but what depends on classes that are others, by number or, where it is known, by name; returns the
+    names of that."""
     expected = model.state_dict()
     missing = [name for name in expected if name not in state and not name.endswith("num_batches_tracked")]
     differing = [n for n in state if n not in expected or state[n].shape != expected[n].shape]
-    fresh = [name for name in differing if _CLASS_DEPENDENT.match(name)]
+    stored = config_beside(path)
+    others = stored is not None and stored.class_names != model.config.class_names
+    fresh = [name for name in expected if _CLASS_DEPENDENT.match(name) and (others or name in differing)]
     wrong = missing + [name for name in differing if name not in fresh]
     if wrong:
         raise CheckpointError(

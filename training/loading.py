@@ -36,7 +36,7 @@ class Batch:
     """What one process learns from in one step.
 
     Attributes:
-        images: (B, S, S, 3) BGR, float32 in about 0..255, or uint8 where nothing was distorted.
+        images: (B, S, S, 3) BGR, float32 in about 0..255.
         targets: of each image.
     """
 
@@ -138,6 +138,8 @@ def load_batches(
         worker_init_fn=_start_worker,
         prefetch_factor=4 if workers else None,
     )
+    if workers:
+        _allow_many_files()
     others = set(multiprocessing.active_children())
     batches = iter(loader)
     atexit.register(_kill, set(multiprocessing.active_children()) - others)
@@ -161,6 +163,16 @@ def _start_worker(_: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     cv2.setNumThreads(0)
+
+
+def _allow_many_files() -> None:
+    """Raise the soft limit: every tensor on its way from a worker is an open file."""
+    try:
+        import resource
+    except ModuleNotFoundError:  # Windows has no such limit
+        return
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _kill(workers: Iterable[BaseProcess]) -> None:

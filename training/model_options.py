@@ -41,12 +41,17 @@ def check_model_options(engine: Path | None, weights: Path | None, config_name: 
         raise UsageError("--config belongs to --weights; an engine file knows its configuration")
 
 
-def load_weights(weights: Path, config_name: str | None) -> Yolact:
-    """The network in a checkpoint. Raises YolactError where PyTorch is missing or the file does not fit."""
+def check_torch() -> None:
+    """Raise YolactError where PyTorch is missing."""
     try:
         import torch  # noqa: F401
     except ModuleNotFoundError:
         raise YolactError("--weights needs torch; install it with: pip install 'yolact[export]'") from None
+
+
+def load_weights(weights: Path, config_name: str | None) -> Yolact:
+    """The network in a checkpoint. Raises YolactError where PyTorch is missing or the file does not fit."""
+    check_torch()
     from yolact.training.checkpoints import load_checkpoint
     from yolact.training.configs import get_config
 

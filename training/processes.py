@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 from types import TracebackType
 
 import torch
@@ -33,13 +34,17 @@ class Processes:
         if self.device.type == "cuda":
             torch.cuda.set_device(self.device)
         if self.world > 1:
-            dist.init_process_group("nccl" if self.device.type == "cuda" else "gloo")
+            try:
+                # The others wait while the first one validates.
+                dist.init_process_group("nccl" if self.device.type == "cuda" else "gloo", timeout=timedelta(days=1))
+            except ValueError as error:
+                raise UsageError(f"cannot join {self.world} processes ({error}); start them with torchrun") from error
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self.world > 1:
+        if self.world > 1 and error is None:  # else it might wait for processes that will never come
             dist.destroy_process_group()
 
     @property

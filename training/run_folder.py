@@ -37,6 +37,11 @@ class RunFolder:
         """All that resuming needs."""
         return self.path / STATE_FILE
 
+    def remove_leftovers(self) -> None:
+        """Delete what a process that was killed while saving left behind."""
+        for path in self.path.glob(".partial-*"):
+            path.unlink(missing_ok=True)
+
     def check_unused(self) -> None:
         """Raise UsageError where another run has left its state, which this one would overwrite."""
         if self.state_file.exists():
@@ -104,8 +109,17 @@ class RunFolder:
 def as_bytes(content: Any) -> bytes:
     """As `torch.save` writes it. Through memory: only then does a full disk end in an OSError."""
     buffer = io.BytesIO()
-    torch.save(content, buffer)
+    torch.save(_on_cpu(content), buffer)
     return buffer.getvalue()
+
+
+def _on_cpu(content: Any) -> Any:
+    """A copy whose tensors do not remember a GPU that another machine may not have."""
+    if isinstance(content, torch.Tensor):
+        return content.detach().cpu()
+    if isinstance(content, dict):
+        return {name: _on_cpu(value) for name, value in content.items()}
+    return [_on_cpu(value) for value in content] if isinstance(content, list) else content
 
 
 def _change(name: str, stored: dict[str, Any], asked: dict[str, Any]) -> str:

@@ -56,7 +56,7 @@ class TrainSettings:
                 raise UsageError(f"{name} must be at least 1, got {getattr(self, name)}")
         for name in ("learning_rate", "momentum", "weight_decay", "warmup", "seed"):
             if not 0 <= getattr(self, name) < float("inf"):
-                raise UsageError(f"{name} must not be negative, got {getattr(self, name)}")
+                raise UsageError(f"{name} must be a finite number from 0 on, got {getattr(self, name)}")
         for name, kind in (("amp", Amp), ("augmentation", Augmentation)):
             if getattr(self, name) not in get_args(kind):
                 raise UsageError(f"{name} must be one of {', '.join(get_args(kind))}, got {getattr(self, name)!r}")
@@ -86,8 +86,11 @@ def schedule(config: ModelConfig, batch_size: int, iterations: int | None = None
     stretched for smaller ones. Other ``iterations`` keep the steps at the same fractions of the way.
     """
     total, steps = _PASCAL_SCHEDULE if config.name == "yolact_resnet50_pascal" else _COCO_SCHEDULE
-    wanted = iterations or max(1, total * OFFICIAL_BATCH_SIZE // batch_size)
-    return wanted, tuple(step * wanted // total for step in steps)
+    if iterations is None:
+        return max(1, total * OFFICIAL_BATCH_SIZE // batch_size), tuple(
+            step * OFFICIAL_BATCH_SIZE // batch_size for step in steps
+        )
+    return iterations, tuple(step * iterations // total for step in steps)
 
 
 def scaled_learning_rate(batch_size: int) -> float:

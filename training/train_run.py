@@ -11,10 +11,12 @@ from pathlib import Path
 
 import click
 import numpy as np
+import torch
 from tqdm import tqdm
 
 from yolact.runtime.config import ModelConfig
-from yolact.runtime.errors import YolactError
+from yolact.runtime.errors import DatasetError, ImageError, YolactError
+from yolact.training.checkpoints import check_finite
 from yolact.training.datasets import Dataset, open_dataset
 from yolact.training.initial_weights import initial_model
 from yolact.training.loading import Stream
@@ -69,28 +71,36 @@ def run_training(request: TrainRequest) -> int:
     Raises YolactError where data, weights, folder or settings do not fit, or the loss is not finite.
     """
     with Processes(request.device) as processes:
-        dataset = open_dataset(request.data)
-        config = request.config.with_classes(dataset.class_names, dataset.category_ids)
-        model, fresh = initial_model(config, request.settings.seed, request.weights)
-        if fresh and processes.is_first:
-            click.echo(f"{request.weights} has other classes; starting anew: {', '.join(fresh)}")
-        if request.weights is None and request.settings.batch_size_per_device(processes.world) < STATISTICS_BATCH:
-            logger.warning(
-                "below %d images per device batch norms keep their initial statistics, with which a network hardly "
-                "learns from nothing: give --weights or a larger --batch-size",
-                STATISTICS_BATCH,
-            )
-        stream = Stream(dataset, config, request.settings.seed, request.settings.augmentation)
-        trainer = Trainer(model, stream, request.settings, processes, workers=request.workers)
         folder = RunFolder(request.out)
-        if request.resume:
-            trainer.restore(folder.load_state(config, request.settings, request.data))
-        else:
+        request.settings.batch_size_per_device(processes.world)
+        if not request.resume:
             folder.check_unused()
         processes.wait()
+        dataset = open_dataset(request.data)
+        config = request.config.with_classes(dataset.class_names, dataset.category_ids)
+        # What a resumed run started from has long been replaced.
+        model, fresh = initial_model(config, request.settings.seed, None if request.resume else request.weights)
+        if processes.is_first:
+            folder.remove_leftovers()
+            _tell_about_start(request, processes.world, fresh)
+        stream = Stream(dataset, config, request.settings.seed, request.settings.augmentation)
+        trainer = Trainer(model, stream, request.settings, processes, workers=request.workers)
+        if request.resume:
+            trainer.restore(folder.load_state(config, request.settings, request.data))
         with ExitStack() as stack:
             reporter = stack.enter_context(_Reporter(request, trainer, dataset)) if processes.is_first else None
             return _Run(request, trainer, folder, len(dataset), reporter).train()
+
+
+def _tell_about_start(request: TrainRequest, processes: int, fresh: list[str]) -> None:
+    if fresh:
+        click.echo(f"{request.weights} has other classes; starting anew: {', '.join(fresh)}")
+    if request.weights is None and request.settings.batch_size_per_device(processes) < STATISTICS_BATCH:
+        logger.warning(
+            "below %d images per device batch norms stay as they are, with which a network hardly learns from nothing: "
+            "give --weights or a larger --batch-size",
+            STATISTICS_BATCH,
+        )
 
 
 class _Run:
@@ -117,19 +127,22 @@ class _Run:
                         return signal
                     if trainer.iteration % request.save_every == 0 or trainer.iteration == total:
                         self._save()
-            except RuntimeError as error:  # PyTorch raises it wherever this process happens to be
-                if "DataLoader worker" not in str(error):
+            except (DatasetError, ImageError):  # between two steps
+                if trainer.processes.world == 1 and trainer.iteration:
+                    self._save(interrupted=True)
+                raise
+            except (RuntimeError, MemoryError) as error:
+                explained = _explained(error, trainer.processes.world)
+                if explained is None:
                     raise
-                raise YolactError(
-                    f"a process that prepares images ended ({error}); if memory ran out, use fewer --workers, "
-                    "and continue with --resume"
-                ) from error
+                raise explained from error
         return 0
 
     def _save(self, *, interrupted: bool = False) -> None:
         """Checkpoint and state; where training goes on, or has come to its end, also a look at what it has learnt."""
         if self._reporter:
             trainer, request = self._trainer, self._request
+            check_finite(trainer.model.state_dict())  # or the state would take the last good one's place
             epoch = (trainer.iteration - 1) * request.settings.batch_size // self._images
             iteration = f"{trainer.iteration}_interrupt" if interrupted else f"{trainer.iteration}"
             path = self._folder.save_weights(trainer.model, epoch, iteration)
@@ -138,6 +151,20 @@ class _Run:
             if not interrupted:
                 self._reporter.look()
         self._trainer.processes.wait()
+
+
+def _explained(error: RuntimeError | MemoryError, processes: int) -> YolactError | None:
+    """What PyTorch or the system raised, as an error for the user where its cause is known."""
+    if isinstance(error, torch.cuda.OutOfMemoryError | MemoryError):
+        return YolactError(
+            f"memory ran out ({error}); use a smaller --batch-size, --accumulate or --amp, and begin again from the "
+            "last checkpoint"
+        )
+    if "DataLoader worker" in str(error):  # raised wherever this process happens to be
+        return YolactError(f"a process that prepares images ended ({error}); if memory ran out, use fewer --workers")
+    if processes > 1 and any(word in str(error) for word in ("gloo", "NCCL", "Connection closed")):
+        return YolactError("another process of this run ended; its own message says why")
+    return None
 
 
 class _Reporter:

@@ -21,7 +21,7 @@ from yolact.training.run_folder import RunFolder, as_bytes
 from yolact.training.settings import TrainSettings
 
 STATISTICS_BATCH = 6
-"""Images per device below which batch norms keep their running statistics (official train.py)."""
+"""Images per device below which batch norms stay as they are, parameters and all (official train.py, freeze_bn)."""
 
 _AMP_TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "off": torch.float32}
 
@@ -64,6 +64,10 @@ class Trainer:
         self.iteration = 0
         self.images_per_batch = settings.batch_size_per_device(processes.world)
         self._stream, self._workers = stream, workers
+        self._norms = [module for module in self.model.modules() if isinstance(module, nn.BatchNorm2d)]
+        self._frozen = self.images_per_batch < STATISTICS_BATCH
+        for norm in self._norms:
+            norm.requires_grad_(not self._frozen)
         self._module: nn.Module = _NetworkAndLoss(self.model, settings, processes.device)
         self._loss: YolactLoss = self._module.loss
         if processes.world > 1:
@@ -112,10 +116,9 @@ class Trainer:
 
     def _train_mode(self) -> None:
         self.model.train()
-        if self.images_per_batch < STATISTICS_BATCH:
-            for module in self.model.modules():
-                if isinstance(module, nn.BatchNorm2d):
-                    module.eval()
+        if self._frozen:
+            for norm in self._norms:
+                norm.eval()
 
     def _step(self, batches: Iterator[Batch], dump_folder: Path) -> dict[str, float]:
         settings, processes = self.settings, self.processes
@@ -148,7 +151,7 @@ class Trainer:
 
     def _report_infinite(self, values: dict[str, float], parts: list[Batch], folder: Path) -> None:
         path = folder / f"broken_batch_{self.iteration}_{self.processes.rank}.pth"
-        content = [{"images": p.images.cpu(), "targets": [vars(t) for t in p.targets]} for p in parts]
+        content = [{"images": p.images, "targets": [vars(t) for t in p.targets]} for p in parts]
         RunFolder(folder).write(path, as_bytes({"iteration": self.iteration, "terms": values, "batches": content}))
         terms = ", ".join(f"{name} {value:g}" for name, value in values.items())
         raise YolactError(
