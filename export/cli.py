@@ -75,7 +75,7 @@ def main(
     """Export a YOLACT or YOLACT++ checkpoint to one ONNX file, checked against PyTorch before it is written.
 
     Configurations: yolact_base, yolact_resnet50, yolact_darknet53, yolact_im400, yolact_im700, yolact_resnet50_pascal,
-    yolact_plus_base, yolact_plus_resnet50.
+    yolact_plus_base, yolact_plus_resnet50, yolact_mobilenet_v2, yolact_demo.
 
     Exit codes: 0 done, 1 an input or the output failed, 2 wrong usage, 3 the export differs from PyTorch, 4 ONNX
     Runtime cannot run it, 130 interrupted.
