@@ -2,16 +2,19 @@
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
-PACKAGES := export runtime training
+PACKAGES := engines export runtime training
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint format clean
+.PHONY: demo test test-gpu lint format clean
 
 demo: $(READY)
 	$(PYTHON) examples/demo.py
 
 test: $(READY)
 	$(PYTHON) -m pytest
+
+test-gpu: $(READY)
+	$(PYTHON) -m pytest -m gpu
 
 lint: $(READY)
 	$(PYTHON) -m ruff check .

@@ -2,7 +2,7 @@
 
 from setuptools import setup
 
-FOLDERS = ["export", "runtime", "training"]
+FOLDERS = ["engines", "export", "runtime", "training"]
 
 setup(
     package_dir={"yolact": "."},

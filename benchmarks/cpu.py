@@ -93,7 +93,7 @@ def serve_eager(pipe: Connection, threads: int) -> None:
 
 def serve_ours(pipe: Connection, threads: int, path: Path) -> None:
     """Worker: answer each request with the milliseconds of one run of our path and of its parts."""
-    engine = TimedEngine(path, threads, CPU)
+    engine = TimedEngine(path, threads)
     detector, image = Detector(engine), make_check_image()
     assert len(detector(image)) == 100
     while pipe.recv():

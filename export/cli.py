@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from yolact.runtime.atomic import check_replaceable, replacing
+from yolact.engines.build_cli_options import BuildRequest, builder_options
+from yolact.engines.cli import check_plan_output, command_line, describe_plan
+from yolact.export.targets import Target, choose_target
 from yolact.runtime.cli import reports_errors
 from yolact.runtime.config import PostprocessConfig
 from yolact.runtime.errors import UsageError, YolactError
+from yolact.runtime.output_file import check_output, write_output
 
 if TYPE_CHECKING:
     import onnx
 
-    from yolact.export.verify import Difference
+    from yolact.export.verify import Verification
+    from yolact.runtime.config import ModelConfig
+    from yolact.runtime.metadata import Precision
+    from yolact.runtime.preprocess import Image
     from yolact.training.model import Yolact
 
 
@@ -33,7 +40,14 @@ def _parse_batch(context: click.Context, parameter: click.Parameter, value: str)
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
 @click.option("--weights", type=click.Path(path_type=Path), required=True, help="Checkpoint (.pth).")
 @click.option("--config", "config_name", help="Configuration; by default from the file name or the tensors.")
-@click.option("--output", type=click.Path(path_type=Path), default=Path("yolact.onnx"), help="ONNX file to write.")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    help="File to write: .onnx, or .plan for a TensorRT plan.  [default: yolact.onnx; with half precision or a "
+    "builder's option yolact.plan]",
+)
+@click.option("--fp16", is_flag=True, help="Network in half precision; post-processing stays in float32.")
+@click.option("--bf16", is_flag=True, help="Network in bfloat16, for wider ranges: Ampere and later.")
 @click.option("--graph", type=click.Choice(["full", "raw"]), default="full", help="End in detections or in the heads.")
 @click.option(
     "--functions",
@@ -51,14 +65,23 @@ def _parse_batch(context: click.Context, parameter: click.Parameter, value: str)
 @click.option("--top-k", type=int, default=200, help="Candidates per class that enter NMS.")
 @click.option("--max-detections", type=int, default=100, help="Detections per image.")
 @click.option("--cross-class-nms", is_flag=True, help="Let boxes of different classes suppress each other.")
-@click.option("--opset", type=int, default=17, help="ONNX opset, 17 or later.")
-@click.option("--check-image", type=click.Path(path_type=Path), help="Photo to check on.  [default: a made-up scene]")
+@click.option("--opset", type=int, help="ONNX opset, 17 or later.  [default: 17, for bf16 22]")
+@click.option(
+    "--check-image",
+    "check_images",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Photo to check on; may be given several times.  [default: a made-up scene]",
+)
 @click.version_option(package_name="yolact")
 @reports_errors
+@builder_options
 def main(
     weights: Path,
     config_name: str | None,
-    output: Path,
+    output: Path | None,
+    fp16: bool,
+    bf16: bool,
     function_mode: Any,
     graph: Any,
     batch: int | None,
@@ -69,38 +92,77 @@ def main(
     top_k: int,
     max_detections: int,
     cross_class_nms: bool,
-    opset: int,
-    check_image: Path | None,
+    opset: int | None,
+    check_images: tuple[Path, ...],
+    build: BuildRequest,
 ) -> None:
-    """Export a YOLACT or YOLACT++ checkpoint to one ONNX file, checked against PyTorch before it is written.
+    """Export a YOLACT or YOLACT++ checkpoint to one ONNX file, checked against PyTorch before it is written, or
+    through it to a TensorRT plan.
 
     Configurations: yolact_base, yolact_resnet50, yolact_darknet53, yolact_im400, yolact_im700, yolact_resnet50_pascal,
     yolact_plus_base, yolact_plus_resnet50, yolact_mobilenet_v2, yolact_demo.
 
-    Exit codes: 0 done, 1 an input or the output failed, 2 wrong usage, 3 the export differs from PyTorch, 4 ONNX
-    Runtime cannot run it, 130 interrupted.
+    Exit codes: 0 done, 1 an input, the build or the output failed, 2 wrong usage, 3 the export differs from PyTorch or
+    is not in the precision asked for, 4 ONNX Runtime or TensorRT cannot take it, 130 interrupted.
     """
     nms = "cross-class" if cross_class_nms else "fast"
     postprocess = PostprocessConfig(score_threshold, nms_threshold, top_k, max_detections, nms)  # type: ignore[arg-type]
+    precision = _precision(fp16, bf16)
+    target = choose_target(output, build, half=precision != "fp32")
+    if target.tensorrt is not None and function_mode != "keep":
+        raise UsageError("--functions is for ONNX files; a plan is built from what its TensorRT needs")
     _check_libraries()
     from yolact.export.exporter import export_model, strip_functions
     from yolact.export.verify import verify_model
 
-    _check_output(output, [weights, check_image, class_names])
-    image = _read_check_image(check_image)
+    inputs = [weights, class_names, *check_images]
+    if target.tensorrt is not None:
+        check_plan_output(target.path, inputs)
+    else:
+        check_output("--output", target.path, inputs)
+    images = _read_check_images(check_images)
     model = _load(weights, config_name, class_names, imgsz)
-    options: dict[str, Any] = {
-        "weights_sha256": _sha256(weights),
-        "graph": graph,
-        "batch": batch,
-        "opset": opset,
-    }
-    proto = export_model(model, postprocess, inline_functions=function_mode == "inline", **options)
-    differences = verify_model(proto, model, postprocess, graph, image, batch)
+    proto = export_model(
+        model,
+        postprocess,
+        weights_sha256=_sha256(weights),
+        graph=graph,
+        inline_functions=function_mode == "inline",
+        batch=batch,
+        opset=opset,
+        precision=precision,
+    )
+    verification = verify_model(proto, model, postprocess, graph, images, batch, precision)
+    _print_verification(model.config, precision, verification)
     if function_mode == "strip":
         strip_functions(proto)
-    _write(proto, output)
-    _print_summary(model, proto, output, differences, batch)
+    if target.note:
+        click.echo(target.note)
+    if target.tensorrt is None:
+        write_output(target.path, proto.SerializeToString())
+        _print_onnx(proto, target.path, batch)
+    else:
+        _write_plan(proto, target, build)
+
+
+def _precision(fp16: bool, bf16: bool) -> Precision:
+    if fp16 and bf16:
+        raise UsageError("--fp16 and --bf16 exclude each other; choose one")
+    return "fp16" if fp16 else "bf16" if bf16 else "fp32"
+
+
+def _write_plan(proto: onnx.ModelProto, target: Target, build: BuildRequest) -> None:
+    from yolact.engines.builder import build_plan
+    from yolact.engines.onnx_model import parse_onnx_model
+
+    assert target.tensorrt is not None
+    model = parse_onnx_model(proto.SerializeToString(), "the exported model")
+    start = time.perf_counter()
+    built = build_plan(model, build.options, target.tensorrt, command=command_line("yolact-export"))
+    seconds = time.perf_counter() - start
+    built.save(target.path)
+    for line in describe_plan(built, target.path, seconds):
+        click.echo(click.format_filename(line))
 
 
 def _check_libraries() -> None:
@@ -111,19 +173,11 @@ def _check_libraries() -> None:
         raise YolactError(f"exporting needs {error.name}; install it with: pip install 'yolact[export]'") from None
 
 
-def _check_output(output: Path, inputs: list[Path | None]) -> None:
-    check_replaceable(output)
-    if output.resolve() in {path.resolve() for path in inputs if path is not None}:
-        raise UsageError(f"--output {output} is one of the inputs; choose another file")
-    if not output.parent.is_dir():
-        raise UsageError(f"--output {output}: there is no folder {output.parent}; create it first")
-
-
-def _read_check_image(path: Path | None) -> Any:
+def _read_check_images(paths: tuple[Path, ...]) -> list[Image]:
     from yolact.export.check_image import make_check_image
     from yolact.runtime.image_files import read_image
 
-    return make_check_image() if path is None else read_image(path)
+    return [read_image(path) for path in paths] or [make_check_image()]
 
 
 def _load(weights: Path, config_name: str | None, class_names: Path | None, imgsz: int | None) -> Yolact:
@@ -160,23 +214,28 @@ def _sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _write(proto: onnx.ModelProto, output: Path) -> None:
-    try:
-        with replacing(output) as temporary:
-            temporary.write_bytes(proto.SerializeToString())
-    except OSError as error:
-        reason = error.strerror or error
-        raise YolactError(f"cannot write {output}: {reason}; free space or choose another place") from None
-
-
-def _print_summary(
-    model: Yolact, proto: onnx.ModelProto, output: Path, differences: list[Difference], batch: int | None
-) -> None:
-    config = model.config
-    click.echo(f"{config.name}: {config.num_classes} classes, {config.image_size}x{config.image_size} input")
-    click.echo("largest difference from PyTorch:")
-    for difference in differences:
+def _print_verification(config: ModelConfig, precision: Precision, verification: Verification) -> None:
+    relative = "" if precision == "fp32" else " (of heads relative to the largest value)"
+    click.echo(
+        f"{config.name}: {config.num_classes} classes, {config.image_size}x{config.image_size} input, {precision}"
+    )
+    click.echo(f"largest difference from PyTorch{relative}:")
+    for difference in verification.differences:
         click.echo(f"  {difference.output:<15} {difference.largest:.1e}")
+    if precision != "fp32":
+        from yolact.export.comparison import TELLING_SCORE
+
+        again, telling = verification.found_again, verification.telling
+        click.echo(
+            f"detections with scores above {TELLING_SCORE} in fp32: {telling}, of which {again} found in {precision}"
+        )
+
+
+def _print_onnx(proto: onnx.ModelProto, output: Path, batch: int | None) -> None:
     size = output.stat().st_size / 1e6
     opset = next(entry.version for entry in proto.opset_import if not entry.domain)
-    click.echo(f"wrote {output}: {size:.1f} MB, opset {opset}, batch {batch or 'dynamic'}")
+    click.echo(click.format_filename(f"wrote {output}: {size:.1f} MB, opset {opset}, batch {batch or 'dynamic'}"))
+
+
+if __name__ == "__main__":
+    main()

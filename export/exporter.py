@@ -15,11 +15,13 @@ from yolact.export.network import HeadTensors, NetworkWriter
 from yolact.runtime.config import ModelConfig, PostprocessConfig
 from yolact.runtime.contract import INPUT_NAME, TensorSpec, input_spec, output_specs
 from yolact.runtime.errors import UsageError
-from yolact.runtime.metadata import Graph, ModelMetadata
+from yolact.runtime.metadata import Graph, ModelMetadata, Precision
 from yolact.runtime.priors import make_priors
 from yolact.training.model import Yolact
 
-MIN_OPSET = 17
+MIN_OPSETS: dict[Precision, int] = {"fp32": 17, "fp16": 17, "bf16": 22}
+"""Convolutions have been defined for bfloat16 since opset 22."""
+
 BATCH_DIMENSION = "N"
 
 MIN_IMAGE_SIZE, MAX_IMAGE_SIZE = 64, 4096
@@ -38,7 +40,8 @@ def export_model(
     graph: Graph = "full",
     inline_functions: bool = False,
     batch: int | None = None,
-    opset: int = MIN_OPSET,
+    opset: int | None = None,
+    precision: Precision = "fp32",
 ) -> onnx.ModelProto:
     """The model as ONNX after the contract in docs/design.md.
 
@@ -50,20 +53,24 @@ def export_model(
         inline_functions: put the functions' bodies in place of the calls, for a runtime that knows no functions
             (TensorRT 8.5 and 8.6). See also `strip_functions`.
         batch: fixed batch size, or None for any.
-        opset: ONNX opset, 17 or later.
+        opset: ONNX opset, 17 or later, for bf16 22 or later; None for that.
+        precision: type of the network's weights and activations. Inputs, outputs and post-processing are the same in
+            each.
 
     Raises:
         UsageError: options that do not go together or are out of range.
     """
-    _check_options(model.config, postprocess, graph, batch, opset)
+    opset = MIN_OPSETS[precision] if opset is None else opset
+    _check_opset(opset, precision)
+    _check_options(model.config, postprocess, graph, batch)
     b = GraphBuilder(opset)
-    writer = NetworkWriter(b, model)
+    writer = NetworkWriter(b, model, precision)
     heads = writer.heads(INPUT_NAME)
     specs = output_specs(graph, model.config, postprocess)
     bodies: list[onnx.FunctionProto] = []
     if graph == "full":
         bodies = _add_postprocessing(b, writer, heads, model, postprocess)
-    metadata = ModelMetadata(graph, model.config, postprocess, weights_sha256, version("yolact"))
+    metadata = ModelMetadata(graph, model.config, postprocess, weights_sha256, version("yolact"), precision)
     proto = _model_proto(b, model.config, specs, bodies, batch)
     if inline_functions:
         proto = onnx.inliner.inline_local_functions(proto)
@@ -80,12 +87,15 @@ def strip_functions(proto: onnx.ModelProto) -> None:
     del proto.functions[:]
 
 
-def _check_options(
-    model: ModelConfig, postprocess: PostprocessConfig, graph: Graph, batch: int | None, opset: int
-) -> None:
-    newest = onnx.defs.onnx_opset_version()
-    if not MIN_OPSET <= opset <= newest:
-        raise UsageError(f"opset must be {MIN_OPSET} to {newest} with onnx {onnx.__version__}, got {opset}")
+def _check_opset(opset: int, precision: Precision) -> None:
+    oldest, newest = MIN_OPSETS[precision], onnx.defs.onnx_opset_version()
+    if not oldest <= opset <= newest:
+        raise UsageError(
+            f"opset must be {oldest} to {newest} for {precision} with onnx {onnx.__version__}, got {opset}"
+        )
+
+
+def _check_options(model: ModelConfig, postprocess: PostprocessConfig, graph: Graph, batch: int | None) -> None:
     if batch is not None and batch < 1:
         raise UsageError(f"batch must be at least 1 or dynamic, got {batch}")
     if not MIN_IMAGE_SIZE <= model.image_size <= MAX_IMAGE_SIZE:
@@ -132,7 +142,7 @@ def _add_postprocessing(
         b.node("Identity", mask_scores, outputs=["mask_scores"])
     return [
         functions.fast_nms(model.config, postprocess, b.opset),
-        functions.mask_assembly(model.config, postprocess, b.opset),
+        functions.mask_assembly(model.config, postprocess, b.opset, writer.dtype),
     ]
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+from numpy.typing import DTypeLike
 
 from yolact.export.graph_builder import GraphBuilder
 from yolact.runtime.config import ModelConfig, PostprocessConfig
@@ -179,17 +180,25 @@ def _later_without_area(b: GraphBuilder, area: str, lists: int, depth: int) -> s
     return str(b.And(empty, b.Greater(rank, first)))
 
 
-def mask_assembly(model: ModelConfig, config: PostprocessConfig, opset: int) -> onnx.FunctionProto:
+def mask_assembly(
+    model: ModelConfig, config: PostprocessConfig, opset: int, dtype: DTypeLike = np.float32
+) -> onnx.FunctionProto:
     """Sigmoid of the prototypes' linear combinations, cropped to the boxes.
 
     Inputs: prototypes (B, K, Hp, Wp), detection_coefficients (B, D, K), boxes (B, D, 4) relative xyxy,
     num_detections (B, 1) int32. Output: masks (B, D, Hp, Wp) probabilities; zero outside the boxes and past the count.
-    Source: paper equation 1; the NumPy form is `yolact.runtime.mask_assembly`.
+    Only the matrix product is of type `dtype`. Source: paper equation 1; the NumPy form is
+    `yolact.runtime.mask_assembly`.
     """
     b = GraphBuilder(opset, scope=f"{MASK_ASSEMBLY}/")
     size, detections = model.prototype_size, config.max_detections
     flat = b.Reshape("prototypes", [0, model.num_coefficients, size * size])
-    logits = b.Reshape(b.MatMul("detection_coefficients", flat), [0, detections, size, size])
+    if np.dtype(dtype) == np.float32:
+        product = b.MatMul("detection_coefficients", flat)
+    else:
+        factors = (b.cast(factor, dtype) for factor in ("detection_coefficients", flat))
+        product = b.cast(b.MatMul(*factors), np.float32)
+    logits = b.Reshape(product, [0, detections, size, size])
     cells = np.arange(size, dtype=np.float32)
     x1, y1, x2, y2 = b.Split("boxes", [1, 1, 1, 1], outputs=4, axis=2)
     present = b.Unsqueeze(b.Less(np.arange(detections, dtype=np.int32), "num_detections"), [2])

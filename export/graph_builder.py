@@ -78,9 +78,9 @@ class GraphBuilder:
         self.constants[unique] = numpy_helper.from_array(np.ascontiguousarray(array).reshape(array.shape), unique)
         return unique
 
-    def cast(self, x: str, dtype: DTypeLike) -> str:
+    def cast(self, x: str, dtype: DTypeLike, name: str | None = None) -> str:
         """Cast to a NumPy dtype."""
-        return str(self.Cast(x, to=helper.np_dtype_to_tensor_dtype(np.dtype(dtype))))
+        return str(self.Cast(x, to=helper.np_dtype_to_tensor_dtype(np.dtype(dtype)), name=name))
 
     def reduce(self, operator: str, x: str, axis: int, *, keepdims: bool = False) -> str:
         """ReduceMax and its like over one axis; the axis is an attribute before opset 18 and an input since."""

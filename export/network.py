@@ -2,18 +2,23 @@
 
 Tensors carry the name of the module whose output they equal (`backbone.layers.0.0.bn1`), so layers can be compared by
 name in any two forms of the model; batch norms are folded into their convolutions in double precision.
+
+In half precision the convolutions and what lies between them are of the half type; the normalisation of pixels, tanh,
+sampling positions of deformable convolutions and everything after the heads stay in float32.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from yolact.export.graph_builder import GraphBuilder
+from yolact.runtime.metadata import Precision
 from yolact.training.configs import normalization
 from yolact.training.darknet import DarknetBlock
 from yolact.training.deform_conv import DeformableConv2d
@@ -21,6 +26,12 @@ from yolact.training.heads import PredictionHead
 from yolact.training.mobilenet import InvertedResidual, MobileNetV2
 from yolact.training.model import Yolact
 from yolact.training.resnet import Bottleneck, ResNet
+
+DTYPES: dict[Precision, np.dtype[Any]] = {
+    "fp32": np.dtype(np.float32),
+    "fp16": np.dtype(np.float16),
+    "bf16": np.dtype(ml_dtypes.bfloat16),
+}
 
 
 class HeadTensors(NamedTuple):
@@ -34,10 +45,15 @@ class HeadTensors(NamedTuple):
 
 
 class NetworkWriter:
-    """Writes the parts of one model into a graph builder."""
+    """Writes the parts of one model into a graph builder.
 
-    def __init__(self, builder: GraphBuilder, model: Yolact) -> None:
+    Attributes:
+        dtype: of weights and activations.
+    """
+
+    def __init__(self, builder: GraphBuilder, model: Yolact, precision: Precision = "fp32") -> None:
         self._b = builder
+        self.dtype = DTYPES[precision]
         self._model = model
         self._names = {module: name for name, module in model.named_modules()}
         self._sizes: dict[str, int] = {}  # side of every square feature map, by tensor
@@ -60,10 +76,10 @@ class NetworkWriter:
                     rows = self._b.Transpose(self._emit(layer, features), perm=[0, 2, 3, 1])
                     parts.append(self._b.Reshape(rows, [0, -1, width]))
         return HeadTensors(
-            locations=self._b.Concat(*outputs[0], name="locations", axis=1),
-            confidences=self._b.Concat(*outputs[1], name="confidences", axis=1),
-            coefficients=self._b.Tanh(self._b.Concat(*outputs[2], axis=1), name="coefficients"),
-            prototypes=self._b.Identity(self._emit(self._model.proto_net, levels[0]), name="prototypes"),
+            locations=self._concat(outputs[0], "locations"),
+            confidences=self._concat(outputs[1], "confidences"),
+            coefficients=self._b.Tanh(self._concat(outputs[2]), name="coefficients"),
+            prototypes=self._up(self._emit(self._model.proto_net, levels[0]), "prototypes"),
         )
 
     def mask_scores(self, masks: str, classes: str, scores: str, detections: int) -> str:
@@ -72,8 +88,8 @@ class NetworkWriter:
         b, config = self._b, self._model.config
         single = b.Reshape(masks, [-1, 1, config.prototype_size, config.prototype_size])
         self._sizes[single] = config.prototype_size
-        per_class = b.GlobalMaxPool(self._emit(self._model.maskiou_net.maskiou_net, single))
-        per_class = b.Reshape(per_class, [-1, config.num_classes])
+        per_class = b.GlobalMaxPool(self._emit(self._model.maskiou_net.maskiou_net, self._down(single)))
+        per_class = b.Reshape(self._up(per_class), [-1, config.num_classes])
         chosen = b.GatherElements(per_class, b.Reshape(classes, [-1, 1]), axis=1)
         return str(b.Mul(scores, b.Reshape(chosen, [-1, detections])))
 
@@ -83,7 +99,28 @@ class NetworkWriter:
             pixels = self._b.Transpose(self._b.cast(images, np.float32), perm=[0, 3, 1, 2])
             normalized = str(self._b.Div(self._b.Sub(pixels, mean), std))
         self._sizes[normalized] = size
-        return normalized
+        return self._down(normalized)
+
+    def _down(self, x: str) -> str:
+        """From float32 to the network's type."""
+        if self.dtype == np.float32:
+            return x
+        out = self._b.cast(x, self.dtype)
+        if x in self._sizes:
+            self._same_size(out, x)
+        return out
+
+    def _up(self, x: str, name: str | None = None) -> str:
+        """From the network's type to float32; where a name is given, the result is called so."""
+        if self.dtype == np.float32:
+            return x if name is None else str(self._b.Identity(x, name=name))
+        return self._b.cast(x, np.float32, name)
+
+    def _concat(self, parts: list[str], name: str | None = None) -> str:
+        """The levels' rows, (B, N, ...) in float32."""
+        if self.dtype == np.float32:
+            return str(self._b.Concat(*parts, name=name, axis=1))
+        return self._up(str(self._b.Concat(*parts, axis=1)), name)
 
     def _backbone(self, x: str) -> list[str]:
         """C3, C4, C5."""
@@ -134,7 +171,7 @@ class NetworkWriter:
         if isinstance(module, nn.ReLU):
             return self._relu(x)
         if isinstance(module, nn.ReLU6):
-            return self._same_size(self._b.Clip(x, np.float32(0), np.float32(6), name=f"{x}.relu6"), x)
+            return self._same_size(self._b.Clip(x, self.dtype.type(0), self.dtype.type(6), name=f"{x}.relu6"), x)
         if isinstance(module, nn.LeakyReLU):
             out = self._b.LeakyRelu(x, name=f"{x}.leaky_relu", alpha=module.negative_slope)
             return self._same_size(out, x)
@@ -179,7 +216,7 @@ class NetworkWriter:
         if conv not in self._initializers:
             arrays = _folded(conv, norm, channels_reversed=channels_reversed)
             self._initializers[conv] = [
-                self._b.constant(array, f"{self._names[conv]}.{kind}") for kind, array in arrays.items()
+                self._b.constant(self._rounded(array), f"{self._names[conv]}.{kind}") for kind, array in arrays.items()
             ]
         initializers = self._initializers[conv]
         kernel, stride, padding = conv.weight.shape[-1], _pair(conv.stride), _pair(conv.padding)
@@ -200,6 +237,11 @@ class NetworkWriter:
         self._sizes[out] = size
         return out
 
+    def _rounded(self, array: NDArray[np.float32]) -> NDArray[Any]:
+        """In the network's type. What is too large becomes infinite, which the check of the export finds."""
+        with np.errstate(over="ignore"):
+            return array.astype(self.dtype)
+
     def _deformable(self, conv: DeformableConv2d, x: str, size: int, initializers: list[str], output: str) -> str:
         """Modulated deformable convolution as GridSample: every tap becomes a column of a wider image, which a 1 x taps
         convolution with stride taps then reads. GridSample leaves out what is beyond the border exactly as DCNv2 does.
@@ -212,17 +254,18 @@ class NetworkWriter:
             _pair(conv.padding),
         )
         with b.scope(self._names[conv]):
-            predicted = b.Transpose(self._convolution(conv.conv_offset_mask, x, None), perm=[0, 2, 3, 1])
+            predicted = self._up(b.Transpose(self._convolution(conv.conv_offset_mask, x, None), perm=[0, 2, 3, 1]))
             offsets, factors = b.Split(predicted, [2 * taps, taps], outputs=2, axis=3)
             # (B, H', W', taps, [dy, dx]) to GridSample's [x, y], in units where the image spans -1..1.
             offsets = b.Reshape(offsets, [0, size, size * taps, 2])
             moves = b.Gather(b.Mul(offsets, np.float32(2 / side)), [1, 0], axis=3)
             grid = b.Add(moves, _sampling_grid(size, side, taps, stride, padding))
+            # Half positions would move samples by a tenth of a cell, and TensorRT wants image and grid of one type.
             samples = b.GridSample(
-                x, grid, mode="bilinear" if b.opset < 20 else "linear", padding_mode="zeros", align_corners=0
+                self._up(x), grid, mode="bilinear" if b.opset < 20 else "linear", padding_mode="zeros", align_corners=0
             )
             factors = b.Reshape(b.Sigmoid(factors), [0, 1, size, size * taps])
-            samples = b.Mul(samples, factors)
+            samples = self._down(b.Mul(samples, factors))
             channels_out, channels_in = conv.weight.shape[:2]
             kernel = b.Reshape(initializers[0], [channels_out, channels_in, 1, taps])
         return str(b.Conv(samples, kernel, initializers[1], name=output, kernel_shape=[1, taps], strides=[1, taps]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,27 +13,30 @@ import torch
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
+from yolact.export.comparison import Difference, compare_detections, compare_head, count_found_again
+from yolact.export.half_emulation import emulate_half
 from yolact.runtime.config import ModelConfig, PostprocessConfig
 from yolact.runtime.contract import INPUT_NAME, output_specs
 from yolact.runtime.errors import AccuracyError, EngineError
-from yolact.runtime.metadata import Graph
-from yolact.runtime.postprocess import ImageHeads, NetworkDetections, postprocess
+from yolact.runtime.metadata import Graph, Precision
+from yolact.runtime.postprocess import ImageHeads, postprocess
 from yolact.runtime.preprocess import Image, Preprocessor
 from yolact.training.model import Yolact
 
-MAX_HEAD_DIFFERENCE = 5e-3
-"""Float32 convolutions summed in another order differ by about 1e-4 on logits; a wrong graph by far more."""
-
-MAX_DETECTION_DIFFERENCE = 1e-3
-
 
 @dataclass(frozen=True)
-class Difference:
-    """How far one output of the exported model is from its reference: largest absolute difference and the bound."""
+class Verification:
+    """What the comparison found.
 
-    output: str
-    largest: float
-    bound: float
+    Attributes:
+        differences: the largest of all images, by output. Of heads in half precision relative to the largest value.
+        found_again: of the float32 network's detections with a telling score how many are found in half precision.
+        telling: how many such detections there are.
+    """
+
+    differences: list[Difference]
+    found_again: int
+    telling: int
 
 
 def verify_model(
@@ -40,51 +44,146 @@ def verify_model(
     model: Yolact,
     config: PostprocessConfig,
     graph: Graph,
-    image: Image,
+    images: Sequence[Image],
     batch: int | None,
-) -> list[Difference]:
-    """Compare every output on one image.
+    precision: Precision = "fp32",
+) -> Verification:
+    """Compare every output on some images.
 
-    Heads are compared with PyTorch's. Detections are compared with NumPy post-processing (and PyTorch re-scoring) of
-    the very heads ONNX Runtime computed: a difference there is a wrong decision, not rounding in the convolutions.
-    Where nothing is found in the image, the background's scores are lowered for that second comparison.
+    Heads are compared with PyTorch's in float32. Detections are compared with NumPy post-processing (and PyTorch
+    re-scoring) of the very heads ONNX Runtime computed: a difference there is a wrong decision, not rounding in the
+    convolutions. Where nothing is found in an image, the background's scores are lowered for that second comparison.
+    A model in half precision is emulated, see `half_emulation`.
 
     Args:
-        image: (H, W, 3) uint8 BGR.
+        images: at least one (H, W, 3) uint8 BGR.
         batch: the fixed batch size of the file, or None.
+        precision: that the file was exported in.
 
     Raises:
         AccuracyError: an output differs by more than its bound, or is not finite.
         EngineError: ONNX Runtime cannot run the file.
     """
-    pixels = np.repeat(Preprocessor(model.config.image_size)([image]), batch or 1, axis=0)
-    outputs = _run(proto, model, config, graph, pixels)
-    with torch.inference_mode():
-        expected = model(model.normalize(torch.from_numpy(pixels[:1])))
-    differences = []
-    for name in output_specs("raw", model.config, config):
-        head = np.repeat(getattr(expected, name).numpy(), len(pixels), axis=0)
-        differences.append(Difference(name, _largest(outputs[name], head), MAX_HEAD_DIFFERENCE))
-    if graph == "full":
-        if not outputs["num_detections"].any():  # nothing found would be nothing compared
-            lively = _with_candidates(proto, outputs["confidences"], model.config)
-            outputs = _run(lively, model, config, graph, pixels)
-        per_image = [
-            _compare_detections({name: array[i] for name, array in outputs.items()}, model, config)
-            for i in range(len(pixels))
-        ]
-        differences += [max(same, key=_badness) for same in zip(*per_image, strict=True)]
+    check_weights(proto, precision)
+    check = _Check(proto if precision == "fp32" else emulate_half(proto), model, config, graph, precision)
+    per_image = [check.compare(np.repeat(check.preprocess([image]), batch or 1, axis=0)) for image in images]
+    differences = [
+        max(same, key=lambda one: one.badness) for same in zip(*(one.differences for one in per_image), strict=True)
+    ]
     for difference in differences:
         if not difference.largest <= difference.bound:  # NaN must fail too
             raise AccuracyError(
                 f"exported output {difference.output!r} differs from PyTorch by {difference.largest:.3g}, more than "
-                f"{difference.bound:g}; nothing was written, please report this with the checkpoint's configuration"
+                f"{difference.bound:g}; nothing was written, {_advice(precision)}"
             )
-    return differences
+    return Verification(differences, sum(one.found_again for one in per_image), sum(one.telling for one in per_image))
 
 
-def _badness(difference: Difference) -> float:
-    return float("inf") if np.isnan(difference.largest) else difference.largest
+def check_weights(proto: onnx.ModelProto, precision: Precision) -> None:
+    """Raise AccuracyError where weights are not finite, as those beyond 65504 in fp16."""
+    for tensor in proto.graph.initializer:
+        values = numpy_helper.to_array(tensor)
+        wrong = 0 if values.dtype.kind in "iub" else int((~np.isfinite(values.astype(np.float32))).sum())
+        if wrong:
+            raise _not_finite(tensor.name, wrong, values.size, precision)
+
+
+def _not_finite(name: str, wrong: int, size: int, precision: Precision) -> AccuracyError:
+    return AccuracyError(
+        f"{wrong} of {size} values of {name!r} are not finite in {precision}; nothing was written, {_advice(precision)}"
+    )
+
+
+def _advice(precision: Precision) -> str:
+    if precision == "fp16":
+        return "this network needs --bf16 or full precision"
+    if precision == "bf16":
+        return "this network needs full precision"
+    return "please report this with the checkpoint's configuration"
+
+
+class _Check:
+    """One model in ONNX Runtime, with PyTorch's beside it."""
+
+    def __init__(
+        self,
+        proto: onnx.ModelProto,
+        model: Yolact,
+        config: PostprocessConfig,
+        graph: Graph,
+        precision: Precision,
+    ) -> None:
+        self.preprocess = Preprocessor(model.config.image_size)
+        self._proto, self._model, self._config, self._precision = proto, model, config, precision
+        self._heads = list(output_specs("raw", model.config, config))
+        self._finals = list(output_specs("full", model.config, config)) if graph == "full" else []
+        self._session = self._open(proto)
+
+    def compare(self, pixels: Image) -> Verification:
+        """One image (N, S, S, 3), repeated to the batch the file takes."""
+        outputs = self._run(self._session, pixels)
+        with torch.inference_mode():
+            expected = self._model(self._model.normalize(torch.from_numpy(pixels[:1])))
+        heads = {name: getattr(expected, name).numpy() for name in self._heads}
+        differences = []
+        for name, head in heads.items():
+            self._check_finite(name, outputs[name])
+            differences.append(compare_head(name, outputs[name], np.repeat(head, len(pixels), axis=0), self._precision))
+        reference = self._postprocess({name: head[0] for name, head in heads.items()})
+        again = count_found_again(self._postprocess({name: outputs[name][0] for name in heads}), reference)
+        if self._finals:
+            differences += self._compare_finals(outputs, pixels)
+        return Verification(differences, *again)
+
+    def _compare_finals(self, outputs: dict[str, NDArray[Any]], pixels: Image) -> list[Difference]:
+        if not outputs["num_detections"].any():  # nothing found would be nothing compared
+            lively = _with_candidates(self._proto, outputs["confidences"], self._model.config)
+            outputs = self._run(self._open(lively), pixels)
+        per_image = [
+            compare_detections(
+                {name: array[i] for name, array in outputs.items()}, self._model, self._config, self._precision
+            )
+            for i in range(len(pixels))
+        ]
+        return [max(same, key=lambda one: one.badness) for same in zip(*per_image, strict=True)]
+
+    def _postprocess(self, heads: dict[str, NDArray[Any]]) -> Any:
+        return postprocess(ImageHeads(**heads), self._model.config, self._config)
+
+    def _check_finite(self, name: str, values: NDArray[Any]) -> None:
+        wrong = int((~np.isfinite(values)).sum())
+        if wrong:
+            raise _not_finite(name, wrong, values.size, self._precision)
+
+    def _open(self, proto: onnx.ModelProto) -> onnxruntime.InferenceSession:
+        """A session that also gives the heads of a full graph."""
+        probed = onnx.ModelProto()
+        probed.CopyFrom(proto)
+        present = {output.name for output in probed.graph.output}
+        for name in self._heads:
+            if name not in present:
+                probed.graph.output.append(helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        try:
+            return onnxruntime.InferenceSession(probed.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # ONNX Runtime's exceptions share no public base class
+            raise _cannot_run(error) from error
+
+    def _run(self, session: onnxruntime.InferenceSession, pixels: Image) -> dict[str, NDArray[Any]]:
+        """All outputs of the contract by name, heads first."""
+        names = [*self._heads, *self._finals]
+        try:
+            return dict(zip(names, session.run(names, {INPUT_NAME: pixels}), strict=True))
+        except Exception as error:
+            raise _cannot_run(error) from error
+
+
+def _cannot_run(error: Exception) -> EngineError:
+    reason = " ".join(str(error).split())
+    return EngineError(
+        f"ONNX Runtime {onnxruntime.__version__} cannot run the exported model ({reason}); try a lower --opset"
+    )
 
 
 def _with_candidates(proto: onnx.ModelProto, confidences: NDArray[Any], config: ModelConfig) -> onnx.ModelProto:
@@ -97,73 +196,3 @@ def _with_candidates(proto: onnx.ModelProto, confidences: NDArray[Any], config: 
     values[:: config.num_classes + 1] -= gap[min(100, len(gap) - 1)]
     bias.CopyFrom(numpy_helper.from_array(values, bias.name))
     return lively
-
-
-def _run(
-    proto: onnx.ModelProto, model: Yolact, config: PostprocessConfig, graph: Graph, pixels: Image
-) -> dict[str, NDArray[Any]]:
-    """All outputs of the contract by name; a full graph is asked for its heads as well."""
-    heads = output_specs("raw", model.config, config)
-    probed = onnx.ModelProto()
-    probed.CopyFrom(proto)
-    present = {output.name for output in probed.graph.output}
-    for name, spec in heads.items():
-        if name not in present:
-            dtype = helper.np_dtype_to_tensor_dtype(spec.dtype)
-            probed.graph.output.append(helper.make_tensor_value_info(name, dtype, None))
-    names = [*heads, *(output_specs("full", model.config, config) if graph == "full" else ())]
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    try:
-        session = onnxruntime.InferenceSession(probed.SerializeToString(), options, providers=["CPUExecutionProvider"])
-        return dict(zip(names, session.run(names, {INPUT_NAME: pixels}), strict=True))
-    except Exception as error:  # ONNX Runtime's exceptions share no public base class
-        reason = " ".join(str(error).split())
-        raise EngineError(
-            f"ONNX Runtime {onnxruntime.__version__} cannot run the exported model ({reason}); try a lower --opset"
-        ) from error
-
-
-def _compare_detections(outputs: dict[str, NDArray[Any]], model: Yolact, config: PostprocessConfig) -> list[Difference]:
-    """One image's outputs, without batch dimension."""
-    heads = ImageHeads(*(outputs[name] for name in output_specs("raw", model.config, config)))
-    expected = postprocess(heads, model.config, config)
-    arrays = {"boxes": expected.boxes, "scores": expected.scores, "masks": expected.masks}
-    if model.config.mask_rescoring:
-        with torch.inference_mode():
-            classes = torch.from_numpy(expected.class_ids).long()
-            fit = model.predict_mask_iou(torch.from_numpy(expected.masks), classes)
-        arrays["mask_scores"] = expected.scores * fit.numpy()
-    count = int(outputs["num_detections"].item())
-    ours, theirs = _match(expected, outputs["boxes"][:count], outputs["classes"][:count])
-    past_count = [np.abs(outputs[name][count:]).max(initial=0) for name in (*arrays, "classes")]
-    ascents = np.diff(outputs["scores"][:count]).max(initial=0)
-    return [
-        Difference("num_detections", abs(count - len(expected.scores)), 0),
-        Difference("classes", max(len(expected.scores), count) - len(ours), 0),
-        Difference("order, padding", float(max(ascents, *past_count)), 0),
-        *(
-            Difference(name, _largest(outputs[name][ours], array[theirs]), MAX_DETECTION_DIFFERENCE)
-            for name, array in arrays.items()
-        ),
-    ]
-
-
-def _match(expected: NetworkDetections, boxes: NDArray[Any], classes: NDArray[Any]) -> tuple[list[int], list[int]]:
-    """Pairs of found and expected detections: same class, nearest box, each once. Equal scores may change places."""
-    ours: list[int] = []
-    theirs: list[int] = []
-    for index, (class_id, box) in enumerate(zip(expected.class_ids, expected.boxes, strict=True)):
-        distance = np.where(classes == class_id, np.abs(boxes - box).max(axis=1, initial=0), np.inf)
-        distance[ours] = np.inf
-        if len(distance) and np.isfinite(distance.min()):
-            ours.append(int(distance.argmin()))
-            theirs.append(index)
-    return ours, theirs
-
-
-def _largest(found: NDArray[Any], expected: NDArray[Any]) -> float:
-    """Largest absolute difference; NaN where any value is not finite, infinity where the shapes differ."""
-    if found.shape != expected.shape:
-        return float("inf")
-    return float(np.abs(found.astype(np.float64) - expected.astype(np.float64)).max(initial=0.0))

@@ -11,7 +11,8 @@ from typing import ParamSpec, TypeVar
 
 import click
 
-from yolact.runtime.errors import YolactError
+from yolact.runtime.device_choice import DeviceChoice
+from yolact.runtime.errors import UsageError, YolactError
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C: 128 + SIGINT, as shells report it."""
@@ -69,6 +70,14 @@ def check_fraction(context: click.Context, parameter: click.Parameter, value: fl
     if not 0 <= value <= 1:  # unlike click.FloatRange this refuses nan
         raise click.BadParameter(f"expected a number from 0 to 1, got {value}")
     return value
+
+
+def check_device(context: click.Context, parameter: click.Parameter, value: str | None) -> DeviceChoice | None:
+    """Callback of `--device`."""
+    try:
+        return None if value is None else DeviceChoice.parse(value)
+    except UsageError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 def report(message: str) -> None:

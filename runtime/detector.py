@@ -12,11 +12,12 @@ import numpy as np
 
 from yolact.runtime.config import PostprocessConfig
 from yolact.runtime.detections import Detections
+from yolact.runtime.device_choice import DeviceChoice
 from yolact.runtime.engine import Engine
+from yolact.runtime.engine_files import open_engine
 from yolact.runtime.errors import EngineError, UsageError
 from yolact.runtime.geometry import ImageTransform
 from yolact.runtime.metadata import ModelMetadata
-from yolact.runtime.onnx_engine import OnnxEngine
 from yolact.runtime.postprocess import NetworkDetections
 from yolact.runtime.preprocess import Image, Preprocessor
 
@@ -41,26 +42,32 @@ class Detector:
         path: str | Path,
         *,
         postprocess: PostprocessConfig | None = None,
+        device: str | None = None,
         threads: int | None = None,
-        providers: Sequence[str] = ("CPUExecutionProvider",),
+        metadata_file: str | Path | None = None,
     ) -> Detector:
         """Load an engine file.
 
         Args:
-            path: an ONNX file written by yolact-export.
+            path: an ONNX file written by yolact-export, or a TensorRT plan built from one.
             postprocess: NMS kind and limits for a raw graph instead of those it was exported with.
-            threads: CPU threads per operator; None for one per physical core.
-            providers: ONNX Runtime execution providers in order of preference.
+            device: ``cpu``, ``cuda``, ``cuda:1``, or, for an ONNX file, ``tensorrt`` (ONNX Runtime's provider). By
+                default an ONNX file runs on the CPU and a plan on the first GPU.
+            threads: CPU threads per operator for an ONNX file; None for one per physical core.
+            metadata_file: for a plan without its sidecar, the ONNX file it was built from.
 
         Raises:
-            EngineError: the file is missing, is no such model, or does not keep the contract.
+            EngineError: the file is missing, is no such model, does not keep the contract, or cannot run here.
             UsageError: `postprocess` was given for a full graph, which has its own built in; `threads` is less than 1
-                or a provider is not available.
+                or the device is none, not available, or for the other kind of file.
         """
         path = Path(path)
-        if not path.is_file():
-            raise EngineError(f"there is no engine file {path}; make one with yolact-export")
-        engine = OnnxEngine(path, threads, providers)
+        engine = open_engine(
+            path,
+            device=None if device is None else DeviceChoice.parse(device),
+            threads=threads,
+            metadata_file=None if metadata_file is None else Path(metadata_file),
+        )
         if postprocess is not None:
             if engine.metadata.graph != "raw":
                 raise UsageError(
@@ -86,7 +93,7 @@ class Detector:
 
         Args:
             images: one image (H, W, 3) uint8 BGR, or a list of them in any sizes. A list runs as one batch, or in
-                batches of the size the file was exported for.
+                batches of the largest size the engine file takes.
 
         Returns:
             Detections in pixels of each original image, best first; a list for a list.
@@ -97,7 +104,7 @@ class Detector:
         """
         if not isinstance(images, (list, tuple)):  # one image, or no image at all, which the preprocessor reports
             return self._detect_batch([images])[0]  # type: ignore[list-item]
-        size = (self._engine.batch_size if self._engine else None) or max(len(images), 1)
+        size = (self._engine.max_batch if self._engine else None) or max(len(images), 1)
         batches = [images[start : start + size] for start in range(0, len(images), size)]
         return [found for batch in batches for found in self._detect_batch(batch)]
 
@@ -105,14 +112,16 @@ class Detector:
         if self._engine is None:
             raise EngineError("this detector was closed; open the engine again")
         batch = self._preprocess(images)
-        missing = (self._engine.batch_size or len(images)) - len(images)
-        if missing:  # a file exported for a fixed batch runs full batches only
+        missing = self._engine.min_batch - len(images)
+        if missing > 0:  # a file made for a fixed batch runs full batches only
             batch = np.concatenate([batch, np.zeros((missing, *batch.shape[1:]), np.uint8)])
         found = self._engine.detect(batch)[: len(images)]
         return [in_image(detections, image.shape[:2]) for detections, image in zip(found, images, strict=True)]
 
     def close(self) -> None:
         """Free the engine. Calling it again does nothing."""
+        if self._engine is not None:
+            self._engine.close()
         self._engine = None
 
     def __enter__(self) -> Detector:

@@ -14,11 +14,16 @@ class Engine(Protocol):
 
     Attributes:
         metadata: what the model is and how it post-processes.
-        batch_size: images per call where the engine fixes it, None where any number will do.
+        min_batch: fewest images per call.
+        max_batch: most images per call, None where any number will do.
     """
 
     metadata: ModelMetadata
-    batch_size: int | None
+    min_batch: int
+    max_batch: int | None
 
     def detect(self, images: Image) -> list[NetworkDetections]:
         """Detections of each image of a batch (N, S, S, 3) uint8 BGR, S as in the metadata."""
+
+    def close(self) -> None:
+        """Free what the engine holds; it cannot be used any more. Calling it again does nothing."""

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from yolact.runtime.cli import check_fraction, reports_errors
+from yolact.runtime.cli import check_device, check_fraction, reports_errors
 
 if TYPE_CHECKING:
+    from yolact.runtime.device_choice import DeviceChoice
     from yolact.runtime.results import MaskFormat
 
 
@@ -21,7 +22,21 @@ if TYPE_CHECKING:
     "--engine",
     required=True,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Model file written by yolact-export.",
+    help="ONNX file written by yolact-export, or a TensorRT plan.",
+)
+@click.option(
+    "--device",
+    metavar="cpu|cuda|tensorrt",
+    callback=check_device,
+    help="Where it runs: cpu, cuda, cuda:1 or, for an ONNX file, tensorrt (ONNX Runtime's provider).  [default: an "
+    "ONNX file on cpu, a plan on cuda]",
+)
+@click.option(
+    "--metadata",
+    "metadata_file",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="The ONNX file that a plan was built from, where the plan has lost its .json.",
 )
 @click.option(
     "--score-threshold",
@@ -66,6 +81,8 @@ if TYPE_CHECKING:
 def main(
     sources: tuple[str, ...],
     engine: Path,
+    device: DeviceChoice | None,
+    metadata_file: Path | None,
     score_threshold: float,
     top_k: int,
     classes: str | None,
@@ -90,7 +107,16 @@ def main(
     from yolact.runtime.inference import InferenceRequest, run_inference
 
     request = InferenceRequest(
-        engine, sources, score_threshold, top_k, classes=classes, output=output, json=json_file, masks=masks
+        engine,
+        sources,
+        score_threshold,
+        top_k,
+        device=device,
+        metadata_file=metadata_file,
+        classes=classes,
+        output=output,
+        json=json_file,
+        masks=masks,
     )
     if not run_inference(request):
         sys.exit(1)

@@ -16,7 +16,9 @@ from yolact.runtime.atomic import check_folder, check_replaceable
 from yolact.runtime.cli import report
 from yolact.runtime.detections import Detections
 from yolact.runtime.detector import Detector
+from yolact.runtime.device_choice import DeviceChoice
 from yolact.runtime.drawing import annotate
+from yolact.runtime.engine_files import open_engine
 from yolact.runtime.errors import ImageError, UsageError, YolactError
 from yolact.runtime.image_files import write_image
 from yolact.runtime.outputs import OutputNames
@@ -31,10 +33,11 @@ class InferenceRequest:
     """What the user asked for.
 
     Attributes:
-        engine: exported model file.
+        engine: exported model file or plan.
         sources: see `sources.expand_source`.
         score_threshold: detections below are left out.
         top_k: most detections shown of one image.
+        device, metadata_file: see `engine_files.open_engine`.
         classes: names or ids separated by commas; None for all.
         output: folder for annotated pictures and videos; created.
         json: file for the results, None for none.
@@ -45,6 +48,8 @@ class InferenceRequest:
     sources: Sequence[str]
     score_threshold: float = 0.15
     top_k: int = 15
+    device: DeviceChoice | None = None
+    metadata_file: Path | None = None
     classes: str | None = None
     output: Path = Path("yolact-output")
     json: Path | None = None
@@ -63,7 +68,9 @@ def run_inference(request: InferenceRequest) -> bool:
     files = [source.location for source in sources if isinstance(source.location, Path)]
     _check_outputs(request, files)
     with ExitStack() as stack:
-        detector = stack.enter_context(Detector.open(request.engine))
+        detector = stack.enter_context(
+            Detector(open_engine(request.engine, device=request.device, metadata_file=request.metadata_file))
+        )
         class_ids = None if request.classes is None else parse_classes(request.classes, detector.class_names)
         results = None if request.json is None else stack.enter_context(JsonResults(request.json))
         run = _Run(request, detector, class_ids, OutputNames(request.output, files), results)

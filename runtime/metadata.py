@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import Literal, cast, get_args
 
 from yolact.runtime.config import ModelConfig, PostprocessConfig
 from yolact.runtime.errors import EngineError, UsageError
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 _PREFIX = "yolact."
+CONFIG_KEY = f"{_PREFIX}config"
 
 Graph = Literal["full", "raw"]
+Precision = Literal["fp32", "fp16", "bf16"]
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class ModelMetadata:
         postprocess: thresholds and limits (what a full graph has built in; a default for raw ones).
         weights_sha256: digest of the checkpoint file the model was exported from.
         tool_version: version of this toolkit that wrote the file.
+        precision: type of the network's weights and activations.
     """
 
     graph: Graph
@@ -32,17 +35,19 @@ class ModelMetadata:
     postprocess: PostprocessConfig
     weights_sha256: str
     tool_version: str
+    precision: Precision = "fp32"
 
     def to_props(self) -> dict[str, str]:
         """As string pairs for `metadata_props`; structured values are JSON."""
         return {
             f"{_PREFIX}schema_version": str(SCHEMA_VERSION),
             f"{_PREFIX}graph": self.graph,
-            f"{_PREFIX}config": json.dumps(self.config.to_json()),
+            CONFIG_KEY: json.dumps(self.config.to_json()),
             f"{_PREFIX}postprocess": json.dumps(asdict(self.postprocess)),
             f"{_PREFIX}preprocessing": "BGR uint8, stretched to the square input, bilinear, no antialiasing",
             f"{_PREFIX}weights_sha256": self.weights_sha256,
             f"{_PREFIX}tool_version": self.tool_version,
+            f"{_PREFIX}precision": self.precision,
         }
 
     @classmethod
@@ -63,15 +68,16 @@ class ModelMetadata:
                 "this version of yolact-export"
             )
         try:
-            graph = props[f"{_PREFIX}graph"]
-            if graph not in ("full", "raw"):
-                raise ValueError(graph)
+            graph, precision = props[f"{_PREFIX}graph"], props[f"{_PREFIX}precision"]
+            if graph not in get_args(Graph) or precision not in get_args(Precision):
+                raise ValueError(graph, precision)
             return cls(
-                graph="full" if graph == "full" else "raw",
-                config=ModelConfig.from_json(json.loads(props[f"{_PREFIX}config"])),
+                graph=cast(Graph, graph),
+                config=ModelConfig.from_json(json.loads(props[CONFIG_KEY])),
                 postprocess=PostprocessConfig(**json.loads(props[f"{_PREFIX}postprocess"])),
                 weights_sha256=props[f"{_PREFIX}weights_sha256"],
                 tool_version=props[f"{_PREFIX}tool_version"],
+                precision=cast(Precision, precision),
             )
         except (KeyError, ValueError, TypeError, UsageError) as error:
             raise EngineError(f"{source} has damaged YOLACT metadata ({error!r}); export it again") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +9,18 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from yolact.runtime.contract import INPUT_NAME, input_spec, output_specs
+from yolact.runtime.device_choice import CPU, DeviceChoice
 from yolact.runtime.errors import EngineError, UsageError
 from yolact.runtime.metadata import ModelMetadata
 from yolact.runtime.postprocess import ImageHeads, NetworkDetections, postprocess
 from yolact.runtime.preprocess import Image
+
+_PROVIDERS = {
+    "cpu": ("CPUExecutionProvider",),
+    "cuda": ("CUDAExecutionProvider", "CPUExecutionProvider"),
+    "tensorrt": ("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"),
+}
+"""Of ONNX Runtime, best first: operators that one does not have run on the next."""
 
 _TYPE_NAMES = {"float32": "tensor(float)", "int32": "tensor(int32)", "uint8": "tensor(uint8)"}
 
@@ -21,25 +28,25 @@ _TYPE_NAMES = {"float32": "tensor(float)", "int32": "tensor(int32)", "uint8": "t
 class OnnxEngine:
     """One ONNX Runtime session whose tensors were checked against the contract when it was opened."""
 
-    def __init__(self, path: Path, threads: int | None, providers: Sequence[str]) -> None:
+    def __init__(self, path: Path, threads: int | None = None, device: DeviceChoice = CPU) -> None:
         """Load and check the file.
 
         Args:
             path: an ONNX file written by yolact-export.
             threads: threads within an operator; None lets ONNX Runtime take the physical cores.
-            providers: ONNX Runtime execution providers in order of preference.
+            device: the CPU, or a GPU through ONNX Runtime's CUDA or TensorRT provider.
 
         Raises:
-            EngineError: not an ONNX file, or not one of this toolkit's contract.
-            UsageError: `threads` is less than 1, or this ONNX Runtime lacks one of the providers.
+            EngineError: not an ONNX file, or not one of this toolkit's contract; the GPU cannot be used.
+            UsageError: `threads` is less than 1, or this ONNX Runtime lacks the provider.
         """
-        _check_request(threads, providers)
-        self._session = _open_session(path, threads, providers)
+        _check_request(threads, device)
+        self._session: Any = _open_session(path, threads, device)
         self.metadata = ModelMetadata.from_props(self._session.get_modelmeta().custom_metadata_map, str(path))
         self._outputs = _check_contract(self._session, self.metadata, path)
         batch = next(t for t in self._session.get_inputs() if t.name == INPUT_NAME).shape[0]
-        self.batch_size: int | None = batch if isinstance(batch, int) else None
-        """Images per run where the file fixes it, None where any number will do."""
+        self.min_batch: int = batch if isinstance(batch, int) else 1
+        self.max_batch: int | None = batch if isinstance(batch, int) else None
 
     def run(self, images: Image) -> list[NDArray[Any]]:
         """Outputs in contract order for a batch (N, S, S, 3) uint8 BGR."""
@@ -59,39 +66,59 @@ class OnnxEngine:
             for i, count in enumerate(counts.ravel().tolist())
         ]
 
+    def close(self) -> None:
+        """Free the session."""
+        self._session = None
 
-def _check_request(threads: int | None, providers: Sequence[str]) -> None:
+
+def _check_request(threads: int | None, device: DeviceChoice) -> None:
     if threads is not None and threads < 1:
         raise UsageError(f"threads must be at least 1, or None for all cores, got {threads}")
     available = onnxruntime.get_available_providers()
-    for provider in providers:  # ONNX Runtime itself would go on with the CPU and a warning
-        if provider not in available:
-            raise UsageError(
-                f"this ONNX Runtime has no {provider}, only {', '.join(available)}; "
-                "install the onnxruntime package that brings it or choose another"
-            )
+    provider = _PROVIDERS[device.kind][0]
+    if provider not in available:  # ONNX Runtime itself would go on with the CPU and a warning
+        raise UsageError(
+            f"this ONNX Runtime has no {provider} for {device}, only {', '.join(available)}; "
+            "replace onnxruntime by the package that brings it: pip install onnxruntime-gpu"
+        )
 
 
-def _open_session(path: Path, threads: int | None, providers: Sequence[str]) -> onnxruntime.InferenceSession:
+def _provider_options(device: DeviceChoice) -> list[tuple[str, dict[str, str]]]:
+    """Execution providers, best first, with their options."""
+    options = {} if device.kind == "cpu" else {"device_id": str(device.index)}
+    return [(name, options if name != "CPUExecutionProvider" else {}) for name in _PROVIDERS[device.kind]]
+
+
+def _open_session(path: Path, threads: int | None, device: DeviceChoice) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     if threads is not None:
         options.intra_op_num_threads = threads
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=list(providers))
+        session = onnxruntime.InferenceSession(str(path), options, providers=_provider_options(device))
     except Exception as error:  # ONNX Runtime's exceptions share no public base class
-        reason = " ".join(str(error).split())
-        if path.suffix == ".pth":
-            raise EngineError(f"{path} is a checkpoint; export it with yolact-export --weights {path}") from error
-        if "YolactFastNms" in reason:
-            raise EngineError(
-                f"{path} was exported with --functions strip, for TensorRT with plugins only; export it again with "
-                "yolact-export --functions keep"
-            ) from error
+        raise EngineError(_why_not_opened(path, " ".join(str(error).split()))) from error
+    used, wanted = session.get_providers()[0], _PROVIDERS[device.kind][0]
+    if used != wanted:
         raise EngineError(
-            f"{path} cannot be opened as an ONNX model by ONNX Runtime {onnxruntime.__version__} ({reason}); "
-            "export it again with yolact-export"
-        ) from error
+            f"ONNX Runtime {onnxruntime.__version__} fell back to {used} for {device}: {wanted} does not load, mostly "
+            "because libraries of CUDA, cuDNN or TensorRT are missing; see yolact-doctor"
+        )
+    return session
+
+
+def _why_not_opened(path: Path, reason: str) -> str:
+    if path.suffix == ".pth":
+        return f"{path} is a checkpoint; export it with yolact-export --weights {path}"
+    if "YolactFastNms" in reason:
+        return (
+            f"{path} was exported with --functions strip, for TensorRT with plugins only; export it again with "
+            "yolact-export --functions keep"
+        )
+    return (
+        f"{path} cannot be opened as an ONNX model by ONNX Runtime {onnxruntime.__version__} ({reason}); "
+        "export it again with yolact-export"
+    )
 
 
 def _check_contract(session: onnxruntime.InferenceSession, metadata: ModelMetadata, path: Path) -> list[str]:

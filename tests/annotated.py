@@ -109,7 +109,8 @@ class ToldEngine:
     """Knows pictures by the bytes that the preprocessor makes of them and has an answer for each."""
 
     answers: dict[bytes, NetworkDetections]
-    batch_size: int | None = None
+    min_batch: int = 1
+    max_batch: int | None = None
     metadata: ModelMetadata = METADATA
     batches: list[int] = field(default_factory=list)
 
@@ -120,9 +121,12 @@ class ToldEngine:
         known = enumerate(zip(pictures, answers, strict=False))
         return cls({preprocess([pixels(i, picture)])[0].tobytes(): answer for i, (picture, answer) in known})
 
+    def close(self) -> None:
+        pass
+
     def detect(self, images: Image) -> list[NetworkDetections]:
         assert images.shape[1:] == (CONFIG.image_size, CONFIG.image_size, 3) and images.dtype == np.uint8
-        assert self.batch_size in (None, len(images))
+        assert self.min_batch <= len(images) <= (self.max_batch or len(images))
         self.batches.append(len(images))
         nothing = next(iter(self.answers.values()))
         return [self.answers[image.tobytes()] if image.any() else nothing for image in images]

@@ -184,7 +184,12 @@ def test_full_graphs_take_no_settings(tiny_engine: Path) -> None:
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"threads": 0}, "threads must be at least 1"), ({"providers": ["Nonesuch"]}, "has no Nonesuch, only")],
+    [
+        ({"threads": 0}, "threads must be at least 1"),
+        ({"device": "cuda"}, "has no CUDAExecutionProvider for cuda:0, only"),
+        ({"device": "tensorrt:1"}, "has no TensorrtExecutionProvider for tensorrt:1"),
+        ({"device": "gpu"}, "expected a device like cpu"),
+    ],
 )
 def test_sessions_that_cannot_be_had(tiny_engine: Path, options: dict[str, object], message: str) -> None:
     with pytest.raises(UsageError, match=message):

@@ -170,12 +170,15 @@ def test_a_limit_takes_the_first_images(tmp_path: Path) -> None:
         evaluate(Detector(engine), annotations, images, limit=0)
 
 
-@pytest.mark.parametrize(("batch_size", "fixed"), [(2, None), (5, None), (64, None), (4, 4), (1, 4)])
-def test_batches_change_nothing(tmp_path: Path, batch_size: int, fixed: int | None) -> None:
+@pytest.mark.parametrize(
+    ("batch_size", "limits"), [(2, (1, None)), (5, (1, None)), (64, (1, None)), (4, (4, 4)), (1, (4, 4)), (3, (2, 4))]
+)
+def test_batches_change_nothing(tmp_path: Path, batch_size: int, limits: tuple[int, int | None]) -> None:
     annotations, images = write_dataset(tmp_path / "data", PICTURES)
     engine = ToldEngine.on(PICTURES, [perfect(picture) for picture in PICTURES])
     one_by_one = evaluate(Detector(engine), annotations, images)
-    engine.batch_size, engine.batches = fixed, []
+    engine.min_batch, engine.max_batch = limits
+    engine.batches = []
     batched = evaluate(Detector(engine), annotations, images, batch_size=batch_size)
     assert batched.server_results() == one_by_one.server_results()
     assert batched.scores == one_by_one.scores

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from pathlib import Path
 
 import cv2
@@ -14,6 +15,7 @@ from click.testing import CliRunner, Result
 
 from yolact.export.cli import main
 from yolact.runtime.detector import Detector
+from yolact.runtime.plan_file import read_sidecar
 from yolact.training.configs import CONFIGS
 from yolact.training.seeded_weights import seeded_state_dict
 
@@ -86,6 +88,63 @@ def test_checks_on_a_photo(checkpoint: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "a.onnx").exists()
 
 
+@pytest.fixture
+def small(checkpoint: Path, here: Path) -> tuple[str | Path, ...]:
+    """The start of an export that is quick."""
+    return "--weights", checkpoint, "--imgsz", "96"
+
+
+def needs_rtx() -> None:
+    pytest.importorskip("tensorrt_rtx", reason="TensorRT for RTX is not installed (Linux x86-64: the rtx extra)")
+
+
+@pytest.mark.parametrize("name", ["fp16", "bf16"])
+def test_half_precision_becomes_a_plan(small: tuple[str | Path, ...], here: Path, name: str) -> None:
+    needs_rtx()
+    result = export(*small, f"--{name}", "--gpu-arch", "sm_86", "--max-batch", "2")
+    assert result.exit_code == 0, result.output
+    assert f"3 classes, 96x96 input, {name}" in result.stdout and f"found again in {name}" in result.stdout
+    assert "for sm_86; convolutions: 86 in " in result.stdout and "wrote yolact.plan: " in result.stdout
+    identity, metadata = read_sidecar(here / "yolact.plan.json")
+    assert identity.precision_asked == metadata.precision == name and identity.max_batch == 2
+    assert (here / "yolact.plan").read_bytes()[:4] == b"vtrt"
+    assert sorted(path.name for path in here.iterdir()) == ["yolact.plan", "yolact.plan.json"]
+
+
+def test_plans_are_built_by_name(small: tuple[str | Path, ...], here: Path) -> None:
+    needs_rtx()
+    assert export(*small, "--output", "a.plan").exit_code == 0
+    assert read_sidecar(here / "a.plan.json")[0].precision_obtained == {"FLOAT": 86}
+    assert export(*small, "--batch", "3", "--output", "b.engine").exit_code == 0
+    identity, _ = read_sidecar(here / "b.engine.json")
+    assert (identity.min_batch, identity.max_batch) == (3, 3)
+
+
+def test_without_a_builder_half_precision_is_an_onnx_file(
+    small: tuple[str | Path, ...], here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "tensorrt", None)
+    monkeypatch.setitem(sys.modules, "tensorrt_rtx", None)
+    result = export(*small, "--fp16")
+    assert result.exit_code == 0, result.output
+    notes = [line for line in result.stdout.splitlines() if "nothing here builds plans" in line]
+    assert len(notes) == 1 and "pip install 'yolact[rtx]'" in notes[0]
+    assert "wrote yolact.onnx" in result.stdout
+    with Detector.open("yolact.onnx") as detector:
+        assert detector.metadata.precision == "fp16"
+    result = export(*small, "--fp16", "--output", "a.plan")
+    assert result.exit_code == 1 and "yolact[rtx]" in result.stderr and not Path("a.plan").exists()
+
+
+def test_weights_beyond_half_precision_are_refused(checkpoint: Path, here: Path) -> None:
+    tensors = torch.load(checkpoint)
+    tensors["proto_net.0.bias"][:2] = 1e6
+    torch.save(tensors, "yolact_resnet50_1_1.pth")
+    result = export("--weights", "yolact_resnet50_1_1.pth", "--imgsz", "96", "--fp16", "--output", "a.onnx")
+    assert result.exit_code == 3 and not Path("a.onnx").exists()
+    assert "2 of 256 values of 'proto_net.0.bias' are not finite in fp16; nothing was written" in result.stderr
+
+
 def bad_names(text: bytes) -> object:
     def arguments(folder: Path) -> list[str]:
         (folder / "names.txt").write_bytes(text)
@@ -106,9 +165,17 @@ REJECTED = {
     "batch of none": (["--batch", "0"], 2, "positive number or 'dynamic'"),
     "image size": (["--imgsz", "20"], 2, "image_size must be 64 to"),
     "graph": (["--graph", "half"], 2, "half"),
-    "output folder": (lambda folder: ["--output", str(folder)], 2, "is no regular file"),
-    "output device": (["--output", "/dev/null"], 2, "is no regular file"),
-    "output is the checkpoint": (["--output", "{weights}"], 2, "is one of the inputs"),
+    "output folder": (lambda folder: ["--output", str(folder)], 2, "expected a name that ends in one of .onnx, .plan"),
+    "output device": (["--output", "/dev/null"], 2, "expected a name that ends in one of .onnx, .plan"),
+    "output is the checkpoint": (["--output", "{weights}"], 2, "expected a name that ends in one of .onnx, .plan"),
+    "output is a photo": (["--check-image", "a.onnx", "--output", "a.onnx"], 2, "is one of the inputs"),
+    "two precisions": (["--fp16", "--bf16"], 2, "--fp16 and --bf16 exclude each other"),
+    "opset without bf16": (["--bf16", "--opset", "21", "--output", "a.onnx"], 2, "opset must be 22 to"),
+    "builder's option for ONNX": (["--max-batch", "4", "--output", "a.onnx"], 2, "--max-batch is for plans"),
+    "functions of a plan": (["--functions", "strip", "--output", "a.plan"], 2, "--functions is for ONNX files"),
+    "architecture": (["--gpu-arch", "sm_42"], 2, "builds for sm_75, "),
+    "batches of a plan": (["--max-batch", "0"], 2, "1 <= min <= opt <= max"),
+    "plan's folder": (["--output", "nowhere/a.plan"], 2, "there is no folder nowhere"),
     "no output folder": (["--output", "nowhere/a.onnx"], 2, "there is no folder nowhere"),
     "names missing": (["--class-names", "nowhere.txt"], 2, "nowhere.txt"),
     "too few names": (bad_names(b"a\nb\n"), 1, "has 3 classes, but 2 class names"),
@@ -130,7 +197,7 @@ def test_rejected_requests(checkpoint: Path, tmp_path: Path, name: str, monkeypa
     assert result.exit_code == code, result.output
     assert message in result.stderr
     assert "Traceback" not in result.output and result.exception.__class__ is SystemExit
-    assert not list(tmp_path.rglob("*.onnx"))
+    assert not list(tmp_path.rglob("*.onnx")) and not list(tmp_path.rglob("*.plan*"))
 
 
 CHECKPOINTS = {

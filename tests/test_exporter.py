@@ -106,7 +106,7 @@ def test_stripped_functions_leave_the_calls(model: Yolact) -> None:
 def test_mobilenet_computes_the_same_and_keeps_its_names(size: int) -> None:
     model = seeded(replace(CONFIGS["yolact_demo"], image_size=size))
     proto = export_model(model, LIMITS, weights_sha256="")
-    differences = verify_model(proto, model, LIMITS, "full", make_check_image(), None)
+    differences = verify_model(proto, model, LIMITS, "full", [make_check_image()], None).differences
     assert max(d.largest for d in differences) < 1e-4
     produced = {name for node in proto.graph.node for name in node.output}
     assert {"backbone.stem.1", "backbone.layers.1.1", "backbone.layers.5.2.conv.3", "fpn.lat_layers.0"} <= produced
@@ -122,7 +122,7 @@ def test_every_opset_computes_the_same(opset: int) -> None:
     model = seeded(config)
     proto = export_model(model, LIMITS, weights_sha256="", opset=opset)
     assert proto.opset_import[0].version == opset
-    differences = verify_model(proto, model, LIMITS, "full", make_check_image(), None)
+    differences = verify_model(proto, model, LIMITS, "full", [make_check_image()], None).differences
     assert {d.output for d in differences} >= {"locations", "prototypes", "boxes", "masks", "mask_scores"}
     assert max(d.largest for d in differences) < 2e-4
 
@@ -158,7 +158,7 @@ def test_no_weight_is_stored_twice(model: Yolact) -> None:
 def test_image_size_changes_the_network_but_not_its_weights(model: Yolact) -> None:
     model = seeded(replace(model.config, image_size=201))
     proto = export_model(model, LIMITS, weights_sha256="")
-    differences = verify_model(proto, model, LIMITS, "full", make_check_image(), None)
+    differences = verify_model(proto, model, LIMITS, "full", [make_check_image()], None).differences
     assert max(d.largest for d in differences) < 2e-4
 
 
@@ -191,7 +191,7 @@ def test_a_wrong_file_does_not_pass_the_check(model: Yolact, tensor: str) -> Non
     proto = export_model(model, LIMITS, weights_sha256="")
     corrupt(proto, tensor)
     with pytest.raises(AccuracyError, match="differs from PyTorch by"):
-        verify_model(proto, model, LIMITS, "full", make_check_image(), None)
+        verify_model(proto, model, LIMITS, "full", [make_check_image()], None)
 
 
 @pytest.mark.parametrize("batch", [None, 2])
@@ -200,10 +200,13 @@ def test_post_processing_is_checked_where_the_image_holds_nothing(tiny_config: M
     with torch.no_grad():
         model.prediction_layers[0].conf_layer.bias[:: tiny_config.num_classes + 1] += 50
     proto = export_model(model, LIMITS, weights_sha256="", batch=batch)
-    assert max(d.largest for d in verify_model(proto, model, LIMITS, "full", make_check_image(), batch)) < 2e-4
+    assert (
+        max(d.largest for d in verify_model(proto, model, LIMITS, "full", [make_check_image()], batch).differences)
+        < 2e-4
+    )
     corrupt(proto, "priors")
     with pytest.raises(AccuracyError):
-        verify_model(proto, model, LIMITS, "full", make_check_image(), batch)
+        verify_model(proto, model, LIMITS, "full", [make_check_image()], batch)
 
 
 def break_output(proto: onnx.ModelProto, name: str, operator: str, constant: np.ndarray) -> None:
@@ -231,7 +234,7 @@ def test_wrong_decisions_do_not_pass_the_check(model: Yolact, name: str) -> None
     proto = export_model(model, limits, weights_sha256="")
     break_output(proto, *BROKEN[name])
     with pytest.raises(AccuracyError):
-        verify_model(proto, model, limits, "full", make_check_image(), None)
+        verify_model(proto, model, limits, "full", [make_check_image()], None)
 
 
 def test_a_file_that_gives_nan_does_not_pass_the_check(model: Yolact) -> None:
@@ -239,7 +242,7 @@ def test_a_file_that_gives_nan_does_not_pass_the_check(model: Yolact) -> None:
     bias = next(t for t in proto.graph.initializer if t.name == "proto_net.10.bias")
     bias.CopyFrom(onnx.numpy_helper.from_array(np.full(32, np.nan, np.float32), bias.name))
     with pytest.raises(AccuracyError):
-        verify_model(proto, model, LIMITS, "full", make_check_image(), None)
+        verify_model(proto, model, LIMITS, "full", [make_check_image()], None)
 
 
 def test_exports_repeat_byte_for_byte(

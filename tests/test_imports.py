@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -44,18 +45,25 @@ def test_the_runtime_is_thin() -> None:
 TRAINING_COMMANDS = [f"training.{name}_cli" for name in ("eval", "explain", "scenes", "train")]
 
 
-@pytest.mark.parametrize("command", ["runtime.infer", "export.cli", *TRAINING_COMMANDS])
+@pytest.mark.parametrize("command", ["runtime.infer", "engines.cli", "export.cli", *TRAINING_COMMANDS])
 def test_commands_start_without_what_they_may_not_need(command: str) -> None:
     assert not modules_after(f"import yolact.{command}") & (HEAVY - {"click"})
 
 
 def test_training_and_export_need_no_tensorrt() -> None:
     loaded = modules_after("import yolact.training.checkpoints, yolact.export.exporter, yolact.export.verify")
-    assert not loaded & {"tensorrt", "tensorrt_rtx", "cuda", "tensorboard", "wandb"}
+    assert not loaded & {"tensorrt", "tensorrt_rtx", "tensorboard", "wandb"}  # PyTorch itself imports cuda
 
 
-def test_only_export_imports_training() -> None:
-    for path in (ROOT / "runtime").glob("*.py"):
-        assert "yolact.training" not in path.read_text() and "yolact.export" not in path.read_text(), path
-    for path in (ROOT / "training").glob("*.py"):
-        assert "yolact.export" not in path.read_text(), path
+MAY_IMPORT = {
+    "runtime": {"runtime"},
+    "engines": {"engines", "runtime"},
+    "training": {"runtime", "training"},
+    "export": {"engines", "export", "runtime", "training"},
+}
+
+
+@pytest.mark.parametrize("folder", MAY_IMPORT)
+def test_folders_import_one_way(folder: str) -> None:
+    for path in (ROOT / folder).glob("*.py"):
+        assert set(re.findall(r"yolact\.(\w+)\.\w+ import", path.read_text())) <= MAY_IMPORT[folder], path

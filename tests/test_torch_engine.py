@@ -59,7 +59,7 @@ def plus_engine(
 def pair(request: pytest.FixtureRequest) -> tuple[TorchEngine, OnnxEngine]:
     """The same network in PyTorch and as an exported file."""
     model = seeded(request.getfixturevalue(f"{request.param}_config"))
-    exported = OnnxEngine(request.getfixturevalue(f"{request.param}_engine"), None, ["CPUExecutionProvider"])
+    exported = OnnxEngine(request.getfixturevalue(f"{request.param}_engine"))
     return TorchEngine(model, LIMITS), exported
 
 
@@ -188,4 +188,4 @@ def test_nothing_found() -> None:
 def test_says_what_it_is(tiny_config: ModelConfig) -> None:
     engine = TorchEngine(Yolact(tiny_config), LIMITS, "abc")
     assert (engine.metadata.config, engine.metadata.postprocess) == (tiny_config, LIMITS)
-    assert (engine.metadata.weights_sha256, engine.batch_size) == ("abc", None)
+    assert (engine.metadata.weights_sha256, engine.min_batch, engine.max_batch) == ("abc", 1, None)

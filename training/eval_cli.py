@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from yolact.runtime.atomic import check_folder, check_replaceable, replacing
-from yolact.runtime.cli import reports_errors
+from yolact.runtime.cli import check_device, reports_errors
 from yolact.runtime.config import PostprocessConfig
-from yolact.runtime.errors import UsageError, YolactError
+from yolact.runtime.device_choice import DeviceChoice
+from yolact.runtime.errors import UsageError
+from yolact.runtime.output_file import check_output, write_output
 from yolact.runtime.results import count_noun
 from yolact.training.model_options import check_model_options, check_torch, load_weights, model_options
 
@@ -24,12 +24,6 @@ if TYPE_CHECKING:
     from yolact.runtime.metadata import ModelMetadata
     from yolact.training.evaluation import Evaluation, RegionScores
     from yolact.training.ground_truth import GroundTruth
-
-
-def _check_device(context: click.Context, parameter: click.Parameter, value: str) -> str:
-    if not re.fullmatch(r"cpu|cuda(:\d+)?", value):
-        raise click.BadParameter(f"expected cpu, cuda or cuda:N, got {value!r}")
-    return value
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
@@ -54,7 +48,13 @@ def _check_device(context: click.Context, parameter: click.Parameter, value: str
     help="Write all detections to this file, as COCO's server takes them.",
 )
 @click.option("--limit", type=click.IntRange(min=1), help="Take only the first so many images.  [default: all]")
-@click.option("--device", metavar="cpu|cuda", callback=_check_device, default="cpu", help="Where the network runs.")
+@click.option(
+    "--device",
+    metavar="cpu|cuda|tensorrt",
+    callback=check_device,
+    help="Where the network runs: cpu, cuda, cuda:1 or, for an ONNX file, tensorrt (ONNX Runtime's provider).  "
+    "[default: a plan on cuda, else cpu]",
+)
 @click.version_option(package_name="yolact")
 @reports_errors
 def main(
@@ -65,7 +65,7 @@ def main(
     images: Path,
     json_file: Path | None,
     limit: int | None,
-    device: str,
+    device: DeviceChoice | None,
 ) -> None:
     """Measure the accuracy of an engine file or of a checkpoint: COCO's average precision, in percent.
 
@@ -79,7 +79,7 @@ def main(
     check_model_options(engine, weights, config_name)
     inputs = [path for path in (engine, weights, annotations) if path is not None]
     if json_file is not None:
-        _check_output(json_file, inputs)
+        check_output("--json", json_file, inputs)
     # OpenCV reports on stderr what this command reports in a sentence; it reads this when it is loaded.
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     from yolact.runtime.detector import Detector
@@ -88,65 +88,41 @@ def main(
 
     truth = read_ground_truth(annotations, images, limit)
     if json_file is not None:
-        _check_output(json_file, truth.paths)
+        check_output("--json", json_file, truth.paths)
     opened = _load(weights, config_name, device) if weights is not None else _open(engine, device)
     with Detector(opened) as detector:
         check_categories(detector.metadata.config, truth)
-        evaluation = evaluate_on(detector, truth, batch_size=opened.batch_size or 1)
+        evaluation = evaluate_on(detector, truth, batch_size=opened.min_batch)
         if json_file is not None:
-            _write(evaluation, json_file)
+            write_output(json_file, json.dumps(evaluation.server_results()).encode())
         for line in _summary(evaluation, truth, detector.metadata):
             click.echo(click.format_filename(line))
 
 
-def _check_output(path: Path, inputs: Iterable[Path]) -> None:
-    """Fail before the model runs rather than after. Raises YolactError."""
-    if str(path) == "-":
-        raise UsageError("--json: expected the name of a file, got -; stdout is for the summary")
-    check_replaceable(path)
-    if path.resolve() in {other.resolve() for other in inputs}:
-        raise UsageError(f"--json: {path} is one of the inputs; choose another file")
-    if not path.parent.is_dir():
-        raise UsageError(f"--json {path}: there is no folder {path.parent}; create it first")
-    try:
-        check_folder(path.parent)
-    except OSError as error:
-        raise YolactError(f"cannot write {path}: {error.strerror}") from error
-
-
-def _open(path: Path | None, device: str) -> Engine:
+def _open(path: Path | None, device: DeviceChoice | None) -> Engine:
     """The engine file, which `check_model_options` saw to be given."""
     assert path is not None
-    from yolact.runtime.onnx_engine import OnnxEngine
+    from yolact.runtime.engine_files import open_engine
 
-    if device not in ("cpu", "cuda"):
-        raise UsageError(f"--device {device} is for --weights; choose a GPU for an engine with CUDA_VISIBLE_DEVICES")
-    providers = ["CUDAExecutionProvider"] if device == "cuda" else []
-    return OnnxEngine(path, None, [*providers, "CPUExecutionProvider"])
+    return open_engine(path, device=device)
 
 
-def _load(weights: Path, config_name: str | None, device: str) -> Engine:
+def _load(weights: Path, config_name: str | None, device: DeviceChoice | None) -> Engine:
     """The checkpoint with the official evaluation's post-processing."""
     check_torch()
     import torch
 
     from yolact.training.torch_engine import TorchEngine
 
+    device = device or DeviceChoice("cpu")
+    if device.kind == "tensorrt":
+        raise UsageError("--device tensorrt is for ONNX files; a checkpoint runs on cpu or cuda")
     try:
-        torch.zeros(1, device=device)
+        torch.zeros(1, device=str(device))
     except (RuntimeError, AssertionError) as error:  # PyTorch without CUDA raises the latter
         reason = str(error).partition("\n")[0]
         raise UsageError(f"--device {device}: PyTorch cannot use it ({reason}); choose cpu") from None
-    return TorchEngine(load_weights(weights, config_name).to(device), PostprocessConfig())
-
-
-def _write(evaluation: Evaluation, path: Path) -> None:
-    try:
-        with replacing(path) as temporary, temporary.open("w", encoding="ascii") as file:
-            json.dump(evaluation.server_results(), file)
-    except OSError as error:
-        reason = error.strerror or error
-        raise YolactError(f"cannot write {path}: {reason}; free space or choose another place") from None
+    return TorchEngine(load_weights(weights, config_name).to(str(device)), PostprocessConfig())
 
 
 def _summary(evaluation: Evaluation, truth: GroundTruth, metadata: ModelMetadata) -> Iterator[str]:

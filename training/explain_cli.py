@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from yolact.runtime.atomic import check_folder, check_replaceable
 from yolact.runtime.cli import check_fraction, reports_errors
 from yolact.runtime.config import PostprocessConfig
-from yolact.runtime.errors import UsageError, YolactError
+from yolact.runtime.errors import UsageError
+from yolact.runtime.output_file import check_output
 from yolact.training.model_options import check_model_options, load_weights, model_options
 
 if TYPE_CHECKING:
@@ -83,15 +83,7 @@ def _check_output(output: Path, inputs: list[Path]) -> None:
 
     if output.suffix.lower() not in WRITABLE_SUFFIXES:
         raise UsageError(f"--output {output}: expected a name that ends in {', '.join(WRITABLE_SUFFIXES)}")
-    check_replaceable(output)
-    if output.resolve() in {path.resolve() for path in inputs}:
-        raise UsageError(f"--output {output} is one of the inputs; choose another file")
-    if not output.parent.is_dir():
-        raise UsageError(f"--output {output}: there is no folder {output.parent}; create it first")
-    try:
-        check_folder(output.parent)
-    except OSError as error:
-        raise YolactError(f"cannot write {output}: {error.strerror}") from error
+    check_output("--output", output, inputs)
 
 
 def _explain_engine(path: Path | None, image: Image) -> tuple[ModelConfig, Explanation]:

@@ -186,9 +186,9 @@ class EngineExplainer:
             EngineError: not such a file, or one whose inner tensors have other names.
             YolactError: a full graph, and onnx is not installed.
         """
-        engine = OnnxEngine(path, None, ["CPUExecutionProvider"])
+        engine = OnnxEngine(path)
         self.metadata: ModelMetadata = engine.metadata
-        self._batch_size = engine.batch_size or 1
+        self._batch_size = engine.min_batch
         self._run = engine.run if self.metadata.graph == "raw" else _inside_of(path, self.metadata)
 
     def __call__(self, image: Image) -> Explanation:

@@ -33,7 +33,8 @@ class TorchEngine:
             weights_sha256: digest of the checkpoint file, for the metadata.
         """
         self.metadata = ModelMetadata("full", model.config, postprocess, weights_sha256, version("yolact"))
-        self.batch_size: int | None = None
+        self.min_batch: int = 1
+        self.max_batch: int | None = None
         self._model = model
 
     def heads(self, images: Image) -> list[ImageHeads]:
@@ -51,6 +52,9 @@ class TorchEngine:
         if not config.mask_rescoring:
             return found
         return [replace(one, mask_scores=one.scores * self._mask_iou(one)) for one in found]
+
+    def close(self) -> None:
+        """Nothing: the network belongs to the caller."""
 
     def _mask_iou(self, found: NetworkDetections) -> FloatArray:
         """(D,) float32: how well each mask is expected to fit (YOLACT++)."""

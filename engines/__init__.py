@@ -1,0 +1,1 @@
+"""TensorRT plans: building them, and saying what was built."""

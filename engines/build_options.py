@@ -1,0 +1,64 @@
+"""What can be asked of a TensorRT builder, checked before anything is built."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from yolact.runtime.errors import UsageError
+
+MAX_OPTIMIZATION_LEVEL = 5
+
+
+@dataclass(frozen=True)
+class BuildOptions:
+    """Options of a build.
+
+    Attributes:
+        gpu_archs: architectures to build ahead of time for, such as ``sm_86``; TensorRT for RTX only. Empty: the GPU
+            at hand, or every architecture that TensorRT for RTX targets.
+        min_batch, opt_batch, max_batch: images per call: fewest, the number to tune for, most.
+        workspace_mib: limit of the scratch memory that layers may use, MiB; None for all of the GPU's memory.
+        optimization_level: 0 (quick to build) to 5 (quick to run); None for TensorRT's default.
+        timing_cache: folder of timing caches, None for none.
+        version_compatible: let later TensorRT of the same major version open the plan.
+        hardware_compatible: let every GPU from Ampere on run the plan.
+    """
+
+    gpu_archs: tuple[str, ...] = ()
+    min_batch: int = 1
+    opt_batch: int = 1
+    max_batch: int = 1
+    workspace_mib: int | None = None
+    optimization_level: int | None = None
+    timing_cache: Path | None = None
+    version_compatible: bool = False
+    hardware_compatible: bool = False
+
+    def __post_init__(self) -> None:
+        for arch in self.gpu_archs:
+            if not re.fullmatch(r"sm_\d{2,3}", arch):
+                raise UsageError(f"GPU architectures are written like sm_86, got {arch!r}")
+        if not 1 <= self.min_batch <= self.opt_batch <= self.max_batch:
+            raise UsageError(
+                "batch sizes must be 1 <= min <= opt <= max, "
+                f"got min {self.min_batch}, opt {self.opt_batch}, max {self.max_batch}"
+            )
+        if self.workspace_mib is not None and self.workspace_mib < 1:
+            raise UsageError(f"the workspace must be at least 1 MiB, got {self.workspace_mib}")
+        if self.optimization_level is not None and not 0 <= self.optimization_level <= MAX_OPTIMIZATION_LEVEL:
+            raise UsageError(
+                f"the optimisation level must be 0 to {MAX_OPTIMIZATION_LEVEL}, got {self.optimization_level}"
+            )
+
+    def for_fixed_batch(self, batch: int) -> BuildOptions:
+        """These options for an ONNX file that takes exactly `batch` images. Raises UsageError where they ask for more
+        than that."""
+        asked = {self.min_batch, self.opt_batch, self.max_batch}
+        if asked - {1, batch}:
+            raise UsageError(
+                f"the ONNX file was exported for batches of exactly {batch}, so other sizes cannot be had; "
+                "export it with --batch dynamic"
+            )
+        return replace(self, min_batch=batch, opt_batch=batch, max_batch=batch)

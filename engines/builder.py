@@ -1,0 +1,199 @@
+"""Builds TensorRT plans from exported ONNX files: strongly typed, so in exactly the types that are in the file."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from yolact.engines.build_options import BuildOptions
+from yolact.engines.build_progress import make_monitor
+from yolact.engines.network_types import check_precision, engine_types, layer_table, network_types
+from yolact.engines.onnx_model import OnnxModel, fit_functions
+from yolact.engines.timing_cache import TimingCache, cache_key
+from yolact.runtime.contract import INPUT_NAME, output_specs
+from yolact.runtime.errors import EngineError, YolactError
+from yolact.runtime.gpu import Gpu, find_gpu
+from yolact.runtime.metadata import ModelMetadata
+from yolact.runtime.output_file import write_output
+from yolact.runtime.plan_file import PlanIdentity, sidecar_of, to_network_name
+from yolact.runtime.tensorrt_flavour import TENSORRT, TENSORRT_RTX, TensorRt
+from yolact.runtime.tensorrt_log import make_logger
+
+
+@dataclass(frozen=True)
+class BuiltPlan:
+    """A plan that was built but not written.
+
+    Attributes:
+        data: the serialised engine.
+        identity: for the sidecar.
+        metadata: of the model.
+        layers: number of layers of the network by kind and type.
+    """
+
+    data: bytes
+    identity: PlanIdentity
+    metadata: ModelMetadata
+    layers: Counter[tuple[str, str]]
+
+    def save(self, path: Path) -> None:
+        """Write plan and sidecar, each whole or not at all. Raises YolactError where that fails."""
+        write_output(path, self.data)
+        write_output(sidecar_of(path), self.identity.to_sidecar(self.metadata).encode())
+
+
+def build_plan(model: OnnxModel, options: BuildOptions, tensorrt: TensorRt, *, command: str = "") -> BuiltPlan:
+    """Build a plan. Progress is shown on stderr where that is a terminal.
+
+    Args:
+        model: from `read_onnx_model`; its functions are adapted in place.
+        options: see there.
+        tensorrt: from `choose_builder` with the same options.
+        command: that builds this plan again, for the sidecar.
+
+    Raises:
+        UsageError: the options do not fit the file.
+        AccuracyError: TensorRT would compute in other types than the file says.
+        EngineError: TensorRT does not accept the file.
+        YolactError: the build failed, with TensorRT's reason.
+    """
+    if model.batch is not None:
+        options = options.for_fixed_batch(model.batch)
+    gpu = find_gpu()
+    build = _Build(model, options, tensorrt, gpu)
+    data = build.run()
+    types = build.check_engine(data) if _can_inspect(tensorrt, gpu) else network_types(build.network)
+    return BuiltPlan(data, build.identity(data, types, command), model.metadata, layer_table(build.network))
+
+
+def _can_inspect(tensorrt: TensorRt, gpu: Gpu | None) -> bool:
+    """An engine of TensorRT for RTX has its kernels chosen only when it runs: there is nothing to inspect before."""
+    return gpu is not None and tensorrt.flavour is TENSORRT
+
+
+class _Build:
+    """TensorRT's objects of one build. They must outlive each other in this order: logger, builder, network."""
+
+    def __init__(self, model: OnnxModel, options: BuildOptions, tensorrt: TensorRt, gpu: Gpu | None) -> None:
+        self._model, self._options, self._tensorrt, self._gpu = model, options, tensorrt, gpu
+        self._module: Any = tensorrt.module
+        self._logger = make_logger(self._module)
+        self._builder = self._module.Builder(self._logger)
+        self.network = self._builder.create_network(1 << int(self._module.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+        self._parse()
+        check_precision(model.metadata.precision, network_types(self.network))
+        self.network.name = to_network_name(model.metadata)
+
+    def _parse(self) -> None:
+        """Fill the network from the ONNX file and see that it keeps the contract."""
+        fit_functions(self._model.proto, self._tensorrt)
+        parser = self._module.OnnxParser(self.network, self._logger)
+        if not parser.parse(self._model.proto.SerializeToString()):
+            errors = (parser.get_error(i) for i in range(parser.num_errors))
+            reasons = "; ".join(f"{e.desc()} at node {e.node_name()}, {e.node_operator()}" for e in errors)
+            raise EngineError(
+                f"{self._tensorrt} cannot read the ONNX file ({' '.join(reasons.split())}); files exported with "
+                "--functions strip need the plugins, others should be reported"
+            )
+        metadata = self._model.metadata
+        found = {self.network.get_output(i).name for i in range(self.network.num_outputs)}
+        missing = output_specs(metadata.graph, metadata.config, metadata.postprocess).keys() - found
+        if missing:
+            raise EngineError(f"the ONNX file has no output {', '.join(sorted(missing))}; export it with yolact-export")
+
+    def run(self) -> bytes:
+        """The plan. Raises YolactError with TensorRT's reason where there is none."""
+        config = self._configured()
+        cache = self._timing_cache()
+        if cache is not None:
+            cache.load_into(config)
+        monitor = make_monitor(self._module, "building")
+        config.progress_monitor = monitor
+        try:
+            plan = self._builder.build_serialized_network(self.network, config)
+        finally:
+            monitor.finish()
+        if plan is None:
+            self._fail()
+        if cache is not None:
+            cache.store_from(config)
+        return bytes(plan)
+
+    def _configured(self) -> Any:
+        options, module = self._options, self._module
+        config = self._builder.create_builder_config()
+        profile = self._builder.create_optimization_profile()
+        size = self._model.metadata.config.image_size
+        batches = (options.min_batch, options.opt_batch, options.max_batch)
+        profile.set_shape(INPUT_NAME, *((batch, size, size, 3) for batch in batches))
+        config.add_optimization_profile(profile)
+        config.profiling_verbosity = module.ProfilingVerbosity.DETAILED
+        if options.workspace_mib is not None:
+            config.set_memory_pool_limit(module.MemoryPoolType.WORKSPACE, options.workspace_mib << 20)
+        if options.optimization_level is not None:
+            config.builder_optimization_level = options.optimization_level
+        if options.version_compatible:
+            config.set_flag(module.BuilderFlag.VERSION_COMPATIBLE)
+        if options.hardware_compatible:
+            config.hardware_compatibility_level = module.HardwareCompatibilityLevel.AMPERE_PLUS
+        if options.gpu_archs:
+            config.num_compute_capabilities = len(options.gpu_archs)
+            for index, arch in enumerate(options.gpu_archs):
+                config.set_compute_capability(module.ComputeCapability.__members__[f"SM{arch[3:]}"], index)
+        return config
+
+    def _timing_cache(self) -> TimingCache | None:
+        """None where none is wanted, and for TensorRT for RTX, which measures nothing when building."""
+        if self._options.timing_cache is None or self._tensorrt.flavour is TENSORRT_RTX or self._gpu is None:
+            return None
+        key = cache_key(self.network, self._tensorrt, f"{self._gpu.name} {self._gpu.arch}")
+        return TimingCache(self._options.timing_cache, key)
+
+    def _fail(self) -> NoReturn:
+        reason = self._logger.reason()
+        advice = "report this if the options look right"
+        if "OutOfMemory" in reason or "out of memory" in reason:
+            advice = "give a larger --workspace, or a smaller --max-batch"
+        elif "SM75" in reason:
+            advice = "TensorRT for RTX builds only half precision for sm_75: use --fp16, or another --gpu-arch"
+        raise YolactError(f"{self._tensorrt} could not build the plan ({reason}); {advice}")
+
+    def check_engine(self, plan: bytes) -> dict[str, int]:
+        """Types that the built engine computes in. Raises AccuracyError where they are not what was asked for."""
+        runtime = self._module.Runtime(self._logger)
+        runtime.engine_host_code_allowed = self._options.version_compatible
+        engine = runtime.deserialize_cuda_engine(plan)
+        if engine is None:
+            raise YolactError(f"{self._tensorrt} cannot open the plan it built ({self._logger.reason()}); report this")
+        inspector = engine.create_engine_inspector()
+        types = engine_types(inspector.get_engine_information(self._module.LayerInformationFormat.JSON))
+        check_precision(self._model.metadata.precision, types)
+        return types
+
+    def identity(self, plan: bytes, types: dict[str, int], command: str) -> PlanIdentity:
+        """What the sidecar says."""
+        options, gpu = self._options, self._gpu
+        built_here = gpu is not None and self._tensorrt.flavour is TENSORRT
+        layers = (self.network.get_layer(index) for index in range(self.network.num_layers))
+        return PlanIdentity(
+            flavour=self._tensorrt.flavour.module,
+            tensorrt_version=str(self._tensorrt.version),
+            cuda_version=gpu.cuda_version if gpu else "",
+            gpu_name=gpu.name if gpu and built_here else "",
+            gpu_archs=(gpu.arch,) if gpu and built_here else options.gpu_archs,
+            precision_asked=self._model.metadata.precision,
+            precision_obtained=types,
+            min_batch=options.min_batch,
+            opt_batch=options.opt_batch,
+            max_batch=options.max_batch,
+            plugins=tuple(layer.name for layer in layers if layer.type.name.startswith("PLUGIN")),
+            version_compatible=options.version_compatible,
+            hardware_compatible=options.hardware_compatible,
+            size=len(plan),
+            plan_sha256=hashlib.sha256(plan).hexdigest(),
+            onnx_sha256=self._model.sha256,
+            command=command,
+        )

@@ -1,0 +1,85 @@
+"""Which TensorRT builds a plan, and what it can be asked for."""
+
+from __future__ import annotations
+
+from yolact.engines.build_options import BuildOptions
+from yolact.runtime.errors import UsageError, YolactError
+from yolact.runtime.gpu import find_gpu
+from yolact.runtime.tensorrt_flavour import (
+    FLAVOURS,
+    TENSORRT,
+    TENSORRT_RTX,
+    FlavourMissing,
+    TensorRt,
+    Version,
+    load_flavour,
+)
+
+OLDEST_TENSORRT = Version(10, 0)
+"""The first with strongly typed networks from ONNX files with local functions, as needed here."""
+
+
+class BuilderMissing(YolactError):
+    """No TensorRT on this machine can build the plan."""
+
+
+def choose_builder(options: BuildOptions, module: str | None = None) -> TensorRt:
+    """TensorRT where there is a GPU; else TensorRT for RTX, which builds ahead of time.
+
+    Args:
+        options: of the build; architectures to build ahead of time for rule out TensorRT.
+        module: the flavour to take, by its Python module, instead of choosing.
+
+    Raises:
+        BuilderMissing: nothing installed can build it, with the command that installs what can.
+        UsageError: the options are not for the flavour.
+    """
+    wanted = [flavour for flavour in FLAVOURS if module in (None, flavour.module)]
+    if module is None and options.gpu_archs:
+        wanted = [TENSORRT_RTX]
+    reasons = []
+    for flavour in wanted:
+        try:
+            tensorrt = load_flavour(flavour)
+            _check_usable(tensorrt)
+        except (FlavourMissing, BuilderMissing) as error:
+            reasons.append(str(error))
+        else:
+            _check_options(options, tensorrt)
+            return tensorrt
+    raise BuilderMissing("; ".join(reasons))
+
+
+def _check_usable(tensorrt: TensorRt) -> None:
+    if tensorrt.flavour is not TENSORRT:
+        return
+    if tensorrt.version < OLDEST_TENSORRT:
+        raise BuilderMissing(
+            f"{tensorrt} is too old, {OLDEST_TENSORRT.major}.{OLDEST_TENSORRT.minor} or later is needed; "
+            "export to ONNX with --functions inline and build that with its trtexec"
+        )
+    if find_gpu() is None:
+        raise BuilderMissing(f"{tensorrt} builds on the GPU that the plan is for, and there is none here")
+
+
+def _check_options(options: BuildOptions, tensorrt: TensorRt) -> None:
+    if tensorrt.flavour is TENSORRT:
+        if options.gpu_archs:
+            raise UsageError(f"{tensorrt} builds only for the GPU at hand; --gpu-arch is for TensorRT for RTX")
+        return
+    known = known_architectures(tensorrt)
+    for arch in options.gpu_archs:
+        if arch not in known:
+            raise UsageError(f"{tensorrt} builds for {', '.join(known)}, got --gpu-arch {arch}")
+    for asked, option in (
+        (options.version_compatible, "--version-compatible"),
+        (options.hardware_compatible, "--hardware-compatible"),
+    ):
+        if asked:
+            raise UsageError(f"{option} is for TensorRT; plans of TensorRT for RTX run on the GPUs of --gpu-arch")
+
+
+def known_architectures(tensorrt: TensorRt) -> list[str]:
+    """What TensorRT for RTX can build for, such as ``sm_86``."""
+    names = tensorrt.module.ComputeCapability.__members__
+    return [f"sm_{name[2:]}" for name in names if name.startswith("SM") and name[2:].isdecimal()]

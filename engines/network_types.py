@@ -1,0 +1,81 @@
+"""Which types a TensorRT network or engine really computes in: a precision that was asked for and not obtained is an
+error, never a silent fallback."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from yolact.runtime.errors import AccuracyError
+from yolact.runtime.metadata import Precision
+
+TYPE_NAMES: dict[Precision, str] = {"fp32": "FLOAT", "fp16": "HALF", "bf16": "BF16"}
+"""TensorRT's names (`DataType`) of what `yolact-export` calls precision."""
+
+_COMPUTING = ("CONVOLUTION", "DECONVOLUTION")
+
+_INSPECTED_TYPES = {
+    "BFLOAT16": "BF16",
+    "BF16": "BF16",
+    "HALF": "HALF",
+    "FP16": "HALF",
+    "FLOAT": "FLOAT",
+    "FP32": "FLOAT",
+}
+"""What the engine inspector calls types, to `DataType` names; the first that occurs in its description counts."""
+
+
+def layer_table(network: Any) -> Counter[tuple[str, str]]:
+    """How many layers a network (`INetworkDefinition`) has of each kind and output type, e.g. ("CONVOLUTION", "HALF").
+
+    Strongly typed networks compute in exactly these types.
+    """
+    layers = (network.get_layer(index) for index in range(network.num_layers))
+    return Counter((layer.type.name, layer.get_output(0).dtype.name) for layer in layers if layer.num_outputs)
+
+
+def network_types(network: Any) -> dict[str, int]:
+    """Convolutions of a network by type."""
+    counts: Counter[str] = Counter()
+    for (kind, dtype), count in layer_table(network).items():
+        if kind in _COMPUTING:
+            counts[dtype] += count
+    return dict(counts)
+
+
+def engine_types(information: str) -> dict[str, int]:
+    """Convolutions of an engine by the type of their input.
+
+    Where fusion left no layer that is called a convolution, all layers with floating-point inputs count.
+
+    Args:
+        information: JSON of `EngineInspector.get_engine_information` for an engine built with detailed profiling
+            verbosity, in the form of TensorRT 10 or 11, which name the types in different fields.
+    """
+    layers = [layer for layer in json.loads(information).get("Layers", []) if isinstance(layer, dict)]
+    convolutions = [layer for layer in layers if "conv" in str(layer.get("LayerType", "")).lower()]
+    types = (_input_type(layer) for layer in convolutions or layers)
+    return dict(Counter(dtype for dtype in types if dtype is not None))
+
+
+def _input_type(layer: Mapping[str, Any]) -> str | None:
+    inputs = layer.get("Inputs") or [{}]
+    description = str(inputs[0].get("DataType") or inputs[0].get("Format/Datatype", "")).upper()
+    return next((dtype for word, dtype in _INSPECTED_TYPES.items() if word in description), None)
+
+
+def check_precision(asked: Precision, obtained: Mapping[str, int]) -> None:
+    """Raise AccuracyError where not every convolution is of the type that was asked for.
+
+    Args:
+        obtained: number of convolutions by type, see `network_types`, `engine_types`.
+    """
+    others = {dtype: count for dtype, count in obtained.items() if dtype != TYPE_NAMES[asked]}
+    if others or not obtained:
+        found = ", ".join(f"{count} in {dtype}" for dtype, count in others.items()) or "none that tells its type"
+        raise AccuracyError(
+            f"asked for {asked}, but of TensorRT's convolutions there are {found}; nothing was written, "
+            "please report this with the TensorRT version"
+        )

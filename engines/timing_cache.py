@@ -1,0 +1,66 @@
+"""Measured kernel times of earlier builds, so that building the same network again takes seconds.
+
+A cache is keyed by what it depends on: the layers of the network, TensorRT's version and the GPU, never by a path.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Any
+
+from yolact.runtime.atomic import replacing
+from yolact.runtime.errors import YolactError
+from yolact.runtime.tensorrt_flavour import TensorRt
+
+
+def default_folder() -> Path:
+    """Where caches lie if the user names no folder: `yolact` in the user's cache folder (XDG)."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "yolact" / "timing"
+
+
+def cache_key(network: Any, tensorrt: TensorRt, gpu: str) -> str:
+    """Hex digest of layers (names, kinds, types, shapes; not weights, which times do not depend on), version and GPU.
+
+    Args:
+        network: the parsed `INetworkDefinition`.
+        gpu: name and architecture.
+    """
+    digest = hashlib.sha256(f"{tensorrt.flavour.module} {tensorrt.version} {gpu}".encode())
+    for index in range(network.num_layers):
+        layer = network.get_layer(index)
+        outputs = [layer.get_output(i) for i in range(layer.num_outputs)]
+        shapes = [(tensor.dtype.name, tuple(tensor.shape)) for tensor in outputs]
+        digest.update(f"\n{layer.name} {layer.type.name} {shapes}".encode())
+    return digest.hexdigest()
+
+
+class TimingCache:
+    """One cache file, given to a builder before the build and written back after it."""
+
+    def __init__(self, folder: Path, key: str) -> None:
+        self.path = folder / f"{key}.timing"
+
+    def load_into(self, config: Any) -> None:
+        """Attach what is on disk, or an empty cache, to an `IBuilderConfig`.
+
+        Raises YolactError for a file that TensorRT does not accept.
+        """
+        data = self.path.read_bytes() if self.path.is_file() else b""
+        cache = config.create_timing_cache(data)
+        if cache is None or not config.set_timing_cache(cache, False):
+            raise YolactError(f"TensorRT does not accept the timing cache {self.path}; delete it and build again")
+
+    def store_from(self, config: Any) -> None:
+        """Write the builder's cache back. Raises YolactError where that fails."""
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(self.path) as temporary:
+                temporary.write_bytes(bytes(config.get_timing_cache().serialize()))
+        except OSError as error:
+            raise YolactError(
+                f"cannot write the timing cache {self.path}: {error.strerror}; choose another folder with "
+                "--timing-cache, or none with --timing-cache none"
+            ) from error

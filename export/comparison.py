@@ -1,0 +1,122 @@
+"""How far an exported model's outputs are from what they should be, and how far they may be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from yolact.runtime.config import PostprocessConfig
+from yolact.runtime.contract import output_specs
+from yolact.runtime.metadata import Precision
+from yolact.runtime.postprocess import ImageHeads, NetworkDetections, postprocess
+from yolact.training.model import Yolact
+
+MAX_HEAD_DIFFERENCE: dict[Precision, float] = {"fp32": 5e-3, "fp16": 5e-2, "bf16": 3e-1}
+"""fp32, absolute: convolutions summed in another order differ by about 1e-4 on logits, a wrong graph by far more.
+Half precision, relative to the largest value of the head: see docs/precision.md for what was measured."""
+
+MAX_DETECTION_DIFFERENCE = 1e-3
+MAX_MASK_DIFFERENCE: dict[Precision, float] = {"fp32": 1e-3, "fp16": 2e-3, "bf16": 1.5e-2}
+"""Of mask probabilities and mask scores: their matrix product and re-scoring network are of the network's type."""
+
+TELLING_SCORE, SAME_OBJECT_IOU = 0.3, 0.5
+"""Detections above this score should be found again in half precision, with boxes that overlap by more than this."""
+
+
+_TINY = float(np.finfo(np.float32).tiny)
+"""For divisors that may be zero."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How far one output of the exported model is from its reference: largest difference and the bound."""
+
+    output: str
+    largest: float
+    bound: float
+
+    @property
+    def badness(self) -> float:
+        """To rank differences: what is no number is worst."""
+        return float("inf") if np.isnan(self.largest) else self.largest
+
+
+def compare_head(name: str, found: NDArray[Any], expected: NDArray[Any], precision: Precision) -> Difference:
+    """One head (N, ...) with PyTorch's in float32: absolute in fp32, else relative to the largest expected value."""
+    largest = _largest(found, expected)
+    if precision != "fp32":
+        largest /= max(float(np.abs(expected).max()), _TINY)
+    return Difference(name, largest, MAX_HEAD_DIFFERENCE[precision])
+
+
+def compare_detections(
+    outputs: dict[str, NDArray[Any]], model: Yolact, config: PostprocessConfig, precision: Precision
+) -> list[Difference]:
+    """The final outputs of one image, without batch dimension, with NumPy post-processing and PyTorch re-scoring of the
+    heads among the same outputs."""
+    heads = ImageHeads(*(outputs[name] for name in output_specs("raw", model.config, config)))
+    expected = postprocess(heads, model.config, config)
+    arrays = {"boxes": expected.boxes, "scores": expected.scores, "masks": expected.masks}
+    bounds = dict.fromkeys(arrays, MAX_DETECTION_DIFFERENCE) | {"masks": MAX_MASK_DIFFERENCE[precision]}
+    if model.config.mask_rescoring:
+        with torch.inference_mode():
+            classes = torch.from_numpy(expected.class_ids).long()
+            fit = model.predict_mask_iou(torch.from_numpy(expected.masks), classes)
+        arrays["mask_scores"] = expected.scores * fit.numpy()
+        bounds["mask_scores"] = MAX_MASK_DIFFERENCE[precision]
+    count = int(outputs["num_detections"].item())
+    ours, theirs = _match(expected, outputs["boxes"][:count], outputs["classes"][:count])
+    past_count = [np.abs(outputs[name][count:]).max(initial=0) for name in (*arrays, "classes")]
+    ascents = np.diff(outputs["scores"][:count]).max(initial=0)
+    return [
+        Difference("num_detections", abs(count - len(expected.scores)), 0),
+        Difference("classes", max(len(expected.scores), count) - len(ours), 0),
+        Difference("order, padding", float(max(ascents, *past_count)), 0),
+        *(
+            Difference(name, _largest(outputs[name][ours], array[theirs]), bounds[name])
+            for name, array in arrays.items()
+        ),
+    ]
+
+
+def _match(expected: NetworkDetections, boxes: NDArray[Any], classes: NDArray[Any]) -> tuple[list[int], list[int]]:
+    """Pairs of found and expected detections: same class, nearest box, each once. Equal scores may change places."""
+    ours: list[int] = []
+    theirs: list[int] = []
+    for index, (class_id, box) in enumerate(zip(expected.class_ids, expected.boxes, strict=True)):
+        distance = np.where(classes == class_id, np.abs(boxes - box).max(axis=1, initial=0), np.inf)
+        distance[ours] = np.inf
+        if len(distance) and np.isfinite(distance.min()):
+            ours.append(int(distance.argmin()))
+            theirs.append(index)
+    return ours, theirs
+
+
+def _largest(found: NDArray[Any], expected: NDArray[Any]) -> float:
+    """Largest absolute difference; NaN where any value is not finite, infinity where the shapes differ."""
+    if found.shape != expected.shape:
+        return float("inf")
+    return float(np.abs(found.astype(np.float64) - expected.astype(np.float64)).max(initial=0.0))
+
+
+def count_found_again(found: NetworkDetections, expected: NetworkDetections) -> tuple[int, int]:
+    """How many of the expected detections with a telling score are among the found ones, and how many there are."""
+    telling = expected.scores > TELLING_SCORE
+    free = np.ones(len(found.scores), np.bool_)
+    for box, class_id in zip(expected.boxes[telling], expected.class_ids[telling], strict=True):
+        iou = np.where(free & (found.class_ids == class_id), _iou(box, found.boxes), 0)
+        if len(iou) and iou.max() > SAME_OBJECT_IOU:
+            free[iou.argmax()] = False
+    return int((~free).sum()), int(telling.sum())
+
+
+def _iou(box: NDArray[Any], boxes: NDArray[Any]) -> NDArray[Any]:
+    """(D,) overlap of a box (4,) with boxes (D, 4), both xyxy."""
+    sides = np.maximum(np.minimum(box[2:], boxes[:, 2:]) - np.maximum(box[:2], boxes[:, :2]), 0)
+    shared = sides.prod(axis=1)
+    areas = (box[2:] - box[:2]).prod() + (boxes[:, 2:] - boxes[:, :2]).prod(axis=1) - shared
+    return shared / np.maximum(areas, _TINY)

@@ -1,0 +1,137 @@
+"""What this machine has for running engine files, and whether a given file runs on it."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections.abc import Callable, Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import NamedTuple
+
+from yolact.runtime.device_choice import DeviceChoice
+from yolact.runtime.engine_files import open_engine
+from yolact.runtime.errors import YolactError
+from yolact.runtime.metadata import ModelMetadata
+from yolact.runtime.plan_compatibility import Here, describe_build
+from yolact.runtime.plan_file import PlanIdentity, read_plan_header, read_sidecar, sidecar_of
+from yolact.runtime.results import count_noun
+from yolact.runtime.tensorrt_flavour import FLAVOURS, TENSORRT_RTX, Flavour, FlavourMissing, load_flavour
+
+PLUGINS = ("YolactFastNms", "YolactMaskAssembly")
+"""Names under which the toolkit's plugins register; without them TensorRT builds the functions' bodies."""
+
+
+class Finding(NamedTuple):
+    """One line of the report.
+
+    Attributes:
+        title: what was looked at.
+        usable: whether it is there and works.
+        text: versions, or the reason why it is not usable.
+    """
+
+    title: str
+    usable: bool
+    text: str
+
+
+def examine_machine() -> Iterator[Finding]:
+    """Everything that running an engine file can depend on. Missing parts are findings, never errors."""
+    system = f"{platform.system()} {platform.machine()}"
+    yield Finding("yolact", True, f"{version('yolact')}, Python {platform.python_version()}, {system}")
+    yield from _guarded("GPU", _examine_gpus)
+    yield Finding("cuda-bindings", *_installed("cuda-bindings", "tensorrt"))
+    for flavour in FLAVOURS:
+        yield _examine_flavour(flavour)
+    yield from _guarded("ONNX Runtime", _examine_onnxruntime)
+    yield Finding("onnx", *_installed("onnx", "export"))
+    yield Finding("PyTorch", *_installed("torch", "export"))
+
+
+def _guarded(title: str, examine: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
+    """Findings, of which a failure becomes the last one."""
+    try:
+        yield from examine()
+    except (YolactError, ImportError, OSError) as error:
+        yield Finding(title, False, str(error))
+
+
+def _examine_gpus() -> Iterator[Finding]:
+    from yolact.runtime.cuda_device import Device
+
+    index, count = 0, 1
+    while index < count:
+        device = Device.open(index)
+        count = device.call("cuDeviceGetCount")
+        free, total = (size / 2**30 for size in device.memory_info())
+        cuda = ".".join(map(str, device.driver_version))
+        arch = "sm_{}{}".format(*device.compute_capability)
+        yield Finding(
+            f"GPU {index}", True, f"{device.name} ({arch}), {free:.1f} of {total:.1f} GiB free, driver for CUDA {cuda}"
+        )
+        device.close()
+        index += 1
+
+
+def _examine_flavour(flavour: Flavour) -> Finding:
+    try:
+        tensorrt = load_flavour(flavour)
+    except FlavourMissing as error:
+        return Finding(flavour.title, False, str(error))
+    use = "builds with and without a GPU" if flavour is TENSORRT_RTX else "builds for the GPU at hand"
+    registered = Here.look(flavour, 0, PLUGINS).plugins
+    plugins = f"plugins {', '.join(sorted(registered))}" if registered else "no plugins of yolact"
+    return Finding(flavour.title, True, f"{tensorrt.version}, {use}; {plugins}")
+
+
+def _examine_onnxruntime() -> Iterator[Finding]:
+    import onnxruntime
+
+    providers = ", ".join(onnxruntime.get_available_providers())
+    yield Finding("ONNX Runtime", True, f"{onnxruntime.__version__} with {providers}")
+
+
+def _installed(package: str, extra: str) -> tuple[bool, str]:
+    try:
+        return True, version(package)
+    except PackageNotFoundError:
+        return False, f"not installed; install it with: pip install 'yolact[{extra}]'"
+
+
+def examine_engine(path: Path, device: DeviceChoice | None = None) -> Iterator[Finding]:
+    """What an engine file is and, in the last finding, whether it can be opened here and why not."""
+    identity: PlanIdentity | None = None
+    try:
+        header = read_plan_header(path)
+        if header is not None:
+            if sidecar_of(path).is_file():
+                identity, metadata = read_sidecar(sidecar_of(path))
+                yield _describe_model(metadata)
+                yield from _describe_identity(path, identity)
+            else:
+                yield Finding("sidecar", False, f"there is no {sidecar_of(path).name}")
+            yield Finding("built by", True, describe_build(header, identity))
+        engine = open_engine(path, device=device)
+    except (YolactError, OSError) as error:
+        yield Finding("verdict", False, str(error))
+        return
+    if identity is None:
+        yield _describe_model(engine.metadata)
+    engine.close()
+    yield Finding("verdict", True, f"{path} runs here")
+
+
+def _describe_model(model: ModelMetadata) -> Finding:
+    config = model.config
+    classes = count_noun(config.num_classes, "class")
+    size = f"{config.image_size}x{config.image_size}"
+    return Finding("model", True, f"{config.name}, {classes}, {size}, {model.graph} graph, {model.precision}")
+
+
+def _describe_identity(path: Path, identity: PlanIdentity) -> Iterator[Finding]:
+    types = ", ".join(f"{count} in {name}" for name, count in identity.precision_obtained.items())
+    yield Finding("precision", True, f"{identity.precision_asked} asked; convolutions: {types}")
+    yield Finding("batch", True, f"{identity.min_batch} to {identity.max_batch}, tuned for {identity.opt_batch}")
+    whole = hashlib.sha256(path.read_bytes()).hexdigest() == identity.plan_sha256
+    yield Finding("contents", whole, "as built" if whole else "differ from what was built: the file was changed")

@@ -1,0 +1,69 @@
+"""Opens engine files of every kind: the one place that decides by a file's first bytes what runs it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from yolact.runtime.device_choice import CPU, DeviceChoice
+from yolact.runtime.errors import EngineError, UsageError
+from yolact.runtime.metadata import ModelMetadata
+from yolact.runtime.onnx_engine import OnnxEngine
+from yolact.runtime.plan_file import read_plan_header, read_sidecar
+
+if TYPE_CHECKING:
+    from yolact.runtime.engine import Engine
+
+PLAN_SUFFIXES = (".plan", ".engine", ".trt")
+"""Names by which users and tools know TensorRT plans; ours end in the first."""
+
+
+def open_engine(
+    path: Path,
+    *,
+    device: DeviceChoice | None = None,
+    threads: int | None = None,
+    metadata_file: Path | None = None,
+) -> Engine:
+    """Open an ONNX file or a TensorRT plan.
+
+    Args:
+        path: written by yolact-export or yolact-build.
+        device: where it runs; None: an ONNX file on the CPU, a plan on the first GPU.
+        threads: CPU threads per operator for an ONNX file; None for one per physical core.
+        metadata_file: for a plan without its sidecar, the ONNX file it was built from or the sidecar under its new
+            name.
+
+    Raises:
+        EngineError: the file is missing, is neither, or cannot run here.
+        UsageError: options for the other kind of file, or out of range.
+    """
+    if not path.is_file():
+        raise EngineError(f"there is no engine file {path}; make one with yolact-export")
+    if read_plan_header(path) is None:
+        if path.suffix in PLAN_SUFFIXES:
+            raise EngineError(
+                f"{path} is no TensorRT plan, which begins with ftrt or vtrt; an ONNX file should be called .onnx, "
+                "anything else is damaged: build it again with yolact-build"
+            )
+        if metadata_file is not None:
+            raise UsageError(f"{path} is an ONNX file and has its metadata inside; leave out --metadata")
+        return OnnxEngine(path, threads, device or CPU)
+    if path.suffix == ".onnx":
+        raise EngineError(f"{path} is a TensorRT plan, not an ONNX file; rename it to {path.with_suffix('.plan')}")
+    if threads is not None or (device is not None and device.kind != "cuda"):
+        raise UsageError(f"{path} is a TensorRT plan, which runs on cuda; threads and {device} are for ONNX files")
+    from yolact.runtime.plan_opening import open_plan
+
+    return open_plan(
+        path, device.index if device else 0, None if metadata_file is None else read_metadata(metadata_file)
+    )
+
+
+def read_metadata(path: Path) -> ModelMetadata:
+    """The metadata in a sidecar or an ONNX file. Raises EngineError where there is none."""
+    if not path.is_file():
+        raise EngineError(f"there is no file {path} to take metadata from; give an ONNX file or a plan's .json")
+    if path.suffix == ".json":
+        return read_sidecar(path)[1]
+    return OnnxEngine(path).metadata

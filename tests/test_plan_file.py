@@ -1,0 +1,158 @@
+"""What a plan says of itself: header, sidecar, network name."""
+
+from __future__ import annotations
+
+import json
+import struct
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from yolact.runtime.config import ModelConfig, PostprocessConfig
+from yolact.runtime.errors import EngineError
+from yolact.runtime.metadata import ModelMetadata
+from yolact.runtime.plan_file import (
+    MAX_NETWORK_NAME,
+    PlanIdentity,
+    from_network_name,
+    read_plan_header,
+    read_sidecar,
+    sidecar_of,
+    to_network_name,
+)
+from yolact.runtime.tensorrt_flavour import TENSORRT, TENSORRT_RTX
+from yolact.training.configs import CONFIGS
+
+IDENTITY = PlanIdentity(
+    flavour="tensorrt",
+    tensorrt_version="10.3.0.26",
+    cuda_version="12.6",
+    gpu_name="Orin",
+    gpu_archs=("sm_87",),
+    precision_asked="fp16",
+    precision_obtained={"HALF": 53},
+    min_batch=1,
+    opt_batch=2,
+    max_batch=4,
+    plugins=("YolactFastNms",),
+    version_compatible=False,
+    hardware_compatible=False,
+    size=1000,
+    plan_sha256="ab",
+    onnx_sha256="cd",
+    command="yolact-build --onnx yolact.onnx",
+)
+METADATA = ModelMetadata("full", CONFIGS["yolact_base"], PostprocessConfig(nms_threshold=0.4), "ef", "0.1.0", "fp16")
+
+
+def plan_bytes(magic: bytes, version: tuple[int, int, int, int], size: int = 1000) -> bytes:
+    """As TensorRT begins a plan: tag, serialisation version, 16 bytes of other things, four bytes of version."""
+    return struct.pack("<4sI16x4B", magic, 0, *version).ljust(size, b"\0")
+
+
+@pytest.mark.parametrize(
+    ("magic", "flavour", "version"),
+    [
+        (b"ftrt", TENSORRT, (10, 3, 0, 26)),
+        (b"ftrt", TENSORRT, (11, 4, 0, 106)),
+        (b"vtrt", TENSORRT_RTX, (1, 7, 1, 116)),
+    ],
+)
+def test_header(tmp_path: Path, magic: bytes, flavour: object, version: tuple[int, int, int, int]) -> None:
+    path = tmp_path / "a.plan"
+    path.write_bytes(plan_bytes(magic, version))
+    header = read_plan_header(path)
+    assert header is not None and header.flavour is flavour and tuple(header.version) == version
+    assert str(header.version) == ".".join(map(str, version))
+
+
+@pytest.mark.parametrize("data", [b"", b"\x08\x08\x12", b"x" * 100, b"ftr"])
+def test_other_files_have_none(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "a.plan").write_bytes(data)
+    assert read_plan_header(tmp_path / "a.plan") is None
+
+
+def test_a_plan_cut_off_in_its_header(tmp_path: Path) -> None:
+    (tmp_path / "a.plan").write_bytes(plan_bytes(b"vtrt", (1, 7, 1, 116))[:27])
+    with pytest.raises(EngineError, match="cut off after 27 bytes"):
+        read_plan_header(tmp_path / "a.plan")
+
+
+def test_sidecars_come_back_as_they_were(tmp_path: Path) -> None:
+    path = sidecar_of(tmp_path / "yolact.plan")
+    assert path.name == "yolact.plan.json"
+    path.write_text(IDENTITY.to_sidecar(METADATA))
+    assert read_sidecar(path) == (IDENTITY, METADATA)
+
+
+def without(*keys: str) -> Any:
+    def damage(values: dict[str, Any]) -> dict[str, Any]:
+        for key in keys[:-1]:
+            values[key].pop(keys[-1])
+        return values
+
+    return damage
+
+
+DAMAGED = {
+    "no object": (lambda _: [1], "is no sidecar"),
+    "nothing": (lambda _: {}, "has schema None"),
+    "newer schema": (lambda values: values | {"schema_version": 9}, "has schema 9, this runtime reads 1"),
+    "no size": (without("plan", "size"), "is no sidecar"),
+    "no plan": (lambda values: {"schema_version": 1, "model": values["model"]}, "is no sidecar"),
+    "more than known": (lambda values: values | {"plan": values["plan"] | {"colour": 1}}, "is no sidecar"),
+    "size is text": (lambda values: values | {"plan": values["plan"] | {"size": "big"}}, "is no sidecar"),
+    "other flavour": (lambda values: values | {"plan": values["plan"] | {"flavour": "tvm"}}, "is no sidecar"),
+    "archs are a number": (lambda values: values | {"plan": values["plan"] | {"gpu_archs": 3}}, "is no sidecar"),
+    "model without config": (without("model", "yolact.config"), "damaged YOLACT metadata"),
+    "other precision": (
+        lambda values: values | {"model": values["model"] | {"yolact.precision": "fp4"}},
+        "damaged YOLACT metadata",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_damaged_sidecars(tmp_path: Path, name: str) -> None:
+    damage, message = DAMAGED[name]
+    path = tmp_path / "a.plan.json"
+    path.write_text(json.dumps(damage(json.loads(IDENTITY.to_sidecar(METADATA)))))
+    with pytest.raises(EngineError, match=message):
+        read_sidecar(path)
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"\xff\xfe"])
+def test_sidecars_that_are_no_json(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "a.json").write_bytes(data)
+    with pytest.raises(EngineError, match="is no sidecar"):
+        read_sidecar(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_names_carry_the_whole_model(name: str) -> None:
+    metadata = replace(METADATA, config=CONFIGS[name])
+    text = to_network_name(metadata)
+    assert len(text) <= MAX_NETWORK_NAME and text.isascii()
+    assert from_network_name(text, "a.plan") == metadata
+
+
+def test_of_many_classes_the_number_fits() -> None:
+    names = tuple(f"class with a rather long name {i}" for i in range(1203))
+    metadata = replace(METADATA, config=ModelConfig("lvis", "resnet50", 550, names, tuple(range(2, 1205))))
+    text = to_network_name(metadata)
+    assert len(text) <= MAX_NETWORK_NAME
+    found = from_network_name(text, "a.plan")
+    assert found is not None and found.config.num_classes == 1203
+    assert found.config.class_names[1202] == "class_1202" and found.postprocess == metadata.postprocess
+
+
+def test_names_of_others_say_nothing() -> None:
+    assert from_network_name("Unnamed Network 0", "a.plan") is None
+
+
+@pytest.mark.parametrize("text", ["yolact:", "yolact:{}", "yolact:[1]", 'yolact:{"yolact.config":"{}"}'])
+def test_damaged_names(text: str) -> None:
+    with pytest.raises(EngineError, match=r"a\.plan"):
+        from_network_name(text, "a.plan")
