@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 from yolact.engines.build_options import BuildOptions
 from yolact.engines.build_progress import make_monitor
+from yolact.engines.held_signals import HeldSignals
 from yolact.engines.network_types import check_precision, engine_types, layer_table, network_types
 from yolact.engines.onnx_model import OnnxModel, fit_functions
 from yolact.engines.timing_cache import TimingCache, cache_key
@@ -63,9 +64,10 @@ def build_plan(model: OnnxModel, options: BuildOptions, tensorrt: TensorRt, *, c
     if model.batch is not None:
         options = options.for_fixed_batch(model.batch)
     gpu = find_gpu()
-    build = _Build(model, options, tensorrt, gpu)
-    data = build.run()
-    types = build.check_engine(data) if _can_inspect(tensorrt, gpu) else network_types(build.network)
+    with HeldSignals() as signals:  # TensorRT calls back into Python, for progress and messages
+        build = _Build(model, options, tensorrt, gpu, signals)
+        data = build.run()
+        types = build.check_engine(data) if _can_inspect(tensorrt, gpu) else network_types(build.network)
     return BuiltPlan(data, build.identity(data, types, command), model.metadata, layer_table(build.network))
 
 
@@ -77,8 +79,16 @@ def _can_inspect(tensorrt: TensorRt, gpu: Gpu | None) -> bool:
 class _Build:
     """TensorRT's objects of one build. They must outlive each other in this order: logger, builder, network."""
 
-    def __init__(self, model: OnnxModel, options: BuildOptions, tensorrt: TensorRt, gpu: Gpu | None) -> None:
+    def __init__(
+        self,
+        model: OnnxModel,
+        options: BuildOptions,
+        tensorrt: TensorRt,
+        gpu: Gpu | None,
+        signals: HeldSignals,
+    ) -> None:
         self._model, self._options, self._tensorrt, self._gpu = model, options, tensorrt, gpu
+        self._signals = signals
         self._module: Any = tensorrt.module
         self._logger = make_logger(self._module)
         self._builder = self._module.Builder(self._logger)
@@ -110,12 +120,10 @@ class _Build:
         cache = self._timing_cache()
         if cache is not None:
             cache.load_into(config)
-        monitor = make_monitor(self._module, "building")
+        monitor = make_monitor(self._module, "building", self._signals)
         config.progress_monitor = monitor
-        try:
-            plan = self._builder.build_serialized_network(self.network, config)
-        finally:
-            monitor.finish()
+        plan = self._builder.build_serialized_network(self.network, config)
+        monitor.close()
         if plan is None:
             self._fail()
         if cache is not None:

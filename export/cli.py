@@ -227,7 +227,7 @@ def _print_verification(config: ModelConfig, precision: Precision, verification:
 
         again, telling = verification.found_again, verification.telling
         click.echo(
-            f"detections with scores above {TELLING_SCORE} in fp32: {telling}, of which {again} found in {precision}"
+            f"{again} of {telling} detections that score above {TELLING_SCORE} in fp32 found again in {precision}"
         )
 
 

@@ -102,6 +102,39 @@ def test_a_full_disk_leaves_the_old_plan(onnx_file: Path, here: Path) -> None:
     assert (here / "yolact.plan").read_bytes() == b"what was here before"
 
 
+def interrupt_while_building(onnx_file: Path, number: int) -> tuple[int, str]:
+    """Exit code and the last line on stderr of a command whose monitor gets a signal at its third step."""
+    program = (
+        "import os, sys\n"
+        "from yolact.engines import build_progress, builder\n"
+        "from yolact.engines.cli import main\n"
+        "def interrupting(module, title, signals):\n"
+        "    monitor, steps = build_progress.make_monitor(module, title, signals), []\n"
+        "    class Interrupting(type(monitor)):\n"
+        "        def step_complete(self, phase, step):\n"
+        "            steps.append(phase)\n"
+        f"            if len(steps) == 3: os.kill(os.getpid(), {number})\n"
+        "            return super().step_complete(phase, step)\n"
+        "    monitor.__class__ = Interrupting\n"
+        "    return monitor\n"
+        "builder.make_monitor = interrupting\n"
+        "main()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, "--onnx", onnx_file], capture_output=True, text=True, check=False
+    )
+    assert "Traceback" not in done.stderr
+    return done.returncode, done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize(("number", "code", "word"), [(2, 130, "interrupted"), (15, 143, "terminated")])
+def test_signals_cancel_the_build(onnx_file: Path, here: Path, number: int, code: int, word: str) -> None:
+    (here / "yolact.plan").write_bytes(b"what was here before")
+    assert interrupt_while_building(onnx_file, number) == (code, word)
+    assert sorted(path.name for path in here.iterdir()) == ["tiny.onnx", "yolact.plan"]
+    assert (here / "yolact.plan").read_bytes() == b"what was here before"
+
+
 def test_nothing_here_builds(onnx_file: Path, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tensorrt", None)
     monkeypatch.setitem(sys.modules, "tensorrt_rtx", None)

@@ -1,0 +1,57 @@
+"""A plan on a CUDA stream of your own, with pycuda arrays in and out and no copies in between.
+
+    $ python examples/pycuda_stream.py yolact.plan photo.jpg
+
+Not yet run on a GPU.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pycuda.autoprimaryctx  # noqa: F401  the context of TensorRT and PyTorch; pycuda.autoinit would make another
+import pycuda.driver as cuda
+from pycuda import gpuarray
+
+from yolact.runtime.contract import output_specs
+from yolact.runtime.detector import in_image
+from yolact.runtime.image_files import read_image
+from yolact.runtime.plan_opening import open_plan
+from yolact.runtime.postprocess import NetworkDetections
+from yolact.runtime.preprocess import Preprocessor
+
+
+def main(plan: str, photo: str) -> None:
+    """Find what is in a photo and print it."""
+    engine = open_plan(Path(plan))  # built from a full graph, for batches of one
+    metadata, context = engine.metadata, engine.create_context()
+    image = read_image(photo)
+
+    # Made once and used again for every image: page-locked memory, the stream, arrays for the input and all outputs.
+    size = metadata.config.image_size
+    staging = cuda.pagelocked_empty((1, size, size, 3), np.uint8)
+    stream = cuda.Stream()
+    images = gpuarray.empty(staging.shape, np.uint8)
+    specs = output_specs(metadata.graph, metadata.config, metadata.postprocess)
+    outputs = {name: gpuarray.empty((1, *spec.shape), spec.dtype) for name, spec in specs.items()}
+
+    # For each image: all of this is only put on the stream, so more of your own kernels can come before and after.
+    staging[:] = Preprocessor(size)([image])
+    images.set_async(staging, stream)
+    context.enqueue(images, outputs, stream)
+    found = {name: array.get_async(stream) for name, array in outputs.items()}
+    stream.synchronize()
+
+    count = int(found.pop("num_detections")[0, 0])
+    in_network = NetworkDetections(*(array[0, :count] for array in found.values()))
+    detections = in_image(in_network, image.shape[:2]).select(score_threshold=0.15)
+    for class_id, box, score in zip(detections.class_ids, detections.boxes, detections.ranking_scores, strict=True):
+        print(metadata.config.class_names[class_id], box.round(1), f"{score:.2f}")
+    context.close()
+    engine.close()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
