@@ -70,7 +70,7 @@ def main(gpu_arch: str, json_path: Path | None) -> None:
     """Build every configuration in every precision."""
     tensorrt = choose_builder(BuildOptions((gpu_arch,)))
     jobs = [(name, precision) for name in NAMES for precision in PRECISIONS]
-    rows = {f"{name} {precision}": measure(name, precision, gpu_arch, tensorrt) for name, precision in tqdm(jobs, disable=None)}
+    rows = {" ".join(job): measure(*job, gpu_arch, tensorrt) for job in tqdm(jobs, disable=None)}
     print("| configuration | precision | ONNX, MB | plan, MB | of fp32 | build, s | convolutions | matrix products |")
     print("|---|---|---|---|---|---|---|---|")
     for key, row in rows.items():

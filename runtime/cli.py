@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 import click
@@ -72,8 +73,27 @@ def check_fraction(context: click.Context, parameter: click.Parameter, value: fl
     return value
 
 
-def check_device(context: click.Context, parameter: click.Parameter, value: str | None) -> DeviceChoice | None:
-    """Callback of `--device`."""
+def running_options(command: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Give a click command that runs an engine file the options --device and --metadata: `device`, a `DeviceChoice` or
+    None, and `metadata_file`, a Path or None; see `engine_files.open_engine`."""
+    device = click.option(
+        "--device",
+        metavar="cpu|cuda|tensorrt",
+        callback=_parse_device,
+        help="Where it runs: cpu, cuda, cuda:1 or, for an ONNX file, tensorrt (ONNX Runtime's provider).  [default: a "
+        "plan on cuda, else cpu]",
+    )
+    metadata = click.option(
+        "--metadata",
+        "metadata_file",
+        metavar="FILE",
+        type=click.Path(path_type=Path),
+        help="For a plan that has lost its .json: the ONNX file it was built from.",
+    )
+    return device(metadata(command))
+
+
+def _parse_device(context: click.Context, parameter: click.Parameter, value: str | None) -> DeviceChoice | None:
     try:
         return None if value is None else DeviceChoice.parse(value)
     except UsageError as error:

@@ -99,7 +99,9 @@ def _installed(package: str, extra: str) -> tuple[bool, str]:
         return False, f"not installed; install it with: pip install 'yolact[{extra}]'"
 
 
-def examine_engine(path: Path, device: DeviceChoice | None = None) -> Iterator[Finding]:
+def examine_engine(
+    path: Path, device: DeviceChoice | None = None, metadata_file: Path | None = None
+) -> Iterator[Finding]:
     """What an engine file is and, in the last finding, whether it can be opened here and why not."""
     identity: PlanIdentity | None = None
     try:
@@ -112,7 +114,7 @@ def examine_engine(path: Path, device: DeviceChoice | None = None) -> Iterator[F
             else:
                 yield Finding("sidecar", False, f"there is no {sidecar_of(path).name}")
             yield Finding("built by", True, describe_build(header, identity))
-        engine = open_engine(path, device=device)
+        engine = open_engine(path, device=device, metadata_file=metadata_file)
     except (YolactError, OSError) as error:
         yield Finding("verdict", False, str(error))
         return

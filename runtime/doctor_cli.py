@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from yolact.runtime.cli import check_device, reports_errors
+from yolact.runtime.cli import reports_errors, running_options
 from yolact.runtime.errors import EngineError
 
 if TYPE_CHECKING:
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="ONNX file or TensorRT plan: say whether it runs here, and if not, why.",
 )
-@click.option("--device", metavar="cpu|cuda|tensorrt", callback=check_device, help="Where, as for yolact-infer.")
+@running_options
 @click.version_option(package_name="yolact")
 @reports_errors
-def main(engine: Path | None, device: DeviceChoice | None) -> None:
+def main(engine: Path | None, device: DeviceChoice | None, metadata_file: Path | None) -> None:
     """Report the versions and the state of everything that running an engine file depends on.
 
     Exit codes: 0 done (missing parts are no failure), 2 wrong usage, 4 the engine given cannot run here.
@@ -37,7 +37,7 @@ def main(engine: Path | None, device: DeviceChoice | None) -> None:
     if engine is None:
         return
     click.echo(click.format_filename(f"\n{engine}"))
-    findings = list(examine_engine(engine, device))
+    findings = list(examine_engine(engine, device, metadata_file))
     _print(findings)
     if not findings[-1].usable:
         sys.exit(EngineError.exit_code)

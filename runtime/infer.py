@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from yolact.runtime.cli import check_device, check_fraction, reports_errors
+from yolact.runtime.cli import check_fraction, reports_errors, running_options
 
 if TYPE_CHECKING:
     from yolact.runtime.device_choice import DeviceChoice
@@ -24,20 +24,7 @@ if TYPE_CHECKING:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="ONNX file written by yolact-export, or a TensorRT plan.",
 )
-@click.option(
-    "--device",
-    metavar="cpu|cuda|tensorrt",
-    callback=check_device,
-    help="Where it runs: cpu, cuda, cuda:1 or, for an ONNX file, tensorrt (ONNX Runtime's provider).  [default: an "
-    "ONNX file on cpu, a plan on cuda]",
-)
-@click.option(
-    "--metadata",
-    "metadata_file",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="The ONNX file that a plan was built from, where the plan has lost its .json.",
-)
+@running_options
 @click.option(
     "--score-threshold",
     default=0.15,

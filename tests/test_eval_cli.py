@@ -211,6 +211,8 @@ def test_missing_libraries(
         (["--engine", "ENGINE", "--device", "cuda:1"], "has no CUDAExecutionProvider for cuda:1"),
         (["--weights", "w.pth", "--device", "cuda:77"], "PyTorch cannot use it"),
         (["--weights", "w.pth", "--device", "tensorrt"], "is for ONNX files"),
+        (["--weights", "w.pth", "--metadata", "a.onnx"], "--metadata belongs to --engine"),
+        (["--engine", "ENGINE", "--metadata", "a.onnx"], "has its metadata inside"),
         (["--engine", "ENGINE", "--json", "-"], "expected the name of a file, got -"),
         (["--engine", "ENGINE", "--json", "images"], "is a directory"),
         (["--engine", "ENGINE", "--json", "/dev/null"], "is no regular file"),

@@ -218,6 +218,12 @@ def test_arrays_that_do_not_belong_together_are_refused() -> None:
         Explanation(explanation.prototypes[:8], explanation.coefficients, explanation.found)
 
 
+def test_plans_have_no_inner_tensors(tmp_path: Path) -> None:
+    (tmp_path / "a.plan").write_bytes(b"vtrt" + bytes(60))
+    with pytest.raises(EngineError, match=r"a\.plan is a TensorRT plan and cannot be looked into"):
+        EngineExplainer(tmp_path / "a.plan")
+
+
 def test_a_file_without_the_inner_tensors_is_to_be_exported_again(engine: Path) -> None:
     with pytest.raises(EngineError, match=r"no tensor 'prototypes' inside to explain; export it again") as raised:
         EngineExplainer(engine)

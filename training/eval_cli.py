@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from yolact.runtime.cli import check_device, reports_errors
+from yolact.runtime.cli import reports_errors, running_options
 from yolact.runtime.config import PostprocessConfig
 from yolact.runtime.device_choice import DeviceChoice
 from yolact.runtime.errors import UsageError
@@ -48,13 +48,7 @@ if TYPE_CHECKING:
     help="Write all detections to this file, as COCO's server takes them.",
 )
 @click.option("--limit", type=click.IntRange(min=1), help="Take only the first so many images.  [default: all]")
-@click.option(
-    "--device",
-    metavar="cpu|cuda|tensorrt",
-    callback=check_device,
-    help="Where the network runs: cpu, cuda, cuda:1 or, for an ONNX file, tensorrt (ONNX Runtime's provider).  "
-    "[default: a plan on cuda, else cpu]",
-)
+@running_options
 @click.version_option(package_name="yolact")
 @reports_errors
 def main(
@@ -66,6 +60,7 @@ def main(
     json_file: Path | None,
     limit: int | None,
     device: DeviceChoice | None,
+    metadata_file: Path | None,
 ) -> None:
     """Measure the accuracy of an engine file or of a checkpoint: COCO's average precision, in percent.
 
@@ -77,6 +72,8 @@ def main(
     interrupted.
     """
     check_model_options(engine, weights, config_name)
+    if weights is not None and metadata_file is not None:
+        raise UsageError("--metadata belongs to --engine; a checkpoint has its own")
     inputs = [path for path in (engine, weights, annotations) if path is not None]
     if json_file is not None:
         check_output("--json", json_file, inputs)
@@ -89,7 +86,7 @@ def main(
     truth = read_ground_truth(annotations, images, limit)
     if json_file is not None:
         check_output("--json", json_file, truth.paths)
-    opened = _load(weights, config_name, device) if weights is not None else _open(engine, device)
+    opened = _load(weights, config_name, device) if weights is not None else _open(engine, device, metadata_file)
     with Detector(opened) as detector:
         check_categories(detector.metadata.config, truth)
         evaluation = evaluate_on(detector, truth, batch_size=opened.min_batch)
@@ -99,12 +96,12 @@ def main(
             click.echo(click.format_filename(line))
 
 
-def _open(path: Path | None, device: DeviceChoice | None) -> Engine:
+def _open(path: Path | None, device: DeviceChoice | None, metadata_file: Path | None) -> Engine:
     """The engine file, which `check_model_options` saw to be given."""
     assert path is not None
     from yolact.runtime.engine_files import open_engine
 
-    return open_engine(path, device=device)
+    return open_engine(path, device=device, metadata_file=metadata_file)
 
 
 def _load(weights: Path, config_name: str | None, device: DeviceChoice | None) -> Engine:

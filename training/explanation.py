@@ -22,6 +22,7 @@ from yolact.runtime.mask_assembly import assemble_masks
 from yolact.runtime.metadata import ModelMetadata
 from yolact.runtime.nms import class_probabilities, decode_boxes, suppress
 from yolact.runtime.onnx_engine import OnnxEngine
+from yolact.runtime.plan_file import read_plan_header
 from yolact.runtime.postprocess import ImageHeads, NetworkDetections
 from yolact.runtime.preprocess import Image, Preprocessor
 from yolact.runtime.priors import make_priors
@@ -183,9 +184,11 @@ class EngineExplainer:
         """Open an ONNX file written by yolact-export.
 
         Raises:
-            EngineError: not such a file, or one whose inner tensors have other names.
+            EngineError: not such a file, a plan, or one whose inner tensors have other names.
             YolactError: a full graph, and onnx is not installed.
         """
+        if read_plan_header(path) is not None:
+            raise EngineError(f"{path} is a TensorRT plan and cannot be looked into; explain the ONNX file it is from")
         engine = OnnxEngine(path)
         self.metadata: ModelMetadata = engine.metadata
         self._batch_size = engine.min_batch
