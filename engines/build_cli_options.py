@@ -61,10 +61,9 @@ _OPTIONS = (
     click.option(
         "--timing-cache",
         metavar="DIR|none",
-        default=str(default_folder()),
-        help="Folder of kernel times measured by earlier builds.",
+        help="Folder of kernel times measured by earlier builds.  [default: in the user's cache folder]",
     ),
-    click.option("--version-compatible", is_flag=True, help="For later TensorRT of the same major version as well."),
+    click.option("--version-compatible", is_flag=True, help="For later TensorRT too; such a plan carries code."),
     click.option("--hardware-compatible", is_flag=True, help="For every GPU from Ampere on."),
 )
 
@@ -98,7 +97,7 @@ def builder_options(command: Callable[..., Any]) -> Callable[..., Any]:
         max_batch: int | None,
         workspace: int | None,
         optimization_level: int | None,
-        timing_cache: str,
+        timing_cache: str | None,
         version_compatible: bool,
         hardware_compatible: bool,
         **others: Any,
@@ -111,7 +110,7 @@ def builder_options(command: Callable[..., Any]) -> Callable[..., Any]:
             max_batch=tuned if max_batch is None else max_batch,
             workspace_mib=workspace,
             optimization_level=optimization_level,
-            timing_cache=None if timing_cache == "none" else Path(timing_cache),
+            timing_cache=_cache_folder(timing_cache),
             version_compatible=version_compatible,
             hardware_compatible=hardware_compatible,
         )
@@ -120,6 +119,12 @@ def builder_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(_OPTIONS):
         collected = option(collected)
     return collected
+
+
+def _cache_folder(given: str | None) -> Path | None:
+    if given is None:
+        return default_folder()
+    return None if given == "none" else Path(given)
 
 
 def _given() -> tuple[str, ...]:

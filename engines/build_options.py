@@ -9,6 +9,8 @@ from pathlib import Path
 from yolact.runtime.errors import UsageError
 
 MAX_OPTIMIZATION_LEVEL = 5
+MAX_BATCH = 4096
+MAX_WORKSPACE_MIB = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,7 @@ class BuildOptions:
         workspace_mib: limit of the scratch memory that layers may use, MiB; None for all of the GPU's memory.
         optimization_level: 0 (quick to build) to 5 (quick to run); None for TensorRT's default.
         timing_cache: folder of timing caches, None for none.
-        version_compatible: let later TensorRT of the same major version open the plan.
+        version_compatible: let later TensorRT open the plan, with code that the plan then carries.
         hardware_compatible: let every GPU from Ampere on run the plan.
     """
 
@@ -40,23 +42,22 @@ class BuildOptions:
         for arch in self.gpu_archs:
             if not re.fullmatch(r"sm_\d{2,3}", arch):
                 raise UsageError(f"GPU architectures are written like sm_86, got {arch!r}")
-        if not 1 <= self.min_batch <= self.opt_batch <= self.max_batch:
+        if not 1 <= self.min_batch <= self.opt_batch <= self.max_batch <= MAX_BATCH:
             raise UsageError(
-                "batch sizes must be 1 <= min <= opt <= max, "
+                f"batch sizes must be 1 <= min <= opt <= max <= {MAX_BATCH}, "
                 f"got min {self.min_batch}, opt {self.opt_batch}, max {self.max_batch}"
             )
-        if self.workspace_mib is not None and self.workspace_mib < 1:
-            raise UsageError(f"the workspace must be at least 1 MiB, got {self.workspace_mib}")
+        if self.workspace_mib is not None and not 1 <= self.workspace_mib <= MAX_WORKSPACE_MIB:
+            raise UsageError(f"the workspace must be 1 to {MAX_WORKSPACE_MIB} MiB, got {self.workspace_mib}")
         if self.optimization_level is not None and not 0 <= self.optimization_level <= MAX_OPTIMIZATION_LEVEL:
             raise UsageError(
                 f"the optimisation level must be 0 to {MAX_OPTIMIZATION_LEVEL}, got {self.optimization_level}"
             )
 
     def for_fixed_batch(self, batch: int) -> BuildOptions:
-        """These options for an ONNX file that takes exactly `batch` images. Raises UsageError where they ask for more
-        than that."""
-        asked = {self.min_batch, self.opt_batch, self.max_batch}
-        if asked - {1, batch}:
+        """These options for an ONNX file that takes exactly `batch` images. Raises UsageError where they ask for other
+        sizes; all of them 1 is the default and asks for nothing."""
+        if {self.min_batch, self.opt_batch, self.max_batch} not in ({1}, {batch}):
             raise UsageError(
                 f"the ONNX file was exported for batches of exactly {batch}, so other sizes cannot be had; "
                 "export it with --batch dynamic"

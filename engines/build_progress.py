@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 from tqdm import tqdm
@@ -12,29 +13,34 @@ from yolact.engines.held_signals import HeldSignals
 def make_monitor(module: Any, title: str, signals: HeldSignals) -> Any:
     """An `IProgressMonitor` of this TensorRT module: a bar on stderr, nothing where that is no terminal.
 
-    TensorRT names nested phases; the bar shows the one that moved last. A signal that was held back cancels the build.
+    TensorRT names nested phases and calls from several threads at once; the bar shows the phase that moved last. A
+    signal that was held back cancels the build.
     """
 
     class Monitor(module.IProgressMonitor):  # type: ignore[misc]
         def __init__(self) -> None:
             module.IProgressMonitor.__init__(self)
+            self._lock = threading.Lock()
             self._phases: dict[str, tuple[int, int]] = {}  # name: steps done, steps in all
             self._bar = tqdm(desc=title, bar_format="{desc} {n}/{total} {elapsed}", disable=None, leave=False)
 
         def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
-            self._phases[phase_name] = (0, num_steps)
-            self._show(phase_name)
+            with self._lock:
+                self._phases[phase_name] = (0, num_steps)
+                self._show(phase_name)
 
         def step_complete(self, phase_name: str, step: int) -> bool:
-            if phase_name in self._phases:
-                self._phases[phase_name] = (step + 1, self._phases[phase_name][1])
+            with self._lock:
+                _, steps = self._phases.get(phase_name, (0, step + 1))
+                self._phases[phase_name] = (step + 1, steps)
                 self._show(phase_name)
-            return signals.received is None
+                return signals.received is None
 
         def phase_finish(self, phase_name: str) -> None:
-            self._phases.pop(phase_name, None)
-            if self._phases:
-                self._show(next(reversed(self._phases)))
+            with self._lock:
+                self._phases.pop(phase_name, None)
+                if self._phases:
+                    self._show(next(reversed(self._phases)))
 
         def close(self) -> None:
             """Remove the bar."""

@@ -18,10 +18,10 @@ from yolact.runtime.contract import INPUT_NAME, output_specs
 from yolact.runtime.errors import EngineError, YolactError
 from yolact.runtime.gpu import Gpu, find_gpu
 from yolact.runtime.metadata import ModelMetadata
-from yolact.runtime.output_file import write_output
+from yolact.runtime.output_file import write_outputs
 from yolact.runtime.plan_file import PlanIdentity, sidecar_of, to_network_name
 from yolact.runtime.tensorrt_flavour import TENSORRT, TENSORRT_RTX, TensorRt
-from yolact.runtime.tensorrt_log import make_logger
+from yolact.runtime.tensorrt_log import create, make_logger
 
 
 @dataclass(frozen=True)
@@ -33,17 +33,19 @@ class BuiltPlan:
         identity: for the sidecar.
         metadata: of the model.
         layers: number of layers of the network by kind and type.
+        notes: sentences for the user about what went wrong without consequence for the plan.
     """
 
     data: bytes
     identity: PlanIdentity
     metadata: ModelMetadata
     layers: Counter[tuple[str, str]]
+    notes: tuple[str, ...]
 
     def save(self, path: Path) -> None:
-        """Write plan and sidecar, each whole or not at all. Raises YolactError where that fails."""
-        write_output(path, self.data)
-        write_output(sidecar_of(path), self.identity.to_sidecar(self.metadata).encode())
+        """Write plan and sidecar, both whole or neither. Raises YolactError where that fails."""
+        with HeldSignals():
+            write_outputs({sidecar_of(path): self.identity.to_sidecar(self.metadata).encode(), path: self.data})
 
 
 def build_plan(model: OnnxModel, options: BuildOptions, tensorrt: TensorRt, *, command: str = "") -> BuiltPlan:
@@ -67,8 +69,10 @@ def build_plan(model: OnnxModel, options: BuildOptions, tensorrt: TensorRt, *, c
     with HeldSignals() as signals:  # TensorRT calls back into Python, for progress and messages
         build = _Build(model, options, tensorrt, gpu, signals)
         data = build.run()
-        types = build.check_engine(data) if _can_inspect(tensorrt, gpu) else network_types(build.network)
-    return BuiltPlan(data, build.identity(data, types, command), model.metadata, layer_table(build.network))
+        inspected = build.check_engine(data) if _can_inspect(tensorrt, gpu) else {}
+    types = inspected or network_types(build.network)
+    identity, layers = build.identity(data, types, command), layer_table(build.network)
+    return BuiltPlan(data, identity, model.metadata, layers, tuple(build.notes))
 
 
 def _can_inspect(tensorrt: TensorRt, gpu: Gpu | None) -> bool:
@@ -90,8 +94,9 @@ class _Build:
         self._model, self._options, self._tensorrt, self._gpu = model, options, tensorrt, gpu
         self._signals = signals
         self._module: Any = tensorrt.module
+        self.notes: list[str] = []
         self._logger = make_logger(self._module)
-        self._builder = self._module.Builder(self._logger)
+        self._builder = create(tensorrt, "Builder", self._logger)
         self.network = self._builder.create_network(1 << int(self._module.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
         self._parse()
         check_precision(model.metadata.precision, network_types(self.network))
@@ -119,7 +124,7 @@ class _Build:
         config = self._configured()
         cache = self._timing_cache()
         if cache is not None:
-            cache.load_into(config)
+            self._note(cache.load_into(config))
         monitor = make_monitor(self._module, "building", self._signals)
         config.progress_monitor = monitor
         plan = self._builder.build_serialized_network(self.network, config)
@@ -127,8 +132,12 @@ class _Build:
         if plan is None:
             self._fail()
         if cache is not None:
-            cache.store_from(config)
+            self._note(cache.store_from(config))
         return bytes(plan)
+
+    def _note(self, sentence: str | None) -> None:
+        if sentence is not None:
+            self.notes.append(sentence)
 
     def _configured(self) -> Any:
         options, module = self._options, self._module
@@ -139,6 +148,8 @@ class _Build:
         profile.set_shape(INPUT_NAME, *((batch, size, size, 3) for batch in batches))
         config.add_optimization_profile(profile)
         config.profiling_verbosity = module.ProfilingVerbosity.DETAILED
+        if self._tensorrt.flavour is TENSORRT_RTX:  # so that callers can record what they enqueue as a CUDA graph
+            config.set_flag(module.BuilderFlag.REQUIRE_USER_ALLOCATION)
         if options.workspace_mib is not None:
             config.set_memory_pool_limit(module.MemoryPoolType.WORKSPACE, options.workspace_mib << 20)
         if options.optimization_level is not None:
@@ -157,7 +168,7 @@ class _Build:
         """None where none is wanted, and for TensorRT for RTX, which measures nothing when building."""
         if self._options.timing_cache is None or self._tensorrt.flavour is TENSORRT_RTX or self._gpu is None:
             return None
-        key = cache_key(self.network, self._tensorrt, f"{self._gpu.name} {self._gpu.arch}")
+        key = cache_key(self.network, self._tensorrt, " ".join(self._gpu))
         return TimingCache(self._options.timing_cache, key)
 
     def _fail(self) -> NoReturn:
@@ -170,8 +181,9 @@ class _Build:
         raise YolactError(f"{self._tensorrt} could not build the plan ({reason}); {advice}")
 
     def check_engine(self, plan: bytes) -> dict[str, int]:
-        """Types that the built engine computes in. Raises AccuracyError where they are not what was asked for."""
-        runtime = self._module.Runtime(self._logger)
+        """Types that the built engine computes in, as far as it tells. Raises AccuracyError where they are not what was
+        asked for."""
+        runtime = create(self._tensorrt, "Runtime", self._logger)
         runtime.engine_host_code_allowed = self._options.version_compatible
         engine = runtime.deserialize_cuda_engine(plan)
         if engine is None:
@@ -185,7 +197,6 @@ class _Build:
         """What the sidecar says."""
         options, gpu = self._options, self._gpu
         built_here = gpu is not None and self._tensorrt.flavour is TENSORRT
-        layers = (self.network.get_layer(index) for index in range(self.network.num_layers))
         return PlanIdentity(
             flavour=self._tensorrt.flavour.module,
             tensorrt_version=str(self._tensorrt.version),
@@ -197,7 +208,7 @@ class _Build:
             min_batch=options.min_batch,
             opt_batch=options.opt_batch,
             max_batch=options.max_batch,
-            plugins=tuple(layer.name for layer in layers if layer.type.name.startswith("PLUGIN")),
+            plugins=self._plugins(),
             version_compatible=options.version_compatible,
             hardware_compatible=options.hardware_compatible,
             size=len(plan),
@@ -205,3 +216,10 @@ class _Build:
             onnx_sha256=self._model.sha256,
             command=command,
         )
+
+    def _plugins(self) -> tuple[str, ...]:
+        """Names of the plugins in the network: the operators of the nodes that became plugin layers."""
+        operators = {node.name: node.op_type for node in self._model.proto.graph.node}
+        layers = (self.network.get_layer(index) for index in range(self.network.num_layers))
+        names = (layer.name for layer in layers if layer.type.name.startswith("PLUGIN"))
+        return tuple(dict.fromkeys(operators.get(name, name) for name in names))

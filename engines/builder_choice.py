@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from yolact.engines.build_options import BuildOptions
-from yolact.runtime.errors import UsageError, YolactError
-from yolact.runtime.gpu import find_gpu
+from yolact.runtime.errors import EngineError, UsageError, YolactError
+from yolact.runtime.gpu import read_gpu
 from yolact.runtime.tensorrt_flavour import (
     FLAVOURS,
     TENSORRT,
@@ -12,6 +12,7 @@ from yolact.runtime.tensorrt_flavour import (
     FlavourMissing,
     TensorRt,
     Version,
+    known_architectures,
     load_flavour,
 )
 
@@ -58,8 +59,10 @@ def _check_usable(tensorrt: TensorRt) -> None:
             f"{tensorrt} is too old, {OLDEST_TENSORRT.major}.{OLDEST_TENSORRT.minor} or later is needed; "
             "export to ONNX with --functions inline and build that with its trtexec"
         )
-    if find_gpu() is None:
-        raise BuilderMissing(f"{tensorrt} builds on the GPU that the plan is for, and there is none here")
+    try:
+        read_gpu()
+    except EngineError as error:
+        raise BuilderMissing(f"{tensorrt} builds on the GPU that the plan is for: {error}") from None
 
 
 def _check_options(options: BuildOptions, tensorrt: TensorRt) -> None:
@@ -71,15 +74,11 @@ def _check_options(options: BuildOptions, tensorrt: TensorRt) -> None:
     for arch in options.gpu_archs:
         if arch not in known:
             raise UsageError(f"{tensorrt} builds for {', '.join(known)}, got --gpu-arch {arch}")
+    if options.optimization_level is not None:
+        raise UsageError("--optimization-level is for TensorRT; TensorRT for RTX chooses kernels when a plan runs")
     for asked, option in (
         (options.version_compatible, "--version-compatible"),
         (options.hardware_compatible, "--hardware-compatible"),
     ):
         if asked:
             raise UsageError(f"{option} is for TensorRT; plans of TensorRT for RTX run on the GPUs of --gpu-arch")
-
-
-def known_architectures(tensorrt: TensorRt) -> list[str]:
-    """What TensorRT for RTX can build for, such as ``sm_86``."""
-    names = tensorrt.module.ComputeCapability.__members__
-    return [f"sm_{name[2:]}" for name in names if name.startswith("SM") and name[2:].isdecimal()]

@@ -17,6 +17,7 @@ from yolact.runtime.engine_files import PLAN_SUFFIXES
 from yolact.runtime.errors import UsageError
 from yolact.runtime.output_file import check_output
 from yolact.runtime.plan_file import sidecar_of
+from yolact.runtime.tensorrt_flavour import FLAVOURS
 
 if TYPE_CHECKING:
     from yolact.engines.builder import BuiltPlan
@@ -53,6 +54,8 @@ def main(onnx_file: Path, output: Path, build: BuildRequest) -> None:
     built = build_plan(model, build.options, tensorrt, command=command_line("yolact-build"))
     seconds = time.perf_counter() - start
     built.save(output)
+    for note in built.notes:
+        click.echo(click.format_filename(note), err=True)
     for line in describe_plan(built, output, seconds):
         click.echo(click.format_filename(line))
 
@@ -73,7 +76,7 @@ def command_line(command: str) -> str:
 def describe_plan(built: BuiltPlan, output: Path, seconds: float) -> Iterator[str]:
     """Lines for the user about a plan that was written."""
     identity = built.identity
-    title = "TensorRT for RTX" if identity.flavour == "tensorrt_rtx" else "TensorRT"
+    title = next(flavour.title for flavour in FLAVOURS if flavour.module == identity.flavour)
     gpus = identity.gpu_name or ", ".join(identity.gpu_archs) or "every GPU it supports"
     types = ", ".join(f"{count} in {name}" for name, count in sorted(identity.precision_obtained.items()))
     batch = "-".join(map(str, sorted({identity.min_batch, identity.max_batch})))

@@ -46,9 +46,7 @@ def network_types(network: Any) -> dict[str, int]:
 
 
 def engine_types(information: str) -> dict[str, int]:
-    """Convolutions of an engine by the type of their input.
-
-    Where fusion left no layer that is called a convolution, all layers with floating-point inputs count.
+    """Convolutions of an engine by type; empty where fusion left no layer that is called one, or no types are told.
 
     Args:
         information: JSON of `EngineInspector.get_engine_information` for an engine built with detailed profiling
@@ -56,13 +54,15 @@ def engine_types(information: str) -> dict[str, int]:
     """
     layers = [layer for layer in json.loads(information).get("Layers", []) if isinstance(layer, dict)]
     convolutions = [layer for layer in layers if "conv" in str(layer.get("LayerType", "")).lower()]
-    types = (_input_type(layer) for layer in convolutions or layers)
+    types = (_computing_type(layer) for layer in convolutions)
     return dict(Counter(dtype for dtype in types if dtype is not None))
 
 
-def _input_type(layer: Mapping[str, Any]) -> str | None:
-    inputs = layer.get("Inputs") or [{}]
-    description = str(inputs[0].get("DataType") or inputs[0].get("Format/Datatype", "")).upper()
+def _computing_type(layer: Mapping[str, Any]) -> str | None:
+    """The type of the weights where it is told, else that of the first input: a cast may have been fused into it."""
+    weights, inputs = layer.get("Weights"), layer.get("Inputs") or [{}]
+    told = weights.get("Type") if isinstance(weights, dict) else None
+    description = str(told or inputs[0].get("DataType") or inputs[0].get("Format/Datatype", "")).upper()
     return next((dtype for word, dtype in _INSPECTED_TYPES.items() if word in description), None)
 
 
@@ -73,8 +73,8 @@ def check_precision(asked: Precision, obtained: Mapping[str, int]) -> None:
         obtained: number of convolutions by type, see `network_types`, `engine_types`.
     """
     others = {dtype: count for dtype, count in obtained.items() if dtype != TYPE_NAMES[asked]}
-    if others or not obtained:
-        found = ", ".join(f"{count} in {dtype}" for dtype, count in others.items()) or "none that tells its type"
+    if others:
+        found = ", ".join(f"{count} in {dtype}" for dtype, count in others.items())
         raise AccuracyError(
             f"asked for {asked}, but of TensorRT's convolutions there are {found}; nothing was written, "
             "please report this with the TensorRT version"

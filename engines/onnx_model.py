@@ -6,16 +6,14 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from yolact.runtime.contract import INPUT_NAME
+from yolact.runtime.contract import INPUT_NAME, input_spec
 from yolact.runtime.errors import EngineError, YolactError
 from yolact.runtime.metadata import ModelMetadata
 from yolact.runtime.plan_file import read_plan_header
-from yolact.runtime.tensorrt_flavour import TENSORRT, TensorRt, Version
+from yolact.runtime.tensorrt_flavour import TENSORRT, TensorRt, Version, registered_plugins
 
 if TYPE_CHECKING:
     import onnx
-
-FUNCTION_DOMAIN = "yolact"
 
 _PLUGINS_REPLACE_FUNCTIONS = Version(10, 7)
 """From here on TensorRT's parser takes a registered plugin in place of a function's body. Before, it always inlines,
@@ -69,15 +67,17 @@ def parse_onnx_model(data: bytes, source: str) -> OnnxModel:
     inputs = [one for one in proto.graph.input if one.name == INPUT_NAME]
     if not inputs:
         raise EngineError(f"{source} has no input {INPUT_NAME!r}; export it again with yolact-export")
-    batch = inputs[0].type.tensor_type.shape.dim[0]
-    size = batch.dim_value if batch.HasField("dim_value") else None
+    shape = inputs[0].type.tensor_type.shape.dim
+    if len(shape) != 1 + len(input_spec(metadata.config).shape):
+        raise EngineError(f"{source} has an input {INPUT_NAME!r} of {len(shape)} dimensions; export it again")
+    size = shape[0].dim_value if shape[0].HasField("dim_value") else None
     return OnnxModel(proto, metadata, size, hashlib.sha256(data).hexdigest())
 
 
 def fit_functions(proto: onnx.ModelProto, tensorrt: TensorRt) -> None:
     """Drop the bodies of local functions, in place, where this TensorRT would inline them in spite of its plugins."""
     if tensorrt.flavour is TENSORRT and tensorrt.version < _PLUGINS_REPLACE_FUNCTIONS:
-        registry = tensorrt.module.get_plugin_registry()
-        kept = [f for f in proto.functions if registry.get_creator(f.name, "1", FUNCTION_DOMAIN) is None]
+        plugins = registered_plugins(tensorrt, [function.name for function in proto.functions])
+        kept = [function for function in proto.functions if function.name not in plugins]
         del proto.functions[:]
         proto.functions.extend(kept)

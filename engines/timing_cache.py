@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from yolact.runtime.atomic import replacing
-from yolact.runtime.errors import YolactError
 from yolact.runtime.tensorrt_flavour import TensorRt
 
 
-def default_folder() -> Path:
-    """Where caches lie if the user names no folder: `yolact` in the user's cache folder (XDG)."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+def default_folder() -> Path | None:
+    """Where caches lie if the user names no folder: `yolact` in the user's cache folder (XDG); None without a home."""
+    try:
+        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    except RuntimeError:  # a user without a home, as in some containers
+        return None
     return Path(base) / "yolact" / "timing"
 
 
@@ -26,7 +28,7 @@ def cache_key(network: Any, tensorrt: TensorRt, gpu: str) -> str:
 
     Args:
         network: the parsed `INetworkDefinition`.
-        gpu: name and architecture.
+        gpu: name, architecture and the driver's CUDA version.
     """
     digest = hashlib.sha256(f"{tensorrt.flavour.module} {tensorrt.version} {gpu}".encode())
     for index in range(network.num_layers):
@@ -38,29 +40,33 @@ def cache_key(network: Any, tensorrt: TensorRt, gpu: str) -> str:
 
 
 class TimingCache:
-    """One cache file, given to a builder before the build and written back after it."""
+    """One cache file, given to a builder before the build and written back after it.
+
+    A cache only saves time, so what is wrong with it never stops a build. Both methods return a sentence about that for
+    the user, or None.
+    """
 
     def __init__(self, folder: Path, key: str) -> None:
         self.path = folder / f"{key}.timing"
 
-    def load_into(self, config: Any) -> None:
-        """Attach what is on disk, or an empty cache, to an `IBuilderConfig`.
-
-        Raises YolactError for a file that TensorRT does not accept.
-        """
+    def load_into(self, config: Any) -> str | None:
+        """Attach what is on disk, or an empty cache, to an `IBuilderConfig`."""
         data = self.path.read_bytes() if self.path.is_file() else b""
         cache = config.create_timing_cache(data)
-        if cache is None or not config.set_timing_cache(cache, False):
-            raise YolactError(f"TensorRT does not accept the timing cache {self.path}; delete it and build again")
+        if cache is not None and config.set_timing_cache(cache, False):
+            return None
+        config.set_timing_cache(config.create_timing_cache(b""), False)
+        return f"TensorRT did not accept the timing cache {self.path}, which is replaced"
 
-    def store_from(self, config: Any) -> None:
-        """Write the builder's cache back. Raises YolactError where that fails."""
+    def store_from(self, config: Any) -> str | None:
+        """Write the builder's cache back."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with replacing(self.path) as temporary:
                 temporary.write_bytes(bytes(config.get_timing_cache().serialize()))
         except OSError as error:
-            raise YolactError(
-                f"cannot write the timing cache {self.path}: {error.strerror}; choose another folder with "
-                "--timing-cache, or none with --timing-cache none"
-            ) from error
+            return (
+                f"the timing cache {self.path} cannot be written ({error.strerror}), so the next build takes as long; "
+                "choose another folder with --timing-cache"
+            )
+        return None

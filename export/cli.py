@@ -110,7 +110,9 @@ def main(
     precision = _precision(fp16, bf16)
     target = choose_target(output, build, half=precision != "fp32")
     if target.tensorrt is not None and function_mode != "keep":
-        raise UsageError("--functions is for ONNX files; a plan is built from what its TensorRT needs")
+        raise UsageError("--functions is for ONNX files; give --output a name that ends in .onnx")
+    if target.tensorrt is not None and batch is not None:
+        build.options.for_fixed_batch(batch)  # refused here rather than after the export
     _check_libraries()
     from yolact.export.exporter import export_model, strip_functions
     from yolact.export.verify import verify_model
@@ -161,6 +163,8 @@ def _write_plan(proto: onnx.ModelProto, target: Target, build: BuildRequest) -> 
     built = build_plan(model, build.options, target.tensorrt, command=command_line("yolact-export"))
     seconds = time.perf_counter() - start
     built.save(target.path)
+    for note in built.notes:
+        click.echo(click.format_filename(note), err=True)
     for line in describe_plan(built, target.path, seconds):
         click.echo(click.format_filename(line))
 
@@ -215,7 +219,7 @@ def _sha256(path: Path) -> str:
 
 
 def _print_verification(config: ModelConfig, precision: Precision, verification: Verification) -> None:
-    relative = "" if precision == "fp32" else " (of heads relative to the largest value)"
+    relative = "" if precision == "fp32" else " (of heads the relative root mean square)"
     click.echo(
         f"{config.name}: {config.num_classes} classes, {config.image_size}x{config.image_size} input, {precision}"
     )

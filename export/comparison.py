@@ -15,12 +15,13 @@ from yolact.runtime.metadata import Precision
 from yolact.runtime.postprocess import ImageHeads, NetworkDetections, postprocess
 from yolact.training.model import Yolact
 
-MAX_HEAD_DIFFERENCE: dict[Precision, float] = {"fp32": 5e-3, "fp16": 5e-2, "bf16": 3e-1}
-"""fp32, absolute: convolutions summed in another order differ by about 1e-4 on logits, a wrong graph by far more.
-Half precision, relative to the largest value of the head: see docs/precision.md for what was measured."""
+MAX_HEAD_DIFFERENCE: dict[Precision, float] = {"fp32": 5e-3, "fp16": 3.5e-2, "bf16": 2.7e-1}
+"""fp32, largest absolute difference: convolutions summed in another order differ by about 1e-4 on logits, a wrong graph
+by far more. Half precision, root mean square of the difference relative to that of the head: about three times what the
+official networks show (docs/precision.md); a kernel mirrored or channels swapped give 0.33 and more."""
 
 MAX_DETECTION_DIFFERENCE = 1e-3
-MAX_MASK_DIFFERENCE: dict[Precision, float] = {"fp32": 1e-3, "fp16": 2e-3, "bf16": 1.5e-2}
+MAX_MASK_DIFFERENCE: dict[Precision, float] = {"fp32": 1e-3, "fp16": 9e-3, "bf16": 5e-2}
 """Of mask probabilities and mask scores: their matrix product and re-scoring network are of the network's type."""
 
 TELLING_SCORE, SAME_OBJECT_IOU = 0.3, 0.5
@@ -33,7 +34,7 @@ _TINY = float(np.finfo(np.float32).tiny)
 
 @dataclass(frozen=True)
 class Difference:
-    """How far one output of the exported model is from its reference: largest difference and the bound."""
+    """How far one output of the exported model is from its reference, and how far it may be."""
 
     output: str
     largest: float
@@ -46,11 +47,16 @@ class Difference:
 
 
 def compare_head(name: str, found: NDArray[Any], expected: NDArray[Any], precision: Precision) -> Difference:
-    """One head (N, ...) with PyTorch's in float32: absolute in fp32, else relative to the largest expected value."""
-    largest = _largest(found, expected)
-    if precision != "fp32":
-        largest /= max(float(np.abs(expected).max()), _TINY)
-    return Difference(name, largest, MAX_HEAD_DIFFERENCE[precision])
+    """One head (N, ...) with PyTorch's in float32: the largest absolute difference in fp32, else the root mean square
+    relative to that of the expected values, since single values are far off where tanh is steep."""
+    difference = _largest(found, expected)
+    if precision != "fp32" and np.isfinite(difference):
+        difference = _rms(found - expected) / max(_rms(expected), _TINY)
+    return Difference(name, difference, MAX_HEAD_DIFFERENCE[precision])
+
+
+def _rms(values: NDArray[Any]) -> float:
+    return float(np.sqrt(np.mean(np.square(values, dtype=np.float64))))
 
 
 def compare_detections(

@@ -10,10 +10,10 @@ import onnx.inliner
 from onnx import helper
 
 from yolact.export import functions
-from yolact.export.graph_builder import FUNCTION_DOMAIN, GraphBuilder
+from yolact.export.graph_builder import GraphBuilder
 from yolact.export.network import HeadTensors, NetworkWriter
 from yolact.runtime.config import ModelConfig, PostprocessConfig
-from yolact.runtime.contract import INPUT_NAME, TensorSpec, input_spec, output_specs
+from yolact.runtime.contract import INPUT_NAME, PLUGIN_NAMESPACE, TensorSpec, input_spec, output_specs
 from yolact.runtime.errors import UsageError
 from yolact.runtime.metadata import Graph, ModelMetadata, Precision
 from yolact.runtime.priors import make_priors
@@ -74,7 +74,7 @@ def export_model(
     proto = _model_proto(b, model.config, specs, bodies, batch)
     if inline_functions:
         proto = onnx.inliner.inline_local_functions(proto)
-        kept = [entry for entry in proto.opset_import if entry.domain != FUNCTION_DOMAIN]
+        kept = [entry for entry in proto.opset_import if entry.domain != PLUGIN_NAMESPACE]
         del proto.opset_import[:]
         proto.opset_import.extend(kept)
     helper.set_model_props(proto, metadata.to_props())
@@ -125,7 +125,7 @@ def _add_postprocessing(
         functions.FAST_NMS,
         *(heads.locations, heads.confidences, heads.coefficients, priors),
         outputs=["num_detections", "boxes", "scores", "classes", "detection_coefficients"],
-        domain=FUNCTION_DOMAIN,
+        domain=PLUGIN_NAMESPACE,
         **functions.PLUGIN_ATTRIBUTES,
         **functions.fast_nms_attributes(postprocess),
     )
@@ -133,7 +133,7 @@ def _add_postprocessing(
         functions.MASK_ASSEMBLY,
         *(heads.prototypes, "detection_coefficients", "boxes", "num_detections"),
         outputs=["masks"],
-        domain=FUNCTION_DOMAIN,
+        domain=PLUGIN_NAMESPACE,
         **functions.PLUGIN_ATTRIBUTES,
         **functions.MASK_ASSEMBLY_ATTRIBUTES,
     )
@@ -159,7 +159,7 @@ def _model_proto(
 
     imports = [helper.make_opsetid("", b.opset)]
     if bodies:
-        imports.append(helper.make_opsetid(FUNCTION_DOMAIN, 1))
+        imports.append(helper.make_opsetid(PLUGIN_NAMESPACE, 1))
     graph = helper.make_graph(
         b.nodes,
         model.name,

@@ -15,13 +15,14 @@ from numpy.typing import DTypeLike
 
 from yolact.export.graph_builder import GraphBuilder
 from yolact.runtime.config import ModelConfig, PostprocessConfig
+from yolact.runtime.contract import PLUGIN_NAMESPACE, PLUGIN_VERSION
 from yolact.runtime.mask_assembly import CROP_PADDING
 from yolact.runtime.nms import CENTRE_VARIANCE, SIZE_VARIANCE
 
 FAST_NMS = "YolactFastNms"
 MASK_ASSEMBLY = "YolactMaskAssembly"
 
-PLUGIN_ATTRIBUTES: dict[str, Any] = {"plugin_namespace": "yolact", "plugin_version": "1"}
+PLUGIN_ATTRIBUTES: dict[str, Any] = {"plugin_namespace": PLUGIN_NAMESPACE, "plugin_version": PLUGIN_VERSION}
 
 MASK_ASSEMBLY_ATTRIBUTES: dict[str, Any] = {"crop_padding": CROP_PADDING}
 """What a `YolactMaskAssembly` call says to the plugin."""

@@ -11,7 +11,7 @@ import onnx
 from numpy.typing import ArrayLike, DTypeLike
 from onnx import helper, numpy_helper
 
-FUNCTION_DOMAIN = "yolact"
+from yolact.runtime.contract import PLUGIN_NAMESPACE
 
 
 class GraphBuilder:
@@ -102,7 +102,7 @@ class GraphBuilder:
         ]
         results = [helper.make_node("Identity", [tensor], [output]) for output, tensor in outputs.items()]
         return helper.make_function(
-            FUNCTION_DOMAIN,
+            PLUGIN_NAMESPACE,
             name,
             list(inputs),
             list(outputs),

@@ -23,13 +23,15 @@ from yolact.runtime.postprocess import ImageHeads, postprocess
 from yolact.runtime.preprocess import Image, Preprocessor
 from yolact.training.model import Yolact
 
+NOT_HALF = "this network needs full precision"
+
 
 @dataclass(frozen=True)
 class Verification:
     """What the comparison found.
 
     Attributes:
-        differences: the largest of all images, by output. Of heads in half precision relative to the largest value.
+        differences: the largest of all images, by output; see `comparison.compare_head` for those of heads.
         found_again: of the float32 network's detections with a telling score how many are found in half precision.
         telling: how many such detections there are.
     """
@@ -74,7 +76,8 @@ def verify_model(
         if not difference.largest <= difference.bound:  # NaN must fail too
             raise AccuracyError(
                 f"exported output {difference.output!r} differs from PyTorch by {difference.largest:.3g}, more than "
-                f"{difference.bound:g}; nothing was written, {_advice(precision)}"
+                f"{difference.bound:g}; nothing was written, "
+                + ("please report this with the checkpoint's configuration" if precision == "fp32" else NOT_HALF)
             )
     return Verification(differences, sum(one.found_again for one in per_image), sum(one.telling for one in per_image))
 
@@ -90,16 +93,9 @@ def check_weights(proto: onnx.ModelProto, precision: Precision) -> None:
 
 def _not_finite(name: str, wrong: int, size: int, precision: Precision) -> AccuracyError:
     return AccuracyError(
-        f"{wrong} of {size} values of {name!r} are not finite in {precision}; nothing was written, {_advice(precision)}"
+        f"{wrong} of {size} values of {name!r} are not finite in {precision}; nothing was written, "
+        + {"fp16": "try --bf16, whose range is wider", "bf16": NOT_HALF, "fp32": "check the checkpoint"}[precision]
     )
-
-
-def _advice(precision: Precision) -> str:
-    if precision == "fp16":
-        return "this network needs --bf16 or full precision"
-    if precision == "bf16":
-        return "this network needs full precision"
-    return "please report this with the checkpoint's configuration"
 
 
 class _Check:

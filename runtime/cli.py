@@ -74,8 +74,8 @@ def check_fraction(context: click.Context, parameter: click.Parameter, value: fl
 
 
 def running_options(command: Callable[_P, _R]) -> Callable[_P, _R]:
-    """Give a click command that runs an engine file the options --device and --metadata: `device`, a `DeviceChoice` or
-    None, and `metadata_file`, a Path or None; see `engine_files.open_engine`."""
+    """Give a click command that runs an engine file the options of `engine_files.open_engine`: --device, --metadata and
+    --allow-host-code."""
     device = click.option(
         "--device",
         metavar="cpu|cuda|tensorrt",
@@ -90,7 +90,12 @@ def running_options(command: Callable[_P, _R]) -> Callable[_P, _R]:
         type=click.Path(path_type=Path),
         help="For a plan that has lost its .json: the ONNX file it was built from.",
     )
-    return device(metadata(command))
+    host_code = click.option(
+        "--allow-host-code",
+        is_flag=True,
+        help="Let a version compatible plan run code that it carries.",
+    )
+    return device(metadata(host_code(command)))
 
 
 def _parse_device(context: click.Context, parameter: click.Parameter, value: str | None) -> DeviceChoice | None:

@@ -12,6 +12,9 @@ from yolact.runtime.metadata import Graph
 
 INPUT_NAME = "images"
 
+PLUGIN_NAMESPACE, PLUGIN_VERSION = "yolact", "1"
+"""Under which the plugins for the two functions register with TensorRT; also the functions' ONNX domain."""
+
 
 class TensorSpec(NamedTuple):
     """Data type and shape without the batch dimension, which comes first."""

@@ -45,6 +45,7 @@ class Detector:
         device: str | None = None,
         threads: int | None = None,
         metadata_file: str | Path | None = None,
+        allow_host_code: bool = False,
     ) -> Detector:
         """Load an engine file.
 
@@ -55,6 +56,7 @@ class Detector:
                 default an ONNX file runs on the CPU and a plan on the first GPU.
             threads: CPU threads per operator for an ONNX file; None for one per physical core.
             metadata_file: for a plan without its sidecar, the ONNX file it was built from.
+            allow_host_code: let TensorRT run code that a version compatible plan carries. Only for plans you trust.
 
         Raises:
             EngineError: the file is missing, is no such model, does not keep the contract, or cannot run here.
@@ -67,6 +69,7 @@ class Detector:
             device=None if device is None else DeviceChoice.parse(device),
             threads=threads,
             metadata_file=None if metadata_file is None else Path(metadata_file),
+            allow_host_code=allow_host_code,
         )
         if postprocess is not None:
             if engine.metadata.graph != "raw":

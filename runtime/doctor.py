@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
+import re
 from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -13,10 +14,17 @@ from yolact.runtime.device_choice import DeviceChoice
 from yolact.runtime.engine_files import open_engine
 from yolact.runtime.errors import YolactError
 from yolact.runtime.metadata import ModelMetadata
-from yolact.runtime.plan_compatibility import Here, describe_build
+from yolact.runtime.plan_compatibility import describe_build
 from yolact.runtime.plan_file import PlanIdentity, read_plan_header, read_sidecar, sidecar_of
 from yolact.runtime.results import count_noun
-from yolact.runtime.tensorrt_flavour import FLAVOURS, TENSORRT_RTX, Flavour, FlavourMissing, load_flavour
+from yolact.runtime.tensorrt_flavour import (
+    FLAVOURS,
+    TENSORRT_RTX,
+    Flavour,
+    FlavourMissing,
+    load_flavour,
+    registered_plugins,
+)
 
 PLUGINS = ("YolactFastNms", "YolactMaskAssembly")
 """Names under which the toolkit's plugins register; without them TensorRT builds the functions' bodies."""
@@ -66,12 +74,21 @@ def _examine_gpus() -> Iterator[Finding]:
         count = device.call("cuDeviceGetCount")
         free, total = (size / 2**30 for size in device.memory_info())
         cuda = ".".join(map(str, device.driver_version))
+        driver = _driver_version()
         arch = "sm_{}{}".format(*device.compute_capability)
-        yield Finding(
-            f"GPU {index}", True, f"{device.name} ({arch}), {free:.1f} of {total:.1f} GiB free, driver for CUDA {cuda}"
-        )
+        memory = f"{free:.1f} of {total:.1f} GiB free"
+        yield Finding(f"GPU {index}", True, f"{device.name} ({arch}), {memory}, driver{driver} for CUDA {cuda}")
         device.close()
         index += 1
+
+
+def _driver_version() -> str:
+    """NVIDIA's version number with a space before it, nothing where the kernel does not tell."""
+    try:
+        told = re.search(r"  (\d+\.\d+(\.\d+)?)  ", Path("/proc/driver/nvidia/version").read_text())
+    except OSError:
+        return ""
+    return f" {told[1]}" if told else ""
 
 
 def _examine_flavour(flavour: Flavour) -> Finding:
@@ -80,7 +97,7 @@ def _examine_flavour(flavour: Flavour) -> Finding:
     except FlavourMissing as error:
         return Finding(flavour.title, False, str(error))
     use = "builds with and without a GPU" if flavour is TENSORRT_RTX else "builds for the GPU at hand"
-    registered = Here.look(flavour, 0, PLUGINS).plugins
+    registered = registered_plugins(tensorrt, PLUGINS)
     plugins = f"plugins {', '.join(sorted(registered))}" if registered else "no plugins of yolact"
     return Finding(flavour.title, True, f"{tensorrt.version}, {use}; {plugins}")
 
@@ -100,7 +117,7 @@ def _installed(package: str, extra: str) -> tuple[bool, str]:
 
 
 def examine_engine(
-    path: Path, device: DeviceChoice | None = None, metadata_file: Path | None = None
+    path: Path, device: DeviceChoice | None = None, metadata_file: Path | None = None, *, allow_host_code: bool = False
 ) -> Iterator[Finding]:
     """What an engine file is and, in the last finding, whether it can be opened here and why not."""
     identity: PlanIdentity | None = None
@@ -114,7 +131,7 @@ def examine_engine(
             else:
                 yield Finding("sidecar", False, f"there is no {sidecar_of(path).name}")
             yield Finding("built by", True, describe_build(header, identity))
-        engine = open_engine(path, device=device, metadata_file=metadata_file)
+        engine = open_engine(path, device=device, metadata_file=metadata_file, allow_host_code=allow_host_code)
     except (YolactError, OSError) as error:
         yield Finding("verdict", False, str(error))
         return

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @running_options
 @click.version_option(package_name="yolact")
 @reports_errors
-def main(engine: Path | None, device: DeviceChoice | None, metadata_file: Path | None) -> None:
+def main(engine: Path | None, device: DeviceChoice | None, metadata_file: Path | None, allow_host_code: bool) -> None:
     """Report the versions and the state of everything that running an engine file depends on.
 
     Exit codes: 0 done (missing parts are no failure), 2 wrong usage, 4 the engine given cannot run here.
@@ -37,7 +37,7 @@ def main(engine: Path | None, device: DeviceChoice | None, metadata_file: Path |
     if engine is None:
         return
     click.echo(click.format_filename(f"\n{engine}"))
-    findings = list(examine_engine(engine, device, metadata_file))
+    findings = list(examine_engine(engine, device, metadata_file, allow_host_code=allow_host_code))
     _print(findings)
     if not findings[-1].usable:
         sys.exit(EngineError.exit_code)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from yolact.runtime.device_choice import CPU, DeviceChoice
 from yolact.runtime.errors import EngineError, UsageError
 from yolact.runtime.metadata import ModelMetadata
-from yolact.runtime.onnx_engine import OnnxEngine
 from yolact.runtime.plan_file import read_plan_header, read_sidecar
 
 if TYPE_CHECKING:
@@ -24,6 +23,7 @@ def open_engine(
     device: DeviceChoice | None = None,
     threads: int | None = None,
     metadata_file: Path | None = None,
+    allow_host_code: bool = False,
 ) -> Engine:
     """Open an ONNX file or a TensorRT plan.
 
@@ -33,6 +33,7 @@ def open_engine(
         threads: CPU threads per operator for an ONNX file; None for one per physical core.
         metadata_file: for a plan without its sidecar, the ONNX file it was built from or the sidecar under its new
             name.
+        allow_host_code: let TensorRT run code that a version compatible plan carries. Only for plans you trust.
 
     Raises:
         EngineError: the file is missing, is neither, or cannot run here.
@@ -48,22 +49,43 @@ def open_engine(
             )
         if metadata_file is not None:
             raise UsageError(f"{path} is an ONNX file and has its metadata inside; leave out --metadata")
-        return OnnxEngine(path, threads, device or CPU)
+        return _open_onnx(path, threads, device or CPU)
     if path.suffix == ".onnx":
         raise EngineError(f"{path} is a TensorRT plan, not an ONNX file; rename it to {path.with_suffix('.plan')}")
-    if threads is not None or (device is not None and device.kind != "cuda"):
-        raise UsageError(f"{path} is a TensorRT plan, which runs on cuda; threads and {device} are for ONNX files")
+    if threads is not None:
+        raise UsageError(f"{path} is a TensorRT plan; threads are for ONNX files")
+    if device is not None and device.kind != "cuda":
+        raise UsageError(f"{path} is a TensorRT plan, which runs on cuda, got {device}")
     from yolact.runtime.plan_opening import open_plan
 
-    return open_plan(
-        path, device.index if device else 0, None if metadata_file is None else read_metadata(metadata_file)
-    )
+    metadata = None if metadata_file is None else read_metadata(metadata_file)
+    return open_plan(path, device.index if device else 0, metadata, allow_host_code=allow_host_code)
+
+
+def _open_onnx(path: Path, threads: int | None, device: DeviceChoice) -> Engine:
+    try:
+        from yolact.runtime.onnx_engine import OnnxEngine
+    except ImportError as error:
+        raise EngineError(
+            f"ONNX files need onnxruntime, which does not load ({error}); install it with: pip install onnxruntime"
+        ) from error
+    return OnnxEngine(path, threads, device)
 
 
 def read_metadata(path: Path) -> ModelMetadata:
-    """The metadata in a sidecar or an ONNX file. Raises EngineError where there is none."""
+    """The metadata in a sidecar or an ONNX file, also one that only TensorRT can run. Raises EngineError where there is
+    none."""
     if not path.is_file():
         raise EngineError(f"there is no file {path} to take metadata from; give an ONNX file or a plan's .json")
     if path.suffix == ".json":
         return read_sidecar(path)[1]
-    return OnnxEngine(path).metadata
+    try:
+        from google.protobuf.message import DecodeError
+        from onnx import ModelProto
+    except ModuleNotFoundError:
+        raise EngineError(f"reading the metadata of {path} needs onnx; install it with: pip install onnx") from None
+    try:
+        props = ModelProto.FromString(path.read_bytes()).metadata_props
+    except DecodeError:
+        raise EngineError(f"{path} is no ONNX file to take metadata from, or a damaged one") from None
+    return ModelMetadata.from_props({entry.key: entry.value for entry in props}, str(path))

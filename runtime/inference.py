@@ -18,6 +18,7 @@ from yolact.runtime.detections import Detections
 from yolact.runtime.detector import Detector
 from yolact.runtime.device_choice import DeviceChoice
 from yolact.runtime.drawing import annotate
+from yolact.runtime.engine import Engine
 from yolact.runtime.engine_files import open_engine
 from yolact.runtime.errors import ImageError, UsageError, YolactError
 from yolact.runtime.image_files import write_image
@@ -37,7 +38,7 @@ class InferenceRequest:
         sources: see `sources.expand_source`.
         score_threshold: detections below are left out.
         top_k: most detections shown of one image.
-        device, metadata_file: see `engine_files.open_engine`.
+        device, metadata_file, allow_host_code: see `engine_files.open_engine`.
         classes: names or ids separated by commas; None for all.
         output: folder for annotated pictures and videos; created.
         json: file for the results, None for none.
@@ -50,6 +51,7 @@ class InferenceRequest:
     top_k: int = 15
     device: DeviceChoice | None = None
     metadata_file: Path | None = None
+    allow_host_code: bool = False
     classes: str | None = None
     output: Path = Path("yolact-output")
     json: Path | None = None
@@ -68,9 +70,7 @@ def run_inference(request: InferenceRequest) -> bool:
     files = [source.location for source in sources if isinstance(source.location, Path)]
     _check_outputs(request, files)
     with ExitStack() as stack:
-        detector = stack.enter_context(
-            Detector(open_engine(request.engine, device=request.device, metadata_file=request.metadata_file))
-        )
+        detector = stack.enter_context(Detector(_open_engine(request)))
         class_ids = None if request.classes is None else parse_classes(request.classes, detector.class_names)
         results = None if request.json is None else stack.enter_context(JsonResults(request.json))
         run = _Run(request, detector, class_ids, OutputNames(request.output, files), results)
@@ -78,6 +78,15 @@ def run_inference(request: InferenceRequest) -> bool:
         for source in stack.enter_context(bar):
             complete &= _is_done(run, source)
     return complete
+
+
+def _open_engine(request: InferenceRequest) -> Engine:
+    return open_engine(
+        request.engine,
+        device=request.device,
+        metadata_file=request.metadata_file,
+        allow_host_code=request.allow_host_code,
+    )
 
 
 def parse_classes(text: str, class_names: Sequence[str]) -> list[int]:

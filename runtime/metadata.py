@@ -79,5 +79,5 @@ class ModelMetadata:
                 tool_version=props[f"{_PREFIX}tool_version"],
                 precision=cast(Precision, precision),
             )
-        except (KeyError, ValueError, TypeError, UsageError) as error:
+        except (KeyError, ValueError, TypeError, RecursionError, UsageError) as error:
             raise EngineError(f"{source} has damaged YOLACT metadata ({error!r}); export it again") from error

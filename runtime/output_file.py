@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 from yolact.runtime.atomic import check_folder, check_replaceable, replacing
@@ -36,9 +37,16 @@ def check_output(option: str, path: Path, inputs: Iterable[Path | None]) -> None
 
 def write_output(path: Path, data: bytes) -> None:
     """Write a whole file. Raises YolactError where that fails; what was there before then stays."""
+    write_outputs({path: data})
+
+
+def write_outputs(files: Mapping[Path, bytes]) -> None:
+    """Write some files, of which none takes its name before all are written. Raises as `write_output`."""
+    path = Path()
     try:
-        with replacing(path) as temporary:
-            temporary.write_bytes(data)
+        with ExitStack() as stack:
+            for path, data in files.items():
+                stack.enter_context(replacing(path)).write_bytes(data)
     except OSError as error:
         reason = error.strerror or error
         raise YolactError(f"cannot write {path}: {reason}; free space or choose another place") from None

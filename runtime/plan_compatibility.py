@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from yolact.runtime.errors import EngineError
 from yolact.runtime.gpu import Gpu, read_gpu
 from yolact.runtime.plan_file import PlanHeader, PlanIdentity
-from yolact.runtime.tensorrt_flavour import Flavour, FlavourMissing, TensorRt, load_flavour
-
-PLUGIN_NAMESPACE, PLUGIN_VERSION = "yolact", "1"
+from yolact.runtime.tensorrt_flavour import (
+    TENSORRT,
+    TENSORRT_RTX,
+    Flavour,
+    FlavourMissing,
+    TensorRt,
+    known_architectures,
+    load_flavour,
+    registered_plugins,
+)
 
 _AMPERE = 80
 
@@ -22,17 +30,18 @@ class Here:
     Attributes:
         tensorrt: of the plan's flavour, or the sentence why it is missing.
         gpu: the device, or the sentence why none can be used.
+        architectures: that this flavour can build for ahead of time.
         plugins: names of the toolkit's plugins that are registered.
     """
 
     tensorrt: TensorRt | str
     gpu: Gpu | str
+    architectures: tuple[str, ...] = ()
     plugins: frozenset[str] = frozenset()
 
     @classmethod
     def look(cls, flavour: Flavour, device: int, wanted_plugins: tuple[str, ...]) -> Here:
         """Look around on this machine."""
-        tensorrt: TensorRt | str
         gpu: Gpu | str
         try:
             tensorrt = load_flavour(flavour)
@@ -42,9 +51,8 @@ class Here:
             gpu = read_gpu(device)
         except EngineError as error:
             gpu = str(error)
-        registry = tensorrt.module.get_plugin_registry()
-        found = (n for n in wanted_plugins if registry.get_creator(n, PLUGIN_VERSION, PLUGIN_NAMESPACE) is not None)
-        return cls(tensorrt, gpu, frozenset(found))
+        plugins = registered_plugins(tensorrt, wanted_plugins)
+        return cls(tensorrt, gpu, tuple(known_architectures(tensorrt)), plugins)
 
 
 def describe_build(header: PlanHeader, identity: PlanIdentity | None) -> str:
@@ -64,56 +72,74 @@ def rebuild_advice(path: Path, identity: PlanIdentity | None) -> str:
     return f"rebuild it here with: {known or f'yolact-build --onnx <the ONNX file it was built from> --output {path}'}"
 
 
-def why_not(path: Path, header: PlanHeader, identity: PlanIdentity | None, here: Here) -> str | None:
+def why_not(
+    path: Path, header: PlanHeader, identity: PlanIdentity | None, here: Here, *, allow_host_code: bool = False
+) -> str | None:
     """The first reason why a plan cannot run here, as a sentence, or None where none is known.
 
     Args:
-        path: of the plan, which is only named and measured.
+        path: of the plan.
         header: its first bytes.
         identity: its sidecar, if there is one.
         here: this machine.
+        allow_host_code: the user trusts the code that a version compatible plan carries.
     """
-    reason = _size_reason(path, identity) or _tensorrt_reason(header, identity, here) or _gpu_reason(identity, here)
+    reason = (
+        _contents_reason(path, identity)
+        or _tensorrt_reason(path, header, identity, here, allow_host_code)
+        or _gpu_reason(path, header, identity, here)
+    )
     if reason is None and identity is not None:
-        missing = sorted(set(identity.plugins) - here.plugins)
-        reason = f"it needs the plugins {', '.join(missing)}, which are not loaded" if missing else None
+        missing = ", ".join(sorted(set(identity.plugins) - here.plugins))
+        reason = f"it needs the plugins {missing}, which are not loaded" if missing else None
     if reason is None:
         return None
     return f"{path}, built by {describe_build(header, identity)}, cannot run here: {reason}"
 
 
-def _size_reason(path: Path, identity: PlanIdentity | None) -> str | None:
-    size = path.stat().st_size
-    if identity is None or size == identity.size:
+def _contents_reason(path: Path, identity: PlanIdentity | None) -> str | None:
+    if identity is None:
         return None
-    return (
-        f"it has {size} bytes where its sidecar says {identity.size}, so it was cut off or replaced; "
-        f"copy it again or {rebuild_advice(path, identity)}"
-    )
+    size, reason = path.stat().st_size, ""
+    if size != identity.size:
+        reason = f"it has {size} bytes where its sidecar says {identity.size}, so it was cut off or replaced"
+    elif hashlib.sha256(path.read_bytes()).hexdigest() != identity.plan_sha256:
+        reason = f"its contents are not those that {path.name}.json describes, so one of the two was replaced"
+    return f"{reason}; copy both again or {rebuild_advice(path, identity)}" if reason else None
 
 
-def _tensorrt_reason(header: PlanHeader, identity: PlanIdentity | None, here: Here) -> str | None:
+def _tensorrt_reason(
+    path: Path, header: PlanHeader, identity: PlanIdentity | None, here: Here, allow_host_code: bool
+) -> str | None:
     if isinstance(here.tensorrt, str):
         return here.tensorrt
     ours, theirs = here.tensorrt.version, header.version
-    if identity is None or ours[:3] == theirs[:3]:
-        return None  # without a sidecar only TensorRT itself can tell whether the plan is a version compatible one
-    if identity.version_compatible and ours.major == theirs.major and ours >= theirs:
+    if identity is not None and identity.version_compatible:
+        if ours < theirs:
+            return f"here is {here.tensorrt}, which is older; {rebuild_advice(path, identity)}"
+        if not allow_host_code:
+            return "it is version compatible, so it carries code; if you trust it, pass --allow-host-code"
         return None
-    return f"here is {here.tensorrt}, and plans run in the version that built them; " + (
-        f"rebuild it here with: {identity.command}" if identity.command else "build it again with yolact-build"
-    )
+    if ours[:3] == theirs[:3] or (identity is None and header.flavour is TENSORRT):
+        return None  # without a sidecar only TensorRT itself can tell whether a plan of it is version compatible
+    return f"here is {here.tensorrt}, and plans run in the version that built them; {rebuild_advice(path, identity)}"
 
 
-def _gpu_reason(identity: PlanIdentity | None, here: Here) -> str | None:
+def _gpu_reason(path: Path, header: PlanHeader, identity: PlanIdentity | None, here: Here) -> str | None:
     if isinstance(here.gpu, str):
         return here.gpu
-    if identity is None or not identity.gpu_archs or here.gpu.arch in identity.gpu_archs:
+    if identity is None or here.gpu.arch in identity.gpu_archs:
         return None
-    archs = [int(arch[3:]) for arch in (*identity.gpu_archs, here.gpu.arch)]
-    if identity.hardware_compatible and min(archs) >= _AMPERE:
+    ampere = int(here.gpu.arch[3:]) >= _AMPERE
+    if not identity.gpu_archs:
+        fits = ampere or header.flavour is not TENSORRT_RTX
+    else:
+        fits = identity.hardware_compatible and min(int(arch[3:]) for arch in identity.gpu_archs) >= _AMPERE and ampere
+    if fits:
         return None
-    command = identity.command or "yolact-build"
-    if identity.gpu_name:
-        return f"here is {here.gpu.name} ({here.gpu.arch}); rebuild it here with: {command}"
-    return f"here is {here.gpu.name} ({here.gpu.arch}); build it with --gpu-arch {here.gpu.arch}, it was: {command}"
+    gpu = f"here is {here.gpu.name} ({here.gpu.arch})"
+    if header.flavour is not TENSORRT_RTX:
+        return f"{gpu}; {rebuild_advice(path, identity)}"
+    if here.gpu.arch not in here.architectures:
+        return f"{gpu}, for which {TENSORRT_RTX.title} does not build ahead of time; build a plan with TensorRT there"
+    return f"{gpu}; build it with --gpu-arch {here.gpu.arch}, it was: {identity.command or 'not recorded'}"

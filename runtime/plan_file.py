@@ -6,15 +6,18 @@ The plan stays a plain plan, so `trtexec`, Triton and Polygraphy open it; what d
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+import re
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from yolact.runtime.errors import EngineError
 from yolact.runtime.metadata import CONFIG_KEY, ModelMetadata, Precision
 from yolact.runtime.tensorrt_flavour import FLAVOURS, PLAN_MAGIC_SIZE, Flavour, Version
 
 SIDECAR_SCHEMA_VERSION = 1
+MAX_SIDECAR_SIZE = 1 << 20
 NETWORK_NAME_PREFIX = "yolact:"
 MAX_NETWORK_NAME = 4095
 """TensorRT refuses names of more than 4096 characters, terminating zero included."""
@@ -63,10 +66,10 @@ class PlanIdentity:
         gpu_name: of the GPU it was built on, empty where it was built without one.
         gpu_archs: architectures it runs on, such as ``sm_86``; empty for every one that the flavour supports.
         precision_asked: type of the network's weights and activations.
-        precision_obtained: layers that compute (convolutions, matrix products) by TensorRT's name of their type.
+        precision_obtained: convolutions by TensorRT's name of their type.
         min_batch, opt_batch, max_batch: images per call.
-        plugins: names of the plugins without which it cannot be opened.
-        version_compatible: opens in later TensorRT of the same major version.
+        plugins: the plugins without which it cannot be opened, as operators of the ONNX file.
+        version_compatible: opens in later TensorRT, with code that it carries.
         hardware_compatible: opens on other GPUs from Ampere on.
         size: of the plan, bytes.
         plan_sha256, onnx_sha256: digests of the plan and of the ONNX it was built from.
@@ -110,28 +113,56 @@ def read_sidecar(path: Path) -> tuple[PlanIdentity, ModelMetadata]:
     """The contents of a sidecar. Raises EngineError where it is damaged or of another schema."""
     again = "build the plan again with yolact-build"
     try:
+        if path.stat().st_size > MAX_SIDECAR_SIZE:
+            raise ValueError(f"it has more than {MAX_SIDECAR_SIZE} bytes")
         values = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(values, dict):
             raise TypeError("expected an object")
         version = values.get("schema_version")
-        if version != SIDECAR_SCHEMA_VERSION:
-            raise EngineError(f"{path} has schema {version}, this runtime reads {SIDECAR_SCHEMA_VERSION}; {again}")
+        if version != SIDECAR_SCHEMA_VERSION or isinstance(version, bool):
+            raise EngineError(f"{path} has schema {version!r}, this runtime reads {SIDECAR_SCHEMA_VERSION}; {again}")
         identity = _identity(values["plan"])
         metadata = ModelMetadata.from_props(values["model"], str(path))
-    except (OSError, KeyError, ValueError, TypeError, AttributeError) as error:
+    except (OSError, KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise EngineError(f"{path} is no sidecar of a plan ({error!r}); {again}") from error
     return identity, metadata
 
 
 def _identity(values: dict[str, Any]) -> PlanIdentity:
-    known = dict(values)
-    for name in ("gpu_archs", "plugins"):
-        known[name] = tuple(known[name])
+    """Raises KeyError, ValueError or TypeError for what `to_sidecar` would not have written: the file may come from
+    anywhere, and its texts are shown in terminals."""
+    known = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
     identity = PlanIdentity(**known)
-    if not isinstance(identity.size, int) or identity.flavour not in {one.module for one in FLAVOURS}:
-        raise ValueError(f"size {identity.size!r}, flavour {identity.flavour!r}")
+    for field in fields(PlanIdentity):
+        if not _IS_VALID[field.type](getattr(identity, field.name)):
+            raise ValueError(f"{field.name}: {getattr(identity, field.name)!r}")
+    if identity.flavour not in {one.module for one in FLAVOURS}:
+        raise ValueError(f"flavour: {identity.flavour!r}")
+    if not all(re.fullmatch(r"sm_\d{2,3}", arch) for arch in identity.gpu_archs):
+        raise ValueError(f"gpu_archs: {identity.gpu_archs!r}")
+    if identity.command and not identity.command.startswith(("yolact-build ", "yolact-export ")):
+        raise ValueError(f"command: {identity.command!r}")
     Version.parse(identity.tensorrt_version)
     return identity
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and value.isprintable()
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+_IS_VALID: dict[Any, Callable[[Any], bool]] = {
+    "str": _is_text,
+    "int": _is_count,
+    "bool": lambda value: isinstance(value, bool),
+    "tuple[str, ...]": lambda value: isinstance(value, tuple) and all(map(_is_text, value)),
+    "dict[str, int]": lambda value: isinstance(value, dict) and all(map(_is_count, value.values())),
+    "Precision": lambda value: value in get_args(Precision),
+}
+"""By the types of `PlanIdentity`'s fields, which dataclasses keep as they are written."""
 
 
 def to_network_name(metadata: ModelMetadata) -> str:
@@ -164,6 +195,6 @@ def from_network_name(name: str, source: str) -> ModelMetadata | None:
         if isinstance(config["class_names"], int):
             config["class_names"] = [f"class_{index}" for index in range(config["class_names"])]
             props[CONFIG_KEY] = json.dumps(config)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise EngineError(f"{source} has a damaged network name ({error!r}); build it with yolact-build") from error
     return ModelMetadata.from_props(props, source)

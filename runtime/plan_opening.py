@@ -19,50 +19,60 @@ from yolact.runtime.plan_file import (
 )
 from yolact.runtime.tensorrt_engine import TensorRTEngine
 from yolact.runtime.tensorrt_flavour import TensorRt
-from yolact.runtime.tensorrt_log import make_logger
+from yolact.runtime.tensorrt_log import create, make_logger
 
 
-def open_plan(path: Path, device: int = 0, metadata: ModelMetadata | None = None) -> TensorRTEngine:
+def open_plan(
+    path: Path, device: int = 0, metadata: ModelMetadata | None = None, *, allow_host_code: bool = False
+) -> TensorRTEngine:
     """Open a TensorRT plan on a GPU.
 
     Args:
         path: the plan; its sidecar is read if it is there.
         device: index of the GPU.
-        metadata: of the model, instead of what the sidecar or the engine's own name says.
+        metadata: of the model, instead of what the sidecar or the engine's own name says. A sidecar is then not read.
+        allow_host_code: let TensorRT run code that a version compatible plan carries. Only for plans you trust.
 
     Raises EngineError with what built the plan, what is here, and how to rebuild it.
     """
     header = read_plan_header(path)
     if header is None:
         raise EngineError(f"{path} is no TensorRT plan; build one with yolact-build")
-    identity, told = read_sidecar(sidecar_of(path)) if sidecar_of(path).is_file() else (None, None)
+    has_sidecar = metadata is None and sidecar_of(path).is_file()
+    identity, told = read_sidecar(sidecar_of(path)) if has_sidecar else (None, metadata)
     here = Here.look(header.flavour, device, identity.plugins if identity else ())
-    obstacle = why_not(path, header, identity, here)
+    obstacle = why_not(path, header, identity, here, allow_host_code=allow_host_code)
     if obstacle is not None:
         raise EngineError(obstacle)
     assert isinstance(here.tensorrt, TensorRt)
     opened = Device.open(device)
-    try:
-        with opened.current():
-            engine = _deserialize(path, header, identity, here.tensorrt)
-            known = metadata or told or from_network_name(engine.name, str(path))
+    logger = make_logger(here.tensorrt.module)
+    with opened.current():
+        engine = _deserialize(path, header, identity, here.tensorrt, logger, allow_host_code)
+        try:
+            known = told or from_network_name(engine.name, str(path))
             if known is None:
                 raise EngineError(
                     f"{path} has no sidecar {sidecar_of(path).name} and was not built by yolact-build, so its classes "
                     "and sizes are unknown; give the ONNX file it was built from with --metadata"
                 )
-        return TensorRTEngine(engine, here.tensorrt.module, known, opened)
-    except BaseException:
-        opened.close()
-        raise
+            return TensorRTEngine(engine, here.tensorrt.module, known, opened, logger.reason)
+        finally:
+            del engine  # where it was refused, TensorRT frees it here, while its device is current
 
 
-def _deserialize(path: Path, header: PlanHeader, identity: PlanIdentity | None, tensorrt: TensorRt) -> Any:
+def _deserialize(
+    path: Path,
+    header: PlanHeader,
+    identity: PlanIdentity | None,
+    tensorrt: TensorRt,
+    logger: Any,
+    allow_host_code: bool,
+) -> Any:
     """The `ICudaEngine`, on the current device."""
-    logger = make_logger(tensorrt.module)
-    runtime = tensorrt.module.Runtime(logger)
-    if identity is not None and identity.version_compatible:
-        runtime.engine_host_code_allowed = True  # such a plan carries the runtime it needs
+    runtime = create(tensorrt, "Runtime", logger)
+    if allow_host_code:
+        runtime.engine_host_code_allowed = True
     engine = runtime.deserialize_cuda_engine(path.read_bytes())
     if engine is None:
         raise EngineError(

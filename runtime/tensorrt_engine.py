@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -26,7 +26,14 @@ class TensorRTEngine:
         device: the GPU it is on.
     """
 
-    def __init__(self, engine: Any, trt: Any, metadata: ModelMetadata, device: Device) -> None:
+    def __init__(
+        self,
+        engine: Any,
+        trt: Any,
+        metadata: ModelMetadata,
+        device: Device,
+        reason: Callable[[], str],
+    ) -> None:
         """Check the plan; `engine_files.open_engine` opens a file.
 
         Args:
@@ -34,11 +41,12 @@ class TensorRTEngine:
             trt: the module it comes from, `tensorrt` or `tensorrt_rtx`.
             metadata: of the model.
             device: kept open until nothing that was made from the engine is left.
+            reason: what TensorRT's logger says of the last failure, see `tensorrt_log`.
 
         Raises:
             EngineError: a tensor of the plan is not as the contract says.
         """
-        self._plan: Plan | None = Plan.check(engine, trt, metadata, device)
+        self._plan: Plan | None = Plan.check(engine, trt, metadata, device, reason)
         self.metadata = metadata
         self.min_batch: int = self._plan.min_batch
         self.max_batch: int | None = self._plan.max_batch

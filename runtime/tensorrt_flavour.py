@@ -6,10 +6,12 @@ Their Python modules have nearly the same contents; what differs in name or pres
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, NamedTuple
 
+from yolact.runtime.contract import PLUGIN_NAMESPACE, PLUGIN_VERSION
 from yolact.runtime.errors import YolactError
 
 PLAN_MAGIC_SIZE = 4
@@ -51,9 +53,11 @@ class Version(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Version:
-        """From `10.3.0`, `10.14.1.48.post1` and the like."""
+        """From `10.3.0`, `10.14.1.48.post1` and the like. Raises ValueError for anything else."""
         numbers = [int(part) for part in text.split(".") if part.isdecimal()][:4]
-        return cls(*numbers, *([0] * (2 - len(numbers))))
+        if len(numbers) < 2:
+            raise ValueError(f"{text!r} is no version")
+        return cls(*numbers)
 
 
 class TensorRt(NamedTuple):
@@ -91,7 +95,7 @@ def load_flavour(flavour: Flavour) -> TensorRt:
         raise FlavourMissing(
             f"{flavour.title} is not installed; install it with: pip install 'yolact[{flavour.extra}]'"
         ) from None
-    except (ImportError, OSError, AttributeError) as error:  # its libraries are missing or for another CUDA
+    except (ImportError, OSError, AttributeError, ValueError) as error:  # its libraries are missing or for another CUDA
         raise FlavourMissing(_broken(flavour, error)) from error
     return TensorRt(flavour, module, version)
 
@@ -101,12 +105,15 @@ def _broken(flavour: Flavour, error: Exception) -> str:
     return f"{flavour.title} is installed but does not load ({reason}); install it again or mend its libraries"
 
 
-def load_any_flavour() -> TensorRt:
-    """The first flavour that can be imported. Raises FlavourMissing with the reasons of all where none can."""
-    reasons = []
-    for flavour in FLAVOURS:
-        try:
-            return load_flavour(flavour)
-        except FlavourMissing as error:
-            reasons.append(str(error))
-    raise FlavourMissing("; ".join(reasons))
+def known_architectures(tensorrt: TensorRt) -> list[str]:
+    """What TensorRT for RTX can build for ahead of time, such as ``sm_86``; nothing for TensorRT."""
+    names = tensorrt.module.ComputeCapability.__members__ if tensorrt.flavour is TENSORRT_RTX else ()
+    return [f"sm_{name[2:]}" for name in names if name.startswith("SM") and name[2:].isdecimal()]
+
+
+def registered_plugins(tensorrt: TensorRt, names: Iterable[str]) -> frozenset[str]:
+    """Those of these plugins that are registered with this TensorRT, in the toolkit's namespace."""
+    registry = tensorrt.module.get_plugin_registry()
+    if registry is None:  # where the driver is too old for this TensorRT
+        return frozenset()
+    return frozenset(n for n in names if registry.get_creator(n, PLUGIN_VERSION, PLUGIN_NAMESPACE) is not None)

@@ -4,8 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
+from yolact.runtime.errors import EngineError
+from yolact.runtime.tensorrt_flavour import TensorRt
+
 _NOT_A_REASON = ("driver version is insufficient", "no CUDA-capable device")
 """Follow-up messages of a machine without a GPU, where building ahead of time works all the same."""
+
+
+def create(tensorrt: TensorRt, kind: str, logger: Any) -> Any:
+    """A `Builder` or `Runtime`. Raises EngineError where this TensorRT cannot start on this machine."""
+    try:
+        return getattr(tensorrt.module, kind)(logger)
+    except TypeError:  # the bindings got a null pointer
+        raise EngineError(
+            f"{tensorrt} cannot start here ({logger.reason()}); it may be for a newer CUDA than the driver, see "
+            "yolact-doctor"
+        ) from None
 
 
 def make_logger(module: Any) -> Any:
@@ -24,8 +38,10 @@ def make_logger(module: Any) -> Any:
                 self.errors.append(" ".join(message.split()))
 
         def reason(self) -> str:
-            """The first error that says what went wrong."""
+            """The first error that says what went wrong, of those since this was last asked for."""
             telling = [text for text in self.errors if not any(part in text for part in _NOT_A_REASON)]
-            return next(iter(telling or self.errors), "TensorRT gave no reason")
+            found = next(iter(telling or self.errors), "TensorRT gave no reason")
+            self.errors.clear()
+            return found
 
     return Logger()

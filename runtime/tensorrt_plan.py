@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +29,7 @@ class Plan:
         outputs: the outputs' by name, in the order of the contract.
         min_batch: fewest images per call.
         max_batch: most images per call.
+        reason: what TensorRT's logger says of the last failure.
     """
 
     held: list[Any]
@@ -37,9 +38,10 @@ class Plan:
     outputs: dict[str, TensorSpec]
     min_batch: int
     max_batch: int
+    reason: Callable[[], str]
 
     @classmethod
-    def check(cls, engine: Any, trt: Any, metadata: ModelMetadata, device: Device) -> Plan:
+    def check(cls, engine: Any, trt: Any, metadata: ModelMetadata, device: Device, reason: Callable[[], str]) -> Plan:
         """Compare every tensor with the contract. Raises EngineError at the first that differs."""
         outputs = output_specs(metadata.graph, metadata.config, metadata.postprocess)
         images = input_spec(metadata.config)
@@ -58,7 +60,7 @@ class Plan:
             least, _, most = (shape[0] for shape in engine.get_tensor_profile_shape(INPUT_NAME, 0))
         else:
             least = most = batch
-        plan = cls([engine], trt, images, outputs, int(least), int(most))
+        plan = cls([engine], trt, images, outputs, int(least), int(most), reason)
         weakref.finalize(plan, _free, device, plan.held)
         return plan
 
@@ -134,26 +136,24 @@ class Execution:
             settings.cuda_graph_strategy = plan.trt.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
         self._context: Any = plan.engine.create_execution_context(settings)
         if self._context is None:
-            raise EngineError(f"TensorRT could not make an execution context; {_MESSAGES}")
+            raise EngineError(f"TensorRT could not make an execution context: {plan.reason()}")
+        self._reason = plan.reason
         self._context.set_device_memory(activations.address, activations.size)
 
     def bind(self, arrays: Mapping[str, DeviceArray]) -> None:
         """Run on these arrays, one for each tensor, from now on. Raises EngineError where TensorRT refuses one."""
         shape = arrays[INPUT_NAME].shape
         if not self._context.set_input_shape(INPUT_NAME, shape):
-            raise EngineError(f"TensorRT refused images of shape {shape}; {_MESSAGES}")
+            raise EngineError(f"TensorRT refused images of shape {shape}: {self._reason()}")
         for name, array in arrays.items():
             if not self._context.set_tensor_address(name, array.address):
-                raise EngineError(f"TensorRT refused the address of {name!r}; {_MESSAGES}")
+                raise EngineError(f"TensorRT refused the address of {name!r}: {self._reason()}")
 
     def put_on(self, stream: Stream) -> None:
         """Put one run on a stream. Raises EngineError where TensorRT refuses."""
         if not self._context.execute_async_v3(stream.handle):
-            raise EngineError(f"TensorRT could not run the plan; {_MESSAGES}")
+            raise EngineError(f"TensorRT could not run the plan: {self._reason()}")
 
     def close(self) -> None:
         """Free it, in the CUDA context that is current. Nothing of it may run any more."""
         self._context = None
-
-
-_MESSAGES = "its messages say why; often it is memory"

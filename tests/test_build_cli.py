@@ -55,7 +55,10 @@ REJECTED = {
     "batches": (["--min-batch", "4", "--max-batch", "2"], 2, "1 <= min <= opt <= max"),
     "batch is text": (["--max-batch", "many"], 2, "many"),
     "level": (["--optimization-level", "9"], 2, "must be 0 to 5, got 9"),
-    "workspace": (["--workspace", "0"], 2, "at least 1 MiB"),
+    "workspace": (["--workspace", "0"], 2, "must be 1 to 1048576 MiB, got 0"),
+    "huge workspace": (["--workspace", "99999999999999999999"], 2, "must be 1 to 1048576 MiB"),
+    "huge batch": (["--max-batch", "99999999999999999999"], 2, "max <= 4096"),
+    "level for RTX": (["--optimization-level", "3"], 2, "--optimization-level is for TensorRT"),
     "little workspace": (["--workspace", "1", "--max-batch", "64"], 1, "larger --workspace"),
     "version compatible": (["--version-compatible"], 2, "--version-compatible is for TensorRT"),
     "hardware compatible": (["--hardware-compatible"], 2, "--hardware-compatible is for TensorRT"),
@@ -102,37 +105,69 @@ def test_a_full_disk_leaves_the_old_plan(onnx_file: Path, here: Path) -> None:
     assert (here / "yolact.plan").read_bytes() == b"what was here before"
 
 
-def interrupt_while_building(onnx_file: Path, number: int) -> tuple[int, str]:
-    """Exit code and the last line on stderr of a command whose monitor gets a signal at its third step."""
-    program = (
-        "import os, sys\n"
-        "from yolact.engines import build_progress, builder\n"
-        "from yolact.engines.cli import main\n"
-        "def interrupting(module, title, signals):\n"
-        "    monitor, steps = build_progress.make_monitor(module, title, signals), []\n"
-        "    class Interrupting(type(monitor)):\n"
-        "        def step_complete(self, phase, step):\n"
-        "            steps.append(phase)\n"
-        f"            if len(steps) == 3: os.kill(os.getpid(), {number})\n"
-        "            return super().step_complete(phase, step)\n"
-        "    monitor.__class__ = Interrupting\n"
-        "    return monitor\n"
-        "builder.make_monitor = interrupting\n"
-        "main()\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program, "--onnx", onnx_file], capture_output=True, text=True, check=False
-    )
+INTERRUPTED = """
+import os, sys, threading
+from pathlib import Path
+from yolact.engines import build_progress, builder
+from yolact.engines.cli import main
+
+def interrupting(module, title, signals):
+    monitor, steps = build_progress.make_monitor(module, title, signals), []
+    class Interrupting(type(monitor)):
+        def step_complete(self, phase, step):
+            steps.append(phase)
+            if len(steps) == 3:
+                os.kill(os.getpid(), NUMBER)
+            goes_on = super().step_complete(phase, step)
+            Path("steps").write_text(f"{len(steps)} {goes_on}")
+            return goes_on
+    monitor.__class__ = Interrupting
+    return monitor
+
+builder.make_monitor = interrupting
+main()
+"""
+
+
+def build_interrupted(onnx_file: Path, number: int) -> tuple[int, str, str]:
+    """Exit code, the last line on stderr, and what the monitor last answered to which step, of a command that gets a
+    signal at the third step of its build."""
+    program = INTERRUPTED.replace("NUMBER", str(number))
+    command = [sys.executable, "-c", program, "--onnx", onnx_file]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert "Traceback" not in done.stderr
-    return done.returncode, done.stderr.splitlines()[-1]
+    return done.returncode, "".join(done.stderr.splitlines()[-1:]), Path("steps").read_text()
 
 
 @pytest.mark.parametrize(("number", "code", "word"), [(2, 130, "interrupted"), (15, 143, "terminated")])
 def test_signals_cancel_the_build(onnx_file: Path, here: Path, number: int, code: int, word: str) -> None:
     (here / "yolact.plan").write_bytes(b"what was here before")
-    assert interrupt_while_building(onnx_file, number) == (code, word)
-    assert sorted(path.name for path in here.iterdir()) == ["tiny.onnx", "yolact.plan"]
+    _, _, undisturbed = build_interrupted(onnx_file, 0)  # no signal at all
+    assert undisturbed.endswith(" True") and int(undisturbed.split()[0]) > 10
+    (here / "yolact.plan").write_bytes(b"what was here before")
+    (here / "yolact.plan.json").unlink()
+    assert build_interrupted(onnx_file, number) == (code, word, "3 False")
+    assert sorted(path.name for path in here.iterdir()) == ["steps", "tiny.onnx", "yolact.plan"]
     assert (here / "yolact.plan").read_bytes() == b"what was here before"
+
+
+def test_plan_and_sidecar_change_together(onnx_file: Path, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk is full when the second of the two files is written."""
+    assert run("--onnx", onnx_file, "--gpu-arch", "sm_86").exit_code == 0
+    before = {path: path.read_bytes() for path in here.iterdir()}
+    write, written = Path.write_bytes, []
+
+    def full(path: Path, data: bytes) -> int:
+        written.append(path)
+        if len(written) == 2:
+            raise OSError(28, "No space left on device", str(path))
+        return write(path, data)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    result = run("--onnx", onnx_file, "--gpu-arch", "sm_89")
+    monkeypatch.undo()
+    assert result.exit_code == 1 and "No space left on device; free space or choose another place" in result.stderr
+    assert len(written) == 2 and {path: path.read_bytes() for path in here.iterdir()} == before
 
 
 def test_nothing_here_builds(onnx_file: Path, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:

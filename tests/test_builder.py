@@ -6,6 +6,9 @@ That a plan runs is not shown here: running one takes a GPU.
 from __future__ import annotations
 
 import hashlib
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,14 +18,22 @@ import onnx
 import pytest
 
 from yolact.engines.build_options import BuildOptions
-from yolact.engines.builder import BuiltPlan, build_plan
+from yolact.engines.builder import BuiltPlan, _Build, build_plan
 from yolact.engines.builder_choice import BuilderMissing, choose_builder
+from yolact.engines.held_signals import HeldSignals
 from yolact.engines.onnx_model import fit_functions, parse_onnx_model, read_onnx_model
 from yolact.runtime.config import ModelConfig, PostprocessConfig
 from yolact.runtime.contract import input_spec, output_specs
 from yolact.runtime.errors import AccuracyError, EngineError, UsageError, YolactError
 from yolact.runtime.plan_file import from_network_name, read_plan_header, read_sidecar, sidecar_of, to_network_name
-from yolact.runtime.tensorrt_flavour import TENSORRT, TENSORRT_RTX, TensorRt, Version, load_flavour
+from yolact.runtime.tensorrt_flavour import (
+    TENSORRT,
+    TENSORRT_RTX,
+    TensorRt,
+    Version,
+    load_flavour,
+    registered_plugins,
+)
 from yolact.training.configs import CONFIGS
 
 trt = pytest.importorskip("tensorrt_rtx", reason="TensorRT for RTX is not installed (Linux x86-64: the rtx extra)")
@@ -121,8 +132,10 @@ def test_a_fixed_batch_stays_fixed(
     path = export_seeded(tiny_config, tmp_path / "three.onnx", PostprocessConfig(max_detections=20), batch=3)
     identity = build(path, rtx).identity
     assert (identity.min_batch, identity.opt_batch, identity.max_batch) == (3, 3, 3)
-    with pytest.raises(UsageError, match="batches of exactly 3"):
-        build(path, rtx, replace(SM86, max_batch=4))
+    for batches in ({"max_batch": 4}, {"max_batch": 3}, {"min_batch": 2, "opt_batch": 2, "max_batch": 2}):
+        with pytest.raises(UsageError, match="batches of exactly 3"):
+            build(path, rtx, replace(SM86, **batches))
+    assert build(path, rtx, replace(SM86, min_batch=3, opt_batch=3, max_batch=3)).identity.max_batch == 3
 
 
 def test_without_architectures_every_one_is_targeted(rtx: TensorRt, tiny_engine: Path) -> None:
@@ -182,13 +195,75 @@ def test_builds_that_fail_say_why(rtx: TensorRt, tiny_engine: Path, name: str) -
     assert caught.value.exit_code == 1 and "\n" not in str(caught.value)
 
 
+def test_options_reach_tensorrt(rtx: TensorRt, tiny_engine: Path) -> None:
+    """Asked back from TensorRT's own configuration and profile."""
+    options = BuildOptions(("sm_86", "sm_120"), min_batch=2, opt_batch=3, max_batch=5, workspace_mib=64)
+    build = _Build(read_onnx_model(tiny_engine), options, rtx, None, HeldSignals())
+    profiles = []
+    create = build._builder.create_optimization_profile
+
+    class Builder:
+        create_builder_config = staticmethod(build._builder.create_builder_config)
+
+        @staticmethod
+        def create_optimization_profile() -> Any:
+            profiles.append(create())
+            return profiles[-1]
+
+    build._builder = Builder
+    config = build._configured()
+    assert [tuple(shape) for shape in profiles[0].get_shape("images")] == [(n, 160, 160, 3) for n in (2, 3, 5)]
+    assert config.get_memory_pool_limit(trt.MemoryPoolType.WORKSPACE) == 64 * 2**20
+    archs = [config.get_compute_capability(index) for index in range(config.num_compute_capabilities)]
+    assert archs == [trt.ComputeCapability.SM86, trt.ComputeCapability.SM120]
+    assert config.profiling_verbosity == trt.ProfilingVerbosity.DETAILED
+
+
+class Refusing:
+    """Bindings of a TensorRT that cannot start: pybind turns its null pointers into TypeErrors."""
+
+    ILogger = trt.ILogger
+
+    @staticmethod
+    def Builder(logger: Any) -> Any:
+        logger.log(trt.ILogger.ERROR, "CUDA initialization failure with error: 35")
+        raise TypeError("pybind11::init(): factory function returned nullptr")
+
+    @staticmethod
+    def get_plugin_registry() -> None:
+        return None
+
+
+def test_a_tensorrt_that_cannot_start(tiny_engine: Path) -> None:
+    broken = TensorRt(TENSORRT_RTX, Refusing, Version(10, 3))
+    with pytest.raises(EngineError, match=r"cannot start here \(CUDA initialization failure with error: 35\)"):
+        build_plan(read_onnx_model(tiny_engine), BuildOptions(), broken)
+    assert registered_plugins(broken, ["YolactFastNms"]) == frozenset()
+
+
+def test_without_a_home_there_is_no_cache(tmp_path: Path) -> None:
+    """As for a user without an entry in a container: importing and building must go on."""
+    program = (
+        "import pathlib\n"
+        "def homeless(): raise RuntimeError('Could not determine home directory.')\n"
+        "pathlib.Path.home = homeless\n"
+        "from yolact.export.cli import main\n"
+        "main(['--help'])\n"
+    )
+    environment = {key: value for key, value in os.environ.items() if key != "XDG_CACHE_HOME"}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and "--timing-cache" in done.stdout
+
+
 OPTIONS = {
     "arch": ({"gpu_archs": ("86",)}, "written like sm_86, got '86'"),
     "arch with a letter": ({"gpu_archs": ("sm_90a",)}, "got 'sm_90a'"),
     "no batch": ({"min_batch": 0}, "1 <= min <= opt <= max"),
     "opt below min": ({"min_batch": 2, "max_batch": 4}, "min 2, opt 1, max 4"),
     "max below opt": ({"opt_batch": 2}, "opt 2, max 1"),
-    "workspace": ({"workspace_mib": 0}, "at least 1 MiB, got 0"),
+    "workspace": ({"workspace_mib": 0}, "must be 1 to 1048576 MiB, got 0"),
+    "huge workspace": ({"workspace_mib": 1 << 21}, "must be 1 to 1048576 MiB"),
+    "huge batch": ({"max_batch": 3_000_000_000}, "max <= 4096"),
     "level": ({"optimization_level": 6}, "must be 0 to 5, got 6"),
     "negative level": ({"optimization_level": -1}, "must be 0 to 5, got -1"),
 }
@@ -225,12 +300,16 @@ def test_an_input_that_is_missing(tiny_engine: Path) -> None:
 
 
 def test_the_builder_without_a_gpu_is_the_one_ahead_of_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("yolact.engines.builder_choice.find_gpu", lambda: None)
+    def nothing() -> None:
+        raise EngineError("there is no GPU")
+
+    monkeypatch.setattr("yolact.engines.builder_choice.read_gpu", nothing)
     assert choose_builder(BuildOptions()).flavour is TENSORRT_RTX
     assert choose_builder(SM86, "tensorrt_rtx").flavour is TENSORRT_RTX
 
 
 CHOICES = {
+    "level": (BuildOptions(optimization_level=3), "tensorrt_rtx", UsageError, "--optimization-level is for TensorRT"),
     "unknown architecture": (BuildOptions(("sm_42",)), None, UsageError, "builds for sm_75, .*got --gpu-arch sm_42"),
     "version compatible": (BuildOptions(version_compatible=True), "tensorrt_rtx", UsageError, "is for TensorRT"),
     "hardware compatible": (BuildOptions(hardware_compatible=True), "tensorrt_rtx", UsageError, "is for TensorRT"),
@@ -245,8 +324,6 @@ def test_rejected_choices(name: str) -> None:
 
 
 def test_nothing_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    import sys
-
     monkeypatch.setitem(sys.modules, "tensorrt", None)
     monkeypatch.setitem(sys.modules, "tensorrt_rtx", None)
     with pytest.raises(BuilderMissing, match=r"yolact\[tensorrt\].*yolact\[rtx\]") as caught:

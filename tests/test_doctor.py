@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -46,6 +47,14 @@ def test_missing_parts_are_findings(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found["TensorRT"] == ("--", "TensorRT is not installed; install it with: pip install 'yolact[tensorrt]'")
     assert found["TensorRT for RTX"][0] == "--" and "yolact[rtx]" in found["TensorRT for RTX"][1]
     assert found["GPU"][0] == "--" and "needs cuda-bindings" in found["GPU"][1]
+
+
+def test_onnxruntime_may_be_what_is_missing(tiny_engine: Path) -> None:
+    program = "import sys; sys.modules['onnxruntime'] = None; from yolact.runtime.doctor_cli import main; main()"
+    command = [sys.executable, "-c", program, "--engine", str(tiny_engine)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 4 and "Traceback" not in done.stderr
+    assert "--  ONNX Runtime" in done.stdout and "ONNX files need onnxruntime, which does not load" in done.stdout
 
 
 def test_an_onnx_file_that_runs(tiny_engine: Path) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import onnx
 import pytest
 from scripted_engine import infer, write_photo
 from test_plan_file import IDENTITY, METADATA, plan_bytes
@@ -40,10 +42,17 @@ def copy(plan: Path, here: Path) -> Path:
     return Path(shutil.copy(plan, here))
 
 
-def edit(path: Path, **values: object) -> None:
-    sidecar = json.loads(sidecar_of(path).read_text())
-    sidecar["plan"] |= values
+def describe(path: Path) -> None:
+    """Let the sidecar be about the plan as it is now."""
+    sidecar, data = json.loads(sidecar_of(path).read_text()), path.read_bytes()
+    sidecar["plan"] |= {"size": len(data), "plan_sha256": hashlib.sha256(data).hexdigest()}
     sidecar_of(path).write_text(json.dumps(sidecar))
+
+
+def one_bit(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
 
 
 def cut_off(path: Path) -> None:
@@ -55,11 +64,13 @@ def other_version(path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[24:28] = bytes((2, 0, 0, 5))
     path.write_bytes(data)
+    describe(path)
 
 
 def other_flavour(path: Path) -> None:
     path.write_bytes(plan_bytes(b"ftrt", (10, 3, 0, 26)))
     sidecar_of(path).write_text(IDENTITY.to_sidecar(METADATA))
+    describe(path)
 
 
 def newer_sidecar(path: Path) -> None:
@@ -70,6 +81,7 @@ DAMAGED: dict[str, tuple[Callable[[Path], object], str]] = {
     "empty": (lambda path: path.write_bytes(b""), "is no TensorRT plan, which begins with ftrt or vtrt"),
     "foreign": (lambda path: path.write_bytes(b"GIF89a" * 50), "is no TensorRT plan"),
     "cut off": (cut_off, "it has 5000 bytes where its sidecar says"),
+    "changed": (one_bit, "its contents are not those that tiny.plan.json describes"),
     "cut off in the header": (lambda path: path.write_bytes(b"vtrt\0"), "is cut off after 5 bytes"),
     "other version": (
         other_version,
@@ -122,9 +134,9 @@ def test_an_onnx_file_called_plan(tiny_engine: Path, here: Path) -> None:
 def test_options_of_the_other_kind(tiny_engine: Path, copy: Path) -> None:
     with pytest.raises(UsageError, match="is an ONNX file and has its metadata inside"):
         open_engine(tiny_engine, metadata_file=tiny_engine)
-    with pytest.raises(UsageError, match="threads and None are for ONNX"):
+    with pytest.raises(UsageError, match="threads are for ONNX"):
         open_engine(copy, threads=2)
-    with pytest.raises(UsageError, match="runs on cuda; threads and cpu are for"):
+    with pytest.raises(UsageError, match="runs on cuda, got cpu"):
         open_engine(copy, device=DeviceChoice("cpu"))
 
 
@@ -132,6 +144,13 @@ def test_metadata_from_elsewhere(tiny_engine: Path, plan: Path, tmp_path: Path) 
     """Of a plan that lost its sidecar: from the ONNX file, or from the sidecar under another name."""
     expected = read_onnx_model(tiny_engine).metadata
     assert read_metadata(tiny_engine) == expected
+    stripped = onnx.load(tiny_engine)  # which only TensorRT with plugins can run
+    del stripped.functions[:]
+    onnx.save(stripped, tmp_path / "stripped.onnx")
+    assert read_metadata(tmp_path / "stripped.onnx") == expected
+    (tmp_path / "bad.onnx").write_bytes(tiny_engine.read_bytes()[:999])
+    with pytest.raises(EngineError, match="is no ONNX file to take metadata from"):
+        read_metadata(tmp_path / "bad.onnx")
     assert read_metadata(Path(shutil.copy(sidecar_of(plan), tmp_path / "other.json"))) == expected
     for text, message in ((None, "there is no file"), ("{", "is no sidecar")):
         path = tmp_path / "bad.json"

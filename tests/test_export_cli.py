@@ -175,6 +175,7 @@ REJECTED = {
     "functions of a plan": (["--functions", "strip", "--output", "a.plan"], 2, "--functions is for ONNX files"),
     "architecture": (["--gpu-arch", "sm_42"], 2, "builds for sm_75, "),
     "batches of a plan": (["--max-batch", "0"], 2, "1 <= min <= opt <= max"),
+    "a fixed batch and another": (["--batch", "4", "--max-batch", "8"], 2, "batches of exactly 4"),
     "plan's folder": (["--output", "nowhere/a.plan"], 2, "there is no folder nowhere"),
     "no output folder": (["--output", "nowhere/a.onnx"], 2, "there is no folder nowhere"),
     "names missing": (["--class-names", "nowhere.txt"], 2, "nowhere.txt"),

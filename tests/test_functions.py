@@ -8,8 +8,9 @@ import onnxruntime
 import pytest
 
 from yolact.export import functions
-from yolact.export.graph_builder import FUNCTION_DOMAIN, GraphBuilder
+from yolact.export.graph_builder import GraphBuilder
 from yolact.runtime.config import ModelConfig, PostprocessConfig
+from yolact.runtime.contract import PLUGIN_NAMESPACE
 from yolact.runtime.mask_assembly import assemble_masks
 from yolact.runtime.nms import class_probabilities, decode_boxes, suppress
 
@@ -27,9 +28,9 @@ def run(
     b = GraphBuilder(opset)
     nms_outputs = [*OUTPUTS[:4], "detection_coefficients"]
     nms_inputs = ("locations", "confidences", "coefficients", "priors")
-    b.node(functions.FAST_NMS, *nms_inputs, outputs=nms_outputs, domain=FUNCTION_DOMAIN)
+    b.node(functions.FAST_NMS, *nms_inputs, outputs=nms_outputs, domain=PLUGIN_NAMESPACE)
     assembly_inputs = ("prototypes", "detection_coefficients", "boxes", "num_detections")
-    b.node(functions.MASK_ASSEMBLY, *assembly_inputs, outputs=["masks"], domain=FUNCTION_DOMAIN)
+    b.node(functions.MASK_ASSEMBLY, *assembly_inputs, outputs=["masks"], domain=PLUGIN_NAMESPACE)
     value_info = onnx.helper.make_tensor_value_info
     shapes = {name: array.shape if name == "priors" else ["N", *array.shape[1:]] for name, array in inputs.items()}
     types = {"num_detections": onnx.TensorProto.INT32, "classes": onnx.TensorProto.INT32}
@@ -42,7 +43,7 @@ def run(
     proto = onnx.helper.make_model(
         graph,
         functions=[functions.fast_nms(model, config, opset), functions.mask_assembly(model, config, opset)],
-        opset_imports=[onnx.helper.make_opsetid("", opset), onnx.helper.make_opsetid(FUNCTION_DOMAIN, 1)],
+        opset_imports=[onnx.helper.make_opsetid("", opset), onnx.helper.make_opsetid(PLUGIN_NAMESPACE, 1)],
         ir_version=9,
     )
     session = onnxruntime.InferenceSession(proto.SerializeToString())

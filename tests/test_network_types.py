@@ -40,8 +40,12 @@ CASES = {
         [layer("Reformat", "Float"), layer("conv", "Half"), layer("kgen", "Float")],
         {"HALF": 1},
     ),
-    "no convolution left": ([layer("kgen", "Half"), layer("gemm", "Half"), layer("Shape", "Int32")], {"HALF": 2}),
-    "no input": ([{"Name": "c", "LayerType": "Constant", "Inputs": []}, layer("kgen", "Half")], {"HALF": 1}),
+    "weights tell more than an input with a cast fused in": (
+        [layer("CaskConvolution", "Row major linear FP32") | {"Weights": {"Type": "Half", "Count": 9}}],
+        {"HALF": 1},
+    ),
+    "no convolution left": ([layer("kgen", "Half"), layer("gemm", "Half"), layer("kgen", "Float")], {}),
+    "no input": ([{"Name": "c", "LayerType": "Convolution", "Inputs": []}, layer("conv", "Half")], {"HALF": 1}),
     "names only": (["conv1 + relu", "conv2"], {}),
 }
 
@@ -64,7 +68,6 @@ def test_obtained(asked: Any, obtained: dict[str, int]) -> None:
         ("fp16", {"BF16": 53}, "53 in BF16"),
         ("bf16", {"HALF": 53}, "53 in HALF"),
         ("fp32", {"HALF": 3, "FLOAT": 50}, "3 in HALF"),
-        ("fp16", {}, "none that tells its type"),
     ],
 )
 def test_not_obtained(asked: Any, obtained: dict[str, int], found: str) -> None:

@@ -15,6 +15,7 @@ from yolact.runtime.plan_file import PlanHeader, PlanIdentity
 from yolact.runtime.tensorrt_flavour import TENSORRT, TENSORRT_RTX, TensorRt, Version
 
 BUILT = Version(10, 3, 0, 26)
+HEADER = PlanHeader(TENSORRT, BUILT)
 ORIN = Gpu("Orin", "sm_87", "12.6")
 REBUILD = "rebuild it here with: yolact-build --onnx yolact.onnx"
 
@@ -23,10 +24,12 @@ def tensorrt(*version: int) -> TensorRt:
     return TensorRt(TENSORRT, None, Version(*version))
 
 
-def verdict(path: Path, identity: PlanIdentity | None, **here: Any) -> str | None:
+def verdict(
+    path: Path, identity: PlanIdentity | None, *, header: PlanHeader = HEADER, trusted: bool = False, **here: Any
+) -> str | None:
     path.write_bytes(b"\0" * IDENTITY.size)
     defaults = {"tensorrt": tensorrt(*BUILT), "gpu": ORIN, "plugins": frozenset({"YolactFastNms"})}
-    return why_not(path, PlanHeader(TENSORRT, BUILT), identity, Here(**(defaults | here)))
+    return why_not(path, header, identity, Here(**(defaults | here)), allow_host_code=trusted)
 
 
 def test_where_it_was_built_it_runs(tmp_path: Path) -> None:
@@ -43,11 +46,25 @@ NO_GPU = "there is no NVIDIA driver on this machine; install it"
 COMPATIBLE = change(version_compatible=True)
 PORTABLE = change(hardware_compatible=True)
 
-CASES = {
+RTX = Version(1, 7, 1, 116)
+OF_RTX: dict[str, Any] = {
+    "header": PlanHeader(TENSORRT_RTX, RTX),
+    "tensorrt": TensorRt(TENSORRT_RTX, None, RTX),
+    "architectures": ("sm_75", "sm_80", "sm_86"),
+}
+AHEAD = change(gpu_name="", gpu_archs=("sm_86", "sm_89"))
+EVERY = change(gpu_name="", gpu_archs=())
+
+CASES: dict[str, tuple[PlanIdentity | None, dict[str, Any], str]] = {
     "cut off": (
         change(size=2000),
         {},
-        f"it has 1000 bytes where its sidecar says 2000, so it was cut off or replaced; copy it again or {REBUILD}",
+        f"it has 1000 bytes where its sidecar says 2000, so it was cut off or replaced; copy both again or {REBUILD}",
+    ),
+    "replaced by one of the same size": (
+        change(plan_sha256="ab"),
+        {},
+        "its contents are not those that a.plan.json describes, so one of the two was replaced",
     ),
     "no TensorRT": (IDENTITY, {"tensorrt": "TensorRT is not installed; do"}, "TensorRT is not installed; do"),
     "later minor": (
@@ -56,20 +73,36 @@ CASES = {
         f"here is TensorRT 10.13.3.9, and plans run in the version that built them; {REBUILD}",
     ),
     "later patch": (IDENTITY, {"tensorrt": tensorrt(10, 3, 1, 0)}, "here is TensorRT 10.3.1.0, and"),
-    "other major": (COMPATIBLE, {"tensorrt": tensorrt(11, 1, 0, 106)}, "here is TensorRT 11.1.0.106, and"),
+    "other major": (IDENTITY, {"tensorrt": tensorrt(11, 1, 0, 106)}, "here is TensorRT 11.1.0.106, and"),
     "earlier than a compatible one": (
         COMPATIBLE,
-        {"tensorrt": tensorrt(10, 2, 0, 1)},
-        "here is TensorRT 10.2.0.1, and",
+        {"tensorrt": tensorrt(10, 2, 0, 1), "trusted": True},
+        f"here is TensorRT 10.2.0.1, which is older; {REBUILD}",
+    ),
+    "compatible, so with code": (
+        COMPATIBLE,
+        {},
+        "it is version compatible, so it carries code; if you trust it, pass --allow-host-code",
     ),
     "no GPU": (IDENTITY, {"gpu": NO_GPU}, NO_GPU),
     "no GPU, no sidecar": (None, {"gpu": NO_GPU}, NO_GPU),
     "other GPU": (IDENTITY, {"gpu": A100}, f"here is A100 (sm_80); {REBUILD}"),
     "older than Ampere": (PORTABLE, {"gpu": T4}, f"here is T4 (sm_75); {REBUILD}"),
     "ahead of time": (
-        change(gpu_name="", gpu_archs=("sm_86", "sm_89")),
-        {"gpu": A100},
+        AHEAD,
+        {"gpu": A100, **OF_RTX},
         "here is A100 (sm_80); build it with --gpu-arch sm_80, it was: yolact-build --onnx yolact.onnx",
+    ),
+    "ahead of time, by default for Ampere": (EVERY, {"gpu": T4, **OF_RTX}, "here is T4 (sm_75); build it with --gpu"),
+    "nothing is built ahead of time for it": (
+        AHEAD,
+        {"gpu": H200, **OF_RTX},
+        "here is H200 (sm_90), for which TensorRT for RTX does not build ahead of time",
+    ),
+    "another TensorRT for RTX, without a sidecar": (
+        None,
+        OF_RTX | {"tensorrt": TensorRt(TENSORRT_RTX, None, Version(1, 6))},
+        "here is TensorRT for RTX 1.6.0.0, and plans run in the version that built them",
     ),
     "plugin": (change(plugins=("B", "YolactFastNms", "A")), {}, "it needs the plugins A, B, which are not loaded"),
 }
@@ -80,16 +113,18 @@ def test_reasons(tmp_path: Path, name: str) -> None:
     identity, here, reason = CASES[name]
     sentence = verdict(tmp_path / "a.plan", identity, **here)
     assert sentence is not None and sentence.count("\n") == 0
-    assert sentence.startswith(f"{tmp_path / 'a.plan'}, built by TensorRT 10.3.0.26")
+    assert sentence.startswith(f"{tmp_path / 'a.plan'}, built by TensorRT")
     assert f"cannot run here: {reason}" in sentence
     assert ("on Orin (sm_87)" in sentence) == (identity is not None and identity.gpu_name == "Orin")
 
 
 FITS = {
-    "later minor of a compatible plan": (COMPATIBLE, {"tensorrt": tensorrt(10, 16, 1, 11)}),
+    "a compatible plan": (COMPATIBLE, {"trusted": True}),
+    "later minor of a compatible plan": (COMPATIBLE, {"tensorrt": tensorrt(10, 16, 1, 11), "trusted": True}),
+    "later major of a compatible plan": (COMPATIBLE, {"tensorrt": tensorrt(11, 1, 0, 106), "trusted": True}),
     "another Ampere or later": (PORTABLE, {"gpu": H200}),
     "one of several": (change(gpu_name="", gpu_archs=("sm_80", "sm_87")), {}),
-    "every GPU": (change(gpu_name="", gpu_archs=()), {"gpu": H200}),
+    "every GPU from Ampere on": (EVERY, {"gpu": H200, **OF_RTX}),
     "without a sidecar TensorRT itself decides": (None, {"tensorrt": tensorrt(10, 13, 3, 9), "gpu": A100}),
 }
 

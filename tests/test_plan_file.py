@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import struct
 from dataclasses import replace
@@ -40,7 +41,7 @@ IDENTITY = PlanIdentity(
     version_compatible=False,
     hardware_compatible=False,
     size=1000,
-    plan_sha256="ab",
+    plan_sha256=hashlib.sha256(bytes(1000)).hexdigest(),
     onnx_sha256="cd",
     command="yolact-build --onnx yolact.onnx",
 )
@@ -104,8 +105,34 @@ DAMAGED = {
     "no plan": (lambda values: {"schema_version": 1, "model": values["model"]}, "is no sidecar"),
     "more than known": (lambda values: values | {"plan": values["plan"] | {"colour": 1}}, "is no sidecar"),
     "size is text": (lambda values: values | {"plan": values["plan"] | {"size": "big"}}, "is no sidecar"),
-    "other flavour": (lambda values: values | {"plan": values["plan"] | {"flavour": "tvm"}}, "is no sidecar"),
-    "archs are a number": (lambda values: values | {"plan": values["plan"] | {"gpu_archs": 3}}, "is no sidecar"),
+    "schema is a truth": (lambda values: values | {"schema_version": True}, "has schema True"),
+    **{
+        f"{name} is {value!r}"[:40]: (
+            lambda values, name=name, value=value: values | {"plan": values["plan"] | {name: value}},
+            "is no sidecar",
+        )
+        for name, value in (
+            ("flavour", "tvm"),
+            ("gpu_archs", 3),
+            ("gpu_archs", [86]),
+            ("gpu_archs", ["sm_90a"]),
+            ("gpu_archs", ["ampere"]),
+            ("plugins", [1]),
+            ("plugins", {}),
+            ("precision_obtained", "x"),
+            ("precision_obtained", {"HALF": "many"}),
+            ("precision_asked", "fp4"),
+            ("size", True),
+            ("size", -1),
+            ("min_batch", "x"),
+            ("version_compatible", 1),
+            ("command", {}),
+            ("command", "rm -rf ~"),
+            ("command", "yolact-build a\n\x1b[2Jerror: fine"),
+            ("gpu_name", "Or\nin"),
+            ("tensorrt_version", "ten"),
+        )
+    },
     "model without config": (without("model", "yolact.config"), "damaged YOLACT metadata"),
     "other precision": (
         lambda values: values | {"model": values["model"] | {"yolact.precision": "fp4"}},
@@ -123,7 +150,7 @@ def test_damaged_sidecars(tmp_path: Path, name: str) -> None:
         read_sidecar(path)
 
 
-@pytest.mark.parametrize("data", [b"", b"{", b"\xff\xfe"])
+@pytest.mark.parametrize("data", [b"", b"{", b"\xff\xfe", b"[" * 200_000, b" " * (1 << 20) + b"{}"], ids=range(5))
 def test_sidecars_that_are_no_json(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "a.json").write_bytes(data)
     with pytest.raises(EngineError, match="is no sidecar"):
@@ -152,7 +179,11 @@ def test_names_of_others_say_nothing() -> None:
     assert from_network_name("Unnamed Network 0", "a.plan") is None
 
 
-@pytest.mark.parametrize("text", ["yolact:", "yolact:{}", "yolact:[1]", 'yolact:{"yolact.config":"{}"}'])
+@pytest.mark.parametrize(
+    "text",
+    ["yolact:", "yolact:{}", "yolact:[1]", "yolact:" + "[" * 100_000, 'yolact:{"yolact.config":"{}"}'],
+    ids=range(5),
+)
 def test_damaged_names(text: str) -> None:
     with pytest.raises(EngineError, match=r"a\.plan"):
         from_network_name(text, "a.plan")

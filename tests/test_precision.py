@@ -208,8 +208,7 @@ REFUSED = {
     "weights too large": (
         "fpn.lat_layers.0.weight",
         lambda w: w * np.float32(1e9),
-        r"\d+ of \d+ values of 'fpn.lat_layers.0.weight' are not finite in fp16; nothing was written, this network "
-        "needs --bf16",
+        r"\d+ of \d+ values of 'fpn.lat_layers.0.weight' are not finite in fp16; nothing was written, try --bf16",
     ),
     "activations too large": (
         "proto_net.10.bias",

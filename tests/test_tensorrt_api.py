@@ -30,12 +30,13 @@ VERSIONS = {
 }
 
 ONLY_RTX = {
+    "BuilderFlag.REQUIRE_USER_ALLOCATION",
     "ComputeCapability",
     "ComputeCapability.__members__",
     "CudaGraphStrategy",
     "CudaGraphStrategy.WHOLE_GRAPH_CAPTURE",
 }
-"""Names that are used only after seeing that they are there."""
+"""Names that are used only with TensorRT for RTX, or after seeing that they are there."""
 
 USED = {
     "Builder": "create_network create_builder_config create_optimization_profile build_serialized_network",
@@ -51,9 +52,9 @@ USED = {
     "IProgressMonitor": "phase_start phase_finish step_complete",
     "ILogger": "log",
     "Runtime": "deserialize_cuda_engine engine_host_code_allowed",
-    "ICudaEngine": "name num_io_tensors get_tensor_name get_tensor_mode get_tensor_dtype get_tensor_shape "
-    "get_tensor_profile_shape create_execution_context create_engine_inspector",
-    "IExecutionContext": "set_input_shape set_tensor_address execute_async_v3",
+    "ICudaEngine": "name device_memory_size_v2 num_io_tensors get_tensor_name get_tensor_mode get_tensor_dtype "
+    "get_tensor_shape get_tensor_profile_shape create_execution_context create_engine_inspector",
+    "IExecutionContext": "set_device_memory set_input_shape set_tensor_address execute_async_v3",
     "EngineInspector": "get_engine_information",
     "IPluginRegistry": "get_creator",
 }

@@ -15,7 +15,6 @@ import pytest
 
 from yolact.engines.timing_cache import TimingCache, cache_key, default_folder
 from yolact.runtime.config import ModelConfig, PostprocessConfig
-from yolact.runtime.errors import YolactError
 from yolact.runtime.tensorrt_flavour import TENSORRT, TENSORRT_RTX, TensorRt, Version, load_flavour
 
 trt = pytest.importorskip("tensorrt_rtx", reason="TensorRT for RTX is not installed (Linux x86-64: the rtx extra)")
@@ -55,8 +54,8 @@ def test_keys(tiny_engine: Path, tiny_config: ModelConfig, tmp_path: Path, expor
 def test_a_cache_is_stored_and_loaded(tmp_path: Path) -> None:
     cache = TimingCache(tmp_path / "new" / "folder", "abc")
     config = BUILDER.create_builder_config()
-    cache.load_into(config)  # nothing there yet
-    cache.store_from(config)
+    assert cache.load_into(config) is None  # nothing there yet
+    assert cache.store_from(config) is None
     assert [path.name for path in cache.path.parent.iterdir()] == ["abc.timing"]
     stored = np.fromfile(cache.path, np.uint8)
     again = BUILDER.create_builder_config()
@@ -67,32 +66,35 @@ def test_a_cache_is_stored_and_loaded(tmp_path: Path) -> None:
 class RefusingConfig:
     """TensorRT's answers to a file of another version or device; TensorRT for RTX takes anything."""
 
-    def __init__(self, cache: object | None) -> None:
-        self.cache = cache
+    def __init__(self, refused: object | None) -> None:
+        self.refused = refused
+        self.cache: object | None = None
 
     def create_timing_cache(self, data: bytes) -> object | None:
-        assert data == b"not a timing cache at all"
-        return self.cache
+        return self.refused if data else "empty"
 
     def set_timing_cache(self, cache: object, ignore_mismatch: bool) -> bool:
-        return ignore_mismatch
+        assert not ignore_mismatch
+        self.cache = cache
+        return cache == "empty"
 
 
-@pytest.mark.parametrize("cache", [None, object()])
-def test_a_cache_that_is_refused_is_named(tmp_path: Path, cache: object | None) -> None:
-    timing = TimingCache(tmp_path, "abc")
+@pytest.mark.parametrize("refused", [None, "of another GPU"])
+def test_a_cache_that_is_refused_is_replaced(tmp_path: Path, refused: object | None) -> None:
+    timing, config = TimingCache(tmp_path, "abc"), RefusingConfig(refused)
     timing.path.write_bytes(b"not a timing cache at all")
-    with pytest.raises(YolactError, match=r"does not accept the timing cache .*abc\.timing; delete it"):
-        timing.load_into(RefusingConfig(cache))
+    sentence = timing.load_into(config)
+    assert sentence is not None and f"did not accept the timing cache {timing.path}" in sentence
+    assert config.cache == "empty"
 
 
-def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made_is_no_failure(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     config = BUILDER.create_builder_config()
     cache = TimingCache(tmp_path / "file" / "folder", "abc")
-    cache.load_into(config)
-    with pytest.raises(YolactError, match=r"cannot write the timing cache .*--timing-cache none"):
-        cache.store_from(config)
+    assert cache.load_into(config) is None
+    sentence = cache.store_from(config)
+    assert sentence is not None and "cannot be written (Not a directory)" in sentence and "--timing-cache" in sentence
 
 
 def test_the_folder_is_the_users(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,3 +102,9 @@ def test_the_folder_is_the_users(monkeypatch: pytest.MonkeyPatch) -> None:
     assert default_folder() == Path("/somewhere/yolact/timing")
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert default_folder() == Path.home() / ".cache" / "yolact" / "timing"
+
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", homeless)
+    assert default_folder() is None

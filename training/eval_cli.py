@@ -61,6 +61,7 @@ def main(
     limit: int | None,
     device: DeviceChoice | None,
     metadata_file: Path | None,
+    allow_host_code: bool,
 ) -> None:
     """Measure the accuracy of an engine file or of a checkpoint: COCO's average precision, in percent.
 
@@ -80,13 +81,18 @@ def main(
     # OpenCV reports on stderr what this command reports in a sentence; it reads this when it is loaded.
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     from yolact.runtime.detector import Detector
+    from yolact.runtime.engine_files import open_engine
     from yolact.training.evaluation import evaluate_on
     from yolact.training.ground_truth import check_categories, read_ground_truth
 
     truth = read_ground_truth(annotations, images, limit)
     if json_file is not None:
         check_output("--json", json_file, truth.paths)
-    opened = _load(weights, config_name, device) if weights is not None else _open(engine, device, metadata_file)
+    if engine is not None:
+        opened = open_engine(engine, device=device, metadata_file=metadata_file, allow_host_code=allow_host_code)
+    else:
+        assert weights is not None  # as `check_model_options` saw
+        opened = _load(weights, config_name, device)
     with Detector(opened) as detector:
         check_categories(detector.metadata.config, truth)
         evaluation = evaluate_on(detector, truth, batch_size=opened.min_batch)
@@ -94,14 +100,6 @@ def main(
             write_output(json_file, json.dumps(evaluation.server_results()).encode())
         for line in _summary(evaluation, truth, detector.metadata):
             click.echo(click.format_filename(line))
-
-
-def _open(path: Path | None, device: DeviceChoice | None, metadata_file: Path | None) -> Engine:
-    """The engine file, which `check_model_options` saw to be given."""
-    assert path is not None
-    from yolact.runtime.engine_files import open_engine
-
-    return open_engine(path, device=device, metadata_file=metadata_file)
 
 
 def _load(weights: Path, config_name: str | None, device: DeviceChoice | None) -> Engine:
