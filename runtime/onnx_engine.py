@@ -79,7 +79,7 @@ def _check_request(threads: int | None, device: DeviceChoice) -> None:
     if provider not in available:  # ONNX Runtime itself would go on with the CPU and a warning
         raise UsageError(
             f"this ONNX Runtime has no {provider} for {device}, only {', '.join(available)}; "
-            "replace onnxruntime by the package that brings it: pip install onnxruntime-gpu"
+            "replace it by a package that has: pip uninstall onnxruntime, then pip install onnxruntime-gpu"
         )
 
 

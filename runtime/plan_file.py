@@ -131,7 +131,7 @@ def read_sidecar(path: Path) -> tuple[PlanIdentity, ModelMetadata]:
 def _identity(values: dict[str, Any]) -> PlanIdentity:
     """Raises KeyError, ValueError or TypeError for what `to_sidecar` would not have written: the file may come from
     anywhere, and its texts are shown in terminals."""
-    known = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    known: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
     identity = PlanIdentity(**known)
     for field in fields(PlanIdentity):
         if not _IS_VALID[field.type](getattr(identity, field.name)):

@@ -121,4 +121,4 @@ def test_the_list_of_names_is_of_names_that_are_used() -> None:
     for names in USED.values():
         for name in names.split():
             assert re.search(rf"\b{name}\b", text), name
-    assert {"Builder", "OnnxParser", "Runtime", "BuilderFlag.VERSION_COMPATIBLE"} <= names_of_the_module()
+    assert {"OnnxParser", "BuilderFlag.VERSION_COMPATIBLE"} <= names_of_the_module()
