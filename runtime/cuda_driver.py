@@ -31,7 +31,8 @@ class Driver:
         try:
             self("cuInit", 0)
         except RuntimeError as error:  # what cuda-bindings raises where there is no libcuda
-            reason = " ".join(str(error).split())
+            missing = type(error).__name__ == "DynamicLibNotFoundError"  # which talks of search paths at length
+            reason = "libcuda is not found" if missing else " ".join(str(error).split())
             raise EngineError(
                 f"there is no NVIDIA driver on this machine ({reason}); install it, or run an ONNX file on the CPU"
             ) from error

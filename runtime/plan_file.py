@@ -140,7 +140,7 @@ def _identity(values: dict[str, Any]) -> PlanIdentity:
         raise ValueError(f"flavour: {identity.flavour!r}")
     if not all(re.fullmatch(r"sm_\d{2,3}", arch) for arch in identity.gpu_archs):
         raise ValueError(f"gpu_archs: {identity.gpu_archs!r}")
-    if identity.command and not identity.command.startswith(("yolact-build ", "yolact-export ")):
+    if identity.command and identity.command.split(" ")[0] not in ("yolact-build", "yolact-export"):
         raise ValueError(f"command: {identity.command!r}")
     Version.parse(identity.tensorrt_version)
     return identity
