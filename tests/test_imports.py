@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,13 @@ def test_commands_start_without_what_they_may_not_need(command: str) -> None:
 def test_training_and_export_need_no_tensorrt() -> None:
     loaded = modules_after("import yolact.training.checkpoints, yolact.export.exporter, yolact.export.verify")
     assert not loaded & {"tensorrt", "tensorrt_rtx", "tensorboard", "wandb"}  # PyTorch itself imports cuda
+
+
+def test_every_command_starts() -> None:
+    commands = [entry for entry in entry_points(group="console_scripts") if entry.value.startswith("yolact.")]
+    assert len(commands) >= 8
+    for entry in commands:
+        assert callable(entry.load()), entry
 
 
 MAY_IMPORT = {
