@@ -59,7 +59,7 @@ class BuildOptions:
         sizes; all of them 1 is the default and asks for nothing."""
         if {self.min_batch, self.opt_batch, self.max_batch} not in ({1}, {batch}):
             raise UsageError(
-                f"the ONNX file was exported for batches of exactly {batch}, so other sizes cannot be had; "
-                "export it with --batch dynamic"
+                f"the ONNX file was exported for batches of exactly {batch}, so give no --min-batch, "
+                "--opt-batch and --max-batch, or export it with --batch dynamic"
             )
         return replace(self, min_batch=batch, opt_batch=batch, max_batch=batch)

@@ -176,8 +176,10 @@ class _Build:
         advice = "report this if the options look right"
         if "OutOfMemory" in reason or "out of memory" in reason:
             advice = "give a larger --workspace, or a smaller --max-batch"
-        elif "SM75" in reason:
-            advice = "TensorRT for RTX builds only half precision for sm_75: use --fp16, or another --gpu-arch"
+        elif "sm75" in reason.lower():
+            advice = "TensorRT for RTX builds only fp16 for sm_75: export with --fp16, or give another --gpu-arch"
+        elif self._options.workspace_mib is not None:
+            advice = "try a larger --workspace, or none"
         raise YolactError(f"{self._tensorrt} could not build the plan ({reason}); {advice}")
 
     def check_engine(self, plan: bytes) -> dict[str, int]:

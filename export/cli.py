@@ -54,7 +54,7 @@ def _parse_batch(context: click.Context, parameter: click.Parameter, value: str)
     "function_mode",
     type=click.Choice(["keep", "strip", "inline"]),
     default="keep",
-    help="Bodies of YolactFastNms and YolactMaskAssembly: keep; strip for TensorRT 9.0-10.6 with the plugins; "
+    help="Bodies of YolactFastNms and YolactMaskAssembly: keep; strip for TensorRT before 10.7 with the plugins; "
     "inline for TensorRT 8.5 and 8.6.",
 )
 @click.option("--batch", metavar="N|dynamic", callback=_parse_batch, default="dynamic", help="Images per run.")
@@ -143,6 +143,8 @@ def main(
     if target.tensorrt is None:
         write_output(target.path, proto.SerializeToString())
         _print_onnx(proto, target.path, batch)
+        if precision == "bf16":
+            click.echo("bf16 does not run on ONNX Runtime's CPU provider; build a plan from it with yolact-build")
     else:
         _write_plan(proto, target, build)
 
@@ -218,13 +220,19 @@ def _sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
+HEADS = 4
+"""Of a verification's differences, those of the heads come first."""
+
+
 def _print_verification(config: ModelConfig, precision: Precision, verification: Verification) -> None:
-    relative = "" if precision == "fp32" else " (of heads the relative root mean square)"
+    measure = "largest difference" if precision == "fp32" else "relative root mean square of the difference"
     click.echo(
         f"{config.name}: {config.num_classes} classes, {config.image_size}x{config.image_size} input, {precision}"
     )
-    click.echo(f"largest difference from PyTorch{relative}:")
-    for difference in verification.differences:
+    click.echo(f"heads, {measure} from PyTorch:")
+    for index, difference in enumerate(verification.differences):
+        if index == HEADS:
+            click.echo("detections, largest difference from NumPy post-processing of the same heads:")
         click.echo(f"  {difference.output:<15} {difference.largest:.1e}")
     if precision != "fp32":
         from yolact.export.comparison import TELLING_SCORE

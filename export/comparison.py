@@ -18,7 +18,7 @@ from yolact.training.model import Yolact
 MAX_HEAD_DIFFERENCE: dict[Precision, float] = {"fp32": 5e-3, "fp16": 3.5e-2, "bf16": 2.7e-1}
 """fp32, largest absolute difference: convolutions summed in another order differ by about 1e-4 on logits, a wrong graph
 by far more. Half precision, root mean square of the difference relative to that of the head: about three times what the
-official networks show (docs/precision.md); a kernel mirrored or channels swapped give 0.33 and more."""
+official networks show (docs/precision.md)."""
 
 MAX_DETECTION_DIFFERENCE = 1e-3
 MAX_MASK_DIFFERENCE: dict[Precision, float] = {"fp32": 1e-3, "fp16": 9e-3, "bf16": 5e-2}

@@ -115,6 +115,11 @@ def _why_not_opened(path: Path, reason: str) -> str:
             f"{path} was exported with --functions strip, for TensorRT with plugins only; export it again with "
             "yolact-export --functions keep"
         )
+    if "NOT_IMPLEMENTED" in reason:
+        return (
+            f"{path} has operators that ONNX Runtime {onnxruntime.__version__} lacks on this device ({reason}); "
+            "bf16 files run in TensorRT plans only, for ONNX Runtime export with --fp16 or in full precision"
+        )
     return (
         f"{path} cannot be opened as an ONNX model by ONNX Runtime {onnxruntime.__version__} ({reason}); "
         "export it again with yolact-export"

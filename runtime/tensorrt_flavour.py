@@ -96,6 +96,8 @@ def load_flavour(flavour: Flavour) -> TensorRt:
             f"{flavour.title} is not installed; install it with: pip install 'yolact[{flavour.extra}]'"
         ) from None
     except (ImportError, OSError, AttributeError, ValueError) as error:  # its libraries are missing or for another CUDA
+        if isinstance(error.__cause__ or error.__context__, KeyboardInterrupt):  # Ctrl-C while its bindings are loaded
+            raise KeyboardInterrupt from None
         raise FlavourMissing(_broken(flavour, error)) from error
     return TensorRt(flavour, module, version)
 

@@ -50,7 +50,7 @@ def test_batches_follow_each_other(onnx_file: Path, here: Path) -> None:
 REJECTED = {
     "architecture": (["--gpu-arch", "sm_42"], 2, "builds for sm_75, "),
     "no architecture": (["--gpu-arch", "ampere"], 2, "written like sm_86, got 'ampere'"),
-    "turing in fp32": (["--gpu-arch", "sm_75"], 1, "use --fp16"),
+    "turing in fp32": (["--gpu-arch", "sm_75"], 1, "export with --fp16"),
     "builder": (["--builder", "tvm"], 2, "tvm"),
     "batches": (["--min-batch", "4", "--max-batch", "2"], 2, "1 <= min <= opt <= max"),
     "batch is text": (["--max-batch", "many"], 2, "many"),
@@ -176,6 +176,24 @@ def test_nothing_here_builds(onnx_file: Path, here: Path, monkeypatch: pytest.Mo
     result = run("--onnx", onnx_file)
     assert result.exit_code == 1 and "pip install 'yolact[rtx]'" in result.stderr
     assert not (here / "yolact.plan").exists()
+
+
+def test_ctrl_c_while_bindings_are_loaded_is_no_broken_installation(
+    onnx_file: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Python reports it of an extension module."""
+    folder = tmp_path_factory.mktemp("interrupted")
+    lines = (
+        "try:",
+        "    raise KeyboardInterrupt",
+        "except KeyboardInterrupt as error:",
+        "    raise ImportError from error",
+    )
+    (folder / "tensorrt.py").write_text("\n".join(lines))
+    monkeypatch.syspath_prepend(folder)
+    monkeypatch.delitem(sys.modules, "tensorrt", raising=False)
+    result = run("--onnx", onnx_file, "--builder", "tensorrt")
+    assert (result.exit_code, result.stderr) == (130, "interrupted\n")
 
 
 def test_an_installation_that_does_not_load(

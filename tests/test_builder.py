@@ -183,7 +183,7 @@ def test_files_that_tensorrt_refuses(rtx: TensorRt, tiny_engine: Path, name: str
 
 FAILING = {
     "workspace": (replace(SM86, workspace_mib=1, max_batch=64), "OutOfMemory.*larger --workspace"),
-    "turing": (BuildOptions(("sm_75",)), "SM75.*use --fp16"),
+    "turing": (BuildOptions(("sm_75",)), "SM75.*export with --fp16"),
 }
 
 

@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 
 from yolact.export.cli import main
 from yolact.runtime.detector import Detector
+from yolact.runtime.errors import EngineError
 from yolact.runtime.plan_file import read_sidecar
 from yolact.training.configs import CONFIGS
 from yolact.training.seeded_weights import seeded_state_dict
@@ -64,6 +65,13 @@ def test_the_name_of_the_checkpoint_may_be_gone(checkpoint: Path, tmp_path: Path
     assert "yolact_resnet50: 3 classes" in result.stdout
     with Detector.open(tmp_path / "a.onnx") as detector:
         assert detector.class_names == ("class_0", "class_1", "class_2")
+
+
+def test_bf16_files_say_where_they_run(checkpoint: Path, here: Path) -> None:
+    result = export("--weights", checkpoint, "--imgsz", "96", "--bf16", "--output", "a.onnx")
+    assert result.exit_code == 0 and "bf16 does not run on ONNX Runtime's CPU provider" in result.stdout
+    with pytest.raises(EngineError, match=r"lacks on this device .*bf16 files run in TensorRT plans only"):
+        Detector.open("a.onnx")
 
 
 @pytest.mark.parametrize("mode", ["strip", "inline"])
