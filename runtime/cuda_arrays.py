@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from yolact.runtime.cuda_device import Device, DeviceMemory, Stream
+from yolact.runtime.cuda_device import Device, Stream
 from yolact.runtime.cuda_driver import DriverError
 from yolact.runtime.errors import UsageError
 
@@ -38,12 +38,6 @@ class DeviceArray:
     address: int
     owner: object
     stream: Stream | None = None
-
-    @classmethod
-    def allocate(cls, device: Device, shape: tuple[int, ...], dtype: np.dtype[Any]) -> DeviceArray:
-        """New memory, contents undefined. Raises EngineError where it is not to be had."""
-        memory = DeviceMemory(device, math.prod(shape) * dtype.itemsize)
-        return cls(shape, dtype, memory.address, memory)
 
     @property
     def nbytes(self) -> int:

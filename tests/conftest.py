@@ -63,17 +63,12 @@ def _as_tables(table: dict[tuple[str, str], dict[str, float]]) -> str:
 def export_seeded() -> Callable[..., Path]:
     """Writes files exported from lively random weights: (config, path, postprocess, **export options) -> path."""
     import onnx
-    import torch
+    from seeded import seeded
 
     from yolact.export.exporter import export_model
-    from yolact.training.model import Yolact
-    from yolact.training.seeded_weights import seeded_state_dict
 
     def export(config: ModelConfig, path: Path, postprocess: PostprocessConfig, **options: Any) -> Path:
-        with torch.device("meta"):
-            model = Yolact(config)
-        model.load_state_dict(seeded_state_dict(config, background_bias=7.0), assign=True)
-        onnx.save(export_model(model.eval(), postprocess, weights_sha256="", **options), path)
+        onnx.save(export_model(seeded(config), postprocess, weights_sha256="", **options), path)
         return path
 
     return export

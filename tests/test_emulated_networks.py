@@ -11,6 +11,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from onnx import TensorProto, helper, numpy_helper
+from seeded import seeded
 
 from yolact.export.check_image import make_check_image
 from yolact.export.exporter import export_model
@@ -21,7 +22,6 @@ from yolact.runtime.errors import AccuracyError, EngineError
 from yolact.runtime.metadata import ModelMetadata, Precision
 from yolact.runtime.preprocess import Preprocessor
 from yolact.training.model import Yolact
-from yolact.training.seeded_weights import seeded_state_dict
 
 LIMITS = PostprocessConfig(max_detections=20)
 TYPES = {"fp16": TensorProto.FLOAT16, "bf16": TensorProto.BFLOAT16}
@@ -33,13 +33,6 @@ HALF_OPERATORS = {
     *("Transpose", "Reshape", "Concat", "Cast"),
     "MatMul",  # of prototypes and coefficients, between casts
 }
-
-
-def seeded(config: ModelConfig) -> Yolact:
-    with torch.device("meta"):
-        model = Yolact(config)
-    model.load_state_dict(seeded_state_dict(config, background_bias=7.0), assign=True)
-    return model.eval()
 
 
 def export(model: Yolact, precision: Precision) -> onnx.ModelProto:

@@ -11,6 +11,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from seeded import seeded
 
 from yolact.export.check_image import make_check_image
 from yolact.export.exporter import export_model, strip_functions
@@ -20,16 +21,8 @@ from yolact.runtime.contract import output_specs
 from yolact.runtime.errors import AccuracyError, UsageError
 from yolact.training.configs import CONFIGS
 from yolact.training.model import Yolact
-from yolact.training.seeded_weights import seeded_state_dict
 
 LIMITS = PostprocessConfig(max_detections=20)
-
-
-def seeded(config: ModelConfig) -> Yolact:
-    with torch.device("meta"):
-        model = Yolact(config)
-    model.load_state_dict(seeded_state_dict(config, background_bias=7.0), assign=True)
-    return model.eval()
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ import onnxruntime
 import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
+from seeded import seeded
 
 from yolact.export.check_image import make_check_image
 from yolact.export.comparison import count_found_again
@@ -25,7 +26,6 @@ from yolact.runtime.errors import AccuracyError, UsageError
 from yolact.runtime.metadata import Precision
 from yolact.runtime.postprocess import NetworkDetections
 from yolact.training.model import Yolact
-from yolact.training.seeded_weights import seeded_state_dict
 
 LIMITS = PostprocessConfig(max_detections=20)
 HALF: dict[Precision, int] = {"fp16": TensorProto.FLOAT16, "bf16": TensorProto.BFLOAT16}
@@ -37,13 +37,6 @@ CONFIGS = {
     "mobilenet_v2": ModelConfig("tiny", "mobilenet_v2", 96, CLASSES, fpn_channels=64, num_coefficients=16),
     "plus": ModelConfig("tiny", "resnet50", 256, CLASSES, deformable_interval=3, mask_rescoring=True),
 }
-
-
-def seeded(config: ModelConfig) -> Yolact:
-    with torch.device("meta"):
-        model = Yolact(config)
-    model.load_state_dict(seeded_state_dict(config, background_bias=7.0), assign=True)
-    return model.eval()
 
 
 @pytest.fixture(scope="module")

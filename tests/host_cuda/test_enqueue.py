@@ -13,7 +13,7 @@ from host_cuda.host_driver import ForeignArray, as_array, configure, counted, fa
 from host_cuda.host_tensorrt import HostEngine
 
 from yolact.runtime.cuda_arrays import DeviceArray, as_stream
-from yolact.runtime.cuda_device import Device, PinnedMemory, Stream
+from yolact.runtime.cuda_device import Device, DeviceMemory, PinnedMemory, Stream
 from yolact.runtime.errors import EngineError, UsageError
 from yolact.runtime.onnx_engine import OnnxEngine
 from yolact.runtime.preprocess import Image, Preprocessor
@@ -51,7 +51,8 @@ class Upload:
 
     def __init__(self, device: Device, images: Image, stream: Stream | None = None) -> None:
         self.stream = stream or Stream.create(device)
-        self.array = DeviceArray.allocate(device, images.shape, images.dtype)
+        memory = DeviceMemory(device, images.nbytes)
+        self.array = DeviceArray(images.shape, images.dtype, memory.address, memory)
         self._pinned = PinnedMemory(device, images.nbytes)
         staging = self._pinned.as_array(images.shape, images.dtype)
         staging[:] = images
