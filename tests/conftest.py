@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
 from yolact.runtime.config import ModelConfig, PostprocessConfig
+from yolact.runtime.errors import YolactError
+
+if TYPE_CHECKING:
+    from kernel_backends import Backend
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -119,6 +123,27 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from scripted_engine import write_engine
 
     return write_engine(tmp_path_factory.mktemp("engine") / "scripted.onnx")
+
+
+@pytest.fixture(scope="session")
+def host_kernels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The CUDA kernels, built for this CPU."""
+    from host_kernel_build import build_host_kernels
+
+    return build_host_kernels(tmp_path_factory.mktemp("kernels") / "libyolact_kernels.so")
+
+
+@pytest.fixture(scope="session", params=["cpu", pytest.param("gpu", marks=pytest.mark.gpu)])
+def backend(request: pytest.FixtureRequest) -> Backend:
+    """The CUDA kernels, on this CPU and on a GPU."""
+    from kernel_backends import GpuBackend, HostBackend
+
+    if request.param == "cpu":
+        return HostBackend(request.getfixturevalue("host_kernels"))
+    try:
+        return GpuBackend()
+    except YolactError as error:
+        pytest.skip(str(error))
 
 
 @pytest.fixture

@@ -1,0 +1,31 @@
+/* Cuts scratch memory into arrays. */
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace yolact {
+
+/* With a null address it only counts. */
+class WorkspaceCarver {
+public:
+    explicit WorkspaceCarver(void* workspace) : start_(static_cast<unsigned char*>(workspace)) {}
+
+    /* The next array, aligned for any access. */
+    template <typename T>
+    T* take(size_t count)
+    {
+        constexpr size_t kAlignment = 256;
+        unsigned char* address = start_ == nullptr ? nullptr : start_ + used_;
+        used_ += (count * sizeof(T) + kAlignment - 1) / kAlignment * kAlignment;
+        return reinterpret_cast<T*>(address);
+    }
+
+    size_t bytes() const { return used_; }
+
+private:
+    unsigned char* start_;
+    size_t used_ = 0;
+};
+
+}  // namespace yolact
