@@ -65,7 +65,7 @@ def export_model(
     _check_options(model.config, postprocess, graph, batch)
     b = GraphBuilder(opset)
     writer = NetworkWriter(b, model, precision)
-    heads = writer.heads(INPUT_NAME)
+    heads = writer.heads(INPUT_NAME, in_float32=graph == "raw")
     specs = output_specs(graph, model.config, postprocess)
     bodies: list[onnx.FunctionProto] = []
     if graph == "full":
@@ -141,7 +141,7 @@ def _add_postprocessing(
         mask_scores = writer.mask_scores("masks", "classes", "scores", postprocess.max_detections)
         b.node("Identity", mask_scores, outputs=["mask_scores"])
     return [
-        functions.fast_nms(model.config, postprocess, b.opset),
+        functions.fast_nms(model.config, postprocess, b.opset, writer.dtype),
         functions.mask_assembly(model.config, postprocess, b.opset, writer.dtype),
     ]
 

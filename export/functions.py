@@ -47,12 +47,15 @@ def fast_nms_attributes(config: PostprocessConfig) -> dict[str, Any]:
     }
 
 
-def fast_nms(model: ModelConfig, config: PostprocessConfig, opset: int) -> onnx.FunctionProto:
+def fast_nms(
+    model: ModelConfig, config: PostprocessConfig, opset: int, dtype: DTypeLike = np.float32
+) -> onnx.FunctionProto:
     """Decode, softmax, per-class top-k, Fast NMS, global top-k, gather of the coefficients.
 
     Inputs: locations (B, N, 4), confidences (B, N, C+1) logits, coefficients (B, N, K), priors (N, 4) cxcywh.
     Outputs: num_detections (B, 1) int32, boxes (B, D, 4) relative xyxy, scores (B, D), classes (B, D) int32,
     detection_coefficients (B, D, K); zero past the count. Equal scores: lower class, then lower prior first.
+    The network's tensors, both kinds of coefficients among them, are of type `dtype`; all is computed in float32.
     Source: official layers/functions/detection.py; the NumPy form is `yolact.runtime.nms`.
     """
     b = GraphBuilder(opset, scope=f"{FAST_NMS}/")
@@ -60,14 +63,16 @@ def fast_nms(model: ModelConfig, config: PostprocessConfig, opset: int) -> onnx.
     lists = 1 if cross_class else model.num_classes
     depth = min(config.top_k, model.num_priors)
 
-    probabilities = b.slice(b.Softmax("confidences", axis=2), 1, model.num_classes + 1, axis=2)
+    is_half = np.dtype(dtype) != np.float32
+    locations, confidences = (b.cast(x, np.float32) if is_half else x for x in ("locations", "confidences"))
+    probabilities = b.slice(b.Softmax(confidences, axis=2), 1, model.num_classes + 1, axis=2)
     best = b.reduce("ReduceMax", probabilities, 2, keepdims=True)
     rejected = b.cast(b.LessOrEqual(best, np.float32(config.score_threshold)), np.float32)
     # A prior that is no candidate sorts behind every candidate: probability minus 2 is negative.
     eligible = b.Sub(best if cross_class else probabilities, b.Mul(rejected, np.float32(2)))
     scores, priors = _top_k_per_list(b, eligible, model.num_priors, lists, depth)
 
-    boxes = _decode(b)
+    boxes = _decode(b, locations)
     chosen = b.Reshape(priors, [0, lists * depth, 1])
     chosen_boxes = b.GatherND(boxes, chosen, batch_dims=1)
     suppressed = _suppressed(b, chosen_boxes, lists, depth, config.nms_threshold)
@@ -84,13 +89,14 @@ def fast_nms(model: ModelConfig, config: PostprocessConfig, opset: int) -> onnx.
         classes = b.Squeeze(b.Div(position, [depth]), [2])
     present = b.Unsqueeze(valid, [2])
     nothing = np.float32(0)  # chosen, not multiplied: what is past the count need not be finite
+    coefficients = b.GatherND("coefficients", prior, batch_dims=1)
     count = b.cast(b.ReduceSum(b.cast(valid, np.float32), [1], keepdims=1), np.int32)
     outputs = {
         "num_detections": count,
         "boxes": b.Where(present, b.GatherND(chosen_boxes, position, batch_dims=1), nothing),
         "scores": b.Where(valid, final_scores, nothing),
         "classes": b.Mul(b.cast(classes, np.int32), b.cast(valid, np.int32)),
-        "detection_coefficients": b.Where(present, b.GatherND("coefficients", prior, batch_dims=1), nothing),
+        "detection_coefficients": b.Where(present, coefficients, np.zeros((), dtype)),
     }
     inputs = ["locations", "confidences", "coefficients", "priors"]
     return b.function(FAST_NMS, inputs, outputs, [*PLUGIN_ATTRIBUTES, *fast_nms_attributes(config)])
@@ -122,9 +128,9 @@ def _top_k_per_list(b: GraphBuilder, scores: str, priors: int, lists: int, depth
     return values, b.GatherElements(members, within, axis=2)
 
 
-def _decode(b: GraphBuilder) -> str:
+def _decode(b: GraphBuilder, locations: str) -> str:
     """Boxes (B, N, 4) relative xyxy of all priors (official layers/box_utils.py `decode`)."""
-    offsets, growth = b.Split("locations", [2, 2], outputs=2, axis=2)
+    offsets, growth = b.Split(locations, [2, 2], outputs=2, axis=2)
     prior_centres, prior_sizes = b.Split("priors", [2, 2], outputs=2, axis=1)
     centres = b.Add(b.Mul(b.Mul(offsets, np.float32(CENTRE_VARIANCE)), prior_sizes), prior_centres)
     sizes = b.Mul(b.Exp(b.Mul(growth, np.float32(SIZE_VARIANCE))), prior_sizes)
@@ -188,17 +194,15 @@ def mask_assembly(
 
     Inputs: prototypes (B, K, Hp, Wp), detection_coefficients (B, D, K), boxes (B, D, 4) relative xyxy,
     num_detections (B, 1) int32. Output: masks (B, D, Hp, Wp) probabilities; zero outside the boxes and past the count.
-    Only the matrix product is of type `dtype`. Source: paper equation 1; the NumPy form is
-    `yolact.runtime.mask_assembly`.
+    Prototypes, coefficients and their product are of type `dtype`, the rest is float32. Source: paper equation 1; the
+    NumPy form is `yolact.runtime.mask_assembly`.
     """
     b = GraphBuilder(opset, scope=f"{MASK_ASSEMBLY}/")
     size, detections = model.prototype_size, config.max_detections
     flat = b.Reshape("prototypes", [0, model.num_coefficients, size * size])
-    if np.dtype(dtype) == np.float32:
-        product = b.MatMul("detection_coefficients", flat)
-    else:
-        factors = (b.cast(factor, dtype) for factor in ("detection_coefficients", flat))
-        product = b.cast(b.MatMul(*factors), np.float32)
+    product = b.MatMul("detection_coefficients", flat)
+    if np.dtype(dtype) != np.float32:
+        product = b.cast(product, np.float32)
     logits = b.Reshape(product, [0, detections, size, size])
     cells = np.arange(size, dtype=np.float32)
     x1, y1, x2, y2 = b.Split("boxes", [1, 1, 1, 1], outputs=4, axis=2)

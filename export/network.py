@@ -3,8 +3,8 @@
 Tensors carry the name of the module whose output they equal (`backbone.layers.0.0.bn1`), so layers can be compared by
 name in any two forms of the model; batch norms are folded into their convolutions in double precision.
 
-In half precision the convolutions and what lies between them are of the half type; the normalisation of pixels, tanh,
-sampling positions of deformable convolutions and everything after the heads stay in float32.
+In half precision the convolutions and what lies between them are of the half type; the normalisation of pixels, tanh
+and sampling positions of deformable convolutions stay in float32.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ DTYPES: dict[Precision, np.dtype[Any]] = {
 
 class HeadTensors(NamedTuple):
     """The raw head tensors, named as in the contract: locations (B, N, 4), confidences (B, N, C+1), coefficients
-    (B, N, K), prototypes (B, K, Hp, Wp)."""
+    (B, N, K), prototypes (B, K, Hp, Wp), all of one type."""
 
     locations: str
     confidences: str
@@ -59,8 +59,8 @@ class NetworkWriter:
         self._sizes: dict[str, int] = {}  # side of every square feature map, by tensor
         self._initializers: dict[nn.Module, list[str]] = {}  # weight and bias tensors; the levels share a head
 
-    def heads(self, images: str) -> HeadTensors:
-        """From uint8 BGR images (B, S, S, 3) to the raw heads."""
+    def heads(self, images: str, *, in_float32: bool) -> HeadTensors:
+        """From uint8 BGR images (B, S, S, 3) to the raw heads, in float32 or in the network's type."""
         config = self._model.config
         levels = self._pyramid(self._backbone(self._normalized(images, config.image_size)))
         head = self._model.prediction_layers[0]
@@ -75,12 +75,18 @@ class NetworkWriter:
                 ):
                     rows = self._b.Transpose(self._emit(layer, features), perm=[0, 2, 3, 1])
                     parts.append(self._b.Reshape(rows, [0, -1, width]))
+        locations, confidences, coefficients = (self._b.Concat(*parts, axis=1) for parts in outputs)
+        dtype = np.dtype(np.float32) if in_float32 else self.dtype
         return HeadTensors(
-            locations=self._concat(outputs[0], "locations"),
-            confidences=self._concat(outputs[1], "confidences"),
-            coefficients=self._b.Tanh(self._concat(outputs[2]), name="coefficients"),
-            prototypes=self._up(self._emit(self._model.proto_net, levels[0]), "prototypes"),
+            locations=self._head(locations, self.dtype, dtype, "locations"),
+            confidences=self._head(confidences, self.dtype, dtype, "confidences"),
+            coefficients=self._head(self._b.Tanh(self._up(coefficients)), np.dtype(np.float32), dtype, "coefficients"),
+            prototypes=self._head(self._emit(self._model.proto_net, levels[0]), self.dtype, dtype, "prototypes"),
         )
+
+    def _head(self, x: str, dtype: np.dtype[Any], wanted: np.dtype[Any], name: str) -> str:
+        """A tensor of type `dtype` in type `wanted`, called by the contract's name."""
+        return str(self._b.Identity(x, name=name)) if dtype == wanted else self._b.cast(x, wanted, name)
 
     def mask_scores(self, masks: str, classes: str, scores: str, detections: int) -> str:
         """Scores (B, D) times predicted mask IoU; masks (B, D, Hp, Wp), classes (B, D). YOLACT++ only."""
@@ -110,17 +116,9 @@ class NetworkWriter:
             self._same_size(out, x)
         return out
 
-    def _up(self, x: str, name: str | None = None) -> str:
-        """From the network's type to float32; where a name is given, the result is called so."""
-        if self.dtype == np.float32:
-            return x if name is None else str(self._b.Identity(x, name=name))
-        return self._b.cast(x, np.float32, name)
-
-    def _concat(self, parts: list[str], name: str | None = None) -> str:
-        """The levels' rows, (B, N, ...) in float32."""
-        if self.dtype == np.float32:
-            return str(self._b.Concat(*parts, name=name, axis=1))
-        return self._up(str(self._b.Concat(*parts, axis=1)), name)
+    def _up(self, x: str) -> str:
+        """From the network's type to float32."""
+        return x if self.dtype == np.float32 else self._b.cast(x, np.float32)
 
     def _backbone(self, x: str) -> list[str]:
         """C3, C4, C5."""

@@ -31,7 +31,8 @@ DEFORMABLE = ModelConfig("tiny", "resnet50", 256, ("a", "b", "c"), deformable_in
 HALF_OPERATORS = {
     *("Conv", "Relu", "LeakyRelu", "Clip", "Add", "MaxPool", "GlobalMaxPool", "Resize"),
     *("Transpose", "Reshape", "Concat", "Cast"),
-    "MatMul",  # of prototypes and coefficients, between casts
+    "MatMul",  # of prototypes and coefficients
+    *("GatherND", "Where", "Constant", "Identity"),  # hand the network's own tensors on
 }
 
 
@@ -95,7 +96,9 @@ def test_only_the_network_computes_in_half(deformable: Yolact, precision: Precis
     computing = {node.op_type for node in inlined.graph.node if types[node.output[0]] == TYPES[precision]}
     assert computing <= HALF_OPERATORS
     for call in (node for node in proto.graph.node if node.domain):
-        assert {types[tensor] for tensor in call.input} <= {TensorProto.FLOAT, TensorProto.INT32}
+        heads = {"locations", "confidences", "coefficients", "prototypes", "detection_coefficients"}
+        assert {types[tensor] for tensor in heads.intersection(call.input)} == {TYPES[precision]}
+        assert {types[tensor] for tensor in set(call.input) - heads} <= {TensorProto.FLOAT, TensorProto.INT32}
     for node in inlined.graph.node:
         if node.name.startswith("normalize/") and node.op_type in ("Sub", "Div"):
             assert {types[tensor] for tensor in [*node.input, *node.output]} == {TensorProto.FLOAT}

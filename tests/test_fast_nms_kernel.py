@@ -183,6 +183,14 @@ def test_all_scores_equal(backend: Backend) -> None:
         assert check(outputs, inputs, config) == ([500, 500] if nms == "fast" else [300, 300])
 
 
+@pytest.mark.parametrize(("threshold", "count"), [(0.25, 0), (0.2499, 1)])
+def test_score_of_exactly_the_threshold_is_no_candidate(backend: Backend, threshold: float, count: int) -> None:
+    inputs = make_inputs(1, 1, 3, seed=2)
+    inputs["confidences"][:] = 0
+    config = PostprocessConfig(score_threshold=threshold, top_k=5, max_detections=1)
+    assert check(run(backend, inputs, config), inputs, config) == [count]
+
+
 def test_classes_of_one_probability_but_different_logits(backend: Backend) -> None:
     """The lower class wins where float32 probabilities are equal."""
     config = PostprocessConfig(nms="cross-class", max_detections=5)

@@ -204,6 +204,7 @@ class EngineExplainer:
             return explain_heads(ImageHeads(*outputs), config, settings)
         prototypes, coefficients, count, *arrays = outputs
         found = slice(int(count[0]))
+        prototypes, coefficients = (array.astype(np.float32, copy=False) for array in (prototypes, coefficients))
         return Explanation(prototypes, coefficients[found], NetworkDetections(*(array[found] for array in arrays)))
 
 
@@ -218,7 +219,7 @@ def _inside_of(path: Path, metadata: ModelMetadata) -> Callable[[Image], list[ND
     for name in (PROTOTYPES, COEFFICIENTS):
         if name not in computed:
             raise EngineError(f"{path} has no tensor {name!r} inside to explain; export it again with yolact-export")
-        proto.graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
+        proto.graph.output.append(onnx.ValueInfoProto(name=name))
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
