@@ -62,7 +62,7 @@ template <typename T>
 __device__ float4 combine(const T* prototypes, const float4* coefficients, int count, int cells)
 {
     float4 sum = make_float4(0, 0, 0, 0);
-#pragma unroll 8
+#pragma unroll 4
     for (int k = 0; k < count; ++k) {
         const float value = toFloat(prototypes[static_cast<size_t>(k) * cells]);
         const float4 factor = coefficients[k];
