@@ -140,54 +140,54 @@ class KernelLibrary:
     def __init__(self, path: Path = LIBRARY) -> None:
         """Raises YolactError where there is no such library or it cannot be loaded."""
         if not path.is_file():
-            raise YolactError(f"expected the library of CUDA kernels at {path}, which is not there; build it first")
+            raise YolactError(f"expected the CUDA kernels at {path}; nothing is there: run yolact-build-plugins")
         try:
             self._library = ctypes.CDLL(str(path))
         except OSError as error:
-            raise YolactError(f"cannot load the CUDA kernels from {path}: {error}; build them again") from error
+            raise YolactError(f"cannot load the CUDA kernels: {error}; run yolact-build-plugins again") from error
         self._library.yolact_fast_nms_workspace.restype = ctypes.c_size_t
 
     def fast_nms_workspace(self, params: FastNmsParams) -> int:
         """Bytes of scratch memory that `fast_nms` needs with these params."""
-        self._check("yolact_fast_nms_check", _structure(params))
-        return int(self._library.yolact_fast_nms_workspace(ctypes.byref(_structure(params))))
+        structure = _structure(params)
+        self._check("yolact_fast_nms", structure)
+        return int(self._library.yolact_fast_nms_workspace(ctypes.byref(structure)))
 
     def fast_nms(self, params: FastNmsParams, tensors: FastNmsTensors, workspace: int, stream: int = 0) -> None:
         """Heads of the network to detections; `workspace` is the address of scratch memory aligned to 256 bytes."""
-        self._check("yolact_fast_nms_check", _structure(params))
-        self._launch("yolact_fast_nms", params, _structure(tensors), ctypes.c_void_p(workspace), stream)
+        self._call("yolact_fast_nms", [_structure(params)], _structure(tensors), ctypes.c_void_p(workspace), stream)
 
     def mask_assembly(self, params: MaskAssemblyParams, tensors: MaskAssemblyTensors, stream: int = 0) -> None:
         """Prototypes and coefficients to cropped mask probabilities."""
-        self._check("yolact_mask_assembly_check", _structure(params))
-        self._launch("yolact_mask_assembly", params, _structure(tensors), stream)
+        self._call("yolact_mask_assembly", [_structure(params)], _structure(tensors), stream)
 
     def resize_pack(self, image: DeviceImage, size: int, output: int, stream: int = 0) -> None:
         """Stretches an image to (size, size, 3) uint8 BGR at the address `output`."""
-        self._check("yolact_resize_pack_check", _structure(image), ctypes.c_int32(size))
-        self._launch("yolact_resize_pack", image, ctypes.c_int32(size), ctypes.c_void_p(output), stream)
+        checked = [_structure(image), ctypes.c_int32(size)]
+        self._call("yolact_resize_pack", checked, ctypes.c_void_p(output), stream)
 
     def masks_to_image(self, params: MasksToImageParams, tensors: MasksToImageTensors, stream: int = 0) -> None:
         """Cropped mask probabilities to packed bits at image resolution."""
-        self._check("yolact_masks_to_image_check", _structure(params))
-        self._launch("yolact_masks_to_image", params, _structure(tensors), stream)
+        self._call("yolact_masks_to_image", [_structure(params)], _structure(tensors), stream)
 
-    def _check(self, name: str, *arguments: Any) -> None:
-        check = self._library[name]
+    def _check(self, name: str, *checked: Any) -> None:
+        check = self._library[f"{name}_check"]
         check.restype = ctypes.c_char_p
-        sentence = check(*_by_reference(arguments))
+        sentence = check(*map(_by_reference, checked))
         if sentence is not None:
             raise UsageError(sentence.decode())
 
-    def _launch(self, name: str, params: Any, *arguments: Any) -> None:
-        *others, stream = arguments
-        code = self._library[name](*_by_reference((_structure(params), *others)), ctypes.c_void_p(stream))
+    def _call(self, name: str, checked: list[Any], *others: Any) -> None:
+        """`checked`: the first arguments, which the function's check takes too. The last one is the stream."""
+        self._check(name, *checked)
+        *addresses, stream = others
+        code = self._library[name](*map(_by_reference, [*checked, *addresses]), ctypes.c_void_p(stream))
         if code:
             raise YolactError(f"{name} failed with CUDA error {code}; the list of cudaError_t says what that is")
 
 
-def _by_reference(arguments: tuple[Any, ...]) -> list[Any]:
-    return [ctypes.byref(value) if isinstance(value, ctypes.Structure) else value for value in arguments]
+def _by_reference(value: Any) -> Any:
+    return ctypes.byref(value) if isinstance(value, ctypes.Structure) else value
 
 
 @cache
@@ -206,5 +206,5 @@ def _structure(values: Any) -> ctypes.Structure:
     for name, value in given.items():
         if isinstance(value, int) and getattr(structure, name) != value:
             bits = 8 * getattr(type(structure), name).size
-            raise UsageError(f"expected a {name} of {bits} bits in {kind.__name__}, got {value}")
+            raise UsageError(f"{kind.__name__}.{name} must fit in {bits} bits, got {value}")
     return structure
