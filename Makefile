@@ -2,13 +2,17 @@
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
-PACKAGES := engines export runtime training
+PACKAGES := engines export plugins runtime training
 READY := $(VENV)/.ready
+NATIVE = $(shell find plugins tests/host_kernels tests/host_plugins -name '*.cu' -o -name '*.cuh' -o -name '*.cpp' -o -name '*.h')
 
-.PHONY: demo test test-gpu lint format clean
+.PHONY: demo plugins test test-gpu lint format clean
 
 demo: $(READY)
 	$(PYTHON) examples/demo.py
+
+plugins: $(READY)
+	$(PYTHON) -m yolact.plugins.build_cli
 
 test: $(READY)
 	$(PYTHON) -m pytest
@@ -19,14 +23,16 @@ test-gpu: $(READY)
 lint: $(READY)
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
+	$(VENV)/bin/clang-format --dry-run --Werror $(NATIVE)
 	MYPYPATH=$(VENV)/namespace $(PYTHON) -m mypy $(PACKAGES:%=-p yolact.%)
 
 format: $(READY)
 	$(PYTHON) -m ruff check --fix .
 	$(PYTHON) -m ruff format .
+	$(VENV)/bin/clang-format -i $(NATIVE)
 
 clean:
-	rm -rf $(VENV) demo build *.egg-info
+	rm -rf $(VENV) demo build plugins/lib *.egg-info
 
 # PyTorch comes first and pinned: with it in place nothing below asks for another build.
 # The link is how mypy sees this folder as the `yolact` namespace, whatever the clone is called.

@@ -6,12 +6,12 @@ import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 from click.core import ParameterSource
 
-from yolact.engines.build_options import MAX_OPTIMIZATION_LEVEL, BuildOptions
+from yolact.engines.build_options import MAX_OPTIMIZATION_LEVEL, BuildOptions, PluginUse
 from yolact.engines.timing_cache import default_folder
 
 _BUILDERS = {"tensorrt": "tensorrt", "rtx": "tensorrt_rtx"}
@@ -65,6 +65,13 @@ _OPTIONS = (
     ),
     click.option("--version-compatible", is_flag=True, help="For later TensorRT too; such a plan carries code."),
     click.option("--hardware-compatible", is_flag=True, help="For every GPU from Ampere on."),
+    click.option(
+        "--plugins",
+        type=click.Choice(get_args(PluginUse)),
+        default="auto",
+        help="Plugins of yolact-build-plugins: where they were built, never, or put into the plan, which then carries "
+        "code.",
+    ),
 )
 
 _NAMES = (
@@ -78,6 +85,7 @@ _NAMES = (
     "timing_cache",
     "version_compatible",
     "hardware_compatible",
+    "plugins",
 )
 
 
@@ -100,6 +108,7 @@ def builder_options(command: Callable[..., Any]) -> Callable[..., Any]:
         timing_cache: str | None,
         version_compatible: bool,
         hardware_compatible: bool,
+        plugins: PluginUse,
         **others: Any,
     ) -> Any:
         tuned = min_batch if opt_batch is None else opt_batch
@@ -113,6 +122,7 @@ def builder_options(command: Callable[..., Any]) -> Callable[..., Any]:
             timing_cache=_cache_folder(timing_cache),
             version_compatible=version_compatible,
             hardware_compatible=hardware_compatible,
+            plugins=plugins,
         )
         return command(build=BuildRequest(options, _BUILDERS.get(builder or ""), _given()), **others)
 

@@ -5,8 +5,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal, get_args
 
 from yolact.runtime.errors import UsageError
+
+PluginUse = Literal["auto", "off", "embed"]
+"""What becomes of the toolkit's plugin library: used where it was built, left alone, or used and put into the plan."""
 
 MAX_OPTIMIZATION_LEVEL = 5
 MAX_BATCH = 4096
@@ -26,6 +30,7 @@ class BuildOptions:
         timing_cache: folder of timing caches, None for none.
         version_compatible: let later TensorRT open the plan, with code that the plan then carries.
         hardware_compatible: let every GPU from Ampere on run the plan.
+        plugins: whether plugins take the place of the ONNX functions' bodies, see `PluginUse`.
     """
 
     gpu_archs: tuple[str, ...] = ()
@@ -37,6 +42,7 @@ class BuildOptions:
     timing_cache: Path | None = None
     version_compatible: bool = False
     hardware_compatible: bool = False
+    plugins: PluginUse = "auto"
 
     def __post_init__(self) -> None:
         for arch in self.gpu_archs:
@@ -53,6 +59,9 @@ class BuildOptions:
             raise UsageError(
                 f"the optimisation level must be 0 to {MAX_OPTIMIZATION_LEVEL}, got {self.optimization_level}"
             )
+
+        if self.plugins not in get_args(PluginUse):
+            raise UsageError(f"plugins must be {', '.join(get_args(PluginUse))}, got {self.plugins!r}")
 
     def for_fixed_batch(self, batch: int) -> BuildOptions:
         """These options for an ONNX file that takes exactly `batch` images. Raises UsageError where they ask for other

@@ -12,7 +12,8 @@ from yolact.engines.build_options import BuildOptions
 from yolact.engines.build_progress import make_monitor
 from yolact.engines.held_signals import HeldSignals
 from yolact.engines.network_types import check_precision, engine_types, layer_table, network_types
-from yolact.engines.onnx_model import OnnxModel, fit_functions
+from yolact.engines.onnx_model import OnnxModel
+from yolact.engines.plugin_use import check_embedded, library_to_embed, prepare_plugins
 from yolact.engines.timing_cache import TimingCache, cache_key
 from yolact.runtime.contract import INPUT_NAME, output_specs
 from yolact.runtime.errors import EngineError, YolactError
@@ -104,14 +105,14 @@ class _Build:
 
     def _parse(self) -> None:
         """Fill the network from the ONNX file and see that it keeps the contract."""
-        fit_functions(self._model.proto, self._tensorrt)
+        prepare_plugins(self._model.proto, self._tensorrt, self._options.plugins)
         parser = self._module.OnnxParser(self.network, self._logger)
         if not parser.parse(self._model.proto.SerializeToString()):
             errors = (parser.get_error(i) for i in range(parser.num_errors))
             reasons = "; ".join(f"{e.desc()} at node {e.node_name()}, {e.node_operator()}" for e in errors)
             raise EngineError(
                 f"{self._tensorrt} cannot read the ONNX file ({' '.join(reasons.split())}); files exported with "
-                "--functions strip need the plugins, others should be reported"
+                "--functions strip need the plugins (yolact-build-plugins), others should be reported"
             )
         metadata = self._model.metadata
         found = {self.network.get_output(i).name for i in range(self.network.num_outputs)}
@@ -122,6 +123,9 @@ class _Build:
     def run(self) -> bytes:
         """The plan. Raises YolactError with TensorRT's reason where there is none."""
         config = self._configured()
+        library = library_to_embed(self._plugins()) if self._options.plugins == "embed" else None
+        if library is not None:
+            config.plugins_to_serialize = [str(library)]
         cache = self._timing_cache()
         if cache is not None:
             self._note(cache.load_into(config))
@@ -133,7 +137,10 @@ class _Build:
             self._fail()
         if cache is not None:
             self._note(cache.store_from(config))
-        return bytes(plan)
+        data = bytes(plan)
+        if library is not None:
+            check_embedded(data, library, self._tensorrt)
+        return data
 
     def _note(self, sentence: str | None) -> None:
         if sentence is not None:
@@ -186,7 +193,7 @@ class _Build:
         """Types that the built engine computes in, as far as it tells. Raises AccuracyError where they are not what was
         asked for."""
         runtime = create(self._tensorrt, "Runtime", self._logger)
-        runtime.engine_host_code_allowed = self._options.version_compatible
+        runtime.engine_host_code_allowed = self._options.version_compatible or self._options.plugins == "embed"
         engine = runtime.deserialize_cuda_engine(plan)
         if engine is None:
             raise YolactError(f"{self._tensorrt} cannot open the plan it built ({self._logger.reason()}); report this")
@@ -217,6 +224,7 @@ class _Build:
             plan_sha256=hashlib.sha256(plan).hexdigest(),
             onnx_sha256=self._model.sha256,
             command=command,
+            plugins_embedded=options.plugins == "embed",
         )
 
     def _plugins(self) -> tuple[str, ...]:

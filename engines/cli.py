@@ -81,6 +81,10 @@ def describe_plan(built: BuiltPlan, output: Path, seconds: float) -> Iterator[st
     types = ", ".join(f"{count} in {name}" for name, count in sorted(identity.precision_obtained.items()))
     batch = "-".join(map(str, sorted({identity.min_batch, identity.max_batch})))
     yield f"{title} {identity.tensorrt_version} for {gpus}; convolutions: {types}; batch {batch}; {seconds:.1f} s"
+    if identity.plugins:
+        carried = "the plan carries them, and commands want --allow-host-code for that"
+        where = carried if identity.plugins_embedded else "build them where it runs too: yolact-build-plugins"
+        yield f"with the plugins {', '.join(identity.plugins)}; {where}"
     yield f"wrote {output}: {identity.size / 1e6:.1f} MB, and {sidecar_of(output).name}"
 
 

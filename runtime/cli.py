@@ -93,7 +93,7 @@ def running_options(command: Callable[_P, _R]) -> Callable[_P, _R]:
     host_code = click.option(
         "--allow-host-code",
         is_flag=True,
-        help="Let a version compatible plan run code that it carries.",
+        help="Let a plan run code that it carries, be it version compatible or with plugins inside.",
     )
     return device(metadata(host_code(command)))
 

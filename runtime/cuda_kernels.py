@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Annotated, Any, get_args, get_type_hints
 
 from yolact.runtime.errors import UsageError, YolactError
+from yolact.runtime.plugin_library import FOLDER
 
-LIBRARY = Path(__file__).resolve().parents[1] / "plugins" / "lib" / "libyolact_kernels.so"
+LIBRARY = FOLDER / "libyolact_kernels.so"
 """Where the build of the kernels leaves its library."""
 
 Int32 = Annotated[int, ctypes.c_int32]

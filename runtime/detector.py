@@ -56,7 +56,7 @@ class Detector:
                 default an ONNX file runs on the CPU and a plan on the first GPU.
             threads: CPU threads per operator for an ONNX file; None for one per physical core.
             metadata_file: for a plan without its sidecar, the ONNX file it was built from.
-            allow_host_code: let TensorRT run code that a version compatible plan carries. Only for plans you trust.
+            allow_host_code: let TensorRT run code that the plan carries. Only for plans you trust.
 
         Raises:
             EngineError: the file is missing, is no such model, does not keep the contract, or cannot run here.

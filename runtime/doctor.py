@@ -12,10 +12,11 @@ from typing import NamedTuple
 
 from yolact.runtime.device_choice import DeviceChoice
 from yolact.runtime.engine_files import open_engine
-from yolact.runtime.errors import YolactError
+from yolact.runtime.errors import EngineError, YolactError
 from yolact.runtime.metadata import ModelMetadata
 from yolact.runtime.plan_compatibility import describe_build
 from yolact.runtime.plan_file import PlanIdentity, read_plan_header, read_sidecar, sidecar_of
+from yolact.runtime.plugin_library import describe_library, load_plugins
 from yolact.runtime.results import count_noun
 from yolact.runtime.tensorrt_flavour import (
     FLAVOURS,
@@ -23,11 +24,7 @@ from yolact.runtime.tensorrt_flavour import (
     Flavour,
     FlavourMissing,
     load_flavour,
-    registered_plugins,
 )
-
-PLUGINS = ("YolactFastNms", "YolactMaskAssembly")
-"""Names under which the toolkit's plugins register; without them TensorRT builds the functions' bodies."""
 
 
 class Finding(NamedTuple):
@@ -52,6 +49,7 @@ def examine_machine() -> Iterator[Finding]:
     yield Finding("cuda-bindings", *_installed("cuda-bindings", "tensorrt"))
     for flavour in FLAVOURS:
         yield _examine_flavour(flavour)
+    yield Finding("plugins", *describe_library())
     yield from _guarded("ONNX Runtime", _examine_onnxruntime)
     yield Finding("onnx", *_installed("onnx", "export"))
     yield Finding("PyTorch", *_installed("torch", "export"))
@@ -97,7 +95,10 @@ def _examine_flavour(flavour: Flavour) -> Finding:
     except FlavourMissing as error:
         return Finding(flavour.title, False, str(error))
     use = "builds with and without a GPU" if flavour is TENSORRT_RTX else "builds for the GPU at hand"
-    registered = registered_plugins(tensorrt, PLUGINS)
+    try:
+        registered = load_plugins(tensorrt)
+    except EngineError as error:
+        return Finding(flavour.title, False, f"{tensorrt.version}, {use}; {error}")
     plugins = f"plugins {', '.join(sorted(registered))}" if registered else "no plugins of yolact"
     return Finding(flavour.title, True, f"{tensorrt.version}, {use}; {plugins}")
 
@@ -152,5 +153,8 @@ def _describe_identity(path: Path, identity: PlanIdentity) -> Iterator[Finding]:
     types = ", ".join(f"{count} in {name}" for name, count in identity.precision_obtained.items())
     yield Finding("precision", True, f"{identity.precision_asked} asked; convolutions: {types}")
     yield Finding("batch", True, f"{identity.min_batch} to {identity.max_batch}, tuned for {identity.opt_batch}")
+    if identity.plugins:
+        place = "inside it" if identity.plugins_embedded else "from the library here"
+        yield Finding("with plugins", True, f"{', '.join(identity.plugins)}, {place}")
     whole = hashlib.sha256(path.read_bytes()).hexdigest() == identity.plan_sha256
     yield Finding("contents", whole, "as built" if whole else "differ from what was built: the file was changed")

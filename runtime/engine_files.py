@@ -33,7 +33,7 @@ def open_engine(
         threads: CPU threads per operator for an ONNX file; None for one per physical core.
         metadata_file: for a plan without its sidecar, the ONNX file it was built from or the sidecar under its new
             name.
-        allow_host_code: let TensorRT run code that a version compatible plan carries. Only for plans you trust.
+        allow_host_code: let TensorRT run code that the plan carries. Only for plans you trust.
 
     Raises:
         EngineError: the file is missing, is neither, or cannot run here.

@@ -9,6 +9,7 @@ from pathlib import Path
 from yolact.runtime.errors import EngineError
 from yolact.runtime.gpu import Gpu, read_gpu
 from yolact.runtime.plan_file import PlanHeader, PlanIdentity
+from yolact.runtime.plugin_library import HOW_TO_BUILD, load_plugins
 from yolact.runtime.tensorrt_flavour import (
     TENSORRT,
     TENSORRT_RTX,
@@ -41,7 +42,10 @@ class Here:
 
     @classmethod
     def look(cls, flavour: Flavour, device: int, wanted_plugins: tuple[str, ...]) -> Here:
-        """Look around on this machine."""
+        """Look around on this machine. Where plugins are wanted, the toolkit's library is loaded, if there is one.
+
+        Raises EngineError where that library does not load.
+        """
         gpu: Gpu | str
         try:
             tensorrt = load_flavour(flavour)
@@ -51,6 +55,8 @@ class Here:
             gpu = read_gpu(device)
         except EngineError as error:
             gpu = str(error)
+        if wanted_plugins:
+            load_plugins(tensorrt)
         plugins = registered_plugins(tensorrt, wanted_plugins)
         return cls(tensorrt, gpu, tuple(known_architectures(tensorrt)), plugins)
 
@@ -82,16 +88,14 @@ def why_not(
         header: its first bytes.
         identity: its sidecar, if there is one.
         here: this machine.
-        allow_host_code: the user trusts the code that a version compatible plan carries.
+        allow_host_code: the user trusts the code that a plan carries: version compatible ones, or with plugins inside.
     """
     reason = (
         _contents_reason(path, identity)
         or _tensorrt_reason(path, header, identity, here, allow_host_code)
         or _gpu_reason(path, header, identity, here)
+        or _plugin_reason(identity, here, allow_host_code)
     )
-    if reason is None and identity is not None:
-        missing = ", ".join(sorted(set(identity.plugins) - here.plugins))
-        reason = f"it needs the plugins {missing}, which are not loaded" if missing else None
     if reason is None:
         return None
     return f"{path}, built by {describe_build(header, identity)}, cannot run here: {reason}"
@@ -143,3 +147,13 @@ def _gpu_reason(path: Path, header: PlanHeader, identity: PlanIdentity | None, h
     if here.gpu.arch not in here.architectures:
         return f"{gpu}, for which {TENSORRT_RTX.title} does not build ahead of time; build a plan with TensorRT there"
     return f"{gpu}; build it with --gpu-arch {here.gpu.arch}, it was: {identity.command or 'not recorded'}"
+
+
+def _plugin_reason(identity: PlanIdentity | None, here: Here, allow_host_code: bool) -> str | None:
+    if identity is None:
+        return None
+    if identity.plugins_embedded:
+        trusted = "it carries the code of its plugins; if you trust it, pass --allow-host-code"
+        return None if allow_host_code else trusted
+    missing = ", ".join(sorted(set(identity.plugins) - here.plugins))
+    return f"it needs the plugins {missing}, which are not loaded; {HOW_TO_BUILD}" if missing else None

@@ -74,6 +74,7 @@ class PlanIdentity:
         size: of the plan, bytes.
         plan_sha256, onnx_sha256: digests of the plan and of the ONNX it was built from.
         command: what built it.
+        plugins_embedded: the plan carries the library with its plugins, so it needs none here but runs code of its own.
     """
 
     flavour: str
@@ -93,6 +94,7 @@ class PlanIdentity:
     plan_sha256: str
     onnx_sha256: str
     command: str
+    plugins_embedded: bool = False
 
     def to_sidecar(self, metadata: ModelMetadata) -> str:
         """The sidecar's text: JSON with this and the model's metadata."""

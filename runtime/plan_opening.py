@@ -17,6 +17,7 @@ from yolact.runtime.plan_file import (
     read_sidecar,
     sidecar_of,
 )
+from yolact.runtime.plugin_library import PLUGINS
 from yolact.runtime.tensorrt_engine import TensorRTEngine
 from yolact.runtime.tensorrt_flavour import TensorRt
 from yolact.runtime.tensorrt_log import create, make_logger
@@ -31,7 +32,8 @@ def open_plan(
         path: the plan; its sidecar is read if it is there.
         device: index of the GPU.
         metadata: of the model, instead of what the sidecar or the engine's own name says. A sidecar is then not read.
-        allow_host_code: let TensorRT run code that a version compatible plan carries. Only for plans you trust.
+        allow_host_code: let TensorRT run code that the plan carries, as version compatible ones and those with plugins
+            inside do. Only for plans you trust.
 
     Raises EngineError with what built the plan, what is here, and how to rebuild it.
     """
@@ -40,7 +42,7 @@ def open_plan(
         raise EngineError(f"{path} is no TensorRT plan; build one with yolact-build")
     has_sidecar = metadata is None and sidecar_of(path).is_file()
     identity, told = read_sidecar(sidecar_of(path)) if has_sidecar else (None, metadata)
-    here = Here.look(header.flavour, device, identity.plugins if identity else ())
+    here = Here.look(header.flavour, device, _wanted_plugins(identity))
     obstacle = why_not(path, header, identity, here, allow_host_code=allow_host_code)
     if obstacle is not None:
         raise EngineError(obstacle)
@@ -61,6 +63,13 @@ def open_plan(
             del engine  # where it was refused, TensorRT frees it here, while its device is current
 
 
+def _wanted_plugins(identity: PlanIdentity | None) -> tuple[str, ...]:
+    """Plugins to have at hand: without a sidecar nobody knows which it needs, with them inside it needs none."""
+    if identity is None:
+        return PLUGINS
+    return () if identity.plugins_embedded else identity.plugins
+
+
 def _deserialize(
     path: Path,
     header: PlanHeader,
@@ -73,10 +82,14 @@ def _deserialize(
     runtime = create(tensorrt, "Runtime", logger)
     if allow_host_code:
         runtime.engine_host_code_allowed = True
+    else:  # `engine_host_code_allowed` alone does not keep TensorRT from loading a plugin library inside the plan
+        runtime.tempfile_control_flags = 0
     engine = runtime.deserialize_cuda_engine(path.read_bytes())
     if engine is None:
+        reason, advice = logger.reason(), rebuild_advice(path, identity)
+        if "plugin library" in reason and not allow_host_code:
+            reason, advice = "it carries the code of plugins", "if you trust it, pass --allow-host-code"
         raise EngineError(
-            f"{path}, built by {describe_build(header, identity)}, cannot be opened by {tensorrt} "
-            f"({logger.reason()}); {rebuild_advice(path, identity)}"
+            f"{path}, built by {describe_build(header, identity)}, cannot be opened by {tensorrt} ({reason}); {advice}"
         )
     return engine

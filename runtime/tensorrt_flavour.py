@@ -118,4 +118,6 @@ def registered_plugins(tensorrt: TensorRt, names: Iterable[str]) -> frozenset[st
     registry = tensorrt.module.get_plugin_registry()
     if registry is None:  # where the driver is too old for this TensorRT
         return frozenset()
-    return frozenset(n for n in names if registry.get_creator(n, PLUGIN_VERSION, PLUGIN_NAMESPACE) is not None)
+    ours = (PLUGIN_VERSION, PLUGIN_NAMESPACE)  # asking for one that is missing would log an error
+    found = {one.name for one in registry.all_creators if (one.plugin_version, one.plugin_namespace) == ours}
+    return frozenset(found.intersection(names))

@@ -50,7 +50,7 @@ def test_batches_follow_each_other(onnx_file: Path, here: Path) -> None:
 REJECTED = {
     "architecture": (["--gpu-arch", "sm_42"], 2, "builds for sm_75, "),
     "no architecture": (["--gpu-arch", "ampere"], 2, "written like sm_86, got 'ampere'"),
-    "turing in fp32": (["--gpu-arch", "sm_75"], 1, "export with --fp16"),
+    "turing in fp32": (["--gpu-arch", "sm_75", "--plugins", "off"], 1, "export with --fp16"),
     "builder": (["--builder", "tvm"], 2, "tvm"),
     "batches": (["--min-batch", "4", "--max-batch", "2"], 2, "1 <= min <= opt <= max"),
     "batch is text": (["--max-batch", "many"], 2, "many"),
@@ -58,6 +58,7 @@ REJECTED = {
     "workspace": (["--workspace", "0"], 2, "must be 1 to 1048576 MiB, got 0"),
     "huge workspace": (["--workspace", "99999999999999999999"], 2, "must be 1 to 1048576 MiB"),
     "huge batch": (["--max-batch", "99999999999999999999"], 2, "max <= 4096"),
+    "plugins": (["--plugins", "never"], 2, "'never' is not one of 'auto', 'off', 'embed'"),
     "level for RTX": (["--optimization-level", "3"], 2, "--optimization-level is for TensorRT"),
     "little workspace": (["--workspace", "1", "--max-batch", "64"], 1, "larger --workspace"),
     "version compatible": (["--version-compatible"], 2, "--version-compatible is for TensorRT"),

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import onnx
 import pytest
@@ -38,7 +38,7 @@ from yolact.training.configs import CONFIGS
 
 trt = pytest.importorskip("tensorrt_rtx", reason="TensorRT for RTX is not installed (Linux x86-64: the rtx extra)")
 
-SM86 = BuildOptions(gpu_archs=("sm_86",))
+SM86 = BuildOptions(gpu_archs=("sm_86",), plugins="off")  # plugins: test_plugin_loading.py
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +106,7 @@ def test_the_network_keeps_the_contract(rtx: TensorRt, tiny_engine: Path, tiny_r
 
 def test_plan_and_sidecar(rtx: TensorRt, tiny_engine: Path, tmp_path: Path) -> None:
     path = tmp_path / "tiny.plan"
-    built = build(tiny_engine, rtx, BuildOptions(("sm_86", "sm_89"), min_batch=2, opt_batch=3, max_batch=5))
+    built = build(tiny_engine, rtx, replace(SM86, gpu_archs=("sm_86", "sm_89"), min_batch=2, opt_batch=3, max_batch=5))
     built.save(path)
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["tiny.plan", "tiny.plan.json"]
     data = path.read_bytes()
@@ -139,7 +139,7 @@ def test_a_fixed_batch_stays_fixed(
 
 
 def test_without_architectures_every_one_is_targeted(rtx: TensorRt, tiny_engine: Path) -> None:
-    identity = build(tiny_engine, rtx, BuildOptions()).identity
+    identity = build(tiny_engine, rtx, replace(SM86, gpu_archs=())).identity
     assert (identity.gpu_archs, identity.gpu_name) == ((), "")
 
 
@@ -183,7 +183,7 @@ def test_files_that_tensorrt_refuses(rtx: TensorRt, tiny_engine: Path, name: str
 
 FAILING = {
     "workspace": (replace(SM86, workspace_mib=1, max_batch=64), "OutOfMemory.*larger --workspace"),
-    "turing": (BuildOptions(("sm_75",)), "SM75.*export with --fp16"),
+    "turing": (replace(SM86, gpu_archs=("sm_75",)), "SM75.*export with --fp16"),
 }
 
 
@@ -265,6 +265,7 @@ OPTIONS = {
     "huge workspace": ({"workspace_mib": 1 << 21}, "must be 1 to 1048576 MiB"),
     "huge batch": ({"max_batch": 3_000_000_000}, "max <= 4096"),
     "level": ({"optimization_level": 6}, "must be 0 to 5, got 6"),
+    "plugins": ({"plugins": "maybe"}, "must be auto, off, embed, got 'maybe'"),
     "negative level": ({"optimization_level": -1}, "must be 0 to 5, got -1"),
 }
 
@@ -331,12 +332,20 @@ def test_nothing_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert caught.value.exit_code == 1
 
 
-class Registry:
-    """A plugin registry in which only YolactFastNms is registered."""
+class Creator(NamedTuple):
+    name: str
+    plugin_version: str
+    plugin_namespace: str
 
-    @staticmethod
-    def get_creator(name: str, version: str, namespace: str) -> object | None:
-        return object() if (name, version, namespace) == ("YolactFastNms", "1", "yolact") else None
+
+class Registry:
+    """A plugin registry in which of ours only YolactFastNms is registered."""
+
+    all_creators = (
+        Creator("YolactMaskAssembly", "2", "yolact"),
+        Creator("YolactFastNms", "1", "yolact"),
+        Creator("YolactMaskAssembly", "1", ""),
+    )
 
 
 class Module:

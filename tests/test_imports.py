@@ -44,9 +44,10 @@ def test_the_runtime_is_thin() -> None:
 
 
 TRAINING_COMMANDS = [f"training.{name}_cli" for name in ("eval", "explain", "scenes", "train")]
+COMMANDS = ["runtime.infer", "engines.cli", "export.cli", "plugins.build_cli", *TRAINING_COMMANDS]
 
 
-@pytest.mark.parametrize("command", ["runtime.infer", "engines.cli", "export.cli", *TRAINING_COMMANDS])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_commands_start_without_what_they_may_not_need(command: str) -> None:
     assert not modules_after(f"import yolact.{command}") & (HEAVY - {"click"})
 
@@ -58,7 +59,7 @@ def test_training_and_export_need_no_tensorrt() -> None:
 
 def test_every_command_starts() -> None:
     commands = [entry for entry in entry_points(group="console_scripts") if entry.value.startswith("yolact.")]
-    assert len(commands) >= 8
+    assert len(commands) >= 9
     for entry in commands:
         assert callable(entry.load()), entry
 
@@ -66,6 +67,7 @@ def test_every_command_starts() -> None:
 MAY_IMPORT = {
     "runtime": {"runtime"},
     "engines": {"engines", "runtime"},
+    "plugins": {"plugins", "runtime"},
     "training": {"runtime", "training"},
     "export": {"engines", "export", "runtime", "training"},
 }

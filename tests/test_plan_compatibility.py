@@ -45,6 +45,7 @@ A100, T4, H200 = Gpu("A100", "sm_80", "12.8"), Gpu("T4", "sm_75", "12.8"), Gpu("
 NO_GPU = "there is no NVIDIA driver on this machine; install it"
 COMPATIBLE = change(version_compatible=True)
 PORTABLE = change(hardware_compatible=True)
+INSIDE = change(plugins=("YolactFastNms", "YolactMaskAssembly"), plugins_embedded=True)
 
 RTX = Version(1, 7, 1, 116)
 OF_RTX: dict[str, Any] = {
@@ -104,7 +105,12 @@ CASES: dict[str, tuple[PlanIdentity | None, dict[str, Any], str]] = {
         OF_RTX | {"tensorrt": TensorRt(TENSORRT_RTX, None, Version(1, 6))},
         "here is TensorRT for RTX 1.6.0.0, and plans run in the version that built them",
     ),
-    "plugin": (change(plugins=("B", "YolactFastNms", "A")), {}, "it needs the plugins A, B, which are not loaded"),
+    "plugin": (
+        change(plugins=("B", "YolactFastNms", "A")),
+        {},
+        "it needs the plugins A, B, which are not loaded; build them here with: yolact-build-plugins",
+    ),
+    "plugins inside": (INSIDE, {}, "it carries the code of its plugins; if you trust it, pass --allow-host-code"),
 }
 
 
@@ -122,6 +128,7 @@ FITS = {
     "a compatible plan": (COMPATIBLE, {"trusted": True}),
     "later minor of a compatible plan": (COMPATIBLE, {"tensorrt": tensorrt(10, 16, 1, 11), "trusted": True}),
     "later major of a compatible plan": (COMPATIBLE, {"tensorrt": tensorrt(11, 1, 0, 106), "trusted": True}),
+    "plugins inside, so none are needed here": (INSIDE, {"plugins": frozenset(), "trusted": True}),
     "another Ampere or later": (PORTABLE, {"gpu": H200}),
     "one of several": (change(gpu_name="", gpu_archs=("sm_80", "sm_87")), {}),
     "every GPU from Ampere on": (EVERY, {"gpu": H200, **OF_RTX}),

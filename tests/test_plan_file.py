@@ -131,6 +131,7 @@ DAMAGED = {
             ("command", "yolact-build a\n\x1b[2Jerror: fine"),
             ("gpu_name", "Or\nin"),
             ("tensorrt_version", "ten"),
+            ("plugins_embedded", "yes"),
         )
     },
     "model without config": (without("model", "yolact.config"), "damaged YOLACT metadata"),
@@ -148,6 +149,13 @@ def test_damaged_sidecars(tmp_path: Path, name: str) -> None:
     path.write_text(json.dumps(damage(json.loads(IDENTITY.to_sidecar(METADATA)))))
     with pytest.raises(EngineError, match=message):
         read_sidecar(path)
+
+
+def test_sidecars_from_before_plugins_could_be_embedded(tmp_path: Path) -> None:
+    values = json.loads(IDENTITY.to_sidecar(METADATA))
+    del values["plan"]["plugins_embedded"]
+    (tmp_path / "a.plan.json").write_text(json.dumps(values))
+    assert read_sidecar(tmp_path / "a.plan.json") == (IDENTITY, METADATA)
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"\xff\xfe", b"[" * 200_000, b" " * (1 << 20) + b"{}"], ids=range(5))

@@ -22,6 +22,7 @@ SOURCES = [
     *(ROOT / "engines").glob("*.py"),
     *(ROOT / "runtime").glob("tensorrt_*.py"),
     *(ROOT / "runtime").glob("plan_*.py"),
+    ROOT / "runtime" / "plugin_library.py",
 ]
 
 VERSIONS = {
@@ -47,16 +48,19 @@ USED = {
     "ParserError": "desc node_name node_operator",
     "IOptimizationProfile": "set_shape",
     "IBuilderConfig": "add_optimization_profile profiling_verbosity set_memory_pool_limit builder_optimization_level "
-    "set_flag hardware_compatibility_level progress_monitor create_timing_cache set_timing_cache get_timing_cache",
+    "set_flag hardware_compatibility_level progress_monitor create_timing_cache set_timing_cache get_timing_cache "
+    "plugins_to_serialize",
     "ITimingCache": "serialize",
     "IProgressMonitor": "phase_start phase_finish step_complete",
     "ILogger": "log",
-    "Runtime": "deserialize_cuda_engine engine_host_code_allowed",
+    "Runtime": "deserialize_cuda_engine engine_host_code_allowed tempfile_control_flags",
     "ICudaEngine": "name device_memory_size_v2 num_io_tensors get_tensor_name get_tensor_mode get_tensor_dtype "
     "get_tensor_shape get_tensor_profile_shape create_execution_context create_engine_inspector",
     "IExecutionContext": "set_device_memory set_input_shape set_tensor_address execute_async_v3",
     "EngineInspector": "get_engine_information",
-    "IPluginRegistry": "get_creator",
+    "IPluginRegistry": "all_creators load_library",
+    "IPluginCreator": "name plugin_version plugin_namespace",
+    "IPluginCreatorV3One": "name plugin_version plugin_namespace",
 }
 
 LIBRARY = """

@@ -22,14 +22,10 @@ template <typename Action>
 cudaError_t withElementType(int type, Action action)
 {
     switch (type) {
-        case YOLACT_FLOAT32:
-            return action(float{});
-        case YOLACT_FLOAT16:
-            return action(__half{});
-        case YOLACT_BFLOAT16:
-            return action(__nv_bfloat16{});
-        default:
-            return cudaErrorInvalidValue;
+    case YOLACT_FLOAT32: return action(float{});
+    case YOLACT_FLOAT16: return action(__half{});
+    case YOLACT_BFLOAT16: return action(__nv_bfloat16{});
+    default: return cudaErrorInvalidValue;
     }
 }
 

@@ -7,9 +7,9 @@
 
 namespace yolact {
 
-// A score and what it belongs to as one integer: larger is better, and of equal scores the lower id. Keys of different ids
-// differ, so the k largest do not hang on the order in which threads come by. Scores are at least 0, where floats compare
-// like their bits; ids are below 2^32 - 1, so that 0 is nobody's key.
+// A score and what it belongs to as one integer: larger is better, and of equal scores the lower id. Keys of different
+// ids differ, so the k largest do not hang on the order in which threads come by. Scores are at least 0, where floats
+// compare like their bits; ids are below 2^32 - 1, so that 0 is nobody's key.
 __device__ inline uint64_t makeKey(float score, unsigned id)
 {
     return static_cast<uint64_t>(__float_as_uint(score)) << 32 | static_cast<unsigned>(~id);
@@ -53,8 +53,8 @@ __device__ inline void bitonicSort(uint64_t* keys, int count)
     __syncthreads();
 }
 
-// Takes keys in rounds of at most one per thread. Keys that cannot be among the k largest any more are dropped at once, so
-// the buffer is rarely sorted: on average k * ln(n / k) of n keys in random order get past that filter.
+// Takes keys in rounds of at most one per thread. Keys that cannot be among the k largest any more are dropped at once,
+// so the buffer is rarely sorted: on average k * ln(n / k) of n keys in random order get past that filter.
 struct TopK {
     // In shared memory. `buffer` holds bufferSize(k, threads) keys.
     struct State {

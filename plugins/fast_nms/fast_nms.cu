@@ -1,5 +1,6 @@
-// Three kernels: candidates of each image, Fast NMS of each list of candidates (a class, or all classes at once), the best
-// of each image. See fast_nms.h for the shapes B, P, C, K, D and the type T; a list is numbered from 0 to L = C or 1.
+// Three kernels: candidates of each image, Fast NMS of each list of candidates (a class, or all classes at once), the
+// best of each image. See fast_nms.h for the shapes B, P, C, K, D and the type T; a list is numbered from 0 to L = C
+// or 1.
 #include "fast_nms/fast_nms.h"
 
 #include <math.h>
@@ -15,8 +16,8 @@ namespace {
 constexpr unsigned kAllLanes = 0xffffffffu;
 constexpr int kWarp = 32;
 constexpr int kScoreThreads = 256;
-constexpr int kMaxRows = 64;               // priors per block of the first kernel
-constexpr size_t kStageBytes = 24 << 10;   // of their logits: two or more blocks fit beside each other on every GPU
+constexpr int kMaxRows = 64;              // priors per block of the first kernel
+constexpr size_t kStageBytes = 24 << 10;  // of their logits: two or more blocks fit beside each other on every GPU
 constexpr int kListThreads = 256;
 constexpr int kImageThreads = 512;
 
@@ -34,10 +35,10 @@ struct Counts {
 };
 
 struct Scratch {
-    Counts* counts;          // (B)
-    int* candidate_priors;   // (B, P), in any order
-    Candidate* candidates;   // (B, P), only those of candidate_priors
-    uint64_t* survivors;     // (B, L * depth) keys of id list * P + prior, in any order
+    Counts* counts;         // (B)
+    int* candidate_priors;  // (B, P), in any order
+    Candidate* candidates;  // (B, P), only those of candidate_priors
+    uint64_t* survivors;    // (B, L * depth) keys of id list * P + prior, in any order
     size_t bytes;
 };
 
@@ -102,7 +103,8 @@ struct RowScore {
 };
 
 // Softmax statistics of a row of logits [C + 1] that `lanes` neighbouring threads share; all of the warp must call.
-// A NaN is not seen by the maxima but makes the sum NaN, which is not above the threshold; nor is infinity minus infinity.
+// A NaN is not seen by the maxima but makes the sum NaN, which is not above the threshold; nor is infinity minus
+// infinity.
 template <typename T>
 __device__ RowScore scoreRow(const T* row, const YolactFastNmsParams& p, int lane, int lanes)
 {
@@ -299,8 +301,8 @@ __global__ void __launch_bounds__(kImageThreads)
     }
     const int found = top.finish();
 
-    const size_t start = static_cast<size_t>(image) * p.priors;             // index (image, 0) of priors
-    const size_t output = static_cast<size_t>(image) * p.max_detections;    // index (image, 0) of detections
+    const size_t start = static_cast<size_t>(image) * p.priors;           // index (image, 0) of priors
+    const size_t output = static_cast<size_t>(image) * p.max_detections;  // index (image, 0) of detections
     if (threadIdx.x == 0) {
         t.num_detections[image] = found;
     }
@@ -356,8 +358,8 @@ cudaError_t launchAll(
     int capacity = TopK::bufferSize(depth, kListThreads);
     size_t shared = capacity * sizeof(uint64_t) + depth * (sizeof(float4) + sizeof(float));
     const dim3 grid(lists, p.batch);
-    if (cudaError_t error = launch(
-            suppressWithinLists<T>, grid, kListThreads, shared, stream, p, t, scratch, depth, capacity)) {
+    if (cudaError_t error =
+            launch(suppressWithinLists<T>, grid, kListThreads, shared, stream, p, t, scratch, depth, capacity)) {
         return error;
     }
     capacity = TopK::bufferSize(p.max_detections, kImageThreads);

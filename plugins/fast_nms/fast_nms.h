@@ -2,8 +2,8 @@
  * gather of the mask coefficients.
  *
  * Detections come best first; of equal scores the lower class, then the lower prior. Each score is a softmax
- * probability; a prior is a candidate where its best class scores above the threshold, and then takes part in every class
- * (paper section 3.3, official layers/functions/detection.py). A prior with a NaN or +inf logit is no candidate.
+ * probability; a prior is a candidate where its best class scores above the threshold, and then takes part in every
+ * class (paper section 3.3, official layers/functions/detection.py). A prior with a NaN or +inf logit is no candidate.
  */
 #ifndef YOLACT_FAST_NMS_H
 #define YOLACT_FAST_NMS_H
@@ -60,8 +60,8 @@ const char* yolact_fast_nms_check(const YolactFastNmsParams* params);
 size_t yolact_fast_nms_workspace(const YolactFastNmsParams* params);
 
 /* Puts the work on a stream; nothing is allocated and nothing waits, so it can be recorded in a CUDA graph.
- * The workspace is aligned to 256 bytes and not used by others until the work is done. Returns cudaErrorInvalidValue where
- * yolact_fast_nms_check has something to say, else what launching gave.
+ * The workspace is aligned to 256 bytes and not used by others until the work is done. Returns cudaErrorInvalidValue
+ * where yolact_fast_nms_check has something to say, else what launching gave.
  */
 cudaError_t yolact_fast_nms(
     const YolactFastNmsParams* params, const YolactFastNmsTensors* tensors, void* workspace, cudaStream_t stream);

@@ -1,5 +1,5 @@
-// One kernel: every thread has one cell of the prototype grid and writes it for some detections. See mask_assembly.h for
-// the shapes B, D, K, Hp, Wp and the type T.
+// One kernel: every thread has one cell of the prototype grid and writes it for some detections. See mask_assembly.h
+// for the shapes B, D, K, Hp, Wp and the type T.
 #include "mask_assembly/mask_assembly.h"
 
 #include <math.h>
@@ -74,7 +74,8 @@ __device__ float4 combine(const T* prototypes, const float4* coefficients, int c
     return sum;
 }
 
-// Grid (ceil(Hp * Wp / kThreads), ceil(D / kChunk), B). Dynamic shared memory: coefficients [kChunk / kGroup][K] float4.
+// Grid (ceil(Hp * Wp / kThreads), ceil(D / kChunk), B). Dynamic shared memory: coefficients [kChunk / kGroup][K]
+// float4.
 template <typename T>
 __global__ void __launch_bounds__(kThreads) assembleMasks(YolactMaskAssemblyParams p, YolactMaskAssemblyTensors t)
 {
@@ -106,8 +107,8 @@ __global__ void __launch_bounds__(kThreads) assembleMasks(YolactMaskAssemblyPara
         float4 logits = make_float4(0, 0, 0, 0);
         if (__any_sync(kAllLanes, wanted != 0)) {
             const int group = d / kGroup;
-            logits = combine(
-                prototypes + (exists ? cell : 0), coefficients + group * p.coefficients, p.coefficients, cells);
+            logits =
+                combine(prototypes + (exists ? cell : 0), coefficients + group * p.coefficients, p.coefficients, cells);
         }
         const float values[kGroup] = {logits.x, logits.y, logits.z, logits.w};
 #pragma unroll

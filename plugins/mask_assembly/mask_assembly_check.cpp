@@ -29,8 +29,9 @@ const char* yolact_mask_assembly_check(const YolactMaskAssemblyParams* params)
     }
     const long long cells = static_cast<long long>(p.height) * p.width;
     if (cells > INT_MAX / p.coefficients || cells > INT_MAX / p.detections) {
-        return sentence("height * width times the coefficients or detections must be below 2^31, got %d * %d, %d, %d",
-            p.height, p.width, p.coefficients, p.detections);
+        return sentence(
+            "height * width times the coefficients or detections must be below 2^31, got %d * %d, %d, %d", p.height,
+            p.width, p.coefficients, p.detections);
     }
     return outside("crop_padding", p.crop_padding, 0.0, FLT_MAX);
 }

@@ -44,10 +44,7 @@ __device__ Position nextPosition(const Axis& axis, Position position)
     return {position.low + axis.step + carry, carry ? rest - 2 * axis.pixels : rest};
 }
 
-__device__ int cellAt(const Axis& axis, Position position)
-{
-    return min(max(position.low, 0), axis.cells - 1);
-}
+__device__ int cellAt(const Axis& axis, Position position) { return min(max(position.low, 0), axis.cells - 1); }
 
 // Of the next cell. The division of two exact float32 rounds once, as the reference's cast from float64 does.
 __device__ float weightAt(const Axis& axis, Position position)
@@ -132,8 +129,8 @@ __device__ void fillStrip(
 }
 
 // regions (D, 4) int32, any values, clamped here.
-__device__ Target targetOf(
-    const YolactMasksToImageParams& params, const YolactMasksToImageTensors& tensors, int64_t detection)
+__device__ Target
+targetOf(const YolactMasksToImageParams& params, const YolactMasksToImageTensors& tensors, int64_t detection)
 {
     const int32_t* region = tensors.regions + 4 * detection;
     Target target;

@@ -19,10 +19,7 @@ struct Blend {
 };
 
 // Input pixels from one output pixel to the next, rounded as OpenCV does: it inverts the ratio that it was asked for.
-double scaleOf(int pixels, int size)
-{
-    return 1.0 / (static_cast<double>(size) / pixels);
-}
+double scaleOf(int pixels, int size) { return 1.0 / (static_cast<double>(size) / pixels); }
 
 // Where output pixel `index` of an axis falls between input pixels.
 __device__ Blend blendAt(int index, double scale, int pixels)
@@ -83,6 +80,5 @@ cudaError_t yolact_resize_pack(const YolactImage* image, int32_t size, uint8_t* 
     }
     const dim3 grid((size + kThreads - 1) / kThreads, (size + kRows - 1) / kRows);
     const double row_scale = scaleOf(image->height, size), column_scale = scaleOf(image->width, size);
-    return launch(
-        resizePackKernel, grid, dim3(kThreads), 0, stream, *image, row_scale, column_scale, size, output);
+    return launch(resizePackKernel, grid, dim3(kThreads), 0, stream, *image, row_scale, column_scale, size, output);
 }

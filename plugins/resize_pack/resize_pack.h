@@ -11,8 +11,8 @@ extern "C" {
 #endif
 
 enum {
-    YOLACT_RESIZE_PACK_MAX_SIDE = 1 << 24,  /* pixels: positions are float32, as OpenCV's are, and tell these apart */
-    YOLACT_RESIZE_PACK_MAX_SIZE = 1 << 14,  /* pixels of the result */
+    YOLACT_RESIZE_PACK_MAX_SIDE = 1 << 24, /* pixels: positions are float32, as OpenCV's are, and tell these apart */
+    YOLACT_RESIZE_PACK_MAX_SIZE = 1 << 14, /* pixels of the result */
 };
 
 /* One uint8 image and how its bytes lie. Channel c of pixel (y, x) is at data[y * row_stride + x * pixel_stride +

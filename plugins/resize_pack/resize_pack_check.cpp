@@ -26,7 +26,8 @@ const char* yolact_resize_pack_check(const YolactImage* image, int32_t size)
     const long long row = static_cast<long long>(image->width) * image->pixel_stride;
     constexpr long long kMost = 1LL << 38;  // so that height * row_stride is far below 2^63
     if (image->row_stride < row || image->row_stride > kMost) {
-        return sentence("row_stride must be width * pixel_stride = %lld to %lld, got %lld", row, kMost,
+        return sentence(
+            "row_stride must be width * pixel_stride = %lld to %lld, got %lld", row, kMost,
             static_cast<long long>(image->row_stride));
     }
     if (image->data == nullptr) {

@@ -1,6 +1,6 @@
-// Runs CUDA kernels on a CPU, strictly: a barrier that not every thread of the block or warp reaches, a warp operation of
-// some lanes only, or a launch that no GPU takes, is an error; shared memory starts as rubbish and ends at an unmapped page; threads run in an order
-// that the test chooses, so that a result that hangs on the order shows.
+// Runs CUDA kernels on a CPU, strictly: a barrier that not every thread of the block or warp reaches, a warp operation
+// of some lanes only, or a launch that no GPU takes, is an error; shared memory starts as rubbish and ends at an
+// unmapped page; threads run in an order that the test chooses, so that a result that hangs on the order shows.
 #include <algorithm>
 #include <csetjmp>
 #include <cstdio>

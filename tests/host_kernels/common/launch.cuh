@@ -42,9 +42,9 @@ const Place& here();
 cudaError_t run(const std::function<void()>& thread, dim3 grid, dim3 block, size_t shared_bytes);
 unsigned char* dynamicShared();
 
-int waitForBlock(int flag);                                                  // the or of all threads' flags
-uint64_t exchange(unsigned mask, uint64_t value, int source_lane);           // the value that a lane of the warp gave
-unsigned waitForWarp(unsigned mask, bool flag);                              // one bit for each lane
+int waitForBlock(int flag);                                         // the or of all threads' flags
+uint64_t exchange(unsigned mask, uint64_t value, int source_lane);  // the value that a lane of the warp gave
+unsigned waitForWarp(unsigned mask, bool flag);                     // one bit for each lane
 int laneId();
 
 template <typename T>
@@ -141,8 +141,7 @@ T max(T a, T b)
 namespace yolact {
 
 template <typename... Params, typename... Args>
-cudaError_t launch(
-    void (*kernel)(Params...), dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t, Args... args)
+cudaError_t launch(void (*kernel)(Params...), dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t, Args... args)
 {
     return host_cuda::run([=] { kernel(static_cast<Params>(args)...); }, grid, block, shared_bytes);
 }

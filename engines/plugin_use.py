@@ -1,0 +1,56 @@
+"""Plugins in a build: whether they take the place of the ONNX functions' bodies, and whether the plan carries them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from yolact.engines.build_options import PluginUse
+from yolact.engines.onnx_model import fit_functions
+from yolact.runtime.errors import UsageError, YolactError
+from yolact.runtime.plugin_library import HOW_TO_BUILD, PLUGINS, installed_library, load_plugins
+from yolact.runtime.tensorrt_flavour import TensorRt, registered_plugins
+
+if TYPE_CHECKING:
+    import onnx
+
+
+def prepare_plugins(proto: onnx.ModelProto, tensorrt: TensorRt, use: PluginUse) -> None:
+    """Register the toolkit's plugins if they are to be used, and give the functions the form that this TensorRT needs.
+
+    The model is changed in place. Raises EngineError where the library is there but does not load.
+    """
+    if use != "off":
+        load_plugins(tensorrt)
+        fit_functions(proto, tensorrt)
+    elif registered_plugins(tensorrt, PLUGINS):  # by an earlier build in this process, and that cannot be undone
+        from onnx.inliner import inline_local_functions
+
+        proto.CopyFrom(inline_local_functions(proto))
+
+
+def library_to_embed(names: tuple[str, ...]) -> Path:
+    """The library for a plan that is to carry it.
+
+    Args:
+        names: plugins in the network.
+
+    Raises:
+        YolactError: there is no library.
+        UsageError: the network needs none.
+    """
+    library = installed_library()
+    if library is None:
+        raise YolactError(f"--plugins embed: there is no library to put into the plan; {HOW_TO_BUILD}")
+    if not names:
+        raise UsageError(
+            "--plugins embed: the ONNX file has nothing that a plugin computes, so leave the option out or export "
+            "with --graph full and --functions keep"
+        )
+    return library
+
+
+def check_embedded(plan: bytes, library: Path, tensorrt: TensorRt) -> None:
+    """Raises YolactError where a plan does not carry the library after all."""
+    if library.read_bytes() not in plan:
+        raise YolactError(f"{tensorrt} did not put {library} into the plan; build without --plugins embed")

@@ -1,0 +1,1 @@
+"""CUDA kernels and TensorRT plugins in C++, and the command that builds them."""

@@ -1,0 +1,87 @@
+// Registers the plugins when the library is loaded, for tools that load libraries without telling TensorRT: LD_PRELOAD,
+// Triton's `plugins=`, `polygraphy --plugins`, `trtexec --staticPlugins`.
+//
+// The registry's class differs between TensorRT's major releases, so this library is for the one that it was built
+// with. It takes TensorRT from the process, wherever that loaded it from, and only else by its name: nothing has to be
+// linked.
+#include <dlfcn.h>
+
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "tensorrt/creators.h"
+#include "tensorrt/logger.h"
+#include "tensorrt/plugin.h"
+
+namespace yolact {
+namespace {
+
+template <typename Function>
+Function symbol(void* library, const char* name)
+{
+    return reinterpret_cast<Function>(dlsym(library, name));
+}
+
+// The libraries that have a registry of the class that this library was built with: TensorRT for RTX has that of 11.
+std::vector<std::string> registryLibraries()
+{
+    const std::string major = std::to_string(NV_TENSORRT_MAJOR);
+    std::vector<std::string> names = {"libnvinfer.so." + major, "libnvinfer_lean.so." + major};
+    if (NV_TENSORRT_MAJOR == 11) {
+        names.insert(names.begin() + 1, "libtensorrt_rtx.so.1");
+    }
+    return names;
+}
+
+// One that is in the process, else one that can be loaded, else null.
+void* findTensorRt()
+{
+    for (const int mode : {RTLD_LAZY | RTLD_NOLOAD, RTLD_LAZY}) {
+        for (const std::string& name : registryLibraries()) {
+            if (void* library = dlopen(name.c_str(), mode)) {
+                return library;
+            }
+        }
+    }
+    return nullptr;
+}
+
+void registerAll()
+{
+    void* tensorrt = findTensorRt();
+    if (tensorrt == nullptr) {
+        std::fprintf(
+            stderr,
+            "libyolact_plugins_registered.so was built for TensorRT %d, whose libnvinfer.so.%d is neither in this "
+            "process nor in LD_LIBRARY_PATH; no plugins are registered\n",
+            NV_TENSORRT_MAJOR, NV_TENSORRT_MAJOR);
+        return;
+    }
+    const auto registry = symbol<nvinfer1::IPluginRegistry* (*)()>(tensorrt, "getPluginRegistry");
+    if (registry == nullptr || registry() == nullptr) {
+        std::fprintf(
+            stderr,
+            "libyolact_plugins_registered.so: this TensorRT gives no plugin registry, which an outdated GPU driver can "
+            "cause; no plugins are registered\n");
+        return;
+    }
+    const auto logger = symbol<void* (*)()>(tensorrt, "getLogger");
+    if (logger != nullptr) {
+        logTo(logger(), tensorrt);
+    }
+    int32_t count = 0;
+    nvinfer1::IPluginCreatorInterface* const* all = creators(count);
+    for (int32_t i = 0; i < count; ++i) {
+        registry()->registerCreator(*all[i], kPluginNamespace);
+    }
+}
+
+struct Registration {
+    Registration() { registerAll(); }
+};
+
+const Registration registration;
+
+}  // namespace
+}  // namespace yolact
