@@ -12,7 +12,7 @@ from numpy.typing import DTypeLike
 
 from yolact.runtime.config import PostprocessConfig
 from yolact.runtime.cuda_kernels import FastNmsParams, FastNmsTensors
-from yolact.runtime.errors import UsageError
+from yolact.runtime.errors import UsageError, YolactError
 from yolact.runtime.nms import Survivors, class_probabilities, decode_boxes, suppress
 
 if TYPE_CHECKING:
@@ -285,3 +285,13 @@ def test_rejects_more_classes_and_priors_than_it_can_tell_apart(backend: Backend
     good = params_of(make_inputs(1, 10, 3, seed=0), PostprocessConfig())
     with pytest.raises(UsageError, match=r"classes \* priors must be below 4294967295, got 4096 \* 1048576"):
         backend.library.fast_nms_workspace(replace(good, classes=4096, priors=1 << 20))
+
+
+@pytest.mark.parametrize("name", ["priors", "boxes", "workspace"])
+def test_rejects_addresses_that_are_not_aligned(backend: Backend, name: str) -> None:
+    params = params_of(make_inputs(1, 10, 3, seed=0), PostprocessConfig())
+    aligned = dict.fromkeys(FastNmsTensors.__dataclass_fields__, 4096) | {"workspace": 4096}
+    aligned[name] += 8
+    workspace = aligned.pop("workspace")
+    with pytest.raises(YolactError, match=r"\b716\b|[Mm]isaligned"):
+        backend.library.fast_nms(params, FastNmsTensors(**aligned), workspace, backend.stream)

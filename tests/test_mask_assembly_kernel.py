@@ -11,7 +11,7 @@ from element_types import EACH_TYPE, ELEMENT_TYPES
 from numpy.typing import DTypeLike
 
 from yolact.runtime.cuda_kernels import ElementType, MaskAssemblyParams, MaskAssemblyTensors
-from yolact.runtime.errors import UsageError
+from yolact.runtime.errors import UsageError, YolactError
 from yolact.runtime.mask_assembly import assemble_masks
 
 if TYPE_CHECKING:
@@ -157,5 +157,11 @@ def test_rejects(backend: Backend, name: str, value: float) -> None:
 
 def test_rejects_more_cells_than_an_index_holds(backend: Backend) -> None:
     params = MaskAssemblyParams(1, 1000, 1, 10000, 10000, ElementType.FLOAT32)
-    with pytest.raises(UsageError, match=r"must be below 2\^31, got 10000 \* 10000, 1, 1000"):
+    with pytest.raises(UsageError, match=r"must be at most 2\^30, got 10000 \* 10000, 1, 1000"):
         backend.library.mask_assembly(params, MaskAssemblyTensors(0, 0, 0, 0, 0))
+
+
+def test_rejects_boxes_that_are_not_aligned(backend: Backend) -> None:
+    params = params_of(make_inputs(1, 10, (20, 20), seed=0))
+    with pytest.raises(YolactError, match=r"\b716\b|[Mm]isaligned"):
+        backend.library.mask_assembly(params, MaskAssemblyTensors(4096, 4096, 4096 + 8, 4096, 4096), backend.stream)

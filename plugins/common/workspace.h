@@ -1,10 +1,12 @@
-/* Cuts scratch memory into arrays. */
+/* Addresses: alignment, and scratch memory cut into arrays. */
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 
 namespace yolact {
+
+inline bool isAligned(const void* address, size_t bytes) { return reinterpret_cast<uintptr_t>(address) % bytes == 0; }
 
 /* With a null address it only counts. */
 class WorkspaceCarver {

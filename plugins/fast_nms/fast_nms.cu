@@ -381,6 +381,10 @@ cudaError_t yolact_fast_nms(
     if (params->batch == 0) {
         return cudaSuccess;
     }
+    if (!yolact::isAligned(tensors->priors, 16) || !yolact::isAligned(tensors->boxes, 16) ||
+        !yolact::isAligned(workspace, 256)) {
+        return cudaErrorMisalignedAddress;
+    }
     const yolact::Scratch scratch = yolact::carve(*params, workspace);
     return yolact::withElementType(params->type, [&](auto element) {
         return yolact::launchAll<decltype(element)>(*params, *tensors, scratch, stream);

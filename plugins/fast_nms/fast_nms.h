@@ -1,9 +1,10 @@
 /* From the heads of a YOLACT network to its detections: softmax, decoding, top-k per class, Fast NMS, global top-k,
  * gather of the mask coefficients.
  *
- * Detections come best first; of equal scores the lower class, then the lower prior. Each score is a softmax
- * probability; a prior is a candidate where its best class scores above the threshold, and then takes part in every
- * class (paper section 3.3, official layers/functions/detection.py). A prior with a NaN or +inf logit is no candidate.
+ * Detections come best first; of equal scores the lower class, then the lower prior (across classes: the lower prior).
+ * Each score is a softmax probability; a prior is a candidate where its best class scores above the threshold, and then
+ * takes part in every class (paper section 3.3, official layers/functions/detection.py). A prior with a NaN or +inf
+ * logit is no candidate.
  */
 #ifndef YOLACT_FAST_NMS_H
 #define YOLACT_FAST_NMS_H
@@ -27,7 +28,7 @@ enum {
 /* Sizes and settings. Symbols in brackets are used in the shapes below. */
 typedef struct YolactFastNmsParams {
     int32_t batch;          /* [B] images, any number from 0 */
-    int32_t priors;         /* [P] of each image, at least 1; classes * priors below 2^32 */
+    int32_t priors;         /* [P] of each image, at least 1; classes * priors below 2^32 - 1 */
     int32_t classes;        /* [C] without the background, 1 to YOLACT_FAST_NMS_MAX_CLASSES */
     int32_t coefficients;   /* [K] of each prior, at least 1 */
     int32_t top_k;          /* candidates of a class that enter NMS, 1 to YOLACT_FAST_NMS_MAX_TOP_K */
@@ -61,7 +62,8 @@ size_t yolact_fast_nms_workspace(const YolactFastNmsParams* params);
 
 /* Puts the work on a stream; nothing is allocated and nothing waits, so it can be recorded in a CUDA graph.
  * The workspace is aligned to 256 bytes and not used by others until the work is done. Returns cudaErrorInvalidValue
- * where yolact_fast_nms_check has something to say, else what launching gave.
+ * where yolact_fast_nms_check has something to say, cudaErrorMisalignedAddress where an address is not aligned as said
+ * here, else what launching gave.
  */
 cudaError_t yolact_fast_nms(
     const YolactFastNmsParams* params, const YolactFastNmsTensors* tensors, void* workspace, cudaStream_t stream);

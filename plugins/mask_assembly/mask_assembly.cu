@@ -6,6 +6,7 @@
 
 #include "common/elements.cuh"
 #include "common/launch.cuh"
+#include "common/workspace.h"
 
 namespace yolact {
 namespace {
@@ -134,6 +135,9 @@ cudaError_t yolact_mask_assembly(
         return cudaSuccess;
     }
     using namespace yolact;
+    if (!isAligned(tensors->boxes, sizeof(float4))) {
+        return cudaErrorMisalignedAddress;
+    }
     const int cells = p.height * p.width;
     const dim3 grid((cells + kThreads - 1) / kThreads, (p.detections + kChunk - 1) / kChunk, p.batch);
     const size_t shared = kChunk / kGroup * p.coefficients * sizeof(float4);

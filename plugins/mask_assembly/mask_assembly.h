@@ -20,7 +20,7 @@ typedef struct YolactMaskAssemblyParams {
     int32_t batch;        /* [B] images, any number from 0 */
     int32_t detections;   /* [D] rows of each image, at least 1 */
     int32_t coefficients; /* [K] of each detection, and prototypes: 1 to YOLACT_MASK_ASSEMBLY_MAX_COEFFICIENTS */
-    int32_t height;       /* [Hp] of the prototypes, at least 1; K * Hp * Wp and D * Hp * Wp below 2^31 */
+    int32_t height;       /* [Hp] of the prototypes, at least 1; K * Hp * Wp and D * Hp * Wp at most 2^30 */
     int32_t width;        /* [Wp] */
     int32_t type;         /* [T] a YolactElementType: of prototypes and coefficients */
     float crop_padding;   /* cells that the crop keeps around the box on each side, at least 0; official 1 */
@@ -39,7 +39,8 @@ typedef struct YolactMaskAssemblyTensors {
 const char* yolact_mask_assembly_check(const YolactMaskAssemblyParams* params);
 
 /* Puts the work on a stream; nothing is allocated and nothing waits, so it can be recorded in a CUDA graph.
- * Returns cudaErrorInvalidValue where yolact_mask_assembly_check has something to say, else what launching gave.
+ * Returns cudaErrorInvalidValue where yolact_mask_assembly_check has something to say, cudaErrorMisalignedAddress where
+ * boxes are not aligned, else what launching gave.
  */
 cudaError_t yolact_mask_assembly(
     const YolactMaskAssemblyParams* params, const YolactMaskAssemblyTensors* tensors, cudaStream_t stream);

@@ -28,9 +28,10 @@ const char* yolact_mask_assembly_check(const YolactMaskAssemblyParams* params)
         }
     }
     const long long cells = static_cast<long long>(p.height) * p.width;
-    if (cells > INT_MAX / p.coefficients || cells > INT_MAX / p.detections) {
+    constexpr int kMost = 1 << 30;  // room to round up to whole blocks
+    if (cells > kMost / p.coefficients || cells > kMost / p.detections) {
         return sentence(
-            "height * width times the coefficients or detections must be below 2^31, got %d * %d, %d, %d", p.height,
+            "height * width times the coefficients or detections must be at most 2^30, got %d * %d, %d, %d", p.height,
             p.width, p.coefficients, p.detections);
     }
     return outside("crop_padding", p.crop_padding, 0.0, FLT_MAX);
