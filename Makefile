@@ -2,7 +2,7 @@
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
-PACKAGES := engines export plugins runtime training
+PACKAGES := calib engines export plugins runtime training
 READY := $(VENV)/.ready
 NATIVE = $(shell find plugins tests/host_kernels tests/host_plugins -name '*.cu' -o -name '*.cuh' -o -name '*.cpp' -o -name '*.h')
 

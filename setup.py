@@ -3,17 +3,32 @@
 Everything else is in pyproject.toml.
 """
 
+import importlib
 import os
-import runpy
+import shutil
+import sys
 import sysconfig
 from pathlib import Path
+from types import ModuleType
 
 from setuptools import setup
 from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_py import build_py
 
-FOLDERS = ["engines", "export", "plugins", "runtime", "training"]
+FOLDERS = ["calib", "engines", "export", "plugins", "runtime", "training"]
 PLUGIN_SOURCES = ["CMakeLists.txt", "cmake/*.cmake", "**/*.cpp", "**/*.cu", "**/*.cuh", "**/*.h", "**/*.map"]
+
+
+ARCHS = "YOLACT_PLUGIN_ARCHS"
+"""Environment variable: all, or a list such as sm_86,sm_89. Where it is set, the library is not optional."""
+
+
+def import_builder():
+    """`yolact.plugins.build` of this folder, which is no installed package yet."""
+    package = ModuleType("yolact")
+    package.__path__ = [str(Path(__file__).parent)]
+    sys.modules["yolact"] = package
+    return importlib.import_module("yolact.plugins.build")
 
 
 class BuildWithPlugins(build_py):
@@ -24,15 +39,20 @@ class BuildWithPlugins(build_py):
         if self.editable_mode:
             print("yolact: an editable installation has its CUDA library from `make plugins` or yolact-build-plugins")
             return
-        plugins = runpy.run_path(str(Path(__file__).with_name("plugins") / "build.py"))
+        output = Path(self.build_lib, "yolact/plugins/lib")
+        shutil.rmtree(output, ignore_errors=True)  # of an earlier installation, or of this clone's own `make plugins`
+        builder = import_builder()
         try:
-            archs, output = os.environ.get("YOLACT_PLUGIN_ARCHS", "all"), Path(self.build_lib, "yolact/plugins/lib")
-            files = plugins["build"](archs, output, plugins["find_tools"]())
-            print("yolact: built", ", ".join(file.name for file in files))
-            if output / plugins["PLUGINS"] not in files:
-                print("yolact: the plugins were not built, only the kernels.", plugins["HOW_TO_GET_HEADERS"])
-        except (plugins["BuildFailed"], OSError) as error:
+            files = builder.build(os.environ.get(ARCHS) or "all", output, builder.find_tools())
+        except (builder.BuildFailed, OSError) as error:
+            if os.environ.get(ARCHS):
+                log = getattr(error, "log", "")
+                raise SystemExit(f"{log}\nyolact: the CUDA library for {ARCHS} was not built ({error})") from error
             print(f"yolact: the CUDA library was not built ({error}); once that is mended, run yolact-build-plugins")
+            return
+        print("yolact: built", ", ".join(file.name for file in files))
+        if output / builder.PLUGINS not in files:
+            print("yolact: the plugins were not built, only the kernels.", builder.HOW_TO_GET_HEADERS)
 
 
 class PlatformWheel(bdist_wheel):
@@ -49,7 +69,7 @@ setup(
     package_dir={"yolact": "."},
     packages=[f"yolact.{folder}" for folder in FOLDERS],
     package_data={f"yolact.{folder}": ["py.typed"] for folder in FOLDERS}
-    | {"yolact.plugins": ["py.typed", *PLUGIN_SOURCES, "lib/*.so", "lib/rtx/*.so"]},
+    | {"yolact.plugins": ["py.typed", *PLUGIN_SOURCES, "lib/*.so", "lib/*.json", "lib/rtx/*.so"]},
     include_package_data=False,  # what is packaged is listed here
     cmdclass={"build_py": BuildWithPlugins, "bdist_wheel": PlatformWheel},
 )

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from yolact.engines.build_options import BuildOptions
 from yolact.engines.build_progress import make_monitor
 from yolact.engines.held_signals import HeldSignals
-from yolact.engines.network_types import check_precision, engine_types, layer_table, network_types
+from yolact.engines.network_types import check_precision, check_quantization, engine_types, layer_table, network_types
 from yolact.engines.onnx_model import OnnxModel
 from yolact.engines.plugin_use import check_embedded, library_to_embed, prepare_plugins
 from yolact.engines.timing_cache import TimingCache, cache_key
@@ -101,6 +101,7 @@ class _Build:
         self.network = self._builder.create_network(1 << int(self._module.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
         self._parse()
         check_precision(model.metadata.precision, network_types(self.network))
+        check_quantization(model.proto, self.network)
         self.network.name = to_network_name(model.metadata)
 
     def _parse(self) -> None:
@@ -123,7 +124,7 @@ class _Build:
     def run(self) -> bytes:
         """The plan. Raises YolactError with TensorRT's reason where there is none."""
         config = self._configured()
-        library = library_to_embed(self._plugins()) if self._options.plugins == "embed" else None
+        library = library_to_embed(self._plugins(), self._targets()) if self._options.plugins == "embed" else None
         if library is not None:
             config.plugins_to_serialize = [str(library)]
         cache = self._timing_cache()
@@ -141,6 +142,12 @@ class _Build:
         if library is not None:
             check_embedded(data, library, self._tensorrt)
         return data
+
+    def _targets(self) -> tuple[str, ...]:
+        """Architectures that the plan will run on; none for Ampere and everything later."""
+        if self._options.gpu_archs or self._options.hardware_compatible or self._tensorrt.flavour is TENSORRT_RTX:
+            return self._options.gpu_archs
+        return (self._gpu.arch,) if self._gpu is not None else ()
 
     def _note(self, sentence: str | None) -> None:
         if sentence is not None:

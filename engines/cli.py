@@ -79,6 +79,9 @@ def describe_plan(built: BuiltPlan, output: Path, seconds: float) -> Iterator[st
     title = next(flavour.title for flavour in FLAVOURS if flavour.module == identity.flavour)
     gpus = identity.gpu_name or ", ".join(identity.gpu_archs) or "Ampere and later"
     types = ", ".join(f"{count} in {name}" for name, count in sorted(identity.precision_obtained.items()))
+    rounded = built.metadata.quantization
+    if rounded is not None:
+        types += f", those of {', '.join(rounded.modules)} rounded to INT8"
     batch = "-".join(map(str, sorted({identity.min_batch, identity.max_batch})))
     yield f"{title} {identity.tensorrt_version} for {gpus}; convolutions: {types}; batch {batch}; {seconds:.1f} s"
     if identity.plugins:

@@ -6,10 +6,13 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from yolact.runtime.errors import AccuracyError
 from yolact.runtime.metadata import Precision
+
+if TYPE_CHECKING:
+    import onnx
 
 TYPE_NAMES: dict[Precision, str] = {"fp32": "FLOAT", "fp16": "HALF", "bf16": "BF16"}
 """TensorRT's names (`DataType`) of what `yolact-export` calls precision."""
@@ -43,6 +46,20 @@ def network_types(network: Any) -> dict[str, int]:
         if kind in _COMPUTING:
             counts[dtype] += count
     return dict(counts)
+
+
+def check_quantization(proto: onnx.ModelProto, network: Any) -> None:
+    """Raise AccuracyError unless the network rounds to INT8 in as many places as the ONNX file.
+
+    Whether the engine then computes in INT8 is up to TensorRT's fusions.
+    """
+    asked = sum(node.op_type == "QuantizeLinear" for node in proto.graph.node)
+    obtained = sum(count for (kind, _), count in layer_table(network).items() if kind == "QUANTIZE")
+    if asked != obtained:
+        raise AccuracyError(
+            f"the ONNX file rounds to INT8 in {asked} places, TensorRT's network in {obtained}; nothing was written, "
+            "please report this with the TensorRT version"
+        )
 
 
 def engine_types(information: str) -> dict[str, int]:

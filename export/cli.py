@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from yolact.calib.cli_options import Int8Request, int8_options, require_data
 from yolact.engines.build_cli_options import BuildRequest, builder_options
 from yolact.engines.cli import check_plan_output, command_line, describe_plan
+from yolact.export.checkpoint_inputs import load_model, read_check_images, sha256_of
+from yolact.export.gate_request import GateRequest
+from yolact.export.int8 import check_opset, choose_arithmetic
+from yolact.export.summary import print_onnx
 from yolact.export.targets import Target, choose_target
 from yolact.runtime.cli import reports_errors
 from yolact.runtime.config import PostprocessConfig
@@ -21,11 +24,7 @@ from yolact.runtime.output_file import check_output, write_output
 if TYPE_CHECKING:
     import onnx
 
-    from yolact.export.verify import Verification
-    from yolact.runtime.config import ModelConfig
     from yolact.runtime.metadata import Precision
-    from yolact.runtime.preprocess import Image
-    from yolact.training.model import Yolact
 
 
 def _parse_batch(context: click.Context, parameter: click.Parameter, value: str) -> int | None:
@@ -48,6 +47,7 @@ def _parse_batch(context: click.Context, parameter: click.Parameter, value: str)
 )
 @click.option("--fp16", is_flag=True, help="Network in half precision; post-processing stays in float32.")
 @click.option("--bf16", is_flag=True, help="Network in bfloat16, for wider ranges: Ampere and later.")
+@click.option("--int8", is_flag=True, help="Parts of the network in INT8, calibrated on --calib-data.")
 @click.option("--graph", type=click.Choice(["full", "raw"]), default="full", help="End in detections or in the heads.")
 @click.option(
     "--functions",
@@ -73,15 +73,26 @@ def _parse_batch(context: click.Context, parameter: click.Parameter, value: str)
     type=click.Path(path_type=Path),
     help="Photo to check on; may be given several times.  [default: a made-up scene]",
 )
+@click.option(
+    "--verify",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="ANNOTATIONS",
+    help="Annotations in COCO's format: measure AP before and after, and write nothing if it falls too far.",
+)
+@click.option("--verify-images", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Their images.")
+@click.option("--verify-limit", type=click.IntRange(min=1), help="Take only the first so many.  [default: all]")
+@click.option("--max-ap-drop", type=click.FloatRange(min=0), default=0.5, help="Points of mask AP that may be lost.")
 @click.version_option(package_name="yolact")
 @reports_errors
 @builder_options
+@int8_options
 def main(
     weights: Path,
     config_name: str | None,
     output: Path | None,
     fp16: bool,
     bf16: bool,
+    int8: bool,
     function_mode: Any,
     graph: Any,
     batch: int | None,
@@ -94,55 +105,59 @@ def main(
     cross_class_nms: bool,
     opset: int | None,
     check_images: tuple[Path, ...],
+    verify: Path | None,
+    verify_images: Path | None,
+    verify_limit: int | None,
+    max_ap_drop: float,
     build: BuildRequest,
+    request: Int8Request,
 ) -> None:
     """Export a YOLACT or YOLACT++ checkpoint to one ONNX file, checked against PyTorch before it is written, or
     through it to a TensorRT plan.
 
+    INT8 rounds the backbone and Protonet, calibrated on a folder of typical images, and leaves the rest in fp16 for
+    TensorRT, in fp32 for a CPU.
+
     Configurations: yolact_base, yolact_resnet50, yolact_darknet53, yolact_im400, yolact_im700, yolact_resnet50_pascal,
     yolact_plus_base, yolact_plus_resnet50, yolact_mobilenet_v2, yolact_demo.
 
-    Exit codes: 0 done, 1 an input, the build or the output failed, 2 wrong usage, 3 the export differs from PyTorch or
-    is not in the precision asked for, 4 ONNX Runtime or TensorRT cannot take it, 130 interrupted.
+    Exit codes: 0 done, 1 an input, the build or the output failed, 2 wrong usage, 3 the export differs from PyTorch,
+    loses more accuracy than allowed or is not in the precision asked for, 4 ONNX Runtime or TensorRT cannot take it,
+    130 interrupted.
     """
     nms = "cross-class" if cross_class_nms else "fast"
     postprocess = PostprocessConfig(score_threshold, nms_threshold, top_k, max_detections, nms)  # type: ignore[arg-type]
     precision = _precision(fp16, bf16)
-    target = choose_target(output, build, half=precision != "fp32")
+    if request.given and not int8:
+        raise UsageError(f"{request.given[0]} is for --int8")
+    gate = _gate(verify, verify_images, verify_limit, max_ap_drop)
+    target = choose_target(output, build, half=precision != "fp32" or int8)
+    int8_target = None
+    if int8:
+        require_data(request)
+        int8_target, precision = choose_arithmetic(request, precision, target)
+        opset = check_opset(opset, precision)
     if target.tensorrt is not None and function_mode != "keep":
         raise UsageError("--functions is for ONNX files; give --output a name that ends in .onnx")
     if target.tensorrt is not None and batch is not None:
         build.options.for_fixed_batch(batch)  # refused here rather than after the export
     _check_libraries()
-    from yolact.export.exporter import export_model, strip_functions
-    from yolact.export.verify import verify_model
+    from yolact.export.job import ExportJob
 
-    inputs = [weights, class_names, *check_images]
+    inputs = [weights, class_names, *check_images, verify]
     if target.tensorrt is not None:
         check_plan_output(target.path, inputs)
     else:
         check_output("--output", target.path, inputs)
-    images = _read_check_images(check_images)
-    model = _load(weights, config_name, class_names, imgsz)
-    proto = export_model(
-        model,
-        postprocess,
-        weights_sha256=_sha256(weights),
-        graph=graph,
-        inline_functions=function_mode == "inline",
-        batch=batch,
-        opset=opset,
-        precision=precision,
-    )
-    verification = verify_model(proto, model, postprocess, graph, images, batch, precision)
-    _print_verification(model.config, precision, verification)
-    if function_mode == "strip":
-        strip_functions(proto)
+    images = read_check_images(check_images)
+    model = load_model(weights, config_name, class_names, imgsz)
+    job = ExportJob(model, postprocess, sha256_of(weights), graph, function_mode, batch, opset, precision, int8_target)
+    proto = job.run(images, gate, request)
     if target.note:
         click.echo(target.note)
     if target.tensorrt is None:
         write_output(target.path, proto.SerializeToString())
-        _print_onnx(proto, target.path, batch)
+        print_onnx(proto, target.path, batch)
         if precision == "bf16":
             click.echo("bf16 does not run on ONNX Runtime's CPU provider; build a plan from it with yolact-build")
     else:
@@ -153,6 +168,14 @@ def _precision(fp16: bool, bf16: bool) -> Precision:
     if fp16 and bf16:
         raise UsageError("--fp16 and --bf16 exclude each other; choose one")
     return "fp16" if fp16 else "bf16" if bf16 else "fp32"
+
+
+def _gate(annotations: Path | None, images: Path | None, limit: int | None, max_drop: float) -> GateRequest | None:
+    if (annotations is None) != (images is None):
+        raise UsageError("--verify and --verify-images go together: annotations and the folder of their images")
+    if annotations is None or images is None:
+        return None
+    return GateRequest(annotations, images, limit, max_drop)
 
 
 def _write_plan(proto: onnx.ModelProto, target: Target, build: BuildRequest) -> None:
@@ -177,76 +200,6 @@ def _check_libraries() -> None:
         import torch  # noqa: F401
     except ModuleNotFoundError as error:
         raise YolactError(f"exporting needs {error.name}; install it with: pip install 'yolact[export]'") from None
-
-
-def _read_check_images(paths: tuple[Path, ...]) -> list[Image]:
-    from yolact.export.check_image import make_check_image
-    from yolact.runtime.image_files import read_image
-
-    return [read_image(path) for path in paths] or [make_check_image()]
-
-
-def _load(weights: Path, config_name: str | None, class_names: Path | None, imgsz: int | None) -> Yolact:
-    """The model as it is to be exported."""
-    from yolact.training.checkpoints import load_checkpoint
-    from yolact.training.configs import get_config
-
-    names = None if class_names is None else _read_class_names(class_names)
-    model = load_checkpoint(weights, None if config_name is None else get_config(config_name), names)
-    if imgsz is not None:
-        model.config = replace(model.config, image_size=imgsz)
-    return model
-
-
-def _read_class_names(path: Path) -> list[str]:
-    try:
-        names = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
-    except OSError as error:
-        raise UsageError(f"--class-names {path} cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise UsageError(f"--class-names {path} is no UTF-8 text; write one class name a line") from None
-    while names and not names[-1]:
-        names.pop()
-    if not names or not all(names):
-        raise UsageError(f"--class-names {path} has {'an empty line' if names else 'no names'}; write one a line")
-    return names
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
-
-
-HEADS = 4
-"""Of a verification's differences, those of the heads come first."""
-
-
-def _print_verification(config: ModelConfig, precision: Precision, verification: Verification) -> None:
-    measure = "largest difference" if precision == "fp32" else "relative root mean square of the difference"
-    click.echo(
-        f"{config.name}: {config.num_classes} classes, {config.image_size}x{config.image_size} input, {precision}"
-    )
-    click.echo(f"heads, {measure} from PyTorch:")
-    for index, difference in enumerate(verification.differences):
-        if index == HEADS:
-            click.echo("detections, largest difference from NumPy post-processing of the same heads:")
-        click.echo(f"  {difference.output:<15} {difference.largest:.1e}")
-    if precision != "fp32":
-        from yolact.export.comparison import TELLING_SCORE
-
-        again, telling = verification.found_again, verification.telling
-        click.echo(
-            f"{again} of {telling} detections that score above {TELLING_SCORE} in fp32 found again in {precision}"
-        )
-
-
-def _print_onnx(proto: onnx.ModelProto, output: Path, batch: int | None) -> None:
-    size = output.stat().st_size / 1e6
-    opset = next(entry.version for entry in proto.opset_import if not entry.domain)
-    click.echo(click.format_filename(f"wrote {output}: {size:.1f} MB, opset {opset}, batch {batch or 'dynamic'}"))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -15,13 +15,17 @@ from yolact.runtime.metadata import Precision
 from yolact.runtime.postprocess import ImageHeads, NetworkDetections, postprocess
 from yolact.training.model import Yolact
 
-MAX_HEAD_DIFFERENCE: dict[Precision, float] = {"fp32": 5e-3, "fp16": 3.5e-2, "bf16": 2.7e-1}
+Arithmetic = Precision | Literal["int8"]
+"""What a network computes in; INT8 for a part of it at least."""
+
+MAX_HEAD_DIFFERENCE: dict[Arithmetic, float] = {"fp32": 5e-3, "fp16": 3.5e-2, "bf16": 2.7e-1, "int8": float("inf")}
 """fp32, largest absolute difference: convolutions summed in another order differ by about 1e-4 on logits, a wrong graph
 by far more. Half precision, root mean square of the difference relative to that of the head: about three times what the
-official networks show (docs/precision.md)."""
+official networks show (docs/precision.md). INT8 has no such bound: how much it may differ is for accuracy on annotated
+images to say."""
 
 MAX_DETECTION_DIFFERENCE = 1e-3
-MAX_MASK_DIFFERENCE: dict[Precision, float] = {"fp32": 1e-3, "fp16": 9e-3, "bf16": 5e-2}
+MAX_MASK_DIFFERENCE: dict[Arithmetic, float] = {"fp32": 1e-3, "fp16": 9e-3, "bf16": 5e-2}
 """Of mask probabilities and mask scores: their matrix product and re-scoring network are of the network's type."""
 
 TELLING_SCORE, SAME_OBJECT_IOU = 0.3, 0.5
@@ -46,13 +50,13 @@ class Difference:
         return float("inf") if np.isnan(self.largest) else self.largest
 
 
-def compare_head(name: str, found: NDArray[Any], expected: NDArray[Any], precision: Precision) -> Difference:
+def compare_head(name: str, found: NDArray[Any], expected: NDArray[Any], arithmetic: Arithmetic) -> Difference:
     """One head (N, ...) with PyTorch's in float32: the largest absolute difference in fp32, else the root mean square
     relative to that of the expected values, since single values are far off where tanh is steep."""
     difference = _largest(found, expected)
-    if precision != "fp32" and np.isfinite(difference):
+    if arithmetic != "fp32" and np.isfinite(difference):
         difference = _rms(found - expected) / max(_rms(expected), _TINY)
-    return Difference(name, difference, MAX_HEAD_DIFFERENCE[precision])
+    return Difference(name, difference, MAX_HEAD_DIFFERENCE[arithmetic])
 
 
 def _rms(values: NDArray[Any]) -> float:
@@ -60,20 +64,20 @@ def _rms(values: NDArray[Any]) -> float:
 
 
 def compare_detections(
-    outputs: dict[str, NDArray[Any]], model: Yolact, config: PostprocessConfig, precision: Precision
+    outputs: dict[str, NDArray[Any]], model: Yolact, config: PostprocessConfig, arithmetic: Arithmetic
 ) -> list[Difference]:
     """The final outputs of one image, without batch dimension, with NumPy post-processing and PyTorch re-scoring of the
     heads among the same outputs."""
     heads = ImageHeads(*(outputs[name] for name in output_specs("raw", model.config, config)))
     expected = postprocess(heads, model.config, config)
     arrays = {"boxes": expected.boxes, "scores": expected.scores, "masks": expected.masks}
-    bounds = dict.fromkeys(arrays, MAX_DETECTION_DIFFERENCE) | {"masks": MAX_MASK_DIFFERENCE[precision]}
+    bounds = dict.fromkeys(arrays, MAX_DETECTION_DIFFERENCE) | {"masks": MAX_MASK_DIFFERENCE[arithmetic]}
     if model.config.mask_rescoring:
         with torch.inference_mode():
             classes = torch.from_numpy(expected.class_ids).long()
             fit = model.predict_mask_iou(torch.from_numpy(expected.masks), classes)
         arrays["mask_scores"] = expected.scores * fit.numpy()
-        bounds["mask_scores"] = MAX_MASK_DIFFERENCE[precision]
+        bounds["mask_scores"] = MAX_MASK_DIFFERENCE[arithmetic]
     count = int(outputs["num_detections"].item())
     ours, theirs = _match(expected, outputs["boxes"][:count], outputs["classes"][:count])
     past_count = [np.abs(outputs[name][count:]).max(initial=0) for name in (*arrays, "classes")]

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from yolact.export.comparison import Difference, compare_detections, compare_head, count_found_again
+from yolact.export.comparison import Arithmetic, Difference, compare_detections, compare_head, count_found_again
 from yolact.export.half_emulation import emulate_half
 from yolact.runtime.config import ModelConfig, PostprocessConfig
 from yolact.runtime.contract import INPUT_NAME, output_specs
@@ -48,7 +48,7 @@ def verify_model(
     graph: Graph,
     images: Sequence[Image],
     batch: int | None,
-    precision: Precision = "fp32",
+    arithmetic: Arithmetic = "fp32",
 ) -> Verification:
     """Compare every output on some images.
 
@@ -60,14 +60,16 @@ def verify_model(
     Args:
         images: at least one (H, W, 3) uint8 BGR.
         batch: the fixed batch size of the file, or None.
-        precision: that the file was exported in.
+        arithmetic: what the file computes in. Of INT8 only the heads are looked at, which may differ: post-processing
+            was compared before it was quantised.
 
     Raises:
         AccuracyError: an output differs by more than its bound, or is not finite.
         EngineError: ONNX Runtime cannot run the file.
     """
-    check_weights(proto, precision)
-    check = _Check(proto if precision == "fp32" else emulate_half(proto), model, config, graph, precision)
+    if arithmetic != "int8":  # which was checked before it was quantised
+        check_weights(proto, arithmetic)
+    check = _Check(proto if arithmetic == "fp32" else emulate_half(proto), model, config, graph, arithmetic)
     per_image = [check.compare(np.repeat(check.preprocess([image]), batch or 1, axis=0)) for image in images]
     differences = [
         max(same, key=lambda one: one.badness) for same in zip(*(one.differences for one in per_image), strict=True)
@@ -77,7 +79,7 @@ def verify_model(
             raise AccuracyError(
                 f"exported output {difference.output!r} differs from PyTorch by {difference.largest:.3g}, more than "
                 f"{difference.bound:g}; nothing was written, "
-                + ("please report this with the checkpoint's configuration" if precision == "fp32" else NOT_HALF)
+                + ("please report this with the checkpoint's configuration" if arithmetic == "fp32" else NOT_HALF)
             )
     return Verification(differences, sum(one.found_again for one in per_image), sum(one.telling for one in per_image))
 
@@ -91,10 +93,10 @@ def check_weights(proto: onnx.ModelProto, precision: Precision) -> None:
             raise _not_finite(tensor.name, wrong, values.size, precision)
 
 
-def _not_finite(name: str, wrong: int, size: int, precision: Precision) -> AccuracyError:
+def _not_finite(name: str, wrong: int, size: int, arithmetic: Arithmetic) -> AccuracyError:
+    advice = {"fp16": "try --bf16, whose range is wider", "bf16": NOT_HALF}.get(arithmetic, "check the checkpoint")
     return AccuracyError(
-        f"{wrong} of {size} values of {name!r} are not finite in {precision}; nothing was written, "
-        + {"fp16": "try --bf16, whose range is wider", "bf16": NOT_HALF, "fp32": "check the checkpoint"}[precision]
+        f"{wrong} of {size} values of {name!r} are not finite in {arithmetic}; nothing was written, {advice}"
     )
 
 
@@ -107,12 +109,14 @@ class _Check:
         model: Yolact,
         config: PostprocessConfig,
         graph: Graph,
-        precision: Precision,
+        arithmetic: Arithmetic,
     ) -> None:
         self.preprocess = Preprocessor(model.config.image_size)
-        self._proto, self._model, self._config, self._precision = proto, model, config, precision
+        self._proto, self._model, self._config, self._arithmetic = proto, model, config, arithmetic
         self._heads = list(output_specs("raw", model.config, config))
-        self._finals = list(output_specs("full", model.config, config)) if graph == "full" else []
+        self._finals = (
+            list(output_specs("full", model.config, config)) if graph == "full" and arithmetic != "int8" else []
+        )
         self._session = self._open(proto)
 
     def compare(self, pixels: Image) -> Verification:
@@ -124,7 +128,9 @@ class _Check:
         differences = []
         for name, head in heads.items():
             self._check_finite(name, outputs[name])
-            differences.append(compare_head(name, outputs[name], np.repeat(head, len(pixels), axis=0), self._precision))
+            differences.append(
+                compare_head(name, outputs[name], np.repeat(head, len(pixels), axis=0), self._arithmetic)
+            )
         reference = self._postprocess({name: head[0] for name, head in heads.items()})
         again = count_found_again(self._postprocess({name: outputs[name][0] for name in heads}), reference)
         if self._finals:
@@ -137,7 +143,7 @@ class _Check:
             outputs = self._run(self._open(lively), pixels)
         per_image = [
             compare_detections(
-                {name: array[i] for name, array in outputs.items()}, self._model, self._config, self._precision
+                {name: array[i] for name, array in outputs.items()}, self._model, self._config, self._arithmetic
             )
             for i in range(len(pixels))
         ]
@@ -149,7 +155,7 @@ class _Check:
     def _check_finite(self, name: str, values: NDArray[Any]) -> None:
         wrong = int((~np.isfinite(values)).sum())
         if wrong:
-            raise _not_finite(name, wrong, values.size, self._precision)
+            raise _not_finite(name, wrong, values.size, self._arithmetic)
 
     def _open(self, proto: onnx.ModelProto) -> onnxruntime.InferenceSession:
         """A session that also gives the heads of a full graph."""

@@ -12,9 +12,37 @@ from yolact.runtime.errors import EngineError, UsageError
 SCHEMA_VERSION = 3
 _PREFIX = "yolact."
 CONFIG_KEY = f"{_PREFIX}config"
+QUANTIZATION_KEY = f"{_PREFIX}quantization"
 
 Graph = Literal["full", "raw"]
 Precision = Literal["fp32", "fp16", "bf16"]
+
+
+@dataclass(frozen=True)
+class Quantization:
+    """Which part of a network computes in INT8, and by what calibration.
+
+    Attributes:
+        target: what the rounding is arranged for, ``tensorrt`` or ``cpu``.
+        modules: parts of the network.
+        exclude: layers in them that stay in the network's precision.
+        algorithm: how ranges were chosen.
+        images: number of images calibrated on.
+        images_sha256: digest of their names and contents.
+    """
+
+    target: str
+    modules: tuple[str, ...]
+    exclude: tuple[str, ...]
+    algorithm: str
+    images: int
+    images_sha256: str
+
+    @classmethod
+    def from_json(cls, text: str) -> Quantization:
+        """From the text in the metadata. Raises KeyError, TypeError or ValueError for another one."""
+        values = json.loads(text)
+        return cls(**(values | {name: tuple(map(str, values[name])) for name in ("modules", "exclude")}))
 
 
 @dataclass(frozen=True)
@@ -27,7 +55,8 @@ class ModelMetadata:
         postprocess: thresholds and limits (what a full graph has built in; a default for raw ones).
         weights_sha256: digest of the checkpoint file the model was exported from.
         tool_version: version of this toolkit that wrote the file.
-        precision: type of the network's weights and activations.
+        precision: type of the network's weights and activations, of those in INT8 the one they are rounded from.
+        quantization: of a network in INT8, else None.
     """
 
     graph: Graph
@@ -36,10 +65,11 @@ class ModelMetadata:
     weights_sha256: str
     tool_version: str
     precision: Precision = "fp32"
+    quantization: Quantization | None = None
 
     def to_props(self) -> dict[str, str]:
         """As string pairs for `metadata_props`; structured values are JSON."""
-        return {
+        props = {
             f"{_PREFIX}schema_version": str(SCHEMA_VERSION),
             f"{_PREFIX}graph": self.graph,
             CONFIG_KEY: json.dumps(self.config.to_json()),
@@ -49,6 +79,9 @@ class ModelMetadata:
             f"{_PREFIX}tool_version": self.tool_version,
             f"{_PREFIX}precision": self.precision,
         }
+        if self.quantization is not None:
+            props[QUANTIZATION_KEY] = json.dumps(asdict(self.quantization))
+        return props
 
     @classmethod
     def from_props(cls, props: dict[str, str], source: str) -> ModelMetadata:
@@ -78,6 +111,7 @@ class ModelMetadata:
                 weights_sha256=props[f"{_PREFIX}weights_sha256"],
                 tool_version=props[f"{_PREFIX}tool_version"],
                 precision=cast(Precision, precision),
+                quantization=Quantization.from_json(props[QUANTIZATION_KEY]) if QUANTIZATION_KEY in props else None,
             )
         except (KeyError, ValueError, TypeError, RecursionError, UsageError) as error:
             raise EngineError(f"{source} has damaged YOLACT metadata ({error!r}); export it again") from error

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -170,9 +170,10 @@ _IS_VALID: dict[Any, Callable[[Any], bool]] = {
 def to_network_name(metadata: ModelMetadata) -> str:
     """The metadata in one line for `INetworkDefinition.name`, which becomes the engine's name.
 
-    It survives where a plan is copied without its sidecar. Of many classes only the number fits.
+    It survives where a plan is copied without its sidecar. Of many classes only the number fits; how it was quantised,
+    which nothing needs to know to run it, is left out.
     """
-    props = metadata.to_props()
+    props = replace(metadata, quantization=None).to_props()
     name = _name(props)
     if len(name) > MAX_NETWORK_NAME:
         config = metadata.config.to_json() | {"class_names": metadata.config.num_classes, "category_ids": []}

@@ -1,0 +1,181 @@
+"""INT8: accuracy, sizes and CPU latency beside fp32 and fp16, for the two targets and two choices of modules.
+
+Accuracy is the demo model's on scenes it has not seen; fp16 is emulated. Plans are built ahead of time by TensorRT for
+RTX and not run. Latency is that of the raw heads of YOLACT-ResNet50 at 550 with made-up weights on ONNX Runtime, each
+variant in turn, so that they meet the same load.
+
+    python benchmarks/int8.py [--scenes 500] [--runs 15] [--json benchmarks/results/int8.json]
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import click
+import onnx
+import onnxruntime
+import torch
+from cpu import describe_machine
+from tqdm import tqdm, trange
+
+from yolact.calib.calibration import calibrate
+from yolact.calib.calibration_options import CalibrationOptions
+from yolact.calib.image_set import ImageSet
+from yolact.calib.insertion import Ranges, insert_pairs
+from yolact.calib.quantization_points import DEFAULT_MODULES, MODULES, Target, find_points
+from yolact.engines.build_options import BuildOptions
+from yolact.engines.builder import build_plan
+from yolact.engines.builder_choice import choose_builder
+from yolact.engines.onnx_model import parse_onnx_model
+from yolact.export.accuracy_gate import measure_accuracy
+from yolact.export.check_image import make_check_image
+from yolact.export.exporter import export_model
+from yolact.export.int8 import HALF_OPSET
+from yolact.runtime.config import PostprocessConfig
+from yolact.runtime.image_files import write_image
+from yolact.runtime.metadata import Precision
+from yolact.runtime.preprocess import Preprocessor
+from yolact.training.configs import CONFIGS
+from yolact.training.ground_truth import read_ground_truth
+from yolact.training.model import Yolact
+from yolact.training.model_options import load_weights
+from yolact.training.scenes_cli import main as draw_scenes
+from yolact.training.seeded_weights import seeded_state_dict
+
+DEMO = Path(__file__).parents[1] / "examples" / "yolact_demo_0_3100.pth"
+CHOICES = {"default": DEFAULT_MODULES, "everything": tuple(MODULES)}
+CALIBRATION_SCENES, WARM_UPS = 100, 2
+
+
+def quantised(proto: onnx.ModelProto, ranges: Ranges, modules: tuple[str, ...], target: Target) -> onnx.ModelProto:
+    """A copy in INT8."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(proto)
+    insert_pairs(copy, find_points(copy, modules, (), target), ranges, target)
+    return copy
+
+
+def export(model: Yolact, precision: Precision, **options: Any) -> onnx.ModelProto:
+    """With an opset that INT8 can be put into."""
+    opset = HALF_OPSET if precision == "fp16" else None
+    return export_model(model, PostprocessConfig(), weights_sha256="", precision=precision, opset=opset, **options)
+
+
+def scene_folder(folder: Path, count: int, seed: int) -> Path:
+    """Annotated scenes."""
+    draw_scenes(["--count", str(count), "--seed", str(seed), "--output", str(folder)], standalone_mode=False)
+    return folder
+
+
+def measure_ap(scenes: int, folder: Path) -> dict[str, dict[str, float]]:
+    """Mask and box AP of the demo model by variant."""
+    model = load_weights(DEMO, None)
+    images = ImageSet.of_folder(scene_folder(folder / "calibration", CALIBRATION_SCENES, 11) / "images", 10**6)
+    unseen = scene_folder(folder / "unseen", scenes, 99)
+    truth = read_ground_truth(unseen / "annotations.json", unseen / "images")
+    exact: dict[Precision, onnx.ModelProto] = {"fp32": export(model, "fp32"), "fp16": export(model, "fp16")}
+    variants: dict[str, onnx.ModelProto] = {**exact}
+    for algorithm in ("percentile", "minmax", "entropy"):
+        ranges = calibrate(exact["fp32"], images, CalibrationOptions(algorithm))  # type: ignore[arg-type]
+        for target, precision in (("tensorrt", "fp16"), ("cpu", "fp32")):
+            for choice, modules in CHOICES.items():
+                proto = quantised(exact[precision], ranges, modules, target)  # type: ignore[index, arg-type]
+                variants[f"int8 {choice} {target} {algorithm}"] = proto
+    return {name: measure_accuracy(proto, truth)._asdict() for name, proto in tqdm(variants.items(), disable=None)}
+
+
+def made_up_model(name: str) -> Yolact:
+    """With lively weights."""
+    with torch.device("meta"):
+        model = Yolact(CONFIGS[name])
+    model.load_state_dict(seeded_state_dict(CONFIGS[name], background_bias=7.0), assign=True)
+    return model.eval()
+
+
+def measure_plans(model: Yolact, ranges: Ranges, arch: str) -> dict[str, dict[str, int]]:
+    """Bytes of ONNX file and plan by variant."""
+    options = BuildOptions((arch,))
+    tensorrt = choose_builder(options)
+    variants = {name: export(model, name) for name in ("fp32", "fp16")}  # type: ignore[arg-type]
+    for choice, modules in CHOICES.items():
+        variants[f"int8 {choice}"] = quantised(variants["fp16"], ranges, modules, "tensorrt")
+    sizes = {}
+    for name, proto in variants.items():
+        data = proto.SerializeToString()
+        plan = build_plan(parse_onnx_model(data, name), options, tensorrt).data
+        sizes[name] = {"onnx_bytes": len(data), "plan_bytes": len(plan)}
+    return sizes
+
+
+def measure_latency(model: Yolact, ranges: Ranges, runs: int, threads: int) -> dict[str, float]:
+    """Median milliseconds of the raw heads by variant, on this CPU."""
+    raw = export(model, "fp32", graph="raw")
+    variants = {"fp32": raw}
+    for choice, modules in CHOICES.items():
+        for target in ("cpu", "tensorrt"):
+            variants[f"int8 {choice} {target}"] = quantised(raw, ranges, modules, target)  # type: ignore[arg-type]
+    settings = onnxruntime.SessionOptions()
+    settings.intra_op_num_threads = threads
+    settings.log_severity_level = 3
+    sessions = {
+        name: onnxruntime.InferenceSession(proto.SerializeToString(), settings, providers=["CPUExecutionProvider"])
+        for name, proto in variants.items()
+    }
+    pixels = Preprocessor(model.config.image_size)([make_check_image()])
+    times: dict[str, list[float]] = {name: [] for name in sessions}
+    for run in trange(WARM_UPS + runs, disable=None):
+        for name, session in sessions.items():
+            start = time.perf_counter()
+            session.run(None, {"images": pixels})
+            if run >= WARM_UPS:
+                times[name].append(1000 * (time.perf_counter() - start))
+    return {name: median(values) for name, values in times.items()}
+
+
+@click.command()
+@click.option("--scenes", default=500, show_default=True, help="Unseen scenes to score on.")
+@click.option("--runs", default=15, show_default=True)
+@click.option("--threads", default=os.cpu_count(), show_default=True)
+@click.option("--gpu-arch", default="sm_86", show_default=True)
+@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write the figures here.")
+def main(scenes: int, runs: int, threads: int, gpu_arch: str, json_path: Path | None) -> None:
+    """Measure everything and print three tables."""
+    result: dict[str, Any] = {"machine": describe_machine(), "threads": threads, "scenes": scenes, "gpu_arch": gpu_arch}
+    model = made_up_model("yolact_resnet50")
+    with tempfile.TemporaryDirectory() as folder:
+        photos = Path(folder) / "photos"
+        photos.mkdir()
+        for seed in range(4):
+            write_image(photos / f"{seed}.png", make_check_image(480, 640, seed))
+        ranges = calibrate(export(model, "fp32", graph="raw"), ImageSet.of_folder(photos, 4), CalibrationOptions())
+        result["latency_ms"] = measure_latency(model, ranges, runs, threads)
+        result["plans"] = measure_plans(model, ranges, gpu_arch)
+        result["ap"] = measure_ap(scenes, Path(folder))
+    print_tables(result)
+    if json_path is not None:
+        json_path.write_text(json.dumps(result, indent=1) + "\n")
+
+
+def print_tables(result: dict[str, Any]) -> None:
+    """As Markdown."""
+    base = result["latency_ms"]["fp32"]
+    print("| YOLACT-ResNet50, raw heads on this CPU | ms | times as fast |\n|---|---|---|")
+    for name, value in result["latency_ms"].items():
+        print(f"| {name} | {value:.0f} | {base / value:.2f} |")
+    print(f"\n| YOLACT-ResNet50, TensorRT for RTX, {result['gpu_arch']} | ONNX, MB | plan, MB |\n|---|---|---|")
+    for name, sizes in result["plans"].items():
+        print(f"| {name} | {sizes['onnx_bytes'] / 1e6:.1f} | {sizes['plan_bytes'] / 1e6:.1f} |")
+    exact = result["ap"]["fp32"]
+    print(f"\n| demo model, {result['scenes']} unseen scenes | mask AP | lost | box AP |\n|---|---|---|---|")
+    for name, ap in result["ap"].items():
+        print(f"| {name} | {ap['mask']:.2f} | {exact['mask'] - ap['mask']:.2f} | {ap['box']:.2f} |")
+
+
+if __name__ == "__main__":
+    main()

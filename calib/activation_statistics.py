@@ -1,0 +1,63 @@
+"""Running statistics of activations: nothing is kept of an image but what it adds to histograms."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+BINS = 2048
+"""Of a histogram, from 0 to at least the largest magnitude."""
+
+
+class Limits(NamedTuple):
+    """Smallest and largest value."""
+
+    low: float
+    high: float
+
+
+class TensorStatistics:
+    """Of one activation over all images seen: limits, and a histogram of magnitudes.
+
+    The histogram's range doubles, by merging pairs of bins, when a larger magnitude comes, so any order of images gives
+    the same counts but for the rounding of the first range.
+
+    Attributes:
+        limits: smallest and largest value; (0, 0) before there are any.
+        counts: (BINS,) float64, number of magnitudes in each bin.
+        width: of a bin; 0 as long as all values are 0.
+    """
+
+    def __init__(
+        self, limits: Limits | None = None, counts: NDArray[np.float64] | None = None, width: float = 0.0
+    ) -> None:
+        """Empty, or as they were when they were stored."""
+        self.limits = limits or Limits(0.0, 0.0)
+        self.counts = np.zeros(BINS) if counts is None else counts
+        self.width = width
+
+    def add(self, values: NDArray[np.floating]) -> bool:
+        """Take in the values of one batch. False, and nothing is taken in, where they are not all finite."""
+        low, high = float(values.min()), float(values.max())
+        if not np.isfinite([low, high]).all():
+            return False
+        self.limits = Limits(min(self.limits.low, low), max(self.limits.high, high))
+        self._widen(max(-low, high))
+        if self.width == 0:
+            self.counts[0] += values.size
+            return True
+        bins = np.abs(values, dtype=np.float32).ravel()
+        bins *= np.float32(1 / self.width)
+        np.minimum(bins, BINS - 1, out=bins)
+        self.counts += np.bincount(bins.astype(np.int32), minlength=BINS)
+        return True
+
+    def _widen(self, largest: float) -> None:
+        if self.width == 0:  # zeros alone are in bin 0 whatever its width
+            self.width = largest / BINS
+        while largest > self.width * BINS:
+            self.counts[: BINS // 2] = self.counts.reshape(-1, 2).sum(axis=1)
+            self.counts[BINS // 2 :] = 0
+            self.width *= 2

@@ -1,0 +1,152 @@
+"""Measures what range of values every activation has on real images, in the float32 network on ONNX Runtime.
+
+All activations that any choice of modules and either target could round are measured at once, so one calibration serves
+all of them. Images are streamed; interrupted, it goes on where it was.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+
+import onnx
+import onnxruntime
+from onnx import numpy_helper
+from tqdm import tqdm
+
+from yolact.calib.activation_statistics import Limits, TensorStatistics
+from yolact.calib.calibration_files import (
+    CalibrationKey,
+    Progress,
+    read_progress,
+    read_ranges,
+    write_progress,
+    write_ranges,
+)
+from yolact.calib.calibration_options import CalibrationOptions
+from yolact.calib.image_set import ImageSet
+from yolact.calib.insertion import Ranges
+from yolact.calib.quantization_points import MODULES, Use, find_points
+from yolact.calib.thresholds import find_range
+from yolact.runtime.contract import INPUT_NAME
+from yolact.runtime.errors import AccuracyError, EngineError
+from yolact.runtime.metadata import ModelMetadata
+from yolact.runtime.preprocess import Image, Preprocessor
+
+_SAVE_EVERY = 16  # images between two writings of the progress
+
+
+def calibrate(proto: onnx.ModelProto, images: ImageSet, options: CalibrationOptions) -> Ranges:
+    """The range of every activation that could be rounded.
+
+    Args:
+        proto: in float32 for any batch, as the exporter makes it.
+        images: see `ImageSet.of_folder`.
+        options: see there.
+
+    Raises:
+        AccuracyError: an activation has values that are not finite, or none.
+        UsageError: the cache is of another model, other images or another algorithm.
+        ImageError: an image cannot be read.
+        EngineError: ONNX Runtime cannot run the network.
+    """
+    tensors = _tensors(proto)
+    metadata = ModelMetadata.from_props({entry.key: entry.value for entry in proto.metadata_props}, "the network")
+    key = CalibrationKey(
+        network=_network_digest(proto, metadata),
+        preprocessing=f"stretched to {metadata.config.image_size} pixels, bilinear, uint8 BGR",
+        images=images.digest,
+        algorithm=options.algorithm,
+    )
+    limits = read_ranges(options.cache, key) if options.cache is not None else None
+    if limits is None:
+        statistics = _collect(proto, list(tensors), images, key, options, Preprocessor(metadata.config.image_size))
+        limits = {tensor: find_range(found, options.algorithm) for tensor, found in statistics.items()}
+        if options.cache is not None:
+            write_ranges(options.cache, key, limits)
+    missing = sorted(tensors.keys() - limits.keys())
+    if missing:
+        raise AccuracyError(f"the calibration has no range for {_some(missing)}; delete {options.cache} and run again")
+    return {use: limits[tensor] for tensor, uses in tensors.items() for use in uses}
+
+
+def _network_digest(proto: onnx.ModelProto, metadata: ModelMetadata) -> str:
+    """SHA-256 of the configuration and all weights, the same for raw and full graphs."""
+    digest = hashlib.sha256(json.dumps(metadata.config.to_json()).encode())
+    initializers = {tensor.name: tensor for tensor in proto.graph.initializer}
+    nodes = {node.name: node for node in proto.graph.node}
+    for name in find_points(proto, MODULES, (), "cpu").convolutions:
+        for tensor in nodes[name].input[1:]:
+            digest.update(f"{tensor} ".encode() + numpy_helper.to_array(initializers[tensor]).tobytes())
+    return digest.hexdigest()
+
+
+def _tensors(proto: onnx.ModelProto) -> dict[str, list[Use]]:
+    """Activations that could be rounded, and who reads them so."""
+    inputs = {node.name: node.input for node in proto.graph.node}
+    tensors: dict[str, list[Use]] = {}
+    for uses in find_points(proto, MODULES, (), "cpu").activations:  # those of TensorRT are among them
+        tensors.setdefault(inputs[uses[0].node][uses[0].position], []).extend(uses)
+    return tensors
+
+
+def _collect(
+    proto: onnx.ModelProto,
+    tensors: Sequence[str],
+    images: ImageSet,
+    key: CalibrationKey,
+    options: CalibrationOptions,
+    preprocess: Preprocessor,
+) -> dict[str, TensorStatistics]:
+    session = _open(proto, tensors)
+    progress = read_progress(options.cache, key) if options.cache is not None else None
+    progress = progress or Progress(0, {name: TensorStatistics() for name in tensors})
+    saved = progress.done
+    with tqdm(total=len(images), initial=saved, desc="calibrating", unit=" images", leave=None, disable=None) as bar:
+        for pixels, done in images.batches(preprocess, options.batch, saved):
+            _add(session, tensors, progress.statistics, {INPUT_NAME: pixels})
+            bar.update(done - progress.done)
+            progress = progress._replace(done=done)
+            if options.cache is not None and done - saved >= _SAVE_EVERY:
+                write_progress(options.cache, key, progress)
+                saved = done
+    unseen = [name for name in tensors if progress.statistics[name].limits == Limits(0.0, 0.0)]
+    if unseen:
+        raise AccuracyError(f"all values of {_some(unseen)} are zero on these images; check the checkpoint")
+    return progress.statistics
+
+
+def _add(
+    session: onnxruntime.InferenceSession,
+    tensors: Sequence[str],
+    statistics: dict[str, TensorStatistics],
+    feeds: dict[str, Image],
+) -> None:
+    """Run one batch and take in what came out."""
+    try:
+        outputs = session.run(tensors, feeds)
+    except Exception as error:  # ONNX Runtime's exceptions share no public base class
+        raise EngineError(f"ONNX Runtime cannot run the network ({' '.join(str(error).split())})") from error
+    wrong = [name for name, values in zip(tensors, outputs, strict=True) if not statistics[name].add(values)]
+    if wrong:
+        raise AccuracyError(f"values of {_some(wrong)} are not finite on these images; check the checkpoint")
+
+
+def _open(proto: onnx.ModelProto, tensors: Sequence[str]) -> onnxruntime.InferenceSession:
+    """A session that gives these tensors instead of the heads."""
+    probed = onnx.ModelProto()
+    probed.CopyFrom(proto)
+    del probed.graph.output[:]
+    probed.graph.output.extend(onnx.ValueInfoProto(name=name) for name in tensors)
+    settings = onnxruntime.SessionOptions()
+    settings.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(probed.SerializeToString(), settings, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise EngineError(f"ONNX Runtime cannot open the network ({' '.join(str(error).split())})") from error
+
+
+def _some(names: Sequence[str], limit: int = 5) -> str:
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(map(repr, names[:limit])) + more

@@ -1,0 +1,119 @@
+"""The calibration's cache, and how far an interrupted calibration came: both know what they belong to."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from yolact.calib.activation_statistics import Limits, TensorStatistics
+from yolact.runtime.errors import UsageError, YolactError
+from yolact.runtime.output_file import write_output
+
+_SCHEMA = 1
+_FIELDS = ("limits", "counts", "width")
+
+
+@dataclass(frozen=True)
+class CalibrationKey:
+    """What a calibration hangs on; a cache of anything else is stale.
+
+    Attributes:
+        network: SHA-256 of the float32 graph, weights included.
+        preprocessing: how images become network inputs.
+        images: SHA-256 of the names and contents of the files.
+        algorithm: how ranges are chosen.
+    """
+
+    network: str
+    preprocessing: str
+    images: str
+    algorithm: str
+
+
+class Progress(NamedTuple):
+    """A calibration under way.
+
+    Attributes:
+        done: images seen.
+        statistics: of every activation.
+    """
+
+    done: int
+    statistics: dict[str, TensorStatistics]
+
+
+def read_ranges(cache: Path, key: CalibrationKey) -> dict[str, Limits] | None:
+    """Ranges by tensor, None where there is no such file.
+
+    Raises UsageError where it is of something else, YolactError where it cannot be read.
+    """
+    try:
+        content = json.loads(cache.read_text())
+        found, ranges = content["key"], {name: Limits(*map(float, pair)) for name, pair in content["ranges"].items()}
+        if (
+            content["schema"] != _SCHEMA
+            or found.keys() != asdict(key).keys()
+            or not np.isfinite([*ranges.values()]).all()
+        ):
+            raise ValueError
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise YolactError(f"--calib-cache {cache} cannot be read: {error.strerror}") from error
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise YolactError(
+            f"--calib-cache {cache} is no calibration cache, or a damaged one ({error}); delete it or name another"
+        ) from error
+    others = [name for name, value in asdict(key).items() if found[name] != value]
+    if others:
+        raise UsageError(
+            f"--calib-cache {cache} is stale: {', '.join(others)} differ from those it was made with; delete it to "
+            "calibrate again, or name another"
+        )
+    return ranges
+
+
+def write_ranges(cache: Path, key: CalibrationKey, ranges: Mapping[str, Limits]) -> None:
+    """Write the cache, whole or not at all, and drop the progress. Raises YolactError where that fails."""
+    content = {"schema": _SCHEMA, "key": asdict(key), "ranges": ranges}
+    write_output(cache, (json.dumps(content, indent=1) + "\n").encode())
+    _progress_of(cache).unlink(missing_ok=True)
+
+
+def read_progress(cache: Path, key: CalibrationKey) -> Progress | None:
+    """What `write_progress` wrote for the same key; None where there is nothing, or of something else: it is only
+    worth time."""
+    try:
+        with np.load(_progress_of(cache)) as stored:
+            if str(stored["key"]) != json.dumps(asdict(key)):
+                return None
+            limits, counts, widths = (stored[field] for field in _FIELDS)
+            statistics = {
+                str(name): TensorStatistics(Limits(*map(float, limits[i])), counts[i].copy(), float(widths[i]))
+                for i, name in enumerate(stored["names"])
+            }
+            return Progress(int(stored["done"]), statistics)
+    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile):
+        return None
+
+
+def write_progress(cache: Path, key: CalibrationKey, progress: Progress) -> None:
+    """Write how far the calibration is, whole or not at all. Raises YolactError where that fails."""
+    all_statistics = progress.statistics.values()
+    content = io.BytesIO()
+    arrays = {field: np.array([getattr(one, field) for one in all_statistics]) for field in _FIELDS}
+    arrays |= {"key": np.array(json.dumps(asdict(key))), "done": np.array(progress.done)}
+    arrays["names"] = np.array(list(progress.statistics))
+    np.savez(content, allow_pickle=False, **arrays)
+    write_output(_progress_of(cache), content.getvalue())
+
+
+def _progress_of(cache: Path) -> Path:
+    return cache.with_name(f"{cache.name}.partial")

@@ -1,0 +1,145 @@
+"""Options about INT8 that commands share."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+import click
+from click.core import ParameterSource
+
+from yolact.calib.calibration_options import CalibrationOptions
+from yolact.calib.quantization_points import DEFAULT_MODULES, MODULES, Target
+from yolact.calib.thresholds import Algorithm
+from yolact.runtime.errors import UsageError
+from yolact.runtime.output_file import check_output
+
+
+@dataclass(frozen=True)
+class Int8Request:
+    """What the user asked about INT8.
+
+    Attributes:
+        data: folder of calibration images, None where it was not given.
+        count: images to take from it.
+        options: of the calibration.
+        target: what the file is for, None to go by the output.
+        modules: parts of the network to quantise.
+        exclude: layers to leave out.
+        given: the options that were on the command line.
+    """
+
+    data: Path | None
+    count: int
+    options: CalibrationOptions
+    target: Target | None
+    modules: tuple[str, ...]
+    exclude: tuple[str, ...]
+    given: tuple[str, ...]
+
+
+def _parse_modules(context: click.Context, parameter: click.Parameter, value: str) -> tuple[str, ...]:
+    modules = tuple(dict.fromkeys(part.strip() for part in value.split(",") if part.strip()))
+    unknown = [module for module in modules if module not in MODULES]
+    if unknown or not modules:
+        raise click.BadParameter(f"expected some of {', '.join(MODULES)}, got {value!r}")
+    return modules
+
+
+_OPTIONS = (
+    click.option("--calib-data", type=click.Path(path_type=Path), metavar="DIR", help="Folder of calibration images."),
+    click.option("--calib-count", type=click.IntRange(min=1), default=500, help="Take at most so many of them."),
+    click.option("--calib-batch", type=click.IntRange(min=1), default=1, help="Images at a time; more need memory."),
+    click.option(
+        "--calib-cache",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="Keep the calibration here for the next time, and its progress beside it.",
+    ),
+    click.option(
+        "--calib-algorithm",
+        type=click.Choice(get_args(Algorithm)),
+        default="percentile",
+        help="How ranges are chosen.",
+    ),
+    click.option(
+        "--int8-target",
+        type=click.Choice(get_args(Target)),
+        help="What runs the file.  [default: tensorrt for a plan, cpu for an ONNX file]",
+    ),
+    click.option(
+        "--int8-modules",
+        metavar=",".join(MODULES),
+        callback=_parse_modules,
+        default=",".join(DEFAULT_MODULES),
+        help="Parts of the network in INT8.",
+    ),
+    click.option("--exclude", multiple=True, metavar="LAYER", help="Leave a layer, or all below it, out of INT8."),
+)
+
+_NAMES = (
+    "calib_data",
+    "calib_count",
+    "calib_batch",
+    "calib_cache",
+    "calib_algorithm",
+    "int8_target",
+    "int8_modules",
+    "exclude",
+)
+
+
+def int8_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a click command the options about INT8; it gets them as an `Int8Request` in `request`.
+
+    Put this below `reports_errors`.
+    """
+
+    @functools.wraps(command)
+    def collected(
+        *,
+        calib_data: Path | None,
+        calib_count: int,
+        calib_batch: int,
+        calib_cache: Path | None,
+        calib_algorithm: Algorithm,
+        int8_target: Target | None,
+        int8_modules: tuple[str, ...],
+        exclude: tuple[str, ...],
+        **others: Any,
+    ) -> Any:
+        if calib_cache is not None and not calib_cache.is_file():
+            check_output("--calib-cache", calib_cache, [])
+        request = Int8Request(
+            data=calib_data,
+            count=calib_count,
+            options=CalibrationOptions(calib_algorithm, calib_batch, calib_cache),
+            target=int8_target,
+            modules=int8_modules,
+            exclude=exclude,
+            given=_given(),
+        )
+        return command(request=request, **others)
+
+    for option in reversed(_OPTIONS):
+        collected = option(collected)
+    return collected
+
+
+def require_data(request: Int8Request) -> Path:
+    """The folder of calibration images. Raises UsageError where it was not given."""
+    if request.data is None:
+        raise UsageError("INT8 needs images to calibrate on: give --calib-data a folder of some hundred typical ones")
+    return request.data
+
+
+def _given() -> tuple[str, ...]:
+    context = click.get_current_context()
+    return tuple(
+        parameter.opts[0]
+        for parameter in context.command.params
+        if parameter.name in _NAMES and context.get_parameter_source(parameter.name) is ParameterSource.COMMANDLINE
+    )

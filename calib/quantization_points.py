@@ -1,0 +1,125 @@
+"""Where a network is quantised: which convolutions compute in INT8, and which activations are rounded for them.
+
+A point is named by who reads it (node and input), since readers are called the same in every precision of a network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from yolact.runtime.errors import UsageError
+
+if TYPE_CHECKING:
+    import onnx
+
+Target = Literal["tensorrt", "cpu"]
+"""What the file is for. TensorRT wants signed symmetric activations and fuses a sum into the convolution before it, so
+only the other summand is rounded. ONNX Runtime's CPU kernels are fastest with unsigned activations, and a sum is in
+INT8 only if both summands are rounded."""
+
+MODULES = {"backbone": "backbone.", "fpn": "fpn.", "protonet": "proto_net.", "head": "prediction_layers."}
+"""Parts of a network that can be quantised, and how the names of their layers begin."""
+
+DEFAULT_MODULES = ("backbone", "protonet")
+"""As YolactEdge found (arXiv 2012.12259): FPN and prediction head lose more accuracy than they gain speed."""
+
+_POSITIONS = "conv_offset_mask"
+"""Predicts where deformable convolutions sample: an error of a cell moves what they see."""
+
+
+class Use(NamedTuple):
+    """Reader of an activation: the node's name and which of its inputs."""
+
+    node: str
+    position: int
+
+
+class Points(NamedTuple):
+    """Where to quantise.
+
+    Attributes:
+        convolutions: names of the nodes whose weights are rounded.
+        activations: activations that are rounded, each by all of its readers that read it rounded.
+    """
+
+    convolutions: tuple[str, ...]
+    activations: tuple[tuple[Use, ...], ...]
+
+
+def find_points(proto: onnx.ModelProto, modules: Iterable[str], exclude: Iterable[str], target: Target) -> Points:
+    """The points of an exported file.
+
+    Args:
+        proto: written by the exporter, in any precision, not quantised.
+        modules: keys of `MODULES`.
+        exclude: layers, or what their names begin with up to a dot, that stay in high precision.
+        target: see there.
+
+    Raises UsageError for a module there is not, for an exclusion that fits no layer, and where nothing is left.
+    """
+    unknown = set(modules) - MODULES.keys()
+    if unknown:
+        raise UsageError(f"the modules are {', '.join(MODULES)}, got {', '.join(sorted(unknown))}")
+    graph, weights = proto.graph, {tensor.name for tensor in proto.graph.initializer}
+    prefixes = tuple(MODULES[module] for module in modules)
+    layers = {node.name: _layer_names(node) for node in graph.node}
+    _check_exclusions(exclude, layers.values())
+
+    def is_chosen(node: onnx.NodeProto) -> bool:
+        names = layers[node.name]
+        return any(name.startswith(prefixes) for name in names) and not _is_excluded(names, exclude)
+
+    chosen = [node for node in graph.node if is_chosen(node)]
+    convolutions = [n for n in chosen if n.op_type == "Conv" and n.input[1] in weights and _can_round(n, target)]
+    if not convolutions:
+        raise UsageError("nothing is left to quantise; give more --int8-modules or fewer --exclude")
+    readers: dict[str, list[Use]] = {node.input[0]: [] for node in convolutions}
+    for node in convolutions:
+        readers[node.input[0]].append(Use(node.name, 0))
+    for node in chosen:
+        for index in _rounded_inputs(node, target):
+            readers.setdefault(node.input[index], []).append(Use(node.name, index))
+    return Points(tuple(node.name for node in convolutions), tuple(map(tuple, readers.values())))
+
+
+def layer_names(proto: onnx.ModelProto, points: Points) -> tuple[str, ...]:
+    """The convolutions by the names of their modules, in network order: the head's, shared by all levels, once."""
+    weights = {node.name: node.input[1] for node in proto.graph.node if node.op_type == "Conv"}
+    return tuple(dict.fromkeys(weights[name].removesuffix(".weight") for name in points.convolutions))
+
+
+def _can_round(convolution: onnx.NodeProto, target: Target) -> bool:
+    """TensorRT for RTX 1.7 makes depthwise convolutions in INT8 dense: the demo model's plan gets three times as large."""
+    groups = next((attribute.i for attribute in convolution.attribute if attribute.name == "group"), 1)
+    return _POSITIONS not in convolution.input[1] and (groups == 1 or target == "cpu")
+
+
+def _rounded_inputs(node: onnx.NodeProto, target: Target) -> tuple[int, ...]:
+    """Inputs of what lies between convolutions."""
+    if node.op_type == "Add":
+        return (0, 1) if target == "cpu" else (1,)  # the second is the shortcut
+    if node.op_type == "LeakyRelu" and target == "cpu":
+        return (0,)
+    return ()
+
+
+def _layer_names(node: onnx.NodeProto) -> tuple[str, ...]:
+    """By which a node may be called: the module whose weights it has, and the one whose output it gives."""
+    names = [node.name.rpartition("/")[2]]
+    if node.op_type == "Conv":
+        names.append(node.input[1].removesuffix(".weight"))
+    return tuple(names)
+
+
+def _is_excluded(names: Collection[str], exclude: Iterable[str]) -> bool:
+    return any(f"{name}.".startswith(f"{one}.") for one in exclude for name in names)
+
+
+def _check_exclusions(exclude: Iterable[str], layers: Iterable[Collection[str]]) -> None:
+    known = list(layers)
+    for one in exclude:
+        if not any(_is_excluded(names, [one]) for names in known):
+            raise UsageError(
+                f"--exclude {one}: no layer is called so or begins with it and a dot; yolact-sensitivity lists them"
+            )

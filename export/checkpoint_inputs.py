@@ -1,0 +1,56 @@
+"""The files that an export starts from: checkpoint, class names, photos."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from yolact.runtime.errors import UsageError
+
+if TYPE_CHECKING:
+    from yolact.runtime.preprocess import Image
+    from yolact.training.model import Yolact
+
+
+def load_model(weights: Path, config_name: str | None, class_names: Path | None, imgsz: int | None) -> Yolact:
+    """The model as it is to be exported."""
+    from yolact.training.checkpoints import load_checkpoint
+    from yolact.training.configs import get_config
+
+    names = None if class_names is None else _read_class_names(class_names)
+    model = load_checkpoint(weights, None if config_name is None else get_config(config_name), names)
+    if imgsz is not None:
+        model.config = replace(model.config, image_size=imgsz)
+    return model
+
+
+def _read_class_names(path: Path) -> list[str]:
+    try:
+        names = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    except OSError as error:
+        raise UsageError(f"--class-names {path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"--class-names {path} is no UTF-8 text; write one class name a line") from None
+    while names and not names[-1]:
+        names.pop()
+    if not names or not all(names):
+        raise UsageError(f"--class-names {path} has {'an empty line' if names else 'no names'}; write one a line")
+    return names
+
+
+def read_check_images(paths: Sequence[Path]) -> list[Image]:
+    from yolact.export.check_image import make_check_image
+    from yolact.runtime.image_files import read_image
+
+    return [read_image(path) for path in paths] or [make_check_image()]
+
+
+def sha256_of(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
