@@ -63,7 +63,7 @@ def find_points(proto: onnx.ModelProto, modules: Iterable[str], exclude: Iterabl
         raise UsageError(f"the modules are {', '.join(MODULES)}, got {', '.join(sorted(unknown))}")
     graph, weights = proto.graph, {tensor.name for tensor in proto.graph.initializer}
     prefixes = tuple(MODULES[module] for module in modules)
-    layers = {node.name: _layer_names(node) for node in graph.node}
+    layers = _layers(graph.node)
     _check_exclusions(exclude, layers.values())
 
     def is_chosen(node: onnx.NodeProto) -> bool:
@@ -104,12 +104,20 @@ def _rounded_inputs(node: onnx.NodeProto, target: Target) -> tuple[int, ...]:
     return ()
 
 
-def _layer_names(node: onnx.NodeProto) -> tuple[str, ...]:
-    """By which a node may be called: the module whose weights it has, and the one whose output it gives."""
-    names = [node.name.rpartition("/")[2]]
-    if node.op_type == "Conv":
-        names.append(node.input[1].removesuffix(".weight"))
-    return tuple(names)
+def _layers(nodes: Iterable[onnx.NodeProto]) -> dict[str, tuple[str, ...]]:
+    """What each node may be called: the module whose output it gives, the one whose weights it has, and for what only
+    goes on with a convolution's result, also that convolution's names."""
+    layers: dict[str, tuple[str, ...]] = {}
+    convolutions: dict[str, tuple[str, ...]] = {}  # by output
+    for node in nodes:
+        names = [node.name.rpartition("/")[2]]
+        if node.op_type == "Conv":
+            names.append(node.input[1].removesuffix(".weight"))
+            convolutions[node.output[0]] = tuple(names)
+        elif node.op_type in ("Add", "LeakyRelu"):
+            names += convolutions.get(node.input[0], ())
+        layers[node.name] = tuple(names)
+    return layers
 
 
 def _is_excluded(names: Collection[str], exclude: Iterable[str]) -> bool:

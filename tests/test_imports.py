@@ -24,6 +24,7 @@ HEAVY = {
     "cuda",
     "tensorboard",
     "wandb",
+    "polygraphy",
 }
 
 
@@ -44,7 +45,8 @@ def test_the_runtime_is_thin() -> None:
 
 
 TRAINING_COMMANDS = [f"training.{name}_cli" for name in ("eval", "explain", "scenes", "train")]
-COMMANDS = ["runtime.infer", "engines.cli", "export.cli", "plugins.build_cli", *TRAINING_COMMANDS]
+CALIB_COMMANDS = ["calib.diff.cli", "calib.sensitivity_cli"]
+COMMANDS = ["runtime.infer", "engines.cli", "export.cli", "plugins.build_cli", *CALIB_COMMANDS, *TRAINING_COMMANDS]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -69,7 +71,9 @@ MAY_IMPORT = {
     "engines": {"engines", "runtime"},
     "plugins": {"plugins", "runtime"},
     "training": {"runtime", "training"},
-    "export": {"engines", "export", "runtime", "training"},
+    "calib": {"calib", "engines", "runtime", "training"},
+    "export": {"calib", "engines", "export", "runtime", "training"},
+    "calib/diff": {"calib", "export", "runtime", "training"},
 }
 
 

@@ -32,7 +32,7 @@ class Thresholds:
     max_head_error: float = 0.1
     max_missed: float = 0.02
     max_spurious: float = 0.02
-    max_score_difference: float = 0.1
+    max_score_difference: float = 0.2
     min_box_iou: float = 0.9
     min_mask_iou: float = 0.9
 
