@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 from yolact.engines.build_options import PluginUse
 from yolact.engines.onnx_model import fit_functions
 from yolact.runtime.errors import UsageError, YolactError
-from yolact.runtime.plugin_library import HOW_TO_BUILD, PLUGINS, installed_library, load_plugins
+from yolact.runtime.gpu_code import FILE
+from yolact.runtime.plugin_library import (
+    HOW_TO_BUILD,
+    PLUGINS,
+    how_to_build_for,
+    installed_code,
+    installed_library,
+    load_plugins,
+)
 from yolact.runtime.tensorrt_flavour import TensorRt, registered_plugins
 
 if TYPE_CHECKING:
@@ -29,14 +37,15 @@ def prepare_plugins(proto: onnx.ModelProto, tensorrt: TensorRt, use: PluginUse) 
         proto.CopyFrom(inline_local_functions(proto))
 
 
-def library_to_embed(names: tuple[str, ...]) -> Path:
+def library_to_embed(names: tuple[str, ...], archs: tuple[str, ...]) -> Path:
     """The library for a plan that is to carry it.
 
     Args:
         names: plugins in the network.
+        archs: architectures that the plan is for; none for Ampere and everything later.
 
     Raises:
-        YolactError: there is no library.
+        YolactError: there is no library, or it does not run on all of them, or nobody knows where it runs.
         UsageError: the network needs none.
     """
     library = installed_library()
@@ -46,6 +55,18 @@ def library_to_embed(names: tuple[str, ...]) -> Path:
         raise UsageError(
             "--plugins embed: the ONNX file has nothing that a plugin computes, so leave the option out or export "
             "with --graph full and --functions keep"
+        )
+    code = installed_code()
+    if code is None:
+        raise YolactError(
+            f"--plugins embed: nobody knows which GPUs {library} has code for, as {FILE} beside it is missing or "
+            f"damaged; build again with: yolact-build-plugins"
+        )
+    lacking = code.lacking(archs)
+    if lacking:
+        raise YolactError(
+            f"--plugins embed: the plan is for {', '.join(archs) or 'Ampere and later'}, and {library} has code for "
+            f"{code}, so not for {', '.join(lacking)}; {how_to_build_for(*archs or ('all',))}"
         )
     return library
 

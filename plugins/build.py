@@ -1,19 +1,24 @@
 """Builds the library of CUDA kernels and the TensorRT plugins from the sources beside this file.
 
-setup.py runs this file before the package can be imported, so it needs nothing but the standard library.
+setup.py runs this before the package is installed, so this and what it imports need only the standard library.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from yolact.plugins.build_signals import held_back, unwound
 
 SOURCES = Path(__file__).resolve().parent
 LIBRARY_FOLDER = SOURCES / "lib"
@@ -22,6 +27,9 @@ LIBRARY_FOLDER = SOURCES / "lib"
 KERNELS, PLUGINS = Path("libyolact_kernels.so"), Path("libyolact_plugins.so")
 LIBRARIES = (KERNELS, PLUGINS, Path("libyolact_plugins_registered.so"), Path("rtx/libtensorrt_rtx.so"))
 """All that a build may install, relative to the folder."""
+
+DESCRIPTION = Path("library.json")
+"""What the libraries have code for: ``{"archs": ["sm_86"], "ptx": "sm_86"}``; read by `runtime/plugin_library.py`."""
 
 ARCHS = tuple(f"sm_{number}" for number in (75, 80, 86, 87, 89, 90, 100, 103, 110, 120, 121))
 """What "all" stands for, as far as the nvcc at hand knows them."""
@@ -33,6 +41,8 @@ HOW_TO_GET_HEADERS = (
 
 _USUAL_CUDA = Path("/usr/local/cuda")
 _LAST_LINES = 40
+_NO_HEADERS = "TensorRT headers: none"  # as cmake/tensorrt_headers.cmake says it
+_STEP = re.compile(r"\[\s*(\d+%|\d+/\d+)\]")  # of make and of ninja
 
 
 class BuildFailed(Exception):
@@ -79,31 +89,42 @@ def find_tools() -> Tools:
     if cmake is None:
         raise BuildFailed("there is no cmake on PATH; install it with: pip install cmake")
     listed = _run([nvcc, "--list-gpu-code"], f"{nvcc} does not run").split()
-    return Tools(Path(nvcc), Path(cmake), tuple(name for name in listed if name.startswith("sm_")))
+    return Tools(Path(nvcc), Path(cmake), tuple(name for name in listed if re.fullmatch(r"sm_\d+", name)))
 
 
 def choose_archs(asked: str, tools: Tools) -> tuple[str, ...]:
     """``all`` or a list like ``sm_86,sm_89``, as architectures. Raises BadRequest for what nvcc does not know."""
     if asked == "all":
         return tuple(arch for arch in ARCHS if arch in tools.archs)
-    archs = tuple(dict.fromkeys(part.strip() for part in asked.split(",")))
+    archs = tuple(dict.fromkeys(part.strip() for part in asked.split(",") if part.strip()))
+    if not archs:
+        raise BadRequest(f"expected all or architectures such as sm_86,sm_89, got {asked!r}")
     for arch in archs:
         if arch not in tools.archs:
-            raise BadRequest(f"{tools.nvcc} builds for {', '.join(tools.archs)}, got architecture {arch!r}")
+            advice = f"; write sm_{arch}" if f"sm_{arch}" in tools.archs else ""
+            raise BadRequest(f"{tools.nvcc} builds for {', '.join(tools.archs)}, got architecture {arch!r}{advice}")
     return archs
 
 
-def build(asked: str, output: Path, tools: Tools, include: Path | None = None, jobs: int | None = None) -> list[Path]:
-    """Build and install the libraries.
+def build(
+    asked: str,
+    output: Path,
+    tools: Tools,
+    include: Path | None = None,
+    jobs: int | None = None,
+    progress: Callable[[str], None] = lambda step: None,
+) -> list[Path]:
+    """Build and install the libraries, with PTX of the newest architecture for later ones.
 
     Args:
-        asked: architectures, see `choose_archs`; ``all`` adds PTX for later ones.
+        asked: architectures, see `choose_archs`.
         output: folder to install into; on any failure what it holds stays.
         tools: from `find_tools`.
         include: folder of TensorRT's headers, None to search the usual ones.
         jobs: compilers at a time, None for as many as there are processors.
+        progress: is told what is being done, such as ``compiling 40%``.
 
-    Returns the files written; without TensorRT's headers only the kernels are among them.
+    Returns the libraries written; without TensorRT's headers only the kernels are among them.
     Raises BuildFailed, and BadRequest where the arguments are wrong.
     """
     archs = choose_archs(asked, tools)
@@ -111,28 +132,39 @@ def build(asked: str, output: Path, tools: Tools, include: Path | None = None, j
         raise BadRequest(f"{include} has no NvInferRuntime.h, so it is no folder of TensorRT's headers")
     if not (SOURCES / "CMakeLists.txt").is_file():
         raise BuildFailed(f"{SOURCES} has no sources to build from; install yolact from its repository")
+    with unwound(), tempfile.TemporaryDirectory(prefix="yolact-plugins-") as work, _staging(output) as staging:
+        progress("configuring")
+        _configure(tools, archs, include, Path(work), output)
+        progress("compiling")
+        compiled: list[str | Path] = [tools.cmake, "--build", work, "--parallel", str(jobs or os.cpu_count() or 1)]
+        _run(compiled, "the sources do not compile", _watch(progress), work)
+        progress("installing")
+        _run([tools.cmake, "--install", work, "--prefix", staging], "cmake could not install what it built")
+        with held_back():
+            return _install(staging / "lib", output, archs)
+
+
+@contextlib.contextmanager
+def _staging(output: Path) -> Iterator[Path]:
+    """A folder inside the output, as renaming needs one file system. The output goes if it is new and stays empty."""
     created = not output.exists()
-    output.mkdir(parents=True, exist_ok=True)
     try:
-        with (
-            tempfile.TemporaryDirectory(prefix="yolact-plugins-") as work,
-            tempfile.TemporaryDirectory(prefix=".building-", dir=output) as staging,  # renaming needs one file system
-        ):
-            _compile(tools, archs, asked == "all", include, Path(work), Path(staging), jobs or os.cpu_count() or 1)
-            return _install(Path(staging) / "lib", output)
+        output.mkdir(parents=True, exist_ok=True)
+        folder = tempfile.TemporaryDirectory(prefix=".building-", dir=output)
+    except OSError as error:
+        raise BuildFailed(f"cannot write into {output}: {error.strerror}; give another folder") from error
+    try:
+        with folder as name:
+            yield Path(name)
     finally:
         if created:
             with contextlib.suppress(OSError):  # it is not empty: the build succeeded
                 output.rmdir()
 
 
-def _compile(
-    tools: Tools, archs: tuple[str, ...], ptx: bool, include: Path | None, work: Path, prefix: Path, jobs: int
-) -> None:
-    targets = [f"{arch[3:]}-real" for arch in archs]
-    if ptx:
-        targets.append(f"{max(int(arch[3:]) for arch in archs)}-virtual")
-    configure: list[str | Path] = [
+def _configure(tools: Tools, archs: tuple[str, ...], include: Path | None, work: Path, output: Path) -> None:
+    targets = [*(f"{arch[3:]}-real" for arch in archs), f"{max(archs, key=_number)[3:]}-virtual"]
+    command: list[str | Path] = [
         *(tools.cmake, "-S", SOURCES, "-B", work),
         "-DCMAKE_BUILD_TYPE=Release",
         "-DCMAKE_INSTALL_LIBDIR=lib",
@@ -140,17 +172,36 @@ def _compile(
         f"-DCMAKE_CUDA_ARCHITECTURES={';'.join(targets)}",
     ]
     if include is not None:
-        configure.append(f"-DTENSORRT_INCLUDE_DIR={include.resolve()}")
-    _run(configure, "cmake could not prepare the build")
-    _run([tools.cmake, "--build", work, "--parallel", str(jobs)], "the sources do not compile")
-    _run([tools.cmake, "--install", work, "--prefix", prefix], "cmake could not install what it built")
+        command.append(f"-DTENSORRT_INCLUDE_DIR={include.resolve()}")
+    if _NO_HEADERS in _run(command, "cmake could not prepare the build"):
+        _refuse_to_drop_plugins(output)  # rather than after minutes of compiling
 
 
-def _install(built: Path, output: Path) -> list[Path]:
+def _watch(progress: Callable[[str], None]) -> Callable[[str], None]:
+    def watch(line: str) -> None:
+        if step := _STEP.match(line):
+            progress(f"compiling {step[1]}")
+
+    return watch
+
+
+def _refuse_to_drop_plugins(output: Path) -> None:
+    if (output / PLUGINS).is_file():
+        raise BuildFailed(
+            f"{output} has plugins of an earlier build, which kernels without plugins would replace. "
+            f"{HOW_TO_GET_HEADERS}; or delete {output / PLUGINS} to have the kernels alone"
+        )
+
+
+def _install(built: Path, output: Path, archs: tuple[str, ...]) -> list[Path]:
     """Move what was built into the folder; what an earlier build left there and this one did not make goes."""
     if not (built / KERNELS).is_file():
         raise BuildFailed(f"the build made no {KERNELS}; report this")
-    for name in LIBRARIES:
+    if not (built / PLUGINS).is_file():
+        _refuse_to_drop_plugins(output)
+    (built / DESCRIPTION).write_text(json.dumps({"archs": archs, "ptx": max(archs, key=_number)}) + "\n")
+    (output / DESCRIPTION).unlink(missing_ok=True)  # it never describes other libraries than those beside it
+    for name in (*LIBRARIES, DESCRIPTION):
         if (built / name).is_file():
             (output / name).parent.mkdir(exist_ok=True)
             (built / name).replace(output / name)
@@ -159,19 +210,36 @@ def _install(built: Path, output: Path) -> list[Path]:
     return [output / name for name in LIBRARIES if (output / name).is_file()]
 
 
-def _run(command: list[str | Path], failure: str) -> str:
-    """What a program prints. Raises BuildFailed where it fails; it and its children end with this process's wait."""
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+def _number(arch: str) -> int:
+    return int(arch[3:])
+
+
+def _run(
+    command: Sequence[str | Path],
+    failure: str,
+    watch: Callable[[str], None] = lambda line: None,
+    scratch: str | None = None,
+) -> str:
+    """What a program prints, line by line to `watch` as well; where this process is interrupted, it ends with all its
+    children. Killed compilers leave temporary files, in `scratch`. Raises BuildFailed where it fails."""
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "errors": "replace"}
+    environment = None if scratch is None else os.environ | {"TMPDIR": scratch}
     try:
-        child = subprocess.Popen(command, **pipes, text=True, errors="replace", start_new_session=True)  # type: ignore[call-overload]
+        child: Any = subprocess.Popen(command, **pipes, env=environment, start_new_session=True)
     except OSError as error:
         raise BuildFailed(f"{failure}: {error.strerror}") from error
-    try:
-        printed: str = child.communicate()[0]
-    except BaseException:  # Ctrl-C: cmake alone would leave its compilers running
-        os.killpg(child.pid, signal.SIGKILL)
-        child.wait()
-        raise
+    lines: list[str] = []
+    with child:
+        try:
+            for line in child.stdout:
+                lines.append(line)
+                watch(line)
+            child.wait()
+        except BaseException:  # Ctrl-C: cmake alone would leave its compilers running
+            with contextlib.suppress(ProcessLookupError):  # they are done
+                os.killpg(child.pid, signal.SIGKILL)
+            child.stdout.read()  # until the last of them is gone
+            raise
     if child.returncode:
-        raise BuildFailed(f"{failure} (exit code {child.returncode})", "\n".join(printed.splitlines()[-_LAST_LINES:]))
-    return printed
+        raise BuildFailed(f"{failure} (exit code {child.returncode})", "".join(lines[-_LAST_LINES:]).rstrip())
+    return "".join(lines)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from yolact.plugins.build import (
     PLUGINS,
     BadRequest,
     BuildFailed,
+    Tools,
     build,
     choose_archs,
     find_tools,
@@ -20,6 +22,7 @@ from yolact.plugins.build import (
 from yolact.runtime.cli import reports_errors
 from yolact.runtime.errors import EngineError, UsageError, YolactError
 from yolact.runtime.gpu import find_gpu, read_gpu
+from yolact.runtime.plugin_library import file_size
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
@@ -53,18 +56,36 @@ def main(arch: str | None, tensorrt_include: Path | None, output: Path | None, j
         tools = find_tools()
         asked = _native(arch)
         archs = choose_archs(asked, tools)
-        files = build(asked, output or LIBRARY_FOLDER, tools, tensorrt_include, jobs)
+        files = _build_with_progress(asked, output or LIBRARY_FOLDER, tools, tensorrt_include, jobs)
     except BadRequest as error:
         raise UsageError(str(error)) from error
     except BuildFailed as error:
         if error.log:
             click.echo(error.log, err=True)
         raise YolactError(str(error)) from error
-    click.echo(f"built for {', '.join(archs)}{' and later' if asked == 'all' else ''} in {_seconds(start)} s")
+    click.echo(f"built for {', '.join(archs)} and later in {_seconds(start)} s")
     for file in files:
-        click.echo(click.format_filename(f"wrote {file}: {file.stat().st_size / 1e6:.1f} MB"))
+        click.echo(click.format_filename(f"wrote {file}: {file_size(file)}"))
     if PLUGINS not in [Path(file.name) for file in files]:
         click.echo(f"The plugins were not built, only the kernels. {HOW_TO_GET_HEADERS}", err=True)
+
+
+def _build_with_progress(asked: str, output: Path, tools: Tools, include: Path | None, jobs: int | None) -> list[Path]:
+    """Build; what is being done stands in one line of stderr, if that is a terminal."""
+    if not _is_terminal():
+        return build(asked, output, tools, include, jobs)
+
+    def show(step: str) -> None:
+        click.echo(f"\r\x1b[K{step}", err=True, nl=False)
+
+    try:
+        return build(asked, output, tools, include, jobs, show)
+    finally:
+        show("")
+
+
+def _is_terminal() -> bool:
+    return sys.stderr.isatty()
 
 
 def _native(arch: str | None) -> str:

@@ -139,14 +139,18 @@ class KernelLibrary:
     """
 
     def __init__(self, path: Path = LIBRARY) -> None:
-        """Raises YolactError where there is no such library or it cannot be loaded."""
+        """Raises YolactError where there is no such library, it cannot be loaded, or it is of another version."""
         if not path.is_file():
             raise YolactError(f"expected the CUDA kernels at {path}; nothing is there: run yolact-build-plugins")
         try:
             self._library = ctypes.CDLL(str(path))
         except OSError as error:
             raise YolactError(f"cannot load the CUDA kernels: {error}; run yolact-build-plugins again") from error
-        self._library.yolact_fast_nms_workspace.restype = ctypes.c_size_t
+        try:
+            self._library.yolact_fast_nms_workspace.restype = ctypes.c_size_t
+            self._library.yolact_cuda_error.restype = ctypes.c_char_p
+        except AttributeError as error:
+            raise YolactError(f"{path} is of another version ({error}); run yolact-build-plugins again") from error
 
     def fast_nms_workspace(self, params: FastNmsParams) -> int:
         """Bytes of scratch memory that `fast_nms` needs with these params."""
@@ -184,7 +188,7 @@ class KernelLibrary:
         *addresses, stream = others
         code = self._library[name](*map(_by_reference, [*checked, *addresses]), ctypes.c_void_p(stream))
         if code:
-            raise YolactError(f"{name} failed with CUDA error {code}; the list of cudaError_t says what that is")
+            raise YolactError(f"{name} failed with CUDA error {code}, {self._library.yolact_cuda_error(code).decode()}")
 
 
 def _by_reference(value: Any) -> Any:

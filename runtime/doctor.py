@@ -13,6 +13,7 @@ from typing import NamedTuple
 from yolact.runtime.device_choice import DeviceChoice
 from yolact.runtime.engine_files import open_engine
 from yolact.runtime.errors import EngineError, YolactError
+from yolact.runtime.gpu import Gpu, find_gpu
 from yolact.runtime.metadata import ModelMetadata
 from yolact.runtime.plan_compatibility import describe_build
 from yolact.runtime.plan_file import PlanIdentity, read_plan_header, read_sidecar, sidecar_of
@@ -49,7 +50,7 @@ def examine_machine() -> Iterator[Finding]:
     yield Finding("cuda-bindings", *_installed("cuda-bindings", "tensorrt"))
     for flavour in FLAVOURS:
         yield _examine_flavour(flavour)
-    yield Finding("plugins", *describe_library())
+    yield Finding("plugins", *describe_library(_gpus()))
     yield from _guarded("ONNX Runtime", _examine_onnxruntime)
     yield Finding("onnx", *_installed("onnx", "export"))
     yield Finding("PyTorch", *_installed("torch", "export"))
@@ -77,6 +78,13 @@ def _examine_gpus() -> Iterator[Finding]:
         memory = f"{free:.1f} of {total:.1f} GiB free"
         yield Finding(f"GPU {index}", True, f"{device.name} ({arch}), {memory}, driver{driver} for CUDA {cuda}")
         device.close()
+        index += 1
+
+
+def _gpus() -> Iterator[Gpu]:
+    index = 0
+    while (gpu := find_gpu(index)) is not None:
+        yield gpu
         index += 1
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from yolact.runtime.errors import EngineError
 from yolact.runtime.gpu import Gpu, read_gpu
+from yolact.runtime.gpu_code import GpuCode
 from yolact.runtime.plan_file import PlanHeader, PlanIdentity
-from yolact.runtime.plugin_library import HOW_TO_BUILD, load_plugins
+from yolact.runtime.plugin_library import HOW_TO_BUILD, how_to_build_for, load_plugins, loaded_code
 from yolact.runtime.tensorrt_flavour import (
     TENSORRT,
     TENSORRT_RTX,
@@ -33,12 +34,14 @@ class Here:
         gpu: the device, or the sentence why none can be used.
         architectures: that this flavour can build for ahead of time.
         plugins: names of the toolkit's plugins that are registered.
+        plugin_code: which GPUs they have code for, None where that is unknown.
     """
 
     tensorrt: TensorRt | str
     gpu: Gpu | str
     architectures: tuple[str, ...] = ()
     plugins: frozenset[str] = frozenset()
+    plugin_code: GpuCode | None = None
 
     @classmethod
     def look(cls, flavour: Flavour, device: int, wanted_plugins: tuple[str, ...]) -> Here:
@@ -58,7 +61,7 @@ class Here:
         if wanted_plugins:
             load_plugins(tensorrt)
         plugins = registered_plugins(tensorrt, wanted_plugins)
-        return cls(tensorrt, gpu, tuple(known_architectures(tensorrt)), plugins)
+        return cls(tensorrt, gpu, tuple(known_architectures(tensorrt)), plugins, loaded_code(tensorrt))
 
 
 def describe_build(header: PlanHeader, identity: PlanIdentity | None) -> str:
@@ -156,4 +159,13 @@ def _plugin_reason(identity: PlanIdentity | None, here: Here, allow_host_code: b
         trusted = "it carries the code of its plugins; if you trust it, pass --allow-host-code"
         return None if allow_host_code else trusted
     missing = ", ".join(sorted(set(identity.plugins) - here.plugins))
-    return f"it needs the plugins {missing}, which are not loaded; {HOW_TO_BUILD}" if missing else None
+    if missing:
+        return f"it needs the plugins {missing}, which are not loaded; {HOW_TO_BUILD}"
+    if not identity.plugins or here.plugin_code is None or isinstance(here.gpu, str):
+        return None
+    if here.plugin_code.covers(here.gpu.arch):
+        return None
+    return (
+        f"it needs the plugins {', '.join(identity.plugins)}, whose library has code for {here.plugin_code}, and here "
+        f"is {here.gpu.name} ({here.gpu.arch}); {how_to_build_for(here.gpu.arch)}"
+    )

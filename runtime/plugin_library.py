@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 
 from yolact.runtime.errors import EngineError
+from yolact.runtime.gpu import Gpu
+from yolact.runtime.gpu_code import FILE, GpuCode, read_gpu_code
 from yolact.runtime.tensorrt_flavour import TENSORRT_RTX, TensorRt, registered_plugins
 
 PLUGINS = ("YolactFastNms", "YolactMaskAssembly")
@@ -18,6 +21,8 @@ FOLDER = Path(__file__).parents[1] / "plugins" / "lib"
 HOW_TO_BUILD = "build them here with: yolact-build-plugins"
 
 _registering = threading.Lock()
+_loaded: dict[str, GpuCode] = {}
+"""What the library that this process loaded has code for, by the module of the TensorRT that it was loaded into."""
 
 
 def installed_library() -> Path | None:
@@ -26,13 +31,42 @@ def installed_library() -> Path | None:
     return path if path.is_file() else None
 
 
-def describe_library() -> tuple[bool, str]:
-    """Whether the library is there, and which, or how to get it."""
+def installed_code() -> GpuCode | None:
+    """Which GPUs the library has code for, None where its build left no word of it."""
+    return read_gpu_code(FOLDER)
+
+
+def loaded_code(tensorrt: TensorRt) -> GpuCode | None:
+    """Which GPUs the plugins in use have code for; None where that is unknown, as of plugins from elsewhere."""
+    return _loaded.get(tensorrt.flavour.module)
+
+
+def describe_library(gpus: Iterable[Gpu] = ()) -> tuple[bool, str]:
+    """Whether the library is there and has code for these GPUs, and which, or how to get it."""
     library = installed_library()
-    if library is not None:
-        return True, f"{library}, {library.stat().st_size / 1e6:.1f} MB"
-    built = "only the kernels are built, TensorRT's headers were not found" if any(FOLDER.glob("*.so")) else "not built"
-    return False, f"{built}, so TensorRT builds the ONNX functions' bodies; {HOW_TO_BUILD}"
+    if library is None:
+        some = any(FOLDER.glob("*.so"))
+        built = "only the kernels are built, TensorRT's headers were not found" if some else "not built"
+        return False, f"{built}, so TensorRT builds the ONNX functions' bodies; {HOW_TO_BUILD}"
+    text, code = f"{library}, {file_size(library)}", installed_code()
+    if code is None:
+        return True, f"{text}, for unknown GPUs, as {FILE} beside it is missing or damaged; {HOW_TO_BUILD}"
+    missing = {gpu.arch: gpu.name for gpu in gpus if not code.covers(gpu.arch)}
+    if not missing:
+        return True, f"{text}, for {code}"
+    here = ", ".join(f"{name} ({arch})" for arch, name in missing.items())
+    return False, f"{text}, for {code}, so not for {here}; {how_to_build_for(*missing)}"
+
+
+def how_to_build_for(*archs: str) -> str:
+    """The command after which the library runs on these architectures."""
+    return f"{HOW_TO_BUILD} --arch {','.join(archs)}"
+
+
+def file_size(path: Path) -> str:
+    """As `3.1 MB`, or `16 kB` where that would be nothing."""
+    size = path.stat().st_size
+    return f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.0f} kB"
 
 
 def load_plugins(tensorrt: TensorRt) -> frozenset[str]:
@@ -47,8 +81,11 @@ def load_plugins(tensorrt: TensorRt) -> frozenset[str]:
         registry = tensorrt.module.get_plugin_registry()
         if library is None or registry is None or len(registered) == len(PLUGINS):
             return registered
+        code = installed_code()
         reason = _preload(tensorrt, library) or _load(registry, library)
         registered = registered_plugins(tensorrt, PLUGINS)
+        if reason is None and code is not None:
+            _loaded[tensorrt.flavour.module] = code
     if reason is None and len(registered) < len(PLUGINS):
         reason = f"it registers {', '.join(sorted(registered)) or 'nothing'} of {', '.join(PLUGINS)}"
     if reason is not None:

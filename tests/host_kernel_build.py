@@ -38,7 +38,7 @@ def build_host_kernels(library: Path, sources: Sequence[Path] = (), options: Seq
         pytest.skip("g++ is not installed")
     include = ["-I", HOST_KERNELS, "-I", PLUGINS, "-isystem", cuda_include()]
     kernels = sorted(PLUGINS.glob("*/*.cu"))
-    checks = sorted(PLUGINS.glob("*/*_check.cpp"))
+    checks = [PLUGINS / "common" / "cuda_error.cpp", *sorted(PLUGINS.glob("*/*_check.cpp"))]
     inputs = [HOST_KERNELS / "host_cuda.cpp", *checks, *sources, "-x", "c++", *kernels]
     command = ["g++", *FLAGS, *include, *options, *inputs, "-o", library]
     done = subprocess.run([str(part) for part in command], capture_output=True, text=True)

@@ -97,7 +97,8 @@ class PluginHarness:
         path = build_host_kernels(folder / "libplugins.so", sources, ["-isystem", str(headers())])
         library = ctypes.CDLL(str(path))
         self._run, self._messages = library.host_plugin_run, library.host_plugin_messages
-        self._run.restype = self._messages.restype = ctypes.c_char_p
+        self._launch_error = library.host_plugin_launch_error
+        self._run.restype = self._messages.restype = self._launch_error.restype = ctypes.c_char_p
 
     def build(
         self, name: str, attributes: Mapping[str, Any], inputs: list[Spec], outputs: int, largest: int
@@ -121,6 +122,10 @@ class PluginHarness:
         op = _op(name, attributes, given, taken)
         op.batch, op.largest = len(inputs[0]), largest
         return self._call(op)
+
+    def launch_error(self, status: int) -> str:
+        """What is reported where a launch ended with this number of cudaError_t."""
+        return self._launch_error(status).decode()
 
     def _call(self, op: _Op) -> Outcome:
         refused = self._run(ctypes.byref(op))

@@ -80,13 +80,26 @@ def test_no_shared_object(tmp_path: Path) -> None:
 
 def test_a_failed_launch(tmp_path: Path) -> None:
     source = """extern "C" {
+        const char* yolact_cuda_error(int) { return "cudaErrorLaunchFailure: unspecified launch failure"; }
         const char* yolact_resize_pack_check() { return 0; }
         int yolact_resize_pack() { return 719; }
         size_t yolact_fast_nms_workspace() { return 0; }
     }"""
     path = compile_c(f"#include <cstddef>\n{source}", tmp_path / "failing.so", "-shared", "-fPIC")
-    with pytest.raises(YolactError, match=r"^yolact_resize_pack failed with CUDA error 719; "):
+    with pytest.raises(YolactError, match=r"with CUDA error 719, cudaErrorLaunchFailure: unspecified lau"):
         KernelLibrary(path).resize_pack(DeviceImage(1, 1, 1, 3), 1, 1)
+
+
+def test_errors_have_names(host_kernels: Path) -> None:
+    library = ctypes.CDLL(str(host_kernels))
+    library.yolact_cuda_error.restype = ctypes.c_char_p
+    assert library.yolact_cuda_error(719) == b"cudaErrorLaunchFailure: an error of the CPU's CUDA"
+
+
+def test_a_library_of_another_version(tmp_path: Path) -> None:
+    path = compile_c('extern "C" void yolact_fast_nms_workspace() {}', tmp_path / "old.so", "-shared", "-fPIC")
+    with pytest.raises(YolactError, match=r"old.so is of another version \(.*yolact_cuda_error\); run yolact-build-pl"):
+        KernelLibrary(path)
 
 
 def test_integers_that_do_not_fit(host_kernels: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from test_plan_file import IDENTITY
 
 from yolact.runtime.gpu import Gpu
+from yolact.runtime.gpu_code import GpuCode
 from yolact.runtime.plan_compatibility import Here, why_not
 from yolact.runtime.plan_file import PlanHeader, PlanIdentity
 from yolact.runtime.tensorrt_flavour import TENSORRT, TENSORRT_RTX, TensorRt, Version
@@ -45,6 +46,7 @@ A100, T4, H200 = Gpu("A100", "sm_80", "12.8"), Gpu("T4", "sm_75", "12.8"), Gpu("
 NO_GPU = "there is no NVIDIA driver on this machine; install it"
 COMPATIBLE = change(version_compatible=True)
 PORTABLE = change(hardware_compatible=True)
+NEEDING = change(plugins=("YolactFastNms",))
 INSIDE = change(plugins=("YolactFastNms", "YolactMaskAssembly"), plugins_embedded=True)
 
 RTX = Version(1, 7, 1, 116)
@@ -110,6 +112,12 @@ CASES: dict[str, tuple[PlanIdentity | None, dict[str, Any], str]] = {
         {},
         "it needs the plugins A, B, which are not loaded; build them here with: yolact-build-plugins",
     ),
+    "plugins without code for the GPU": (
+        NEEDING,
+        {"plugin_code": GpuCode(("sm_86", "sm_90"), "sm_90")},
+        "it needs the plugins YolactFastNms, whose library has code for sm_86, sm_90 and later, and here is Orin "
+        "(sm_87); build them here with: yolact-build-plugins --arch sm_87",
+    ),
     "plugins inside": (INSIDE, {}, "it carries the code of its plugins; if you trust it, pass --allow-host-code"),
 }
 
@@ -125,6 +133,9 @@ def test_reasons(tmp_path: Path, name: str) -> None:
 
 
 FITS = {
+    "plugins with code for the GPU": (NEEDING, {"plugin_code": GpuCode(("sm_86",), "sm_86")}),
+    "plugins of which that is unknown": (NEEDING, {"plugin_code": None}),
+    "without plugins their code does not matter": (change(plugins=()), {"plugin_code": GpuCode(("sm_90",), None)}),
     "a compatible plan": (COMPATIBLE, {"trusted": True}),
     "later minor of a compatible plan": (COMPATIBLE, {"tensorrt": tensorrt(10, 16, 1, 11), "trusted": True}),
     "later major of a compatible plan": (COMPATIBLE, {"tensorrt": tensorrt(11, 1, 0, 106), "trusted": True}),

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from host_kernel_build import PLUGINS as PLUGIN_SOURCES
+from host_kernel_build import cuda_include
 from plugin_calls import ATTRIBUTES, OUTPUTS, REFUSED
 from plugin_harness import headers
 
@@ -160,6 +162,41 @@ def test_the_registering_library(libraries: Path) -> None:
     environment = {"LD_PRELOAD": str(libraries / REGISTERED), "LD_LIBRARY_PATH": str(folder)}
     outcome = ask_rtx(libraries, REGISTERED, **environment)
     assert len(outcome["before"]) == len(OUTPUTS)
+
+
+RELEASES = {
+    "TensorRT": ("#define NV_TENSORRT_MAJOR 98", "TensorRT 98, whose libnvinfer.so.98 is"),
+    "RTX": (
+        "#define TRT_MAJOR_RTX 97\n#define NV_TENSORRT_MAJOR TRT_MAJOR_RTX",
+        "RTX 97, whose libtensorrt_rtx.so.97 is",
+    ),
+    "RTX, unnamed": ("#define NV_TENSORRT_MAJOR 3", "RTX 3, whose libtensorrt_rtx.so.3 is"),
+}
+NO_PLUGINS = """
+#include "tensorrt/creators.h"
+#include "tensorrt/logger.h"
+nvinfer1::IPluginCreatorInterface* const* yolact::creators(int32_t& count) noexcept { count = 0; return nullptr; }
+void yolact::logTo(void*, void*) noexcept {}
+"""
+
+
+@pytest.mark.parametrize("name", RELEASES)
+def test_the_registering_library_is_for_the_release_of_its_headers(tmp_path: Path, name: str) -> None:
+    """Which are none that can be on this machine."""
+    defined, told = RELEASES[name]
+    for header in headers().glob("NvInfer*.h"):
+        shutil.copy(header, tmp_path)
+    version = (tmp_path / "NvInferVersion.h").read_text()
+    version = re.sub("^#define NV_TENSORRT_MAJOR .*$", defined, version, flags=re.MULTILINE)
+    (tmp_path / "NvInferVersion.h").write_text(version)
+    (tmp_path / "stub.cpp").write_text(NO_PLUGINS)
+    sources = [PLUGIN_SOURCES / "tensorrt/static_registration.cpp", tmp_path / "stub.cpp"]
+    include = ["-I", tmp_path, "-I", PLUGIN_SOURCES, "-isystem", cuda_include()]
+    library = tmp_path / "libregistered.so"
+    subprocess.run(["g++", "-std=c++17", "-shared", "-fPIC", *include, *sources, "-o", library], check=True)
+    program = f"import ctypes; ctypes.CDLL({str(library)!r})"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert f"was built for {told}" in done.stderr.replace("TensorRT for RTX", "RTX")
 
 
 def test_the_registering_library_without_tensorrt(libraries: Path) -> None:

@@ -122,6 +122,34 @@ tell(needing=needing, carrying=carrying, doctor_needing=doctor_needing, doctor=l
     assert any(line.startswith("ok  TensorRT for RTX") and line.endswith(names) for line in told["doctor"])
 
 
+def test_gpus_without_code_in_the_library(library: Path, tiny_engine: Path, here: Path) -> None:
+    """Nothing is embedded for them, and what the library that is loaded has code for is known when a plan is opened."""
+    shutil.copy(tiny_engine, here / "tiny.onnx")
+    shutil.copytree(library, here / "lib")
+    (here / "lib" / "library.json").write_text('{"archs": ["sm_89", "sm_120"], "ptx": null}')
+    program = """
+from click.testing import CliRunner
+from yolact.engines.cli import main
+from yolact.runtime import plan_compatibility
+from yolact.runtime.gpu import Gpu
+def embed(*arguments):
+    return CliRunner().invoke(main, ["--onnx", "tiny.onnx", "--plugins", "embed", *arguments]).output
+some, every = embed("--gpu-arch", "sm_89", "--gpu-arch", "sm_86"), embed()
+fitting = embed("--gpu-arch", "sm_89")
+plan_compatibility.read_gpu = lambda device: Gpu("T4", "sm_75", "13.0")
+(here / "lib" / "library.json").unlink()
+found = plan_compatibility.Here.look(TENSORRT_RTX, 0, plugin_library.PLUGINS)
+tell(some=some, every=every, fitting=fitting, code=str(found.plugin_code), plan=Path("yolact.plan").is_file())
+"""
+    told = run(program, here / "lib", here)
+    assert (
+        "code for sm_89, sm_120, so not for sm_86; build them here with: yolact-build-plugins --arch " in told["some"]
+    )
+    assert "the plan is for Ampere and later, and " in told["every"] and "later ones; build them" in told["every"]
+    assert "the plan carries them" in told["fitting"] and told["plan"]
+    assert told["code"] == "sm_89, sm_120"
+
+
 def test_loading_is_done_once(library: Path, here: Path) -> None:
     """From any number of threads, and also after the file has gone."""
     program = """

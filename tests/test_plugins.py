@@ -131,6 +131,23 @@ def test_refuses_inputs_of_different_batches(harness: PluginHarness) -> None:
     assert "dimension 0 of boxes (B, D, 4) is 3, but B is 4 in prototypes" in outcome.messages
 
 
+LAUNCH_ERRORS = {
+    209: "has no code for this GPU .*yolact-build-plugins --arch sm_86$",  # cudaErrorNoKernelImageForDevice
+    98: "has no code for this GPU .*yolact-build-plugins --arch sm_86$",  # cudaErrorInvalidDeviceFunction
+    222: "has no code for this GPU .*yolact-build-plugins --arch sm_86$",  # cudaErrorUnsupportedPtxVersion
+    35: r"was built with CUDA \d+\.\d, for which the GPU's driver is too old; update the driver.*yolact-build-plugins",
+    719: "^Op: its kernels could not be launched: an error",
+}
+
+
+@pytest.mark.parametrize("status", LAUNCH_ERRORS)
+def test_launches_that_fail(harness: PluginHarness, status: int) -> None:
+    message = harness.launch_error(status)
+    assert message.startswith("Op: ") and message.count("\n") == 1
+    assert re.search(LAUNCH_ERRORS[status], message.rstrip())
+    assert harness.launch_error(0) == ""
+
+
 def test_every_op_with_a_plugin_is_here() -> None:
     folder = Path(__file__).resolve().parents[1] / "plugins"
     assert {path.name for path in folder.glob("*/*_plugin.cpp")} == {"fast_nms_plugin.cpp", "mask_assembly_plugin.cpp"}

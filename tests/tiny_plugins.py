@@ -17,6 +17,8 @@ file(WRITE ${CMAKE_BINARY_DIR}/library.cpp "extern const char text[] = \\"archs:
 set(targets yolact_kernels)
 if(TENSORRT_INCLUDE_DIR)
   list(APPEND targets yolact_plugins)
+else()
+  message(STATUS "TensorRT headers: none")
 endif()
 foreach(target ${targets})
   add_library(${target} SHARED ${CMAKE_BINARY_DIR}/library.cpp)

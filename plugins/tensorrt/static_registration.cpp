@@ -23,10 +23,21 @@ Function symbol(void* library, const char* name)
     return reinterpret_cast<Function>(dlsym(library, name));
 }
 
-// The libraries that have a registry of the class that this library was built with: TensorRT for RTX has that of 11.
+// TensorRT for RTX counts its releases from 1, and plugins of this kind are there from TensorRT 10 on.
+#if defined(TRT_MAJOR_RTX) || NV_TENSORRT_MAJOR < 10
+constexpr bool kHeadersOfRtx = true;
+#else
+constexpr bool kHeadersOfRtx = false;
+#endif
+
+// The libraries that have a registry of the class that this library was built with, the one of its headers first:
+// TensorRT for RTX has that of TensorRT 11.
 std::vector<std::string> registryLibraries()
 {
     const std::string major = std::to_string(NV_TENSORRT_MAJOR);
+    if (kHeadersOfRtx) {
+        return {"libtensorrt_rtx.so." + major};
+    }
     std::vector<std::string> names = {"libnvinfer.so." + major, "libnvinfer_lean.so." + major};
     if (NV_TENSORRT_MAJOR == 11) {
         names.insert(names.begin() + 1, "libtensorrt_rtx.so.1");
@@ -53,9 +64,9 @@ void registerAll()
     if (tensorrt == nullptr) {
         std::fprintf(
             stderr,
-            "libyolact_plugins_registered.so was built for TensorRT %d, whose libnvinfer.so.%d is neither in this "
-            "process nor in LD_LIBRARY_PATH; no plugins are registered\n",
-            NV_TENSORRT_MAJOR, NV_TENSORRT_MAJOR);
+            "libyolact_plugins_registered.so was built for TensorRT %s%d, whose %s is neither in this process nor in "
+            "LD_LIBRARY_PATH; no plugins are registered\n",
+            kHeadersOfRtx ? "for RTX " : "", NV_TENSORRT_MAJOR, registryLibraries().front().c_str());
         return;
     }
     const auto registry = symbol<nvinfer1::IPluginRegistry* (*)()>(tensorrt, "getPluginRegistry");

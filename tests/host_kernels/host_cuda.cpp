@@ -247,6 +247,19 @@ void host_cuda_schedule(unsigned seed)
     host_cuda::random_order.seed(seed);
 }
 
+const char* cudaGetErrorName(cudaError_t error)
+{
+    switch (error) {
+    case cudaSuccess: return "cudaSuccess";
+    case cudaErrorInvalidValue: return "cudaErrorInvalidValue";
+    case cudaErrorInvalidConfiguration: return "cudaErrorInvalidConfiguration";
+    case cudaErrorLaunchFailure: return "cudaErrorLaunchFailure";
+    default: return "unrecognized error code";
+    }
+}
+
+const char* cudaGetErrorString(cudaError_t) { return "an error of the CPU's CUDA"; }
+
 cudaError_t cudaMemsetAsync(void* address, int value, size_t bytes, cudaStream_t)
 {
     std::memset(address, value, bytes);

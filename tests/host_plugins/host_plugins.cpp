@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "host_tensorrt.h"
+#include "tensorrt/diagnostics.h"
 
 using namespace nvinfer1;
 
@@ -17,8 +18,6 @@ extern "C" void setLoggerFinder(ILoggerFinder* finder);
 // The plugins ask the library that the logger finder comes from which release it is.
 extern "C" int32_t getInferLibVersion();
 int32_t getInferLibVersion() { return NV_TENSORRT_VERSION; }
-
-extern "C" __attribute__((weak)) const char* cudaGetErrorString(cudaError_t) { return "an error of the CPU's CUDA"; }
 
 extern "C" {
 
@@ -223,6 +222,16 @@ const char* run(IPluginCreatorV3One& creator, IPluginV3& built, const HostOp& op
 }
 
 }  // namespace
+
+// What a plugin reports where a launch ended with this cudaError_t.
+extern "C" const char* host_plugin_launch_error(int status)
+{
+    static host_plugins::LoggerFinder finder;
+    setLoggerFinder(&finder);
+    host_plugins::messages.clear();
+    yolact::enqueueStatus("Op", static_cast<cudaError_t>(status));
+    return host_plugins::messages.c_str();
+}
 
 extern "C" const char* host_plugin_messages() { return host_plugins::messages.c_str(); }
 

@@ -1,0 +1,17 @@
+# CUDA from pip: it has libcudart.so.13 and no libcudart.so, without which find_package(CUDAToolkit) says that there is no
+# toolkit, though only the static library is linked here.
+function(yolact_find_cudart_of_pip)
+    if(CUDA_CUDART)
+        return()
+    endif()
+    get_filename_component(bin ${CMAKE_CUDA_COMPILER} DIRECTORY)
+    get_filename_component(home ${bin} DIRECTORY)
+    if(EXISTS ${home}/lib64/libcudart.so OR EXISTS ${home}/lib/libcudart.so)
+        return()
+    endif()
+    file(GLOB versions ${home}/lib/libcudart.so.*)
+    if(versions)
+        list(GET versions 0 found)
+        set(CUDA_CUDART ${found} CACHE FILEPATH "The CUDA runtime")
+    endif()
+endfunction()
