@@ -23,13 +23,13 @@ test-gpu: $(READY)
 lint: $(READY)
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
-	$(VENV)/bin/clang-format --dry-run --Werror $(NATIVE)
+	@$(VENV)/bin/clang-format --dry-run --Werror $(NATIVE)
 	MYPYPATH=$(VENV)/namespace $(PYTHON) -m mypy $(PACKAGES:%=-p yolact.%)
 
 format: $(READY)
 	$(PYTHON) -m ruff check --fix .
 	$(PYTHON) -m ruff format .
-	$(VENV)/bin/clang-format -i $(NATIVE)
+	@$(VENV)/bin/clang-format -i $(NATIVE)
 
 clean:
 	rm -rf $(VENV) demo build plugins/lib *.egg-info

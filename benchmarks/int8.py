@@ -146,7 +146,7 @@ def measure_latency(model: Yolact, ranges: Ranges, runs: int, threads: int) -> d
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write the figures here.")
 def main(scenes: int, runs: int, threads: int, gpu_arch: str, json_path: Path | None) -> None:
     """Measure everything and print three tables."""
-    result: dict[str, Any] = {"machine": describe_machine(), "threads": threads, "scenes": scenes, "gpu_arch": gpu_arch}
+    result: dict[str, Any] = {"machine": describe_machine(threads), "scenes": scenes, "gpu_arch": gpu_arch}
     model = made_up_model("yolact_resnet50")
     with tempfile.TemporaryDirectory() as folder:
         photos = Path(folder) / "photos"
