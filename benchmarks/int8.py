@@ -49,7 +49,7 @@ from yolact.training.scenes_cli import main as draw_scenes
 from yolact.training.seeded_weights import seeded_state_dict
 
 DEMO = Path(__file__).parents[1] / "examples" / "yolact_demo_0_3100.pth"
-CHOICES = {"default": DEFAULT_MODULES, "everything": tuple(MODULES)}
+CHOICES = {"backbone and Protonet": DEFAULT_MODULES["tensorrt"], "everything": tuple(MODULES)}
 CALIBRATION_SCENES, WARM_UPS = 100, 2
 
 

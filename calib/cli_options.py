@@ -12,7 +12,7 @@ import click
 from click.core import ParameterSource
 
 from yolact.calib.calibration_options import CalibrationOptions
-from yolact.calib.quantization_points import DEFAULT_MODULES, MODULES, Target
+from yolact.calib.quantization_points import MODULES, Target
 from yolact.calib.thresholds import Algorithm
 from yolact.runtime.errors import UsageError
 from yolact.runtime.output_file import check_output
@@ -27,7 +27,7 @@ class Int8Request:
         count: images to take from it.
         options: of the calibration.
         target: what the file is for, None to go by the output.
-        modules: parts of the network to quantise.
+        modules: parts of the network to quantise, None for the target's default.
         exclude: layers to leave out.
         given: the options that were on the command line.
     """
@@ -36,12 +36,14 @@ class Int8Request:
     count: int
     options: CalibrationOptions
     target: Target | None
-    modules: tuple[str, ...]
+    modules: tuple[str, ...] | None
     exclude: tuple[str, ...]
     given: tuple[str, ...]
 
 
-def _parse_modules(context: click.Context, parameter: click.Parameter, value: str) -> tuple[str, ...]:
+def _parse_modules(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[str, ...] | None:
+    if value is None:
+        return None
     modules = tuple(dict.fromkeys(part.strip() for part in value.split(",") if part.strip()))
     unknown = [module for module in modules if module not in MODULES]
     if unknown or not modules:
@@ -74,8 +76,7 @@ _OPTIONS = (
         "--int8-modules",
         metavar=",".join(MODULES),
         callback=_parse_modules,
-        default=",".join(DEFAULT_MODULES),
-        help="Parts of the network in INT8.",
+        help="Parts of the network in INT8.  [default: backbone,protonet for TensorRT, all for a CPU]",
     ),
     click.option("--exclude", multiple=True, metavar="LAYER", help="Leave a layer, or all below it, out of INT8."),
 )
@@ -107,7 +108,7 @@ def int8_options(command: Callable[..., Any]) -> Callable[..., Any]:
         calib_cache: Path | None,
         calib_algorithm: Algorithm,
         int8_target: Target | None,
-        int8_modules: tuple[str, ...],
+        int8_modules: tuple[str, ...] | None,
         exclude: tuple[str, ...],
         **others: Any,
     ) -> Any:

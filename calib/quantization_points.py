@@ -21,11 +21,17 @@ INT8 only if both summands are rounded."""
 MODULES = {"backbone": "backbone.", "fpn": "fpn.", "protonet": "proto_net.", "head": "prediction_layers."}
 """Parts of a network that can be quantised, and how the names of their layers begin."""
 
-DEFAULT_MODULES = ("backbone", "protonet")
-"""As YolactEdge found (arXiv 2012.12259): FPN and prediction head lose more accuracy than they gain speed."""
+DEFAULT_MODULES: dict[Target, tuple[str, ...]] = {"tensorrt": ("backbone", "protonet"), "cpu": tuple(MODULES)}
+"""TensorRT's rest is fp16, which is fast too, and YolactEdge found that FPN and prediction head lose more accuracy than
+they gain speed (arXiv 2012.12259). A CPU's rest is fp32: all in INT8 is three times as fast as that, backbone and
+Protonet alone twice (docs/int8.md)."""
 
 _POSITIONS = "conv_offset_mask"
 """Predicts where deformable convolutions sample: an error of a cell moves what they see."""
+
+
+_ENDS_OF_CONVOLUTIONS = ("LeakyRelu", "Resize", "Transpose")
+"""What reads a convolution's result without being one. A CPU computes it in INT8 only if its result is rounded."""
 
 
 class Use(NamedTuple):
@@ -99,9 +105,7 @@ def _rounded_inputs(node: onnx.NodeProto, target: Target) -> tuple[int, ...]:
     """Inputs of what lies between convolutions."""
     if node.op_type == "Add":
         return (0, 1) if target == "cpu" else (1,)  # the second is the shortcut
-    if node.op_type == "LeakyRelu" and target == "cpu":
-        return (0,)
-    return ()
+    return (0,) if node.op_type in _ENDS_OF_CONVOLUTIONS and target == "cpu" else ()
 
 
 def _layers(nodes: Iterable[onnx.NodeProto]) -> dict[str, tuple[str, ...]]:
@@ -114,7 +118,7 @@ def _layers(nodes: Iterable[onnx.NodeProto]) -> dict[str, tuple[str, ...]]:
         if node.op_type == "Conv":
             names.append(node.input[1].removesuffix(".weight"))
             convolutions[node.output[0]] = tuple(names)
-        elif node.op_type in ("Add", "LeakyRelu"):
+        elif node.op_type == "Add" or node.op_type in _ENDS_OF_CONVOLUTIONS:
             names += convolutions.get(node.input[0], ())
         layers[node.name] = tuple(names)
     return layers

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from yolact.calib.cli_options import Int8Request, int8_options, require_data
+from yolact.calib.quantization_points import DEFAULT_MODULES
 from yolact.runtime.cli import reports_errors
 from yolact.runtime.errors import AccuracyError, UsageError
 from yolact.runtime.output_file import check_output, write_outputs
@@ -124,7 +125,8 @@ def main(
     from yolact.calib.sensitivity_run import analyse, read_unquantised
 
     model = read_unquantised(onnx_file)
-    choice = Choice(model.proto, request.modules, request.exclude, request.target or "tensorrt")
+    target = request.target or "tensorrt"
+    choice = Choice(model.proto, request.modules or DEFAULT_MODULES[target], request.exclude, target)
     calibration = ImageSet.of_folder(data, request.count)
     measured_on: GroundTruth | ImageSet
     if annotations is None:

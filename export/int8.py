@@ -71,15 +71,16 @@ def quantize(
     from yolact.calib.calibration import calibrate
     from yolact.calib.image_set import ImageSet
     from yolact.calib.insertion import insert_pairs
-    from yolact.calib.quantization_points import find_points
+    from yolact.calib.quantization_points import DEFAULT_MODULES, find_points
     from yolact.export.exporter import export_model
 
-    points = find_points(proto, request.modules, request.exclude, target)
+    modules = request.modules or DEFAULT_MODULES[target]
+    points = find_points(proto, modules, request.exclude, target)
     images = ImageSet.of_folder(require_data(request), request.count)
     ranges = calibrate(export_model(model, postprocess, weights_sha256="", graph="raw"), images, request.options)
     insert_pairs(proto, points, ranges, target)
     algorithm = request.options.algorithm
-    done = Quantization(target, request.modules, request.exclude, algorithm, len(images), images.digest)
+    done = Quantization(target, modules, request.exclude, algorithm, len(images), images.digest)
     metadata = ModelMetadata.from_props({entry.key: entry.value for entry in proto.metadata_props}, "the export")
     helper.set_model_props(proto, replace(metadata, quantization=done).to_props())
     return done

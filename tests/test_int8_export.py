@@ -56,7 +56,7 @@ def test_for_a_cpu(small: tuple[str, ...], scenes: Path) -> None:
     """Unsigned activations, weights in a quarter of the bytes, and nearly the same detections."""
     result = export(*small, "--output", "a.onnx")
     assert result.exit_code == 0, result.output
-    assert "int8 for cpu: 53 of 81 convolutions (backbone, protonet), the rest fp32" in result.stdout
+    assert "int8 for cpu: 81 of 81 convolutions (backbone, fpn, protonet, head), the rest fp32" in result.stdout
     assert "percentile ranges of 12 images" in result.stdout and "that is few" in result.stderr
     assert export("--weights", DEMO, "--output", "b.onnx").exit_code == 0
     assert Path("a.onnx").stat().st_size < 0.6 * Path("b.onnx").stat().st_size
@@ -68,7 +68,7 @@ def test_for_a_cpu(small: tuple[str, ...], scenes: Path) -> None:
         images = [read_image(path) for path in sorted((scenes / "images").iterdir())]
         counts = [[len(found.select(0.3)) for found in detector(images)] for detector in (rounded, exact)]
     assert quantization is not None and quantization.images == 12
-    assert (quantization.target, quantization.modules) == ("cpu", ("backbone", "protonet"))
+    assert (quantization.target, quantization.modules) == ("cpu", ("backbone", "fpn", "protonet", "head"))
     assert sum(counts[1]) > 20 and np.abs(np.subtract(*counts)).sum() <= 0.15 * sum(counts[1])
 
 
@@ -101,7 +101,7 @@ def test_other_forms(small: tuple[str, ...], graph: str, mode: str) -> None:
         *small, "--output", "a.onnx", "--graph", graph, "--functions", mode, "--batch", "2", "--exclude", "proto_net"
     )
     assert result.exit_code == 0, result.output
-    assert "int8 for cpu: 48 of 81" in result.stdout and "without 1 exclusion)" in result.stdout
+    assert "int8 for cpu: 76 of 81" in result.stdout and "without 1 exclusion)" in result.stdout
     with Detector.open("a.onnx") as detector:
         assert len(detector([np.zeros((50, 60, 3), np.uint8)])) == 1
 

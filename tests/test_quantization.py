@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -50,7 +51,7 @@ def wide(points: Points, low: float = -4.0, high: float = 12.0) -> Ranges:
 
 
 @pytest.mark.parametrize("target", TARGETS)
-@pytest.mark.parametrize("modules", [DEFAULT_MODULES, tuple(MODULES)], ids=len)
+@pytest.mark.parametrize("modules", [*DEFAULT_MODULES.values()], ids=len)
 def test_chosen_convolutions_read_rounded_tensors_and_no_others(
     proto: onnx.ModelProto, modules: tuple[str, ...], target: Target
 ) -> None:
@@ -92,6 +93,20 @@ def test_points_are_the_same_in_every_precision(resnet: onnx.ModelProto, precisi
         points = find_points(other, MODULES, (), target)
         assert points == find_points(resnet, MODULES, (), target)
         onnx.checker.check_model(quantised(other, points, wide(points), target), full_check=True)
+
+
+def test_on_a_cpu_every_chosen_convolution_computes_in_int8(resnet: onnx.ModelProto, tmp_path: Path) -> None:
+    """ONNX Runtime fuses it only where its result is rounded too: all but Protonet's last, which is an output."""
+    raw = export_model(seeded(CONFIGS["resnet50"]), LIMITS, weights_sha256="", graph="raw")
+    points = find_points(raw, MODULES, (), "cpu")
+    settings = onnxruntime.SessionOptions()
+    settings.optimized_model_filepath = str(tmp_path / "optimised.onnx")
+    settings.log_severity_level = 4
+    after = quantised(raw, points, wide(points, 0.0, 6.0), "cpu")
+    onnxruntime.InferenceSession(after.SerializeToString(), settings, providers=["CPUExecutionProvider"])
+    kinds = Counter(node.op_type for node in onnx.load(tmp_path / "optimised.onnx").graph.node)
+    assert kinds["QLinearConv"] == len(points.convolutions) - 1
+    assert kinds["QLinearAdd"] == 16 + 2  # residual sums and FPN's
 
 
 def test_points_of_tensorrt_are_among_those_of_a_cpu(proto: onnx.ModelProto) -> None:
@@ -183,7 +198,7 @@ def test_fitting_ranges_change_little(resnet: onnx.ModelProto, target: Target) -
     """And ranges much too small a lot."""
     raw = export_model(seeded(CONFIGS["resnet50"]), LIMITS, weights_sha256="", graph="raw")
     images = np.random.default_rng(0).integers(0, 256, (2, 96, 96, 3), np.uint8)
-    points = find_points(raw, DEFAULT_MODULES, (), target)
+    points = find_points(raw, DEFAULT_MODULES["tensorrt"], (), target)
     tensors = [_tensor(raw, uses[0].node, uses[0].position) for uses in points.activations]
     probed = onnx.ModelProto()
     probed.CopyFrom(raw)
