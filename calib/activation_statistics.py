@@ -11,6 +11,10 @@ BINS = 2048
 """Of a histogram, from 0 to at least the largest magnitude."""
 
 
+_ZERO = 1e-30
+"""Magnitudes below this are zeros: the reciprocal of a bin's width has to be a float32."""
+
+
 class Limits(NamedTuple):
     """Smallest and largest value."""
 
@@ -25,7 +29,7 @@ class TensorStatistics:
     the same counts but for the rounding of the first range.
 
     Attributes:
-        limits: smallest and largest value; (0, 0) before there are any.
+        limits: smallest and largest value; (0, 0) before there are any, NaN where some were not finite.
         counts: (BINS,) float64, number of magnitudes in each bin.
         width: of a bin; 0 as long as all values are 0.
     """
@@ -38,23 +42,25 @@ class TensorStatistics:
         self.counts = np.zeros(BINS) if counts is None else counts
         self.width = width
 
-    def add(self, values: NDArray[np.floating]) -> bool:
-        """Take in the values of one batch. False, and nothing is taken in, where they are not all finite."""
+    def add(self, values: NDArray[np.floating]) -> None:
+        """Take in the values of one batch. Once some are not finite, the limits are NaN for good."""
         low, high = float(values.min()), float(values.max())
-        if not np.isfinite([low, high]).all():
-            return False
+        if not np.isfinite([low, high, *self.limits]).all():
+            self.limits = Limits(np.nan, np.nan)
+            return
         self.limits = Limits(min(self.limits.low, low), max(self.limits.high, high))
         self._widen(max(-low, high))
         if self.width == 0:
             self.counts[0] += values.size
-            return True
+            return
         bins = np.abs(values, dtype=np.float32).ravel()
         bins *= np.float32(1 / self.width)
         np.minimum(bins, BINS - 1, out=bins)
         self.counts += np.bincount(bins.astype(np.int32), minlength=BINS)
-        return True
 
     def _widen(self, largest: float) -> None:
+        if largest < _ZERO:
+            return
         if self.width == 0:  # zeros alone are in bin 0 whatever its width
             self.width = largest / BINS
         while largest > self.width * BINS:

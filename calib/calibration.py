@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Sequence
 
 import onnx
@@ -15,7 +16,7 @@ import onnxruntime
 from onnx import numpy_helper
 from tqdm import tqdm
 
-from yolact.calib.activation_statistics import Limits, TensorStatistics
+from yolact.calib.activation_statistics import TensorStatistics
 from yolact.calib.calibration_files import (
     CalibrationKey,
     Progress,
@@ -29,16 +30,16 @@ from yolact.calib.image_set import ImageSet
 from yolact.calib.insertion import Ranges
 from yolact.calib.quantization_points import MODULES, Use, find_points
 from yolact.calib.thresholds import find_range
-from yolact.runtime.contract import INPUT_NAME
+from yolact.runtime.contract import INPUT_NAME, output_specs
 from yolact.runtime.errors import AccuracyError, EngineError
 from yolact.runtime.metadata import ModelMetadata
 from yolact.runtime.preprocess import Image, Preprocessor
 
-_SAVE_EVERY = 16  # images between two writings of the progress
+_SAVE_SECONDS = 5.0  # between two writings of the progress: what an interruption costs at most, and an image
 
 
 def calibrate(proto: onnx.ModelProto, images: ImageSet, options: CalibrationOptions) -> Ranges:
-    """The range of every activation that could be rounded.
+    """The range of every activation that could be rounded; not finite where its values were not.
 
     Args:
         proto: in float32 for any batch, as the exporter makes it.
@@ -46,7 +47,7 @@ def calibrate(proto: onnx.ModelProto, images: ImageSet, options: CalibrationOpti
         options: see there.
 
     Raises:
-        AccuracyError: an activation has values that are not finite, or none.
+        AccuracyError: the cache lacks an activation.
         UsageError: the cache is of another model, other images or another algorithm.
         ImageError: an image cannot be read.
         EngineError: ONNX Runtime cannot run the network.
@@ -67,18 +68,24 @@ def calibrate(proto: onnx.ModelProto, images: ImageSet, options: CalibrationOpti
             write_ranges(options.cache, key, limits)
     missing = sorted(tensors.keys() - limits.keys())
     if missing:
-        raise AccuracyError(f"the calibration has no range for {_some(missing)}; delete {options.cache} and run again")
+        raise AccuracyError(f"--calib-cache {options.cache} has no range for {missing[0]!r}; name another file")
     return {use: limits[tensor] for tensor, uses in tensors.items() for use in uses}
 
 
 def _network_digest(proto: onnx.ModelProto, metadata: ModelMetadata) -> str:
-    """SHA-256 of the configuration and all weights, the same for raw and full graphs."""
+    """SHA-256 of the configuration and of all constants that the heads hang on: the same for raw and full graphs."""
     digest = hashlib.sha256(json.dumps(metadata.config.to_json()).encode())
-    initializers = {tensor.name: tensor for tensor in proto.graph.initializer}
-    nodes = {node.name: node for node in proto.graph.node}
-    for name in find_points(proto, MODULES, (), "cpu").convolutions:
-        for tensor in nodes[name].input[1:]:
-            digest.update(f"{tensor} ".encode() + numpy_helper.to_array(initializers[tensor]).tobytes())
+    makers = {output: node for node in proto.graph.node for output in node.output}
+    wanted = list(output_specs("raw", metadata.config, metadata.postprocess))
+    needed = set(wanted)
+    while wanted:
+        maker = makers.get(wanted.pop())
+        new = set(maker.input) - needed if maker is not None else set()
+        needed |= new
+        wanted += new
+    for tensor in sorted(proto.graph.initializer, key=lambda tensor: tensor.name):
+        if tensor.name in needed:
+            digest.update(f"{tensor.name} ".encode() + numpy_helper.to_array(tensor).tobytes())
     return digest.hexdigest()
 
 
@@ -101,19 +108,17 @@ def _collect(
 ) -> dict[str, TensorStatistics]:
     session = _open(proto, tensors)
     progress = read_progress(options.cache, key) if options.cache is not None else None
-    progress = progress or Progress(0, {name: TensorStatistics() for name in tensors})
-    saved = progress.done
-    with tqdm(total=len(images), initial=saved, desc="calibrating", unit=" images", leave=None, disable=None) as bar:
-        for pixels, done in images.batches(preprocess, options.batch, saved):
+    if progress is None or progress.statistics.keys() != set(tensors):
+        progress = Progress(0, {name: TensorStatistics() for name in tensors})
+    start, saved = progress.done, time.monotonic()
+    with tqdm(total=len(images), initial=start, desc="calibrating", unit=" images", leave=None, disable=None) as bar:
+        for pixels, done in images.batches(preprocess, options.batch, start):
             _add(session, tensors, progress.statistics, {INPUT_NAME: pixels})
             bar.update(done - progress.done)
             progress = progress._replace(done=done)
-            if options.cache is not None and done - saved >= _SAVE_EVERY:
+            if options.cache is not None and time.monotonic() - saved >= _SAVE_SECONDS:
                 write_progress(options.cache, key, progress)
-                saved = done
-    unseen = [name for name in tensors if progress.statistics[name].limits == Limits(0.0, 0.0)]
-    if unseen:
-        raise AccuracyError(f"all values of {_some(unseen)} are zero on these images; check the checkpoint")
+                saved = time.monotonic()
     return progress.statistics
 
 
@@ -128,9 +133,8 @@ def _add(
         outputs = session.run(tensors, feeds)
     except Exception as error:  # ONNX Runtime's exceptions share no public base class
         raise EngineError(f"ONNX Runtime cannot run the network ({' '.join(str(error).split())})") from error
-    wrong = [name for name, values in zip(tensors, outputs, strict=True) if not statistics[name].add(values)]
-    if wrong:
-        raise AccuracyError(f"values of {_some(wrong)} are not finite on these images; check the checkpoint")
+    for name, values in zip(tensors, outputs, strict=True):
+        statistics[name].add(values)
 
 
 def _open(proto: onnx.ModelProto, tensors: Sequence[str]) -> onnxruntime.InferenceSession:
@@ -145,8 +149,3 @@ def _open(proto: onnx.ModelProto, tensors: Sequence[str]) -> onnxruntime.Inferen
         return onnxruntime.InferenceSession(probed.SerializeToString(), settings, providers=["CPUExecutionProvider"])
     except Exception as error:
         raise EngineError(f"ONNX Runtime cannot open the network ({' '.join(str(error).split())})") from error
-
-
-def _some(names: Sequence[str], limit: int = 5) -> str:
-    more = f" and {len(names) - limit} more" if len(names) > limit else ""
-    return ", ".join(map(repr, names[:limit])) + more

@@ -69,13 +69,13 @@ def read_ranges(cache: Path, key: CalibrationKey) -> dict[str, Limits] | None:
         raise YolactError(f"--calib-cache {cache} cannot be read: {error.strerror}") from error
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise YolactError(
-            f"--calib-cache {cache} is no calibration cache, or a damaged one ({error}); delete it or name another"
+            f"--calib-cache {cache} is no calibration cache, or a damaged one ({error}); name another file"
         ) from error
     others = [name for name, value in asdict(key).items() if found[name] != value]
     if others:
         raise UsageError(
-            f"--calib-cache {cache} is stale: {', '.join(others)} differ from those it was made with; delete it to "
-            "calibrate again, or name another"
+            f"--calib-cache {cache} is stale, made with another {', another '.join(others)}; delete it to calibrate "
+            "again, or name another file"
         )
     return ranges
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,7 +46,7 @@ class ImageSet:
                 content = hashlib.sha256(path.read_bytes()).hexdigest()
             except OSError as error:
                 raise ImageError(f"{path} cannot be read: {error.strerror}") from error
-            digest.update(f"{path.relative_to(folder)} {content}\n".encode())
+            digest.update(os.fsencode(path.relative_to(folder)) + f" {content}\n".encode())
         return cls(chosen, digest.hexdigest())
 
     def __len__(self) -> int:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from yolact.calib.quantization_points import Points, Target, Use
+from yolact.runtime.errors import AccuracyError
 
 Ranges = Mapping[Use, tuple[float, float]]
 """Smallest and largest value of each activation that is to be represented; larger ones saturate."""
@@ -36,6 +37,8 @@ def insert_pairs(proto: onnx.ModelProto, points: Points, ranges: Ranges, target:
         proto: the network the points were found in; its type is the high precision.
         points: from `find_points` with the same target.
         ranges: of every activation of the points.
+
+    Raises AccuracyError for an activation whose range is not finite or nothing.
     """
     _Insertion(proto, target).run(points, ranges)
 
@@ -46,6 +49,7 @@ class _Insertion:
         self._nodes = {node.name: node for node in proto.graph.node}
         self._constants = {tensor.name: tensor for tensor in proto.graph.initializer}
         self._first: list[onnx.NodeProto] = []
+        self._scales: dict[str, float] = {}  # of rounded activations
         self._after: dict[str, list[onnx.NodeProto]] = {}  # by the tensor that has to be there already
 
     def run(self, points: Points, ranges: Ranges) -> None:
@@ -69,8 +73,13 @@ class _Insertion:
 
     def _round_activation(self, uses: tuple[Use, ...], limits: tuple[float, float], dtype: np.dtype[Any]) -> None:
         tensor = self._nodes[uses[0].node].input[uses[0].position]
-        scale, zero = _activation_scale(*limits, self._target)
-        names = self._constant(np.array(scale, dtype), tensor, "scale"), self._constant(zero, tensor, "zero")
+        if not np.isfinite(limits).all() or tuple(limits) == (0, 0):
+            what = "are all zero" if tuple(limits) == (0, 0) else "are not finite"
+            raise AccuracyError(f"values of {tensor!r} {what} on the calibration images; check the checkpoint")
+        exact, zero = _activation_scale(*limits, self._target)
+        scale = _not_below(np.array(exact), dtype)
+        self._scales[f"{tensor}.dequantized"] = float(scale)
+        names = self._constant(scale, tensor, "scale"), self._constant(zero, tensor, "zero")
         self._after[tensor] = [
             helper.make_node("QuantizeLinear", [tensor, *names], [f"{tensor}.rounded"], f"{tensor}.quantize"),
             helper.make_node(
@@ -83,10 +92,29 @@ class _Insertion:
     def _round_weights(self, node: onnx.NodeProto, dtype: np.dtype[Any]) -> None:
         weight = node.input[1]
         node.input[1] = f"{weight}.dequantized"
-        if f"{weight}.scale" in self._constants:  # the levels share the head's
+        if f"{weight}.scale" not in self._constants:  # the levels share the head's
+            self._round_weight(weight, node.input[1], dtype)
+        if self._target == "cpu" and len(node.input) > 2:
+            self._round_bias(node, weight)
+
+    def _round_bias(self, node: onnx.NodeProto, weight: str) -> None:
+        """To int32 in steps of activation's times weight's, as the sums are in; ONNX Runtime before 1.21 computes a
+        convolution with any other bias in float32."""
+        of_weight = numpy_helper.to_array(self._constants[f"{weight}.scale"])
+        scales = (self._scales[node.input[0]] * of_weight).astype(of_weight.dtype)
+        values = numpy_helper.to_array(self._constants[node.input[2]]).astype(np.float64)
+        steps = np.rint(values / scales.astype(np.float64))
+        if np.abs(steps).max() > np.iinfo(np.int32).max:  # of channels whose weights are next to nothing
             return
+        rounded = steps.astype(np.int32)
+        name = f"{node.name}.bias"
+        names = [self._constant(array, name, kind) for array, kind in ((rounded, "rounded"), (scales, "scale"))]
+        node.input[2] = f"{name}.dequantized"
+        self._first.append(helper.make_node("DequantizeLinear", names, [node.input[2]], f"{name}.dequantize", axis=0))
+
+    def _round_weight(self, weight: str, output: str, dtype: np.dtype[Any]) -> None:
         values = numpy_helper.to_array(self._constants[weight]).astype(np.float32)
-        scales = _weight_scales(values).astype(dtype)
+        scales = _not_below(_weight_scales(values), dtype)
         zeros = np.zeros(len(values), np.int8)
         names = self._constant(scales, weight, "scale"), self._constant(zeros, weight, "zero")
         if self._target == "cpu":
@@ -98,13 +126,20 @@ class _Insertion:
                 helper.make_node("QuantizeLinear", [weight, *names], [rounded], f"{weight}.quantize", axis=0)
             )
         self._first.append(
-            helper.make_node("DequantizeLinear", [rounded, *names], [node.input[1]], f"{weight}.dequantize", axis=0)
+            helper.make_node("DequantizeLinear", [rounded, *names], [output], f"{weight}.dequantize", axis=0)
         )
 
     def _constant(self, value: NDArray[Any], tensor: str, kind: str) -> str:
         name = f"{tensor}.{kind}"
         self._constants[name] = numpy_helper.from_array(value, name)
         return name
+
+
+def _not_below(scales: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """In another type, rounded up: a scale that is too small would clip the largest value."""
+    rounded = scales.astype(dtype)
+    above = np.nextafter(rounded, np.array(np.inf, dtype))
+    return np.where(rounded.astype(np.float64) < scales, above, rounded).astype(dtype)
 
 
 def _weight_scales(weights: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -84,6 +84,8 @@ def find_points(proto: onnx.ModelProto, modules: Iterable[str], exclude: Iterabl
     for node in convolutions:
         readers[node.input[0]].append(Use(node.name, 0))
     for node in chosen:
+        if any(_POSITIONS in name for name in layers[node.name]):
+            continue
         for index in _rounded_inputs(node, target):
             readers.setdefault(node.input[index], []).append(Use(node.name, index))
     return Points(tuple(node.name for node in convolutions), tuple(map(tuple, readers.values())))

@@ -26,7 +26,7 @@ _STEP = 8
 
 def find_range(statistics: TensorStatistics, algorithm: Algorithm) -> Limits:
     """The range to represent. It keeps the sign of the limits: what is never negative stays so."""
-    if algorithm == "minmax" or statistics.width == 0:
+    if algorithm == "minmax" or statistics.width == 0 or np.isnan(statistics.limits.low):
         return statistics.limits
     threshold = (_entropy_bins if algorithm == "entropy" else _percentile_bins)(statistics.counts) * statistics.width
     return Limits(max(statistics.limits.low, -threshold), min(statistics.limits.high, threshold))

@@ -206,7 +206,7 @@ class _Build:
             raise YolactError(f"{self._tensorrt} cannot open the plan it built ({self._logger.reason()}); report this")
         inspector = engine.create_engine_inspector()
         types = engine_types(inspector.get_engine_information(self._module.LayerInformationFormat.JSON))
-        check_precision(self._model.metadata.precision, types)
+        check_precision(self._model.metadata.precision, types, int8=self._model.metadata.quantization is not None)
         return types
 
     def identity(self, plan: bytes, types: dict[str, int], command: str) -> PlanIdentity:

@@ -26,6 +26,7 @@ _INSPECTED_TYPES = {
     "FP16": "HALF",
     "FLOAT": "FLOAT",
     "FP32": "FLOAT",
+    "INT8": "INT8",
 }
 """What the engine inspector calls types, to `DataType` names; the first that occurs in its description counts."""
 
@@ -83,13 +84,20 @@ def _computing_type(layer: Mapping[str, Any]) -> str | None:
     return next((dtype for word, dtype in _INSPECTED_TYPES.items() if word in description), None)
 
 
-def check_precision(asked: Precision, obtained: Mapping[str, int]) -> None:
+def check_precision(asked: Precision, obtained: Mapping[str, int], *, int8: bool = False) -> None:
     """Raise AccuracyError where not every convolution is of the type that was asked for.
 
     Args:
         obtained: number of convolutions by type, see `network_types`, `engine_types`.
+        int8: these are an engine's types, of which some have to be INT8.
     """
-    others = {dtype: count for dtype, count in obtained.items() if dtype != TYPE_NAMES[asked]}
+    if int8 and obtained and "INT8" not in obtained:
+        raise AccuracyError(
+            f"asked for INT8, but none of TensorRT's {sum(obtained.values())} convolutions is; nothing was written, "
+            "please report this with the TensorRT version"
+        )
+    expected = {TYPE_NAMES[asked], "INT8"} if int8 else {TYPE_NAMES[asked]}
+    others = {dtype: count for dtype, count in obtained.items() if dtype not in expected}
     if others:
         found = ", ".join(f"{count} in {dtype}" for dtype, count in others.items())
         raise AccuracyError(

@@ -59,7 +59,7 @@ def measure_accuracy(proto: onnx.ModelProto, truth: GroundTruth) -> Accuracy:
 def check_accuracy(before: onnx.ModelProto, after: onnx.ModelProto, truth: GroundTruth, max_drop: float) -> GateResult:
     """Measure both. Raises AccuracyError where more than `max_drop` points of mask AP are lost."""
     result = GateResult(measure_accuracy(before, truth), measure_accuracy(after, truth), len(truth.images))
-    if result.drop > max_drop:
+    if not result.drop <= max_drop:
         raise AccuracyError(
             f"mask AP falls from {result.before.mask:.2f} to {result.after.mask:.2f}, by more than {max_drop:g} points "
             "(--max-ap-drop); nothing was written. yolact-sensitivity names the layers that cost most, for --exclude"

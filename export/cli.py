@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from yolact.calib.cli_options import Int8Request, int8_options, require_data
 from yolact.engines.build_cli_options import BuildRequest, builder_options
@@ -115,8 +117,8 @@ def main(
     """Export a YOLACT or YOLACT++ checkpoint to one ONNX file, checked against PyTorch before it is written, or
     through it to a TensorRT plan.
 
-    INT8 rounds the backbone and Protonet, calibrated on a folder of typical images, and leaves the rest in fp16 for
-    TensorRT, in fp32 for a CPU.
+    INT8 is calibrated on a folder of typical images. For TensorRT it takes the backbone and Protonet and leaves the
+    rest in fp16, for a CPU it takes all.
 
     Configurations: yolact_base, yolact_resnet50, yolact_darknet53, yolact_im400, yolact_im700, yolact_resnet50_pascal,
     yolact_plus_base, yolact_plus_resnet50, yolact_mobilenet_v2, yolact_demo.
@@ -131,6 +133,7 @@ def main(
     if request.given and not int8:
         raise UsageError(f"{request.given[0]} is for --int8")
     gate = _gate(verify, verify_images, verify_limit, max_ap_drop)
+    cache = request.options.cache
     target = choose_target(output, build, half=precision != "fp32" or int8)
     int8_target = None
     if int8:
@@ -144,7 +147,9 @@ def main(
     _check_libraries()
     from yolact.export.job import ExportJob
 
-    inputs = [weights, class_names, *check_images, verify]
+    inputs = [weights, class_names, *check_images, verify, cache]
+    if cache is not None:
+        check_output("--calib-cache", cache, inputs[:-1])
     if target.tensorrt is not None:
         check_plan_output(target.path, inputs)
     else:
@@ -174,8 +179,17 @@ def _gate(annotations: Path | None, images: Path | None, limit: int | None, max_
     if (annotations is None) != (images is None):
         raise UsageError("--verify and --verify-images go together: annotations and the folder of their images")
     if annotations is None or images is None:
+        given = [name for name in ("verify_limit", "max_ap_drop") if _was_given(name)]
+        if given:
+            raise UsageError(f"--{given[0].replace('_', '-')} is for --verify")
         return None
+    if not math.isfinite(max_drop):
+        raise UsageError(f"--max-ap-drop must be a number of points, got {max_drop}")
     return GateRequest(annotations, images, limit, max_drop)
+
+
+def _was_given(name: str) -> bool:
+    return click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE
 
 
 def _write_plan(proto: onnx.ModelProto, target: Target, build: BuildRequest) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from yolact.calib.cli_options import Int8Request, require_data
+from yolact.calib.cli_options import Int8Request
 from yolact.calib.quantization_points import Target as Int8Target
 from yolact.export.targets import Target
 from yolact.runtime.errors import UsageError
@@ -14,6 +14,7 @@ from yolact.runtime.metadata import ModelMetadata, Precision, Quantization
 if TYPE_CHECKING:
     import onnx
 
+    from yolact.calib.image_set import ImageSet
     from yolact.runtime.config import PostprocessConfig
     from yolact.training.model import Yolact
 
@@ -52,6 +53,7 @@ def quantize(
     postprocess: PostprocessConfig,
     request: Int8Request,
     target: Int8Target,
+    images: ImageSet,
 ) -> Quantization:
     """Quantise an exported model in place.
 
@@ -60,6 +62,7 @@ def quantize(
         model, postprocess: that it was exported from.
         request: what the user asked.
         target: what it is for.
+        images: to calibrate on.
 
     Raises:
         UsageError: the request does not fit the model, or the cache is stale.
@@ -69,14 +72,12 @@ def quantize(
     from onnx import helper
 
     from yolact.calib.calibration import calibrate
-    from yolact.calib.image_set import ImageSet
     from yolact.calib.insertion import insert_pairs
     from yolact.calib.quantization_points import DEFAULT_MODULES, find_points
     from yolact.export.exporter import export_model
 
     modules = request.modules or DEFAULT_MODULES[target]
     points = find_points(proto, modules, request.exclude, target)
-    images = ImageSet.of_folder(require_data(request), request.count)
     ranges = calibrate(export_model(model, postprocess, weights_sha256="", graph="raw"), images, request.options)
     insert_pairs(proto, points, ranges, target)
     algorithm = request.options.algorithm

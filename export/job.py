@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Literal
 
 import onnx
 
+from yolact.calib.cli_options import Int8Request, require_data
+from yolact.calib.image_set import ImageSet
+from yolact.calib.quantization_points import DEFAULT_MODULES, find_points
 from yolact.calib.quantization_points import Target as Int8Target
 from yolact.export.accuracy_gate import check_accuracy
 from yolact.export.exporter import export_model, strip_functions
@@ -18,7 +21,6 @@ from yolact.runtime.metadata import Graph, Precision
 from yolact.runtime.preprocess import Image
 
 if TYPE_CHECKING:
-    from yolact.calib.cli_options import Int8Request
     from yolact.export.gate_request import GateRequest
     from yolact.runtime.config import PostprocessConfig
     from yolact.training.ground_truth import GroundTruth
@@ -57,11 +59,16 @@ class ExportJob:
         Raises what `export_model`, `verify_model`, `int8.quantize` and `check_accuracy` raise.
         """
         truth = None if gate is None else self._read_truth(gate)
+        calibration = None
+        if self.int8_target is not None:
+            calibration = ImageSet.of_folder(require_data(int8), int8.count)
         proto = self._export(self.precision)
+        if self.int8_target is not None:  # what is wrong with the request shows before the comparisons
+            find_points(proto, int8.modules or DEFAULT_MODULES[self.int8_target], int8.exclude, self.int8_target)
         found = verify_model(proto, self.model, self.postprocess, self.graph, images, self.batch, self.precision)
         print_verification(self.model.config, self.precision, found)
-        if self.int8_target is not None:
-            done = quantize(proto, self.model, self.postprocess, int8, self.int8_target)
+        if self.int8_target is not None and calibration is not None:
+            done = quantize(proto, self.model, self.postprocess, int8, self.int8_target, calibration)
             found = verify_model(proto, self.model, self.postprocess, self.graph, images, self.batch, "int8")
             print_int8(done, self.precision, proto, found)
         if gate is not None and truth is not None:

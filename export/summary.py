@@ -64,9 +64,10 @@ def print_int8(done: Quantization, precision: Precision, proto: onnx.ModelProto,
 def print_gate(result: GateResult, max_drop: float) -> None:
     """Accuracy before and after."""
     before, after = result.before, result.after
+    change = f"{abs(result.drop):.2f} points {'lost' if result.drop > 0 else 'gained'}"
     click.echo(
         f"mask AP on {count_noun(result.images, 'image')}: {before.mask:.2f} in fp32, {after.mask:.2f} as exported, "
-        f"{result.drop:+.2f} points lost of {max_drop:g} allowed; box AP {before.box:.2f} and {after.box:.2f}"
+        f"{change}, {max_drop:g} may be lost; box AP {before.box:.2f} and {after.box:.2f}"
     )
 
 

@@ -12,7 +12,7 @@ from yolact.calib.thresholds import PERCENTILE, Algorithm, find_range
 def statistics_of(*batches: np.ndarray) -> TensorStatistics:
     statistics = TensorStatistics()
     for batch in batches:
-        assert statistics.add(batch)
+        statistics.add(batch)
     return statistics
 
 
@@ -42,10 +42,16 @@ def test_zeros_before_and_after_anything_else() -> None:
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_values_that_are_no_numbers_are_not_taken_in(value: float) -> None:
-    statistics = statistics_of(np.ones(5, np.float32))
-    assert not statistics.add(np.array([2, value], np.float32))
-    assert statistics.limits == (0, 1) and statistics.counts.sum() == 5
+def test_values_that_are_no_numbers_leave_no_range(value: float) -> None:
+    ones = np.ones(5, np.float32)
+    statistics = statistics_of(ones, np.array([2, value], np.float32), ones)
+    for algorithm in ("entropy", "minmax", "percentile"):
+        assert np.isnan(find_range(statistics, algorithm)).all()
+
+
+def test_magnitudes_next_to_nothing_are_zeros() -> None:
+    statistics = statistics_of(np.array([5e-37, 0], np.float32), np.array([1e-40], np.float32))
+    assert statistics.counts[0] == 3 and statistics.width == 0
 
 
 def test_percentile_leaves_out_so_many() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,11 +16,13 @@ import pytest
 from onnx import numpy_helper
 from seeded import seeded
 
-from yolact.calib import image_set
+from yolact.calib import calibration, image_set
+from yolact.calib.activation_statistics import TensorStatistics
 from yolact.calib.calibration import calibrate
+from yolact.calib.calibration_files import CalibrationKey, Progress, write_progress
 from yolact.calib.calibration_options import CalibrationOptions
 from yolact.calib.image_set import ImageSet
-from yolact.calib.insertion import Ranges
+from yolact.calib.insertion import Ranges, insert_pairs
 from yolact.calib.quantization_points import MODULES, find_points
 from yolact.export.check_image import make_check_image
 from yolact.export.exporter import export_model
@@ -117,14 +121,14 @@ def test_stale_cache_is_refused(proto: onnx.ModelProto, folder: Path, tmp_path: 
     calibrate(proto, images, options)
     others = onnx.ModelProto()
     others.CopyFrom(proto)
-    weight = next(tensor for tensor in others.graph.initializer if tensor.name.endswith(".weight"))
+    weight = next(tensor for tensor in others.graph.initializer if tensor.name == "prediction_layers.0.bbox_layer.bias")
     weight.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(weight) * np.float32(1.001), weight.name))
     larger = export_model(seeded(replace(CONFIG, image_size=128)), PostprocessConfig(), weights_sha256="", graph="raw")
     for model, data, algorithm, match in (
-        (others, images, "percentile", "stale: network differ"),
-        (larger, images, "percentile", "stale: network, preprocessing differ"),
-        (proto, ImageSet.of_folder(folder, 4), "percentile", "stale: images differ"),
-        (proto, images, "minmax", "stale: algorithm differ"),
+        (others, images, "percentile", "another network;"),
+        (larger, images, "percentile", "another network, another preprocessing;"),
+        (proto, ImageSet.of_folder(folder, 4), "percentile", "another images;"),
+        (proto, images, "minmax", "another algorithm;"),
     ):
         with pytest.raises(UsageError, match=match):
             calibrate(model, data, replace(options, algorithm=algorithm))
@@ -137,7 +141,7 @@ def test_a_changed_image_makes_the_cache_stale(proto: onnx.ModelProto, folder: P
     options = CalibrationOptions(cache=tmp_path / "c.json")
     calibrate(proto, ImageSet.of_folder(copy, 9), options)
     cv2.imwrite(str(copy / "a.png"), make_check_image(50, 60, 2))
-    with pytest.raises(UsageError, match="stale: images differ"):
+    with pytest.raises(UsageError, match="another images;"):
         calibrate(proto, ImageSet.of_folder(copy, 9), options)
 
 
@@ -166,12 +170,13 @@ def test_interrupted_calibration_goes_on_where_it_was(
         return read(path)
 
     monkeypatch.setattr(image_set, "read_image", interrupt)
+    monkeypatch.setattr(calibration, "_SAVE_SECONDS", 0)  # after every image
     with pytest.raises(KeyboardInterrupt):
         calibrate(proto, images, options)
     assert [path.name for path in tmp_path.iterdir()] == ["c.json.partial"]
     done = len(seen)
     resumed = calibrate(proto, images, options)
-    assert len(seen) - done == COUNT - 16  # the progress is written every 16 images
+    assert len(seen) - done == COUNT - 18
     _assert_same(resumed, whole)
     assert [path.name for path in tmp_path.iterdir()] == ["c.json"]
 
@@ -185,31 +190,53 @@ def _assert_same(found: Ranges, expected: Ranges) -> None:
 def test_progress_of_something_else_is_not_taken(
     proto: onnx.ModelProto, folder: Path, tmp_path: Path, reads: list[Path]
 ) -> None:
-    for partial in (b"", b"rubbish"):
+    other = tmp_path / "other.json"
+    write_progress(other, CalibrationKey("a", "b", "c", "d"), Progress(1, {"x": TensorStatistics()}))
+    for partial in (b"", b"rubbish", other.with_name("other.json.partial").read_bytes()):
         (tmp_path / "c.json.partial").write_bytes(partial)
         calibrate(proto, ImageSet.of_folder(folder, 2), CalibrationOptions(cache=tmp_path / "c.json"))
         (tmp_path / "c.json").unlink()
-    assert len(reads) == 4
+    assert len(reads) == 6
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_values_that_are_not_finite_name_the_tensor(proto: onnx.ModelProto, folder: Path, value: float) -> None:
+def test_progress_of_other_tensors_is_not_taken(
+    proto: onnx.ModelProto, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reads: list[Path]
+) -> None:
+    """As a version that rounds others would leave it."""
+    images, cache = ImageSet.of_folder(folder, 3), tmp_path / "c.json"
+    monkeypatch.setattr(calibration, "_SAVE_SECONDS", 0)
+    partial = cache.with_name("c.json.partial")
+    kept: list[bytes] = []
+    monkeypatch.setattr(calibration, "write_ranges", lambda *_: kept.append(partial.read_bytes()))
+    first = calibrate(proto, images, CalibrationOptions(cache=cache))
+    with np.load(io.BytesIO(kept[0])) as stored:
+        arrays = dict(stored)
+    arrays["names"] = np.array(["gone", *arrays["names"][1:]])
+    np.savez(partial.open("wb"), **arrays)
+    assert calibrate(proto, images, CalibrationOptions(cache=cache)) == first
+    assert len(reads) == 6
+
+
+def test_names_need_not_be_text(tmp_path: Path) -> None:
+    image = tmp_path / os.fsdecode(b"a\xff.png")
+    cv2.imwrite(str(tmp_path / "a.png"), make_check_image(50, 60, 1))
+    (tmp_path / "a.png").rename(image)
+    assert len(ImageSet.of_folder(tmp_path, 3)) == 1
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 0.0])
+def test_values_that_make_no_range_concern_those_who_need_it(
+    proto: onnx.ModelProto, folder: Path, value: float
+) -> None:
     damaged = onnx.ModelProto()
     damaged.CopyFrom(proto)
-    bias = next(tensor for tensor in damaged.graph.initializer if tensor.name == "fpn.lat_layers.0.bias")
-    bias.CopyFrom(numpy_helper.from_array(np.full_like(numpy_helper.to_array(bias), value), bias.name))
-    with pytest.raises(AccuracyError, match=r"values of '\S*fpn\S*'.* are not finite on these images"):
-        calibrate(damaged, ImageSet.of_folder(folder, 2), CalibrationOptions())
-
-
-def test_a_tensor_without_values_is_named(proto: onnx.ModelProto, folder: Path) -> None:
-    dead = onnx.ModelProto()
-    dead.CopyFrom(proto)
-    for tensor in dead.graph.initializer:
+    for tensor in damaged.graph.initializer:
         if tensor.name in ("fpn.pred_layers.0.weight", "fpn.pred_layers.0.bias"):
-            tensor.CopyFrom(numpy_helper.from_array(0 * numpy_helper.to_array(tensor), tensor.name))
-    with pytest.raises(AccuracyError, match=r"all values of '\S*fpn.pred_layers.0\S*'.* are zero on these images"):
-        calibrate(dead, ImageSet.of_folder(folder, 2), CalibrationOptions())
+            tensor.CopyFrom(numpy_helper.from_array(np.full_like(numpy_helper.to_array(tensor), value), tensor.name))
+    ranges = calibrate(damaged, ImageSet.of_folder(folder, 2), CalibrationOptions())
+    insert_pairs(damaged, find_points(damaged, ["backbone"], (), "tensorrt"), ranges, "tensorrt")
+    with pytest.raises(AccuracyError, match=r"values of '\S*fpn.pred_layers.0\S*' are (not finite|all zero) on the"):
+        insert_pairs(damaged, find_points(damaged, ["head"], (), "tensorrt"), ranges, "tensorrt")
 
 
 def test_images_are_spread_over_the_names(folder: Path) -> None:

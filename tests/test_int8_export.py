@@ -110,7 +110,7 @@ def test_the_gate_measures_before_and_after(small: tuple[str, ...], scenes: Path
     annotated = ("--verify", scenes / "annotations.json", "--verify-images", scenes / "images")
     result = export(*small, "--output", "a.onnx", *annotated, "--verify-limit", "8", "--max-ap-drop", "5")
     assert result.exit_code == 0, result.output
-    assert "mask AP on 8 images: " in result.stdout and "of 5 allowed; box AP" in result.stdout
+    assert "mask AP on 8 images: " in result.stdout and "5 may be lost; box AP" in result.stdout
     result = export("--weights", DEMO, "--output", "b.onnx", "--fp16", *annotated, "--max-ap-drop", "1")
     assert result.exit_code == 0 and "mask AP on 12 images: " in result.stdout
 
@@ -149,6 +149,10 @@ def test_the_gate_holds_back_what_lost_too_much(scenes: Path, cache: Path, here:
         (["--int8", "--calib-data", "{images}", "--int8-target", "tensorrt", "--opset", "17"], 2, "opset 19 or later"),
         (["--verify", "{annotations}"], 2, "--verify and --verify-images go together"),
         (["--verify", "{annotations}", "--verify-images", "."], 1, "image"),
+        (["--max-ap-drop", "0.1"], 2, "--max-ap-drop is for --verify"),
+        (["--verify-limit", "3"], 2, "--verify-limit is for --verify"),
+        (["--verify", "{annotations}", "--verify-images", "{images}", "--max-ap-drop", "nan"], 2, "number of points"),
+        (["--int8", "--calib-data", "{images}", "--calib-cache", "a.onnx"], 2, "a.onnx is one of the inputs"),
         (["--verify", "none.json", "--verify-images", "."], 2, "none.json"),
     ],
 )

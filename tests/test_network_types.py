@@ -76,3 +76,14 @@ def test_not_obtained(asked: Any, obtained: dict[str, int], found: str) -> None:
     ) as caught:
         check_precision(asked, obtained)
     assert caught.value.exit_code == 3
+
+
+def test_a_quantised_engine_has_to_compute_in_int8() -> None:
+    check_precision("fp16", {"HALF": 40, "INT8": 2}, int8=True)
+    check_precision("fp16", {}, int8=True)  # nothing is told
+    with pytest.raises(AccuracyError, match="asked for INT8, but none of TensorRT's 42 convolutions is"):
+        check_precision("fp16", {"HALF": 42}, int8=True)
+    with pytest.raises(AccuracyError, match="there are 2 in FLOAT"):
+        check_precision("fp16", {"INT8": 40, "FLOAT": 2}, int8=True)
+    with pytest.raises(AccuracyError, match="there are 1 in INT8"):
+        check_precision("fp16", {"HALF": 40, "INT8": 1})

@@ -16,7 +16,7 @@ from yolact.calib.insertion import Ranges, insert_pairs
 from yolact.calib.quantization_points import DEFAULT_MODULES, MODULES, Points, Target, find_points, layer_names
 from yolact.export.exporter import export_model
 from yolact.runtime.config import ModelConfig, PostprocessConfig
-from yolact.runtime.errors import UsageError
+from yolact.runtime.errors import AccuracyError, UsageError
 from yolact.runtime.metadata import Precision
 
 LIMITS = PostprocessConfig(max_detections=20)
@@ -68,7 +68,9 @@ def test_chosen_convolutions_read_rounded_tensors_and_no_others(
         if target == "tensorrt" and any(one.name == "group" and one.i > 1 for one in node.attribute):
             chosen = False  # depthwise
         assert [name.endswith(".dequantized") for name in node.input[:2]] == [chosen, chosen], node.name
-        assert len(node.input) < 3 or not node.input[2].endswith(".dequantized")
+        if len(node.input) == 3:
+            assert node.input[2].endswith(".dequantized") == (chosen and target == "cpu")
+    assert not [node.name for node in after.graph.node if "offset_mask" in node.name and "quantize" in node.name]
     made = {name for node in after.graph.node for name in node.output}
     assert {name for node in proto.graph.node for name in node.output} <= made  # layers keep their names
     assert [output.name for output in after.graph.output] == [output.name for output in proto.graph.output]
@@ -173,7 +175,7 @@ def test_weights_are_rounded_per_channel(resnet: onnx.ModelProto) -> None:
 
 
 @pytest.mark.parametrize("target", TARGETS)
-@pytest.mark.parametrize(("low", "high"), [(0.0, 6.0), (-1.5, 6.0), (-6.0, -2.0), (2.0, 6.0), (0.0, 0.0)])
+@pytest.mark.parametrize(("low", "high"), [(0.0, 6.0), (-1.5, 6.0), (-6.0, -2.0), (2.0, 6.0), (0.0, 1e-9)])
 def test_activations_are_rounded_to_steps_of_the_range(
     resnet: onnx.ModelProto, low: float, high: float, target: Target
 ) -> None:
@@ -213,6 +215,29 @@ def test_fitting_ranges_change_little(resnet: onnx.ModelProto, target: Target) -
         errors.append([np.sqrt(np.mean((f - e) ** 2) / np.mean(e**2)) for f, e in zip(found, expected, strict=True)])
     assert max(errors[0]) < 0.35 and min(errors[0]) > 1e-3
     assert all(small > 3 * fitting for fitting, small in zip(*errors, strict=True))
+
+
+@pytest.mark.parametrize(("limits", "what"), [((np.nan, np.nan), "are not finite"), ((0.0, 0.0), "are all zero")])
+def test_ranges_that_are_none_name_the_tensor(resnet: onnx.ModelProto, limits: tuple[float, float], what: str) -> None:
+    """Only where they are needed."""
+    points = find_points(resnet, ["backbone"], (), "cpu")
+    with_hole = wide(find_points(resnet, MODULES, (), "cpu")) | {points.activations[3][0]: limits}
+    tensor = _tensor(resnet, points.activations[3][0].node, points.activations[3][0].position)
+    with pytest.raises(AccuracyError, match=f"values of '{tensor}' {what}"):
+        quantised(resnet, points, with_hole, "cpu")
+    others = find_points(resnet, ["protonet"], (), "cpu")
+    quantised(resnet, others, with_hole, "cpu")
+
+
+def test_fp16_scales_never_clip(resnet: onnx.ModelProto) -> None:
+    """Rounded up, tiny ones too."""
+    proto = export_model(seeded(CONFIGS["resnet50"]), LIMITS, weights_sha256="", precision="fp16", opset=19)
+    points = find_points(proto, ["protonet"], (), "tensorrt")
+    for high in (6.0, 0.1, 3.1e-5, 1e-4):
+        after = quantised(proto, points, wide(points, 0.0, high), "tensorrt")
+        stored = {tensor.name: numpy_helper.to_array(tensor) for tensor in after.graph.initializer}
+        scales = [v for n, v in stored.items() if n.endswith(".scale") and "weight" not in n]
+        assert scales and all(float(scale) * 127 >= high * (1 - 1e-6) for scale in scales)
 
 
 def _tensor(proto: onnx.ModelProto, node: str, position: int) -> str:
