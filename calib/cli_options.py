@@ -70,7 +70,7 @@ _OPTIONS = (
     click.option(
         "--int8-target",
         type=click.Choice(get_args(Target)),
-        help="What runs the file.  [default: tensorrt for a plan, cpu for an ONNX file]",
+        help="What is to run it.  [default: by the output: tensorrt for a plan, cpu for an ONNX file]",
     ),
     click.option(
         "--int8-modules",
