@@ -4,15 +4,18 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 PACKAGES := calib engines export plugins runtime training
 READY := $(VENV)/.ready
-NATIVE = $(shell find plugins tests/host_kernels tests/host_plugins -name '*.cu' -o -name '*.cuh' -o -name '*.cpp' -o -name '*.h')
+NATIVE = $(shell find examples plugins runtime/capi tests/capi_programs tests/host_kernels tests/host_plugins -name '*.cu' -o -name '*.cuh' -o -name '*.cpp' -o -name '*.c' -o -name '*.h')
 
-.PHONY: demo plugins test test-gpu lint format clean
+.PHONY: capi demo plugins test test-gpu lint format clean
 
 demo: $(READY)
 	$(PYTHON) examples/demo.py
 
 plugins: $(READY)
 	$(PYTHON) -m yolact.plugins.build_cli
+
+capi: $(READY)
+	$(PYTHON) -m yolact.runtime.capi.build
 
 test: $(READY)
 	$(PYTHON) -m pytest
@@ -32,7 +35,7 @@ format: $(READY)
 	@$(VENV)/bin/clang-format -i $(NATIVE)
 
 clean:
-	rm -rf $(VENV) demo build plugins/lib *.egg-info
+	rm -rf $(VENV) demo build plugins/lib runtime/capi/lib *.egg-info
 
 # PyTorch comes first and pinned: with it in place nothing below asks for another build.
 # The link is how mypy sees this folder as the `yolact` namespace, whatever the clone is called.

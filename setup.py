@@ -15,7 +15,7 @@ from setuptools import setup
 from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_py import build_py
 
-FOLDERS = ["calib", "calib.diff", "engines", "export", "plugins", "runtime", "training"]
+FOLDERS = ["calib", "calib.diff", "engines", "export", "plugins", "runtime", "runtime.capi", "training"]
 PLUGIN_SOURCES = ["CMakeLists.txt", "cmake/*.cmake", "**/*.cpp", "**/*.cu", "**/*.cuh", "**/*.h", "**/*.map"]
 
 
@@ -70,7 +70,8 @@ setup(
     packages=[f"yolact.{folder}" for folder in FOLDERS],
     package_data={f"yolact.{folder}": ["py.typed"] for folder in FOLDERS}
     | {"yolact.calib.diff": ["py.typed", "report.html", "polygraphy_scripts/*.py"]}
-    | {"yolact.plugins": ["py.typed", *PLUGIN_SOURCES, "lib/*.so", "lib/*.json", "lib/rtx/*.so"]},
+    | {"yolact.plugins": ["py.typed", *PLUGIN_SOURCES, "lib/*.so", "lib/*.json", "lib/rtx/*.so"]}
+    | {"yolact.runtime.capi": ["py.typed", "*.c", "*.h"]},
     include_package_data=False,  # what is packaged is listed here
     cmdclass={"build_py": BuildWithPlugins, "bdist_wheel": PlatformWheel},
 )

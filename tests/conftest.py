@@ -154,6 +154,27 @@ def backend(request: pytest.FixtureRequest) -> Backend:
         pytest.skip(str(error))
 
 
+@pytest.fixture(scope="session")
+def capi_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with libyolact.so, built for this environment."""
+    from yolact.runtime.capi.build import BuildFailed, build
+
+    folder = tmp_path_factory.mktemp("capi")
+    try:
+        build(folder)
+    except BuildFailed as error:
+        pytest.skip(str(error))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def capi(capi_folder: Path) -> Any:
+    """The library, loaded into this process, which runs Python already."""
+    import capi_client
+
+    return capi_client.load(capi_folder / "libyolact.so")
+
+
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty working directory."""

@@ -1,0 +1,108 @@
+"""What libyolact.so calls: detectors by C's arguments in, plain buffers out, failures as a status and a sentence.
+
+The layout of what is returned is known to `results.c`, the statuses and formats are those of `yolact.h`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from yolact.runtime.detections import Detections
+from yolact.runtime.detector import Detector
+from yolact.runtime.errors import EngineError, ImageError, UsageError
+from yolact.runtime.preprocess import Image
+
+STATUSES: dict[type[Exception], int] = {UsageError: 1, EngineError: 3, ImageError: 4, MemoryError: 6}
+"""YOLACT_ERROR_... of the exceptions whose sentence is meant for the caller."""
+
+CLOSED, INTERNAL = 2, 7
+"""YOLACT_ERROR_HANDLE and YOLACT_ERROR_INTERNAL."""
+
+_CHANNELS = (3, 3, 1, 4)
+_TO_BGR = (None, cv2.COLOR_RGB2BGR, cv2.COLOR_GRAY2BGR, cv2.COLOR_BGRA2BGR)
+
+CImage = tuple[memoryview, int, int, int, int]
+"""Pixels, height, width, stride in bytes, YOLACT_FORMAT_..."""
+
+Buffers = tuple[bytes, bytes, bytes, bytes | None, bytes, bytes]
+"""Of one image: boxes float32, scores float32, class ids int32, mask scores float32, regions int32 (top, left, height,
+width of each), packed bits."""
+
+
+class Session:
+    """An open detector, which several threads may use at once and which is freed when the last of them is done."""
+
+    def __init__(self, detector: Detector, score_threshold: float, top_k: int | None) -> None:
+        self._detector: Detector | None = detector
+        self._score_threshold, self._top_k = score_threshold, top_k
+        self._running = 0
+        self._changed = threading.Condition()
+        self.class_names = tuple(name.encode() for name in detector.class_names)
+
+    def infer(self, images: Sequence[CImage]) -> list[Buffers]:
+        """Detect in a batch. Raises ReferenceError where another thread has closed the session just before."""
+        with self._changed:
+            detector = self._detector
+            if detector is None:
+                raise ReferenceError("this handle was closed by another thread; open the engine again")
+            self._running += 1
+        try:
+            found = detector([as_bgr(*image) for image in images])
+            return [as_buffers(detections.select(self._score_threshold, self._top_k)) for detections in found]
+        finally:
+            with self._changed:
+                self._running -= 1
+                self._changed.notify_all()
+
+    def close(self) -> None:
+        """Free the engine once no call runs on it; new calls are refused at once."""
+        with self._changed:
+            detector, self._detector = self._detector, None
+            self._changed.wait_for(lambda: self._running == 0)
+        if detector is not None:
+            detector.close()
+
+
+def open_session(
+    path: str, score_threshold: float, top_k: int, device: bytes | None, threads: int, allow_host_code: bool
+) -> Session:
+    """Open an engine file with C's conventions: 0 for no `top_k` and for the usual number of `threads`."""
+    where = None if device is None else device.decode(errors="backslashreplace")
+    detector = Detector.open(path, device=where, threads=threads or None, allow_host_code=allow_host_code)
+    return Session(detector, score_threshold, top_k or None)
+
+
+def as_bgr(pixels: memoryview, height: int, width: int, stride: int, format_: int) -> Image:
+    """The image (H, W, 3) uint8 BGR; a view of the caller's memory where that is BGR already."""
+    channels = _CHANNELS[format_]
+    image = np.ndarray((height, width, channels), np.uint8, pixels, strides=(stride, channels, 1))
+    conversion = _TO_BGR[format_]
+    return image if conversion is None else np.asarray(cv2.cvtColor(image, conversion), np.uint8)
+
+
+def as_buffers(found: Detections) -> Buffers:
+    """The arrays of one image in the order and types of `yolact_detections`."""
+    masks = [((r.top, r.left, *r.shape), np.packbits(mask, axis=1)) for r, mask in found.iter_masks()]
+    return (
+        found.boxes.astype(np.float32).tobytes(),
+        found.scores.astype(np.float32).tobytes(),
+        found.class_ids.astype(np.int32).tobytes(),
+        None if found.mask_scores is None else found.mask_scores.astype(np.float32).tobytes(),
+        np.array([region for region, _ in masks], np.int32).tobytes(),
+        b"".join(bits.tobytes() for _, bits in masks),
+    )
+
+
+def explain(error: BaseException) -> tuple[int, bytes]:
+    """The status for an exception, and the sentence as UTF-8."""
+    for kind, status in STATUSES.items():
+        if isinstance(error, kind):
+            text = str(error) or "there is not enough memory; use smaller images or fewer at a time"
+            return status, text.encode(errors="replace")
+    if isinstance(error, ReferenceError):
+        return CLOSED, str(error).encode()
+    return INTERNAL, f"the Python runtime failed with {type(error).__name__}: {error}".encode(errors="replace")

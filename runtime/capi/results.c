@@ -1,0 +1,124 @@
+/* Results as one block of memory: the structs, then each image's masks and arrays. Freed in one piece, and nothing in
+ * it belongs to Python, so results outlive their handle and can be freed without the GIL. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "internal.h"
+
+enum { BOXES, SCORES, CLASS_IDS, MASK_SCORES, REGIONS, BITS, PARTS };
+
+/* bridge.Buffers of one image; borrowed. */
+typedef struct image_buffers {
+    const char* data[PARTS]; /* of MASK_SCORES NULL where the model has none */
+    Py_ssize_t size[PARTS];
+    size_t count; /* detections */
+} image_buffers;
+
+static size_t aligned(size_t size) { return (size + 15) & ~(size_t)15; }
+
+/* Bytes of a mask's bits, given (top, left, height, width). */
+static size_t bits_size(const int32_t region[4]) { return (size_t)region[2] * (((size_t)region[3] + 7) / 8); }
+
+/* 0 with an exception set where the tuple is not as bridge.Buffers says: sizes are what keeps copies inside memory. */
+static int read_buffers(PyObject* tuple, image_buffers* buffers)
+{
+    const char** data = buffers->data;
+    Py_ssize_t* size = buffers->size;
+    if (!PyArg_ParseTuple(
+            tuple, "y#y#y#z#y#y#", &data[0], &size[0], &data[1], &size[1], &data[2], &size[2], &data[3], &size[3],
+            &data[4], &size[4], &data[5], &size[5]))
+        return 0;
+    size_t count = buffers->count = (size_t)size[SCORES] / sizeof(float), bits = 0;
+    int32_t region[4];
+    for (size_t i = 0; i < count && (size_t)size[REGIONS] == count * sizeof region; i++) {
+        memcpy(region, data[REGIONS] + i * sizeof region, sizeof region);
+        bits += bits_size(region);
+    }
+    if ((size_t)size[BOXES] == count * 4 * sizeof(float) && (size_t)size[CLASS_IDS] == count * sizeof(int32_t) &&
+        (!data[MASK_SCORES] || size[MASK_SCORES] == size[SCORES]) && (size_t)size[REGIONS] == count * sizeof region &&
+        (size_t)size[BITS] == bits)
+        return 1;
+    PyErr_SetString(
+        PyExc_RuntimeError,
+        "the bridge's buffers do not belong together; install yolact and libyolact of "
+        "the same version");
+    return 0;
+}
+
+/* Bytes of an image's part of the block. */
+static size_t image_size(const image_buffers* buffers)
+{
+    size_t size = aligned(buffers->count * sizeof(yolact_mask));
+    for (int part = 0; part < PARTS; part++)
+        if (part != REGIONS && buffers->data[part])
+            size += aligned((size_t)buffers->size[part]);
+    return size;
+}
+
+/* Copies a part to the cursor and moves it on; NULL for a part that is not there. */
+static const void* take(const image_buffers* buffers, int part, char** cursor)
+{
+    if (!buffers->data[part])
+        return NULL;
+    const void* start = memcpy(*cursor, buffers->data[part], (size_t)buffers->size[part]);
+    *cursor += aligned((size_t)buffers->size[part]);
+    return start;
+}
+
+static void fill_image(const image_buffers* buffers, yolact_detections* image, char** cursor)
+{
+    yolact_mask* masks = (yolact_mask*)*cursor;
+    *cursor += aligned(buffers->count * sizeof *masks);
+    image->count = buffers->count;
+    image->boxes = take(buffers, BOXES, cursor);
+    image->scores = take(buffers, SCORES, cursor);
+    image->class_ids = take(buffers, CLASS_IDS, cursor);
+    image->mask_scores = take(buffers, MASK_SCORES, cursor);
+    image->masks = masks;
+    const uint8_t* bits = take(buffers, BITS, cursor);
+    int32_t region[4];
+    for (size_t i = 0; i < image->count; i++) {
+        memcpy(region, buffers->data[REGIONS] + i * sizeof region, sizeof region);
+        masks[i] = (yolact_mask){region[0], region[1], region[2], region[3], bits};
+        bits += bits_size(region);
+    }
+}
+
+/* NULL with an exception set where memory is short. */
+static yolact_results* fill(const image_buffers* buffers, size_t count)
+{
+    size_t images_size = aligned(count * sizeof(yolact_detections));
+    size_t size = aligned(sizeof(yolact_results)) + images_size;
+    for (size_t i = 0; i < count; i++)
+        size += image_size(&buffers[i]);
+    char* cursor = malloc(size);
+    if (!cursor) {
+        PyErr_NoMemory();
+        return NULL;
+    }
+    yolact_results* results = (yolact_results*)cursor;
+    cursor += aligned(sizeof *results);
+    yolact_detections* images = (yolact_detections*)cursor;
+    cursor += images_size;
+    for (size_t i = 0; i < count; i++)
+        fill_image(&buffers[i], &images[i], &cursor);
+    *results = (yolact_results){count, images};
+    return results;
+}
+
+yolact_status pack_results(PyObject* found, yolact_results** results)
+{
+    Py_ssize_t count = PyList_Size(found);
+    image_buffers* buffers = count < 0 ? NULL : calloc((size_t)count + 1, sizeof *buffers);
+    int is_read = buffers != NULL;
+    for (Py_ssize_t i = 0; is_read && i < count; i++)
+        is_read = read_buffers(PyList_GetItem(found, i), &buffers[i]);
+    if (is_read)
+        *results = fill(buffers, (size_t)count);
+    else if (!PyErr_Occurred())
+        PyErr_NoMemory();
+    free(buffers);
+    return *results ? YOLACT_OK : fail_with_exception();
+}
+
+void yolact_results_free(yolact_results* results) { free(results); }

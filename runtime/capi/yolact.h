@@ -1,0 +1,185 @@
+/*
+ * libyolact: instance masks from an exported YOLACT model, for C and C++.
+ *
+ * Introduction
+ *
+ *   The library opens an engine file, yolact.onnx from yolact-export or yolact.plan from yolact-build, and finds
+ *   instances in images that the program holds in memory: a box, a class, a score and a mask for each.
+ *
+ *     yolact_handle detector;
+ *     yolact_results* results;
+ *     if (yolact_open("yolact.onnx", NULL, &detector) != YOLACT_OK) die(yolact_last_error());
+ *     yolact_image image = {pixels, height, width, stride, YOLACT_FORMAT_BGR};
+ *     if (yolact_infer(detector, &image, 1, &results) != YOLACT_OK) die(yolact_last_error());
+ *     for (size_t i = 0; i < results->images[0].count; i++) puts(yolact_class_name(detector, ...class_ids[i]));
+ *     yolact_results_free(results);
+ *     yolact_close(detector);
+ *
+ *   examples/c/detect.c is this as a whole program.
+ *
+ *   Behind it is the toolkit's Python runtime, which the library starts inside the process at the first yolact_open, so
+ *   the answers are those of yolact.runtime.detector.Detector to the bit. It finds the Python environment that it was
+ *   built with by itself; no variable has to be set, and PYTHONHOME and PYTHONPATH are not read. Where the process
+ *   runs Python already, that Python is used, and must have yolact installed.
+ *
+ * Errors
+ *
+ *   Functions that can fail return a yolact_status. yolact_last_error() has the sentence that says what was expected,
+ *   what was got and what to do. A failed call leaves its output at 0 or NULL.
+ *
+ * Threads
+ *
+ *   Every function may be called from any thread, also from threads that Python did not make, and calls may run at the
+ *   same time on one handle too; a plan then takes GPU memory for each. Closing a handle waits for the calls that
+ *   run on it. A child made by fork() must not use the library if its parent did.
+ *
+ * Ownership
+ *
+ *   Images stay the caller's: they are read during yolact_infer only and never written. Results belong to the caller,
+ *   do not depend on the handle and go back with yolact_results_free. All text belongs to the library.
+ *
+ * Compatibility
+ *
+ *   Within a major version of the shared library functions and constants are only added. yolact_options grows at its
+ *   end and says by struct_size how much of it the program knows; the other structs keep their layout.
+ */
+#ifndef YOLACT_H
+#define YOLACT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define YOLACT_API __attribute__((visibility("default")))
+#else
+#define YOLACT_API
+#endif
+
+/* ---- Version ---- */
+
+#define YOLACT_VERSION_MAJOR 0
+#define YOLACT_VERSION_MINOR 1
+#define YOLACT_VERSION_PATCH 0
+#define YOLACT_VERSION_NUMBER (YOLACT_VERSION_MAJOR * 10000 + YOLACT_VERSION_MINOR * 100 + YOLACT_VERSION_PATCH)
+
+/* YOLACT_VERSION_NUMBER of the library that is loaded, which may be newer than this header. */
+YOLACT_API int32_t yolact_version(void);
+
+/* ---- Status ---- */
+
+typedef enum yolact_status {
+    YOLACT_OK = 0,
+    YOLACT_ERROR_ARGUMENT = 1, /* a NULL where there must be none, a value out of range, a wrong struct_size */
+    YOLACT_ERROR_HANDLE = 2,   /* a handle that was never given out, or was closed */
+    YOLACT_ERROR_ENGINE = 3,   /* an engine file that is missing, is none, or cannot run on this machine */
+    YOLACT_ERROR_IMAGE = 4,    /* an image of no pixels, too many, or whose stride is less than a row */
+    YOLACT_ERROR_PYTHON = 5,   /* the Python environment does not start, or lacks the toolkit */
+    YOLACT_ERROR_MEMORY = 6,
+    YOLACT_ERROR_INTERNAL = 7 /* a fault of the toolkit: please report the sentence */
+} yolact_status;
+
+/* What a status means, in a few words; never NULL. */
+YOLACT_API const char* yolact_status_string(yolact_status status);
+
+/* The sentence, UTF-8, about this thread's last call that failed; "" where none did. It lasts until the thread's next
+ * call that fails. */
+YOLACT_API const char* yolact_last_error(void);
+
+/* ---- Detectors ---- */
+
+/* An opened engine file. It is a number and is never given out twice, so using a closed one is an error, not a crash.
+ * 0 is no handle. */
+typedef uint64_t yolact_handle;
+
+typedef struct yolact_options {
+    size_t struct_size;      /* sizeof(yolact_options) */
+    float score_threshold;   /* leave out detections that do not score above it, 0 to 1 */
+    int32_t top_k;           /* keep this many detections of an image at most, the best ones; 0: all */
+    const char* device;      /* "cpu", "cuda", "cuda:1", "tensorrt"; NULL: an ONNX file on the CPU, a plan on GPU 0 */
+    int32_t threads;         /* CPU threads for an ONNX file; 0: one for each physical core */
+    int32_t allow_host_code; /* not 0: TensorRT may run code that the plan carries; only for plans you trust */
+} yolact_options;
+
+/* yolact_options options = YOLACT_OPTIONS_DEFAULT; */
+#define YOLACT_OPTIONS_DEFAULT {sizeof(yolact_options), 0.15f, 0, NULL, 0, 0}
+
+/* Opens an engine file. `path` is as the file system has it; `options` may be NULL for the defaults. */
+YOLACT_API yolact_status yolact_open(const char* path, const yolact_options* options, yolact_handle* handle);
+
+/* How many classes the model knows; 0 where the handle is not open. */
+YOLACT_API int32_t yolact_class_count(yolact_handle handle);
+
+/* The name, UTF-8, of class `class_id`, from 0; NULL where there is no such class or the handle is not open. It lasts
+ * until the handle is closed. */
+YOLACT_API const char* yolact_class_name(yolact_handle handle, int32_t class_id);
+
+/* Frees the model. Results stay valid. Closing 0 does nothing and is no error. */
+YOLACT_API yolact_status yolact_close(yolact_handle handle);
+
+/* ---- Images ---- */
+
+enum {
+    YOLACT_FORMAT_BGR = 0, /* bytes of a pixel in memory: blue, green, red; as OpenCV has them */
+    YOLACT_FORMAT_RGB = 1,
+    YOLACT_FORMAT_GRAY = 2, /* 1 byte a pixel */
+    YOLACT_FORMAT_BGRA = 3  /* 4 bytes a pixel, the last one not used */
+};
+
+enum {
+    YOLACT_MAX_SIDE = 1 << 20,   /* pixels */
+    YOLACT_MAX_PIXELS = 1 << 30, /* of one image */
+    YOLACT_MAX_IMAGES = 1 << 16  /* of one call */
+};
+
+typedef struct yolact_image {
+    const uint8_t* data; /* (height - 1) * stride + width * bytes of a pixel, from the top left corner */
+    int32_t height;      /* pixels */
+    int32_t width;
+    size_t stride;  /* bytes from one row to the next, at least width * bytes of a pixel */
+    int32_t format; /* YOLACT_FORMAT_... */
+} yolact_image;
+
+/* ---- Results ---- */
+
+/* Pixel (y, x) of the image belongs to the instance where top <= y < top + height, left <= x < left + width and
+ * bits[(y - top) * row + (x - left) / 8] >> (7 - (x - left) % 8) & 1, row = (width + 7) / 8: the bits of a row from the
+ * most significant one, and each row begins with a byte of its own, as numpy.packbits has them. */
+typedef struct yolact_mask {
+    int32_t top;
+    int32_t left;
+    int32_t height; /* 0 where no pixel was set */
+    int32_t width;
+    const uint8_t* bits; /* height * ((width + 7) / 8) bytes */
+} yolact_mask;
+
+/* What was found in one image, best first; arrays of `count`. */
+typedef struct yolact_detections {
+    size_t count;
+    const float* boxes;       /* x1, y1, x2, y2 of each: pixels of the image, inside it */
+    const float* scores;      /* 0 to 1 */
+    const int32_t* class_ids; /* see yolact_class_name */
+    const float* mask_scores; /* YOLACT++: score times predicted mask IoU, which decides what is best; else NULL */
+    const yolact_mask* masks;
+} yolact_detections;
+
+typedef struct yolact_results {
+    size_t count; /* images of the call */
+    const yolact_detections* images;
+} yolact_results;
+
+/* Finds instances in `count` images of any sizes and formats, which run as one batch where the engine file takes it. */
+YOLACT_API yolact_status
+yolact_infer(yolact_handle handle, const yolact_image* images, size_t count, yolact_results** results);
+
+/* Frees results with everything they point to. NULL does nothing. */
+YOLACT_API void yolact_results_free(yolact_results* results);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
