@@ -3,7 +3,7 @@
 Element by element, as Polygraphy's own functions compare, the outputs of NMS differ where two detections change places.
 
 Environment:
-    YOLACT_DIFF_THRESHOLDS: JSON object with attributes of `yolact.calib.diff.thresholds.Thresholds`; defaults for the rest.
+    YOLACT_DIFF_THRESHOLDS: JSON object with attributes of `calib.diff.thresholds.Thresholds`; defaults for the rest.
 """
 
 from __future__ import annotations
