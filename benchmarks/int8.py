@@ -160,9 +160,7 @@ def measure_latency(model: Yolact, ranges: Ranges, runs: int, threads: int) -> d
 @click.option("--runs", default=15, show_default=True)
 @click.option("--threads", default=os.cpu_count(), show_default=True)
 @click.option("--gpu-arch", default="sm_86", show_default=True)
-@click.option(
-    "--weights", type=click.Path(path_type=Path), help="Only this checkpoint's accuracy on photos."
-)
+@click.option("--weights", type=click.Path(path_type=Path), help="Only this checkpoint's accuracy on photos.")
 @click.option("--annotations", type=click.Path(path_type=Path), help="Of the photos.")
 @click.option("--images", type=click.Path(path_type=Path), help="Their folder.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write the figures here.")
