@@ -27,6 +27,7 @@ import torch
 from cpu import describe_machine
 from tqdm import tqdm, trange
 
+from yolact.calib.accuracy import measure_accuracy
 from yolact.calib.calibration import calibrate
 from yolact.calib.calibration_options import CalibrationOptions
 from yolact.calib.image_set import ImageSet
@@ -36,9 +37,9 @@ from yolact.engines.build_options import BuildOptions
 from yolact.engines.builder import build_plan
 from yolact.engines.builder_choice import choose_builder
 from yolact.engines.onnx_model import parse_onnx_model
-from yolact.export.accuracy_gate import measure_accuracy
 from yolact.export.check_image import make_check_image
 from yolact.export.exporter import export_model
+from yolact.export.half_emulation import emulate_half
 from yolact.export.int8 import HALF_OPSET
 from yolact.runtime.config import PostprocessConfig
 from yolact.runtime.image_files import write_image
@@ -90,7 +91,10 @@ def measure_ap(scenes: int, folder: Path) -> dict[str, dict[str, float]]:
             for choice, modules in CHOICES.items():
                 proto = quantised(exact[precision], ranges, modules, target)  # type: ignore[index, arg-type]
                 variants[f"int8 {choice} {target} {algorithm}"] = proto
-    return {name: measure_accuracy(proto, truth)._asdict() for name, proto in tqdm(variants.items(), disable=None)}
+    return {
+        name: measure_accuracy(emulate_half(proto), truth)._asdict()
+        for name, proto in tqdm(variants.items(), disable=None)
+    }
 
 
 def measure_photos(weights: Path, annotations: Path, folder: Path) -> dict[str, Any]:
@@ -103,7 +107,10 @@ def measure_photos(weights: Path, annotations: Path, folder: Path) -> dict[str, 
     for target, precision in (("tensorrt", "fp16"), ("cpu", "fp32")):
         for choice, modules in CHOICES.items():
             variants[f"int8 {choice} {target}"] = quantised(exact[precision], ranges, modules, target)  # type: ignore[arg-type]
-    ap = {name: measure_accuracy(proto, truth)._asdict() for name, proto in tqdm(variants.items(), disable=None)}
+    ap = {
+        name: measure_accuracy(emulate_half(proto), truth)._asdict()
+        for name, proto in tqdm(variants.items(), disable=None)
+    }
     return {"scenes": len(truth.images), "calibrated_on": len(images), "ap": ap}
 
 

@@ -12,7 +12,6 @@ import time
 from collections.abc import Sequence
 
 import onnx
-import onnxruntime
 from onnx import numpy_helper
 from tqdm import tqdm
 
@@ -28,12 +27,13 @@ from yolact.calib.calibration_files import (
 from yolact.calib.calibration_options import CalibrationOptions
 from yolact.calib.image_set import ImageSet
 from yolact.calib.insertion import Ranges
+from yolact.calib.probing import Probe
 from yolact.calib.quantization_points import MODULES, Use, find_points
 from yolact.calib.thresholds import find_range
-from yolact.runtime.contract import INPUT_NAME, output_specs
-from yolact.runtime.errors import AccuracyError, EngineError
+from yolact.runtime.contract import output_specs
+from yolact.runtime.errors import AccuracyError
 from yolact.runtime.metadata import ModelMetadata
-from yolact.runtime.preprocess import Image, Preprocessor
+from yolact.runtime.preprocess import Preprocessor
 
 _SAVE_SECONDS = 5.0  # between two writings of the progress: what an interruption costs at most, and an image
 
@@ -106,46 +106,18 @@ def _collect(
     options: CalibrationOptions,
     preprocess: Preprocessor,
 ) -> dict[str, TensorStatistics]:
-    session = _open(proto, tensors)
+    probe = Probe(proto, tensors)
     progress = read_progress(options.cache, key) if options.cache is not None else None
     if progress is None or progress.statistics.keys() != set(tensors):
         progress = Progress(0, {name: TensorStatistics() for name in tensors})
     start, saved = progress.done, time.monotonic()
     with tqdm(total=len(images), initial=start, desc="calibrating", unit=" images", leave=None, disable=None) as bar:
         for pixels, done in images.batches(preprocess, options.batch, start):
-            _add(session, tensors, progress.statistics, {INPUT_NAME: pixels})
+            for name, values in zip(tensors, probe(pixels), strict=True):
+                progress.statistics[name].add(values)
             bar.update(done - progress.done)
             progress = progress._replace(done=done)
             if options.cache is not None and time.monotonic() - saved >= _SAVE_SECONDS:
                 write_progress(options.cache, key, progress)
                 saved = time.monotonic()
     return progress.statistics
-
-
-def _add(
-    session: onnxruntime.InferenceSession,
-    tensors: Sequence[str],
-    statistics: dict[str, TensorStatistics],
-    feeds: dict[str, Image],
-) -> None:
-    """Run one batch and take in what came out."""
-    try:
-        outputs = session.run(tensors, feeds)
-    except Exception as error:  # ONNX Runtime's exceptions share no public base class
-        raise EngineError(f"ONNX Runtime cannot run the network ({' '.join(str(error).split())})") from error
-    for name, values in zip(tensors, outputs, strict=True):
-        statistics[name].add(values)
-
-
-def _open(proto: onnx.ModelProto, tensors: Sequence[str]) -> onnxruntime.InferenceSession:
-    """A session that gives these tensors instead of the heads."""
-    probed = onnx.ModelProto()
-    probed.CopyFrom(proto)
-    del probed.graph.output[:]
-    probed.graph.output.extend(onnx.ValueInfoProto(name=name) for name in tensors)
-    settings = onnxruntime.SessionOptions()
-    settings.log_severity_level = 3
-    try:
-        return onnxruntime.InferenceSession(probed.SerializeToString(), settings, providers=["CPUExecutionProvider"])
-    except Exception as error:
-        raise EngineError(f"ONNX Runtime cannot open the network ({' '.join(str(error).split())})") from error

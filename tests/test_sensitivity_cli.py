@@ -17,7 +17,7 @@ import pytest
 from click.testing import CliRunner, Result
 from test_sensitivity import LIMITS, SMALL, make_sensitive
 
-from yolact.calib import sensitivity_measures
+from yolact.calib import accuracy
 from yolact.calib.quantization_points import MODULES, find_points
 from yolact.calib.sensitivity_cli import main
 from yolact.runtime.image_files import read_image, write_image
@@ -136,14 +136,14 @@ def test_modules_by_mask_ap(files: dict[str, Path], here: Path, monkeypatch: pyt
     (here / "tmp").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(here / "tmp"))
     values = iter([0.42, 0.41, 0.40, 0.4205, 0.419, 0.39, 0.418])  # fp32, four modules, both, without one
-    evaluate = sensitivity_measures.evaluate_on
+    evaluate = accuracy.evaluate_on
 
     def told(*arguments: object, **options: object) -> object:
         found = evaluate(*arguments, **options)  # type: ignore[arg-type]
         object.__setattr__(found.scores.mask, "ap", next(values))
         return found
 
-    monkeypatch.setattr(sensitivity_measures, "evaluate_on", told)
+    monkeypatch.setattr(accuracy, "evaluate_on", told)
     result = run("--onnx", files["small.onnx"], "--calib-data", files["calib"], *annotated(files), "--limit", 2)
     assert result.exit_code == 0, result.stderr
     assert ranked(result.stdout) == [

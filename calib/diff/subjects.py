@@ -15,6 +15,7 @@ from yolact.runtime.config import PostprocessConfig
 from yolact.runtime.contract import INPUT_NAME
 from yolact.runtime.device_choice import DeviceChoice
 from yolact.runtime.engine import Engine
+from yolact.runtime.errors import EngineError
 from yolact.runtime.preprocess import Image
 
 if TYPE_CHECKING:
@@ -143,5 +144,5 @@ class PlanSubject:
         return PlanRunner(name=name)
 
     def recomputing(self, names: Sequence[str]) -> Recompute:
-        """Never asked of a plan, see `shared_names`."""
-        raise NotImplementedError
+        """A plan gives nothing but its outputs, so `shared_names` finds no layers to ask for."""
+        raise EngineError("a plan cannot compute single layers; compare the ONNX file it was built from")
