@@ -85,6 +85,11 @@ class Detector:
         """Names that `Detections.class_ids` index."""
         return self.metadata.config.class_names
 
+    @property
+    def max_batch(self) -> int | None:
+        """How many images run as one batch; None where any number will do, or the detector was closed."""
+        return self._engine.max_batch if self._engine else None
+
     @overload
     def __call__(self, images: Image) -> Detections: ...
 
@@ -107,7 +112,7 @@ class Detector:
         """
         if not isinstance(images, (list, tuple)):  # one image, or no image at all, which the preprocessor reports
             return self._detect_batch([images])[0]  # type: ignore[list-item]
-        size = (self._engine.max_batch if self._engine else None) or max(len(images), 1)
+        size = self.max_batch or max(len(images), 1)
         batches = [images[start : start + size] for start in range(0, len(images), size)]
         return [found for batch in batches for found in self._detect_batch(batch)]
 

@@ -78,7 +78,10 @@ def load(path: Path) -> Any:
     library.yolact_infer.argtypes = [c.c_uint64, c.POINTER(CImage), c.c_size_t, c.POINTER(c.POINTER(Results))]
     library.yolact_results_free.argtypes = [c.POINTER(Results)]
     library.yolact_results_free.restype = None
-    library.yolact_class_count.argtypes = [c.c_uint64]
+    library.yolact_class_count.argtypes = library.yolact_max_batch.argtypes = [c.c_uint64]
+    library.yolact_image_decode.argtypes = [c.c_char_p, c.c_size_t, c.POINTER(CImage)]
+    library.yolact_image_free.argtypes = [c.POINTER(CImage)]
+    library.yolact_image_free.restype = None
     library.yolact_class_name.argtypes = [c.c_uint64, c.c_int32]
     library.yolact_class_name.restype = c.c_char_p
     library.yolact_close.argtypes = [c.c_uint64]

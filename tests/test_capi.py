@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes as c
+from collections.abc import Callable
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -14,8 +15,10 @@ import pytest
 from capi_client import BGR, BGRA, GRAY, RGB, CImage, Results, describe, open_handle, options
 from scripted_engine import CLASS_NAMES, write_engine
 
+from yolact.runtime.config import ModelConfig, PostprocessConfig
 from yolact.runtime.detections import Detections
 from yolact.runtime.detector import Detector
+from yolact.runtime.image_files import read_image
 
 
 def assert_equal(found: client.Found, expected: Detections) -> None:
@@ -133,3 +136,33 @@ def test_python_threads_at_once(capi: Any, tiny_engine: Path, photos: list[np.nd
         thread.join()
     assert not failures
     capi.yolact_close(handle)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".bmp"])
+def test_decoding_is_the_runtimes(capi: Any, photos: list[np.ndarray], tmp_path: Path, suffix: str) -> None:
+    """Among them grayscale and 16 bits, which come out as 8-bit BGR."""
+    images = [photos[0][:, :101], photos[1][:33, :, 0]]
+    if suffix == ".png":
+        images.append(photos[2].astype(np.uint16) * 257)
+    for photo in images:
+        path = tmp_path / f"photo{suffix}"
+        cv2.imwrite(str(path), photo)
+        data, image = path.read_bytes(), CImage()
+        assert capi.yolact_image_decode(data, len(data), image) == client.OK
+        assert (image.height, image.width, image.format) == (*photo.shape[:2], BGR)
+        assert image.stride == 3 * image.width
+        pixels = np.ctypeslib.as_array(c.cast(image.data, c.POINTER(c.c_uint8)), (image.height, image.width, 3))
+        assert np.array_equal(pixels, read_image(path))
+        capi.yolact_image_free(image)
+        assert (image.data, image.height) == (None, 0)
+
+
+def test_batch_limits(
+    capi: Any, tiny_engine: Path, tiny_config: ModelConfig, export_seeded: Callable[..., Path], tmp_path: Path
+) -> None:
+    fixed = export_seeded(tiny_config, tmp_path / "three.onnx", PostprocessConfig(), batch=3)
+    for path, expected in ((tiny_engine, 2**31 - 1), (fixed, 3)):
+        handle = open_handle(capi, path)
+        assert capi.yolact_max_batch(handle) == expected
+        capi.yolact_close(handle)
+        assert capi.yolact_max_batch(handle) == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -14,11 +15,14 @@ import capi_client as client
 import cv2
 import pytest
 from scripted_engine import write_engine, write_photo
+from service_process import SANITIZERS, SUPPRESSIONS
+from service_process import SOURCES as SERVICE
 
 from yolact.runtime.capi import bridge
 from yolact.runtime.capi.build import HEADER, build, read_version
 from yolact.runtime.detector import Detector
 from yolact.runtime.image_files import read_image
+from yolact.runtime.results import to_row
 
 ROOT = Path(__file__).resolve().parents[1]
 PROGRAMS = ROOT / "tests" / "capi_programs"
@@ -118,7 +122,7 @@ def test_pkg_config_and_cmake_find_it(capi_folder: Path, tmp_path: Path) -> None
 
 
 def test_the_example_prints_what_python_finds(example: Path, tiny_engine: Path, photos: Any, tmp_path: Path) -> None:
-    photo = tmp_path / "photo.ppm"
+    photo = tmp_path / "photo.jpg"
     cv2.imwrite(str(photo), photos[0])
     with Detector.open(tiny_engine) as detector:
         found = detector(read_image(photo)).select(0.15)
@@ -153,6 +157,61 @@ def test_a_plug_in_outside_the_global_namespace(capi_folder: Path, engine: Path)
     program = capi_folder / "loads_late"
     run(["cc", "-std=gnu11", *STRICT, f"-I{capi_folder}", PROGRAMS / "loads_late.c", "-o", program, "-ldl"])
     run([program, capi_folder / "libyolact.so", engine])
+
+
+@pytest.fixture(scope="module")
+def sanitized(tmp_path_factory: pytest.TempPathFactory, capi_folder: Path) -> Callable[..., Path]:
+    """Programs that check every access to memory, as does the library they are linked to."""
+    folder = tmp_path_factory.mktemp("sanitized")
+    flags = SANITIZERS.split()
+    (folder / "empty.c").write_text("int main(void) { return 0; }\n")
+    if subprocess.run(["cc", *flags, folder / "empty.c", "-o", folder / "empty"], check=False).returncode != 0:
+        pytest.skip("this compiler has no AddressSanitizer")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CFLAGS", SANITIZERS)
+        build(folder)
+
+    def compile_program(*sources: Path) -> Path:
+        program = folder / sources[0].stem
+        include = [f"-I{folder}", f"-I{sources[-1].parent}"]
+        links = [f"-L{folder}", "-lyolact", f"-Wl,-rpath,{folder}", "-pthread"]
+        run(["cc", "-std=gnu11", *STRICT, *flags, *include, *sources, "-o", program, *links])
+        return program
+
+    return compile_program
+
+
+@pytest.fixture
+def leaks(tmp_path: Path) -> dict[str, str]:
+    """Variables under which the sanitizer reports what the C side has leaked."""
+    (tmp_path / "suppressions").write_text(SUPPRESSIONS)
+    options = f"suppressions={tmp_path / 'suppressions'}:print_suppressions=0"
+    return {"PATH": "/usr/local/bin:/usr/bin:/bin", "LSAN_OPTIONS": options}
+
+
+def test_memory_with_sanitizers(
+    sanitized: Callable[..., Path], leaks: dict[str, str], engine: Path, tmp_path: Path
+) -> None:
+    photo = write_photo(tmp_path / "photo.ppm")
+    assert run([sanitized(ROOT / "examples" / "c" / "detect.c"), engine, photo], env=leaks).count("\n") == 3
+    run([sanitized(PROGRAMS / "threads.c"), engine], env=leaks)
+
+
+def test_the_services_json_is_that_of_yolact_infer(
+    sanitized: Callable[..., Path], leaks: dict[str, str], tiny_engine: Path, photos: Any, tmp_path: Path
+) -> None:
+    sources = [SERVICE / name for name in ("results_json.c", "text.c", "image_header.c")]
+    program = sanitized(PROGRAMS / "json_of.c", *sources)
+    with Detector.open(tiny_engine) as detector:
+        for kind, suffix in ((1, ".jpg"), (2, ".png"), (0, ".bmp")):
+            path = tmp_path / f'pho"to{suffix}'
+            cv2.imwrite(str(path), photos[kind][:170, 3:])
+            height, width = photos[kind][:170, 3:].shape[:2]
+            done = subprocess.run([program, tiny_engine, path], capture_output=True, text=True, check=True, env=leaks)
+            assert done.stderr.split() == ([str(kind), f"{width}x{height}"] if kind else ["0", "0x0"])
+            row = to_row(str(path), detector(read_image(path)).select(0.0), detector.class_names, "rle")
+            assert len(row["detections"]) > 3
+            assert json.loads(done.stdout) == row
 
 
 def test_memory_is_used_rightly(example: Path, engine: Path, tmp_path: Path) -> None:

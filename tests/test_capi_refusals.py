@@ -118,3 +118,25 @@ def test_options_may_be_left_out(capi: Any, engine: Path) -> None:
     (found,) = client.infer(capi, handle.value, [describe(np.full((9, 8, 3), 200, np.uint8))])
     assert found.scores.tolist() == pytest.approx([0.9, 0.8, 0.7])
     assert c.sizeof(Options) == 32
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"", "empty"),
+        (b"hello", "this is no image"),
+        (b"\xff\xd8\xff", "truncated"),
+        (b"\xff\xd8\xff\xd9", "damaged"),
+        (b"BM" + bytes(60), "damaged"),
+    ],
+)
+def test_files_that_do_not_decode(capi: Any, data: bytes, said: str) -> None:
+    image = CImage(1, 2, 3, 4, 5)
+    assert capi.yolact_image_decode(data, len(data), image) == client.IMAGE
+    assert said in capi.yolact_last_error().decode()
+    assert (image.data, image.height, image.width) == (None, 0, 0)
+    assert capi.yolact_image_decode(None, 5, image) == client.ARGUMENT
+    assert capi.yolact_image_decode(data, len(data), None) == client.ARGUMENT
+    assert capi.yolact_image_decode(data, 2**64 - 1, image) == client.ARGUMENT
+    capi.yolact_image_free(image)
+    capi.yolact_image_free(None)

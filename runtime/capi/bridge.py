@@ -14,6 +14,7 @@ import numpy as np
 from yolact.runtime.detections import Detections
 from yolact.runtime.detector import Detector
 from yolact.runtime.errors import EngineError, ImageError, UsageError
+from yolact.runtime.image_files import decode_image
 from yolact.runtime.preprocess import Image
 
 STATUSES: dict[type[Exception], int] = {UsageError: 1, EngineError: 3, ImageError: 4, MemoryError: 6}
@@ -21,6 +22,9 @@ STATUSES: dict[type[Exception], int] = {UsageError: 1, EngineError: 3, ImageErro
 
 CLOSED, INTERNAL = 2, 7
 """YOLACT_ERROR_HANDLE and YOLACT_ERROR_INTERNAL."""
+
+ANY_BATCH = 2**31 - 1
+"""INT32_MAX: what yolact_max_batch says where any number of images will do."""
 
 _CHANNELS = (3, 3, 1, 4)
 _TO_BGR = (None, cv2.COLOR_RGB2BGR, cv2.COLOR_GRAY2BGR, cv2.COLOR_BGRA2BGR)
@@ -42,6 +46,7 @@ class Session:
         self._running = 0
         self._changed = threading.Condition()
         self.class_names = tuple(name.encode() for name in detector.class_names)
+        self.max_batch = detector.max_batch or ANY_BATCH
 
     def infer(self, images: Sequence[CImage]) -> list[Buffers]:
         """Detect in a batch. Raises ReferenceError where another thread has closed the session just before."""
@@ -74,6 +79,11 @@ def open_session(
     where = None if device is None else device.decode(errors="backslashreplace")
     detector = Detector.open(path, device=where, threads=threads or None, allow_host_code=allow_host_code)
     return Session(detector, score_threshold, top_k or None)
+
+
+def decode(file: bytes) -> Image:
+    """The image (H, W, 3) uint8 BGR in the contents of an image file, C-contiguous. Raises ImageError."""
+    return np.ascontiguousarray(decode_image(file, "image"))
 
 
 def as_bgr(pixels: memoryview, height: int, width: int, stride: int, format_: int) -> Image:

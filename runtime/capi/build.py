@@ -75,6 +75,7 @@ def build(output: Path = LIBRARY_FOLDER, python: Path | None = None) -> list[Pat
     partial = output / f".{shared.name}.{os.getpid()}"
     interpreter = str(python or sys.executable).replace("\\", "\\\\").replace('"', '\\"')
     flags = ["-std=gnu11", "-O2", "-fPIC", "-shared", "-fvisibility=hidden", "-pthread", *_WARNINGS]
+    flags += shlex.split(os.environ.get("CFLAGS", ""))
     files = [str(path) for path in sorted(SOURCES.glob("*.c"))]
     # nodelete: Python cannot be stopped, so the code that its threads may run stays even after dlclose.
     links = [f"-Wl,-soname,{shared.name}", "-Wl,--no-undefined", "-Wl,-z,nodelete", f"-Wl,-rpath,{library.parent}"]

@@ -8,6 +8,7 @@ typedef struct open_handle {
     yolact_handle number;
     PyObject* session;
     PyObject* class_names; /* tuple of bytes */
+    int32_t max_batch;
 } open_handle;
 
 static open_handle* open_handles;
@@ -67,7 +68,10 @@ static PyObject* open_session(const char* path, const yolact_options* options)
 static yolact_status enter(PyObject* session, yolact_handle* handle)
 {
     PyObject* names = session ? PyObject_GetAttrString(session, "class_names") : NULL;
-    open_handle* entry = names ? malloc(sizeof *entry) : NULL;
+    PyObject* batch = names ? PyObject_GetAttrString(session, "max_batch") : NULL;
+    open_handle* entry = batch ? malloc(sizeof *entry) : NULL;
+    int32_t max_batch = batch ? (int32_t)PyLong_AsLong(batch) : 0;
+    Py_XDECREF(batch);
     if (!entry) {
         if (!PyErr_Occurred())
             PyErr_NoMemory();
@@ -75,7 +79,7 @@ static yolact_status enter(PyObject* session, yolact_handle* handle)
         Py_XDECREF(session);
         return fail_with_exception();
     }
-    *entry = (open_handle){open_handles, ++last_number, session, names};
+    *entry = (open_handle){open_handles, ++last_number, session, names, max_batch};
     open_handles = entry;
     *handle = entry->number;
     return YOLACT_OK;
@@ -123,6 +127,17 @@ const char* yolact_class_name(yolact_handle handle, int32_t class_id)
         name = PyBytes_AsString(PyTuple_GetItem(entry->class_names, class_id));
     PyGILState_Release(state);
     return name;
+}
+
+int32_t yolact_max_batch(yolact_handle handle)
+{
+    if (!python_runs())
+        return 0;
+    PyGILState_STATE state = PyGILState_Ensure();
+    open_handle* entry = find(handle);
+    int32_t count = entry ? entry->max_batch : 0;
+    PyGILState_Release(state);
+    return count;
 }
 
 yolact_status yolact_close(yolact_handle handle)

@@ -9,7 +9,7 @@
  *     yolact_handle detector;
  *     yolact_results* results;
  *     if (yolact_open("yolact.onnx", NULL, &detector) != YOLACT_OK) die(yolact_last_error());
- *     yolact_image image = {pixels, height, width, stride, YOLACT_FORMAT_BGR};
+ *     yolact_image image = {pixels, height, width, stride, YOLACT_FORMAT_BGR};  // or yolact_image_decode
  *     if (yolact_infer(detector, &image, 1, &results) != YOLACT_OK) die(yolact_last_error());
  *     for (size_t i = 0; i < results->images[0].count; i++) puts(yolact_class_name(detector, ...class_ids[i]));
  *     yolact_results_free(results);
@@ -35,8 +35,9 @@
  *
  * Ownership
  *
- *   Images stay the caller's: they are read during yolact_infer only and never written. Results belong to the caller,
- *   do not depend on the handle and go back with yolact_results_free. All text belongs to the library.
+ *   Images stay the caller's: they are read during yolact_infer only and never written. Results and decoded images
+ *   belong to the caller, do not depend on a handle and go back with yolact_results_free and yolact_image_free, which
+ *   any thread may call. All text belongs to the library.
  *
  * Compatibility
  *
@@ -117,6 +118,10 @@ YOLACT_API int32_t yolact_class_count(yolact_handle handle);
  * until the handle is closed. */
 YOLACT_API const char* yolact_class_name(yolact_handle handle, int32_t class_id);
 
+/* How many images the engine file runs at once: INT32_MAX where it takes any number; 0 where the handle is not open.
+ * yolact_infer takes more and runs them in turns. */
+YOLACT_API int32_t yolact_max_batch(yolact_handle handle);
+
 /* Frees the model. Results stay valid. Closing 0 does nothing and is no error. */
 YOLACT_API yolact_status yolact_close(yolact_handle handle);
 
@@ -142,6 +147,13 @@ typedef struct yolact_image {
     size_t stride;  /* bytes from one row to the next, at least width * bytes of a pixel */
     int32_t format; /* YOLACT_FORMAT_... */
 } yolact_image;
+
+/* Decodes the contents of an image file (JPEG, PNG, WebP, BMP, TIFF) as yolact-infer reads it: BGR, upright, 8 bits,
+ * without alpha. Truncated and damaged files are errors. Starts Python if need be. */
+YOLACT_API yolact_status yolact_image_decode(const void* file, size_t size, yolact_image* image);
+
+/* Frees the pixels of a decoded image and sets it to zeros. NULL and an image of zeros do nothing. */
+YOLACT_API void yolact_image_free(yolact_image* image);
 
 /* ---- Results ---- */
 

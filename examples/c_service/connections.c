@@ -1,0 +1,119 @@
+#include "connections.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include "pipeline.h"
+
+static const double idle_while_draining = 1; /* seconds: enough for a request that is on its way */
+
+struct client {
+    int socket;
+    int is_idle;
+    double deadline;
+    client* previous;
+    client* next;
+};
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static client* clients;
+static size_t count;
+static double timeout;
+static int is_draining;
+
+static void* watch(void* unused)
+{
+    (void)unused;
+    const struct timespec pause = {0, 50 * 1000 * 1000};
+    for (;;) {
+        nanosleep(&pause, NULL);
+        pthread_mutex_lock(&lock);
+        double time = now();
+        for (client* one = clients; one; one = one->next) {
+            if (one->deadline > time)
+                continue;
+            shutdown(one->socket, SHUT_RDWR); /* libmicrohttpd sees the end and closes it */
+            one->deadline = INFINITY;
+        }
+        pthread_mutex_unlock(&lock);
+    }
+    return NULL;
+}
+
+int watch_connections(double seconds)
+{
+    pthread_t thread;
+    timeout = seconds;
+    return pthread_create(&thread, NULL, watch, NULL) == 0 && pthread_detach(thread) == 0;
+}
+
+/* With the lock held. */
+static double idle_deadline(void) { return now() + (is_draining ? idle_while_draining : timeout); }
+
+client* add_client(int socket)
+{
+    client* added = malloc(sizeof *added);
+    if (!added)
+        return NULL;
+    pthread_mutex_lock(&lock);
+    *added = (client){socket, 1, idle_deadline(), NULL, clients};
+    if (clients)
+        clients->previous = added;
+    clients = added;
+    count++;
+    pthread_mutex_unlock(&lock);
+    return added;
+}
+
+void remove_client(client* gone)
+{
+    if (!gone)
+        return;
+    pthread_mutex_lock(&lock);
+    if (gone->previous)
+        gone->previous->next = gone->next;
+    else
+        clients = gone->next;
+    if (gone->next)
+        gone->next->previous = gone->previous;
+    count--;
+    pthread_mutex_unlock(&lock);
+    free(gone);
+}
+
+static void set_deadline(client* of, int is_idle, double deadline)
+{
+    if (!of)
+        return;
+    pthread_mutex_lock(&lock);
+    of->is_idle = is_idle;
+    of->deadline = is_idle ? idle_deadline() : deadline;
+    pthread_mutex_unlock(&lock);
+}
+
+void await_client(client* of) { set_deadline(of, 0, now() + timeout); }
+
+void release_client(client* of) { set_deadline(of, 0, INFINITY); }
+
+void client_is_idle(client* of) { set_deadline(of, 1, 0); }
+
+void drain_connections(void)
+{
+    pthread_mutex_lock(&lock);
+    is_draining = 1;
+    for (client* one = clients; one; one = one->next)
+        if (one->is_idle)
+            one->deadline = idle_deadline();
+    pthread_mutex_unlock(&lock);
+}
+
+size_t open_connections(void)
+{
+    pthread_mutex_lock(&lock);
+    size_t open = count;
+    pthread_mutex_unlock(&lock);
+    return open;
+}

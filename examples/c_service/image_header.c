@@ -1,0 +1,53 @@
+#include "image_header.h"
+
+#include <string.h>
+
+static uint32_t big_endian(const unsigned char* data, int bytes)
+{
+    uint32_t number = 0;
+    for (int i = 0; i < bytes; i++)
+        number = number << 8 | data[i];
+    return number;
+}
+
+/* Walks the segments to the start of a frame, SOF0 to SOF15 without DHT, JPG and DAC, which are numbered among them. */
+static void read_jpeg(const unsigned char* data, size_t size, uint32_t* width, uint32_t* height)
+{
+    size_t position = 2;
+    while (position + 9 <= size) {
+        int marker = data[position + 1];
+        if (data[position] != 0xff)
+            return;
+        if (marker == 0xff) { /* a fill byte */
+            position++;
+            continue;
+        }
+        if (marker == 0x01 || (marker >= 0xd0 && marker <= 0xd8)) { /* markers without a segment */
+            position += 2;
+            continue;
+        }
+        if (marker >= 0xc0 && marker <= 0xcf && marker != 0xc4 && marker != 0xc8 && marker != 0xcc) {
+            *height = big_endian(data + position + 5, 2);
+            *width = big_endian(data + position + 7, 2);
+            return;
+        }
+        position += 2 + big_endian(data + position + 2, 2);
+    }
+}
+
+image_kind read_image_header(const unsigned char* data, size_t size, uint32_t* width, uint32_t* height)
+{
+    static const unsigned char png[] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
+    *width = *height = 0;
+    if (size >= 2 && data[0] == 0xff && data[1] == 0xd8) {
+        read_jpeg(data, size, width, height);
+        return KIND_JPEG;
+    }
+    if (size < sizeof png || memcmp(data, png, sizeof png) != 0)
+        return KIND_OTHER;
+    if (size >= 24) { /* the first chunk is IHDR, or libpng refuses the file */
+        *width = big_endian(data + 16, 4);
+        *height = big_endian(data + 20, 4);
+    }
+    return KIND_PNG;
+}

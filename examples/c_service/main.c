@@ -1,0 +1,92 @@
+/* yolact-service: instance masks over HTTP, from an engine file behind libyolact. See README.md. */
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "connections.h"
+#include "options.h"
+#include "pipeline.h"
+#include "server.h"
+
+enum { FAILED = 1, ENGINE_DOES_NOT_FIT = 4, TERMINATED = 143 };
+
+static int report(int code)
+{
+    fprintf(stderr, "Error: %s\n", yolact_last_error());
+    return code;
+}
+
+/* Opens the engine and runs it once, so that the first request is as quick as the others. */
+static yolact_status open_detector(const options* settings, yolact_handle* detector)
+{
+    static const uint8_t black[64 * 64 * 3];
+    const yolact_image image = {black, 64, 64, 64 * 3, YOLACT_FORMAT_BGR};
+    yolact_results* results;
+    yolact_status status = yolact_open(settings->engine, &settings->detector, detector);
+    if (status != YOLACT_OK)
+        return status;
+    status = yolact_infer(*detector, &image, 1, &results);
+    yolact_results_free(results);
+    return status;
+}
+
+/* A second signal ends the service at once, whatever is under way. */
+static void* end_at_once(void* signals)
+{
+    int number;
+    sigwait(signals, &number);
+    _exit(TERMINATED);
+}
+
+static int serve(const options* settings, yolact_handle detector, sigset_t* signals)
+{
+    int number;
+    pthread_t impatient;
+    if (!start_pipeline(settings, detector) || !watch_connections(settings->timeout)) {
+        fputs("Error: cannot start threads; lower the load of this machine or raise its limits\n", stderr);
+        return FAILED;
+    }
+    if (!start_server(settings, detector))
+        return FAILED;
+    sigwait(signals, &number);
+    fprintf(stderr, "%s: answering what is under way\n", strsignal(number));
+    pthread_create(&impatient, NULL, end_at_once, signals);
+    size_t left = stop_server();
+    if (left > 0) {
+        fprintf(stderr, "Error: %zu connections were cut off after %g s\n", left, settings->drain_limit);
+        fflush(stdout);
+        _exit(FAILED); /* their threads still run */
+    }
+    stop_pipeline();
+    return 0;
+}
+
+int main(int argc, char** argv)
+{
+    options settings;
+    int mistake = read_options(argc, argv, &settings);
+    if (mistake)
+        return mistake < 0 ? 0 : mistake;
+    setvbuf(stdout, NULL, _IOLBF, 0); /* the log is read while it is written */
+    signal(SIGPIPE, SIG_IGN);
+    sigset_t signals; /* blocked before any thread is made, so that only sigwait gets them */
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    setenv("OPENCV_LOG_LEVEL", "SILENT", 0); /* what is wrong with an image is in the answer */
+
+    yolact_handle detector;
+    yolact_status status = open_detector(&settings, &detector);
+    if (status != YOLACT_OK)
+        return report(
+            status == YOLACT_ERROR_ENGINE     ? ENGINE_DOES_NOT_FIT
+            : status == YOLACT_ERROR_ARGUMENT ? 2
+                                              : FAILED);
+    int code = serve(&settings, detector, &signals);
+    yolact_close(detector);
+    return code;
+}

@@ -1,0 +1,184 @@
+#include "options.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char usage[] =
+    "usage: yolact-service --engine FILE [options]\n"
+    "\n"
+    "Serves POST /v1/infer, GET /healthz and GET /metrics until SIGTERM.\n"
+    "\n"
+    "  --engine FILE          yolact.onnx or yolact.plan\n"
+    "  --host ADDRESS         where to listen [127.0.0.1; 0.0.0.0 for every network, which has no access control]\n"
+    "  --port N               [8080; 0: one that is free, which the first line says]\n"
+    "  --device NAME          cpu, cuda, cuda:1, tensorrt [an ONNX file on the CPU, a plan on GPU 0]\n"
+    "  --threads N            CPU threads for an ONNX file [0: one for each physical core]\n"
+    "  --allow-host-code      let TensorRT run code that the plan carries; only for plans you trust\n"
+    "  --score-threshold X    leave out detections that do not score above it [0.15]\n"
+    "  --top-k N              detections of an image at most, 0 for all [15]\n"
+    "  --max-batch N          images of requests that run together, if the engine file takes so many [8]\n"
+    "  --batch-wait-ms X      how long an image waits for others [0: no longer than the engine is busy]\n"
+    "  --queue N              requests that wait for the engine; one more is answered 503 [64]\n"
+    "  --connections N        open at once; others wait [256]\n"
+    "  --max-body-mb X        larger requests are answered 413 [16]\n"
+    "  --max-megapixels X     larger images are answered 413 [40]\n"
+    "  --timeout SECONDS      to send a request, to take its answer, and in the queue [10]\n"
+    "  --drain-limit SECONDS  for what is under way after SIGTERM [30]\n";
+
+static int mistake(const char* name, const char* expected, const char* got)
+{
+    fprintf(stderr, "Error: --%s: expected %s, got %s\n", name, expected, got);
+    return 2;
+}
+
+/* A whole number from `low` to `high`; 0 where the text is none, which is reported. */
+static int read_count(const char* name, const char* got, long long low, long long high, long long* to)
+{
+    char *end, expected[96];
+    errno = 0;
+    *to = strtoll(got, &end, 10);
+    if (*got && !*end && !errno && *to >= low && *to <= high)
+        return 1;
+    snprintf(expected, sizeof expected, "a whole number from %lld to %lld", low, high);
+    mistake(name, expected, got);
+    return 0;
+}
+
+static int read_number(const char* name, const char* got, double low, double high, double* to)
+{
+    char *end, expected[96];
+    *to = strtod(got, &end);
+    if (*got && !*end && *to >= low && *to <= high) /* not so for nan */
+        return 1;
+    snprintf(expected, sizeof expected, "a number from %g to %g", low, high);
+    mistake(name, expected, got);
+    return 0;
+}
+
+enum {
+    ENGINE,
+    HOST,
+    PORT,
+    DEVICE,
+    THREADS,
+    HOST_CODE,
+    SCORE_THRESHOLD,
+    TOP_K,
+    MAX_BATCH,
+    BATCH_WAIT,
+    QUEUE,
+    CONNECTIONS,
+    MAX_BODY,
+    MAX_PIXELS,
+    TIMEOUT,
+    DRAIN_LIMIT,
+    HELP
+};
+
+static const struct option names[] = {
+    {"engine", required_argument, NULL, ENGINE},
+    {"host", required_argument, NULL, HOST},
+    {"port", required_argument, NULL, PORT},
+    {"device", required_argument, NULL, DEVICE},
+    {"threads", required_argument, NULL, THREADS},
+    {"allow-host-code", no_argument, NULL, HOST_CODE},
+    {"score-threshold", required_argument, NULL, SCORE_THRESHOLD},
+    {"top-k", required_argument, NULL, TOP_K},
+    {"max-batch", required_argument, NULL, MAX_BATCH},
+    {"batch-wait-ms", required_argument, NULL, BATCH_WAIT},
+    {"queue", required_argument, NULL, QUEUE},
+    {"connections", required_argument, NULL, CONNECTIONS},
+    {"max-body-mb", required_argument, NULL, MAX_BODY},
+    {"max-megapixels", required_argument, NULL, MAX_PIXELS},
+    {"timeout", required_argument, NULL, TIMEOUT},
+    {"drain-limit", required_argument, NULL, DRAIN_LIMIT},
+    {"help", no_argument, NULL, HELP},
+    {NULL, 0, NULL, 0}};
+
+/* One option into `to`; 0 where its value is wrong, which is reported. */
+static int read_option(int option, options* to)
+{
+    const char *name = names[option].name, *got = optarg;
+    long long count = 0;
+    double number = 0;
+    int ok = 1;
+    switch (option) {
+    case ENGINE: to->engine = got; break;
+    case HOST: to->host = got; break;
+    case PORT:
+        ok = read_count(name, got, 0, 65535, &count);
+        to->port = got;
+        break;
+    case DEVICE: to->detector.device = got; break;
+    case THREADS:
+        ok = read_count(name, got, 0, 1024, &count);
+        to->detector.threads = (int32_t)count;
+        break;
+    case HOST_CODE: to->detector.allow_host_code = 1; break;
+    case SCORE_THRESHOLD:
+        ok = read_number(name, got, 0, 1, &number);
+        to->detector.score_threshold = (float)number;
+        break;
+    case TOP_K:
+        ok = read_count(name, got, 0, INT32_MAX, &count);
+        to->detector.top_k = (int32_t)count;
+        break;
+    case MAX_BATCH:
+        ok = read_count(name, got, 1, 1024, &count);
+        to->max_batch = (size_t)count;
+        break;
+    case BATCH_WAIT:
+        ok = read_number(name, got, 0, 10000, &number);
+        to->batch_wait = number / 1e3;
+        break;
+    case QUEUE:
+        ok = read_count(name, got, 1, 100000, &count);
+        to->queue_size = (size_t)count;
+        break;
+    case CONNECTIONS:
+        ok = read_count(name, got, 1, 10000, &count);
+        to->connections = (size_t)count;
+        break;
+    case MAX_BODY:
+        ok = read_number(name, got, 0.001, 2000, &number);
+        to->max_body = (size_t)(number * 1e6);
+        break;
+    case MAX_PIXELS:
+        ok = read_number(name, got, 0.001, 1000, &number);
+        to->max_pixels = (size_t)(number * 1e6);
+        break;
+    case TIMEOUT: ok = read_number(name, got, 0.1, 3600, &to->timeout); break;
+    case DRAIN_LIMIT: ok = read_number(name, got, 0, 3600, &to->drain_limit); break;
+    default: ok = 0;
+    }
+    return ok;
+}
+
+int read_options(int argc, char** argv, options* to)
+{
+    yolact_options detector = YOLACT_OPTIONS_DEFAULT;
+    detector.top_k = 15;
+    *to = (options){NULL, "127.0.0.1", "8080", detector, 8, 0, 64, 256, 16 * 1000 * 1000, 40 * 1000 * 1000, 10.0, 30.0};
+    int option;
+    while ((option = getopt_long(argc, argv, "h", names, NULL)) != -1) {
+        if (option == HELP || option == 'h') {
+            fputs(usage, stdout);
+            return -1;
+        }
+        if (option == '?' || !read_option(option, to)) {
+            fputs("Try yolact-service --help.\n", stderr);
+            return 2;
+        }
+    }
+    if (optind < argc || !to->engine) {
+        fprintf(
+            stderr, "Error: expected --engine FILE and options, got %s\nTry yolact-service --help.\n",
+            optind < argc ? argv[optind] : "no --engine");
+        return 2;
+    }
+    return 0;
+}

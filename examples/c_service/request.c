@@ -1,0 +1,153 @@
+#include "request.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define REFUSE(status, ...) return snprintf(of->work.problem, sizeof of->work.problem, __VA_ARGS__), status
+
+static const char* header(const request* of, const char* name)
+{
+    return MHD_lookup_connection_value(of->connection, MHD_HEADER_KIND, name);
+}
+
+/* The client's id where it can stand in a log as it is. */
+static void choose_id(request* of)
+{
+    static atomic_ullong last;
+    static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+    const char* given = header(of, "X-Request-Id");
+    if (given && given[0] && strlen(given) < sizeof of->id && strspn(given, allowed) == strlen(given))
+        memcpy(of->id, given, strlen(given) + 1);
+    else
+        snprintf(of->id, sizeof of->id, "%llu", atomic_fetch_add(&last, 1) + 1);
+}
+
+request* start_request(struct MHD_Connection* connection, const char* path, const char* method)
+{
+    request* started = calloc(1, sizeof *started);
+    if (!started)
+        return NULL;
+    started->connection = connection;
+    started->from = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+    started->started = now();
+    snprintf(started->method, sizeof started->method, "%s", method);
+    text_format(&started->path, "%.200s", path);
+    choose_id(started);
+    return started;
+}
+
+/* A whole number from 1 to `high`, or -1. */
+static long long number(const char* word, long long high)
+{
+    char* end;
+    if (!word || *word < '0' || *word > '9')
+        return -1;
+    errno = 0;
+    long long value = strtoll(word, &end, 10);
+    return *end || errno || value < 1 || value > high ? -1 : value;
+}
+
+static int read_format(const char* word)
+{
+    static const char* const names[] = {"bgr", "rgb", "gray", "bgra"};
+    for (int format = 0; word && format < 4; format++)
+        if (strcmp(word, names[format]) == 0)
+            return format;
+    return -1;
+}
+
+/* Size and layout of raw pixels; the HTTP status. */
+static int read_raw_headers(request* of, const options* settings)
+{
+    static const size_t pixel_sizes[] = {3, 3, 1, 4};
+    long long height = number(header(of, "X-Image-Height"), YOLACT_MAX_SIDE);
+    long long width = number(header(of, "X-Image-Width"), YOLACT_MAX_SIDE);
+    int format = read_format(header(of, "X-Image-Format"));
+    const char* given_stride = header(of, "X-Image-Stride");
+    if (height < 0 || width < 0 || format < 0)
+        REFUSE(
+            400, "expected X-Image-Width and X-Image-Height from 1 to %d and X-Image-Format bgr, rgb, gray or bgra",
+            YOLACT_MAX_SIDE);
+    if ((unsigned long long)(height * width) > settings->max_pixels)
+        REFUSE(413, "expected an image of at most %zu pixels, got %lldx%lld", settings->max_pixels, width, height);
+    size_t row = (size_t)width * pixel_sizes[format];
+    long long stride = given_stride ? number(given_stride, 1LL << 32) : (long long)row;
+    if (stride < (long long)row)
+        REFUSE(400, "expected X-Image-Stride from %zu, the bytes of a row, got %.40s", row, given_stride);
+    size_t least = (size_t)(height - 1) * (size_t)stride + row, most = (size_t)height * (size_t)stride;
+    if (of->expected < least || of->expected > most)
+        REFUSE(400, "expected a body of %zu bytes for %lldx%lld pixels, got %zu", least, width, height, of->expected);
+    of->work.image = (yolact_image){NULL, (int32_t)height, (int32_t)width, (size_t)stride, format};
+    return 200;
+}
+
+int read_headers(request* of, const options* settings)
+{
+    const char* length = header(of, "Content-Length");
+    if (header(of, "Transfer-Encoding") || !length)
+        REFUSE(411, "expected a Content-Length; send the body in one piece, not chunked");
+    long long size = number(length, INT64_MAX);
+    if (size < 0)
+        REFUSE(400, "expected an image as the body, got none");
+    if ((unsigned long long)size > settings->max_body)
+        REFUSE(413, "expected a body of at most %zu bytes, got %lld", settings->max_body, size);
+    of->expected = (size_t)size;
+    int is_raw = header(of, "X-Image-Width") || header(of, "X-Image-Height") || header(of, "X-Image-Format");
+    int status = is_raw ? read_raw_headers(of, settings) : 200;
+    if (status != 200)
+        return status;
+    if (is_queue_full())
+        REFUSE(503, "%zu requests wait already; try later", settings->queue_size);
+    of->body = malloc(of->expected);
+    if (!of->body)
+        REFUSE(503, "memory ran out; try later");
+    of->work.body = of->body;
+    of->work.size = of->expected;
+    if (is_raw)
+        of->work.image.data = of->body;
+    return 200;
+}
+
+/* One line, in which nothing of the client's can start another one or end a quoted word. */
+static void write_log(request* of)
+{
+    char stamp[32], address[64] = "unknown";
+    time_t seconds = time(NULL);
+    struct tm parts;
+    strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&seconds, &parts));
+    const union MHD_ConnectionInfo* info = MHD_get_connection_info(of->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    if (info)
+        getnameinfo(
+            info->client_addr,
+            info->client_addr->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in),
+            address, sizeof address, NULL, 0, NI_NUMERICHOST);
+    text line = {0};
+    text_format(
+        &line, "%s client=%s id=%s status=%d ms=%.1f bytes=%zu answer=%zu", stamp, address, of->id, of->status,
+        (now() - of->started) * 1e3, of->received, of->answer_size);
+    if (of->work.batch)
+        text_format(
+            &line, " wait_ms=%.1f engine_ms=%.1f batch=%zu", of->work.wait_seconds * 1e3, of->work.engine_seconds * 1e3,
+            of->work.batch);
+    text_format(&line, " method=");
+    text_quote(&line, of->method);
+    text_format(&line, " path=");
+    text_quote(&line, of->path.failed ? "" : of->path.data);
+    text_add(&line, "\n", 1);
+    if (!line.failed)
+        fwrite(line.data, 1, line.size, stdout);
+    text_free(&line);
+}
+
+void end_request(request* of)
+{
+    write_log(of);
+    text_free(&of->path);
+    free(of->body);
+    free(of);
+}

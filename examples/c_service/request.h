@@ -1,0 +1,36 @@
+/* What a request says before its body. */
+#ifndef REQUEST_H
+#define REQUEST_H
+
+#include <microhttpd.h>
+
+#include "connections.h"
+#include "pipeline.h"
+#include "text.h"
+
+typedef struct request {
+    struct MHD_Connection* connection;
+    client* from;
+    double started;
+    char id[65]; /* X-Request-Id of the client, or a number */
+    char method[16];
+    text path;
+    int verdict; /* on the headers: 200, or the HTTP status of the refusal in `work.problem` */
+    int status;  /* 0 until an answer is on its way */
+    size_t answer_size;
+    unsigned char* body;
+    size_t expected, received; /* bytes of the body */
+    job work;
+} request;
+
+/* NULL where memory is short. */
+request* start_request(struct MHD_Connection* connection, const char* path, const char* method);
+
+/* Reads the headers of a request for detections and makes room for its body. Returns the HTTP status, 200 to go on;
+ * else `work.problem` says why. */
+int read_headers(request* of, const options* settings);
+
+/* Writes the line of the access log and frees the request. */
+void end_request(request* of);
+
+#endif

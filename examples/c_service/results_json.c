@@ -1,0 +1,93 @@
+#include "results_json.h"
+
+static int is_set(const yolact_mask* mask, size_t row, int32_t y, int32_t x)
+{
+    return mask->bits[(size_t)y * row + (size_t)x / 8] >> (7 - x % 8) & 1;
+}
+
+/* COCO's text form of one run, 5 bits a character. */
+static void write_number(text* to, int64_t number)
+{
+    int more = 1;
+    while (more) {
+        int bits = (int)(number & 0x1f);
+        number >>= 5; /* of negative numbers too: every compiler this is built with keeps the sign */
+        more = number != (bits & 0x10 ? -1 : 0);
+        char character = (char)(48 + (more ? bits | 0x20 : bits));
+        text_add(to, &character, 1);
+    }
+}
+
+/* The runs of a mask in the order they are written: each past the third as a difference to the one two before. */
+typedef struct run_writer {
+    text* to;
+    int64_t earlier[2]; /* the lengths two and one before */
+    int64_t end;        /* of the last run, counted down the columns of the image */
+    size_t count;
+} run_writer;
+
+static void write_run(run_writer* runs, int64_t end)
+{
+    int64_t length = end - runs->end;
+    write_number(runs->to, runs->count > 2 ? length - runs->earlier[0] : length);
+    runs->earlier[0] = runs->earlier[1];
+    runs->earlier[1] = length;
+    runs->end = end;
+    runs->count++;
+}
+
+/* COCO's compressed run lengths: of zeros and ones by turns, down the columns of the whole image, zeros first. */
+static void write_counts(text* to, const yolact_mask* mask, int32_t width, int32_t height)
+{
+    run_writer runs = {to, {0, 0}, 0, 0};
+    size_t row = ((size_t)mask->width + 7) / 8;
+    int64_t start = 0, end = 0; /* of the run of ones that may go on */
+    for (int32_t x = 0; x < mask->width; x++) {
+        int64_t top = (int64_t)(mask->left + x) * height + mask->top;
+        for (int32_t y = 0; y < mask->height; y++) {
+            if (!is_set(mask, row, y, x))
+                continue;
+            if (top + y != end || start == end) {
+                if (start < end) {
+                    write_run(&runs, start);
+                    write_run(&runs, end);
+                }
+                start = top + y;
+            }
+            end = top + y + 1;
+        }
+    }
+    if (start < end) {
+        write_run(&runs, start);
+        write_run(&runs, end);
+    }
+    int64_t pixels = (int64_t)width * height;
+    if (runs.end < pixels || runs.count == 0)
+        write_run(&runs, pixels);
+}
+
+void write_results(
+    text* to, yolact_handle handle, const char* source, const yolact_detections* found, int32_t width, int32_t height)
+{
+    const float* scores = found->mask_scores ? found->mask_scores : found->scores;
+    text_format(to, "{\"source\": ");
+    text_quote(to, source);
+    text_format(to, ", \"width\": %ld, \"height\": %ld, \"detections\": [", (long)width, (long)height);
+    for (size_t i = 0; i < found->count; i++) {
+        const float* box = &found->boxes[4 * i];
+        const char* name = yolact_class_name(handle, found->class_ids[i]);
+        text_format(to, "%s{\"class_id\": %ld, \"class_name\": ", i ? ", " : "", (long)found->class_ids[i]);
+        text_quote(to, name ? name : "");
+        text_format(
+            to, ", \"score\": %.5f, \"box\": [%.2f, %.2f, %.2f, %.2f], \"mask\": {\"size\": [%ld, %ld], \"counts\": ",
+            (double)scores[i], (double)box[0], (double)box[1], (double)box[2], (double)box[3], (long)height,
+            (long)width);
+        text counts = {0};
+        write_counts(&counts, &found->masks[i], width, height);
+        to->failed |= counts.failed;
+        text_quote(to, counts.failed ? "" : counts.data); /* a backslash is among the characters of COCO's form */
+        text_free(&counts);
+        text_format(to, "}}");
+    }
+    text_format(to, "]}\n");
+}

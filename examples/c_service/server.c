@@ -1,0 +1,236 @@
+#include "server.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <microhttpd.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "metrics.h"
+#include "request.h"
+#include "results_json.h"
+
+static const options* settings;
+static yolact_handle detector;
+static struct MHD_Daemon* daemon_;
+static volatile int is_draining;
+
+/* Hands over the text, and closes the connection afterwards where the service is ending. */
+static enum MHD_Result respond(request* to, int status, const char* type, text* body)
+{
+    if (body->failed) {
+        text_free(body);
+        return MHD_NO; /* memory ran out in the middle: no answer rather than half of one */
+    }
+    struct MHD_Response* response = MHD_create_response_from_buffer(body->size, body->data, MHD_RESPMEM_MUST_FREE);
+    if (!response) {
+        text_free(body);
+        return MHD_NO;
+    }
+    MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
+    MHD_add_response_header(response, "X-Request-Id", to->id);
+    if (status == 405)
+        MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, strcmp(to->path.data, "/v1/infer") ? "GET" : "POST");
+    if (status == 503)
+        MHD_add_response_header(response, MHD_HTTP_HEADER_RETRY_AFTER, "1");
+    if (is_draining)
+        MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
+    to->status = status;
+    to->answer_size = body->size;
+    await_client(to->from);
+    enum MHD_Result queued = MHD_queue_response(to->connection, (unsigned)status, response);
+    MHD_destroy_response(response);
+    return queued;
+}
+
+static enum MHD_Result refuse(request* to, int status, const char* problem)
+{
+    text body = {0};
+    text_format(&body, "{\"error\": ");
+    text_quote(&body, problem);
+    text_format(&body, "}\n");
+    return respond(to, status, "application/json", &body);
+}
+
+static enum MHD_Result serve_health(request* to)
+{
+    text body = {0};
+    text_format(&body, "%s\n", is_draining ? "draining" : "ok");
+    return respond(to, is_draining ? 503 : 200, "text/plain; charset=utf-8", &body);
+}
+
+static enum MHD_Result serve_metrics(request* to)
+{
+    text body = {0};
+    write_metrics(&body, queue_depth(), settings->queue_size, open_connections());
+    return respond(to, 200, "text/plain; version=0.0.4; charset=utf-8", &body);
+}
+
+static enum MHD_Result serve_detections(request* to)
+{
+    job* work = &to->work;
+    run_job(work);
+    if (work->status != 200) {
+        finish_job(work);
+        return refuse(to, work->status, work->problem);
+    }
+    text body = {0};
+    write_results(&body, detector, to->id, work->found, work->image.width, work->image.height);
+    count_detections(now() - to->started, work->found->count);
+    finish_job(work);
+    return respond(to, 200, "application/json", &body);
+}
+
+/* What there is to say before a body is read: 200 to go on, else the status of the refusal in `work.problem`. */
+static int check_request(request* of)
+{
+    int is_infer = strcmp(of->path.data, "/v1/infer") == 0;
+    if (!is_infer && strcmp(of->path.data, "/healthz") != 0 && strcmp(of->path.data, "/metrics") != 0) {
+        snprintf(
+            of->work.problem, sizeof of->work.problem, "expected POST /v1/infer, GET /healthz or GET /metrics, got %s",
+            of->path.data);
+        return 404;
+    }
+    int is_read = strcmp(of->method, "GET") == 0 || strcmp(of->method, "HEAD") == 0;
+    if (is_infer ? strcmp(of->method, "POST") != 0 : !is_read) {
+        snprintf(
+            of->work.problem, sizeof of->work.problem, "expected %s %s, got %s", is_infer ? "POST" : "GET",
+            of->path.data, of->method);
+        return 405;
+    }
+    return is_infer ? read_headers(of, settings) : 200;
+}
+
+/* libmicrohttpd calls this once with the headers, for each piece of the body, and once after it. */
+static enum MHD_Result handle(
+    void* unused, struct MHD_Connection* connection, const char* path, const char* method, const char* version,
+    const char* data, size_t* size, void** state)
+{
+    (void)unused, (void)version;
+    request* current = *state;
+    if (!current) {
+        *state = current = start_request(connection, path, method);
+        if (!current || current->path.failed)
+            return MHD_NO;
+        await_client(current->from);
+        current->verdict = check_request(current);
+        /* Who asks before sending is told at once. Others would not listen while they send: their body is read and
+         * dropped first, for which they have as long as for any other. */
+        int asks = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_EXPECT) != NULL;
+        return asks && current->verdict != 200 ? refuse(current, current->verdict, current->work.problem) : MHD_YES;
+    }
+    if (*size > 0) {
+        if (current->body && *size <= current->expected - current->received)
+            memcpy(current->body + current->received, data, *size);
+        current->received += *size;
+        *size = 0;
+        return MHD_YES;
+    }
+    release_client(current->from);
+    if (current->verdict != 200)
+        return refuse(current, current->verdict, current->work.problem);
+    if (current->body)
+        return serve_detections(current);
+    return strcmp(current->path.data, "/metrics") == 0 ? serve_metrics(current) : serve_health(current);
+}
+
+enum { CLIENT_GONE = 499 }; /* in log and metrics, as other servers have it: no answer arrived */
+
+static void completed(
+    void* unused, struct MHD_Connection* connection, void** state, enum MHD_RequestTerminationCode why)
+{
+    (void)unused, (void)connection;
+    request* ended = *state;
+    if (!ended)
+        return;
+    *state = NULL;
+    client_is_idle(ended->from);
+    if (why != MHD_REQUEST_TERMINATED_COMPLETED_OK)
+        ended->status = CLIENT_GONE;
+    count_request(ended->status);
+    end_request(ended);
+}
+
+static void connection_changed(
+    void* unused, struct MHD_Connection* connection, void** state, enum MHD_ConnectionNotificationCode what)
+{
+    (void)unused;
+    if (what == MHD_CONNECTION_NOTIFY_STARTED) {
+        *state = add_client(MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd);
+    } else {
+        remove_client(*state);
+        *state = NULL;
+    }
+}
+
+static struct MHD_Daemon* listen_at(const struct addrinfo* address)
+{
+    unsigned flags = MHD_USE_AUTO | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_ITC;
+    if (address->ai_family == AF_INET6)
+        flags |= MHD_USE_IPv6;
+    return MHD_start_daemon(
+        flags, 0, NULL, NULL, handle, NULL, MHD_OPTION_SOCK_ADDR, address->ai_addr, MHD_OPTION_CONNECTION_LIMIT,
+        (unsigned)settings->connections, MHD_OPTION_NOTIFY_CONNECTION, connection_changed, NULL,
+        MHD_OPTION_NOTIFY_COMPLETED, completed, NULL, MHD_OPTION_END);
+}
+
+int start_server(const options* chosen, yolact_handle handle)
+{
+    settings = chosen;
+    detector = handle;
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *addresses;
+    int problem = getaddrinfo(chosen->host, chosen->port, &hints, &addresses);
+    if (problem != 0) {
+        fprintf(stderr, "Error: --host: expected an address, got %s (%s)\n", chosen->host, gai_strerror(problem));
+        return 0;
+    }
+    daemon_ = listen_at(addresses);
+    problem = errno;
+    int is_v6 = addresses->ai_family == AF_INET6;
+    freeaddrinfo(addresses);
+    if (!daemon_) {
+        fprintf(
+            stderr, "Error: cannot listen on %s, port %s (%s); choose another --port\n", chosen->host, chosen->port,
+            strerror(problem));
+        return 0;
+    }
+    printf(
+        "listening on http://%s%s%s:%u\n", is_v6 ? "[" : "", chosen->host, is_v6 ? "]" : "",
+        (unsigned)MHD_get_daemon_info(daemon_, MHD_DAEMON_INFO_BIND_PORT)->port);
+    return 1;
+}
+
+/* Connections that the kernel has accepted and libmicrohttpd has not are answered too. */
+static void take_backlog(int listener)
+{
+    struct sockaddr_storage address;
+    socklen_t length = sizeof address;
+    int socket;
+    fcntl(listener, F_SETFL, fcntl(listener, F_GETFL) | O_NONBLOCK);
+    while ((socket = accept(listener, (struct sockaddr*)&address, &length)) >= 0) {
+        if (MHD_add_connection(daemon_, socket, (struct sockaddr*)&address, length) != MHD_YES)
+            fprintf(stderr, "Warning: a connection was cut off at the end\n");
+        length = sizeof address;
+    }
+    close(listener);
+}
+
+size_t stop_server(void)
+{
+    is_draining = 1;
+    drain_connections();
+    take_backlog(MHD_quiesce_daemon(daemon_));
+    const struct timespec pause = {0, 10 * 1000 * 1000};
+    double end = now() + settings->drain_limit;
+    while (open_connections() > 0 && now() < end)
+        nanosleep(&pause, NULL);
+    size_t left = open_connections();
+    if (left == 0)
+        MHD_stop_daemon(daemon_);
+    return left;
+}

@@ -1,0 +1,53 @@
+/* Image files in memory as images; the pixels are copied out of Python, so that any thread frees them without the GIL.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "internal.h"
+
+/* Takes over bridge.decode's array, or NULL with an exception set. */
+static yolact_status take_pixels(PyObject* array, yolact_image* image)
+{
+    Py_buffer pixels;
+    if (!array || PyObject_GetBuffer(array, &pixels, PyBUF_ND | PyBUF_C_CONTIGUOUS) != 0)
+        return fail_with_exception();
+    uint8_t* data = malloc((size_t)pixels.len);
+    if (data) {
+        memcpy(data, pixels.buf, (size_t)pixels.len);
+        int32_t height = (int32_t)pixels.shape[0], width = (int32_t)pixels.shape[1];
+        *image = (yolact_image){data, height, width, (size_t)width * 3, YOLACT_FORMAT_BGR};
+    } else {
+        PyErr_NoMemory();
+    }
+    PyBuffer_Release(&pixels);
+    return data ? YOLACT_OK : fail_with_exception();
+}
+
+yolact_status yolact_image_decode(const void* file, size_t size, yolact_image* image)
+{
+    if (image)
+        *image = (yolact_image){0};
+    if (!image || !file)
+        return fail(YOLACT_ERROR_ARGUMENT, "yolact_image_decode: expected a file and an image to fill, got NULL");
+    if (size > PY_SSIZE_T_MAX)
+        return fail(YOLACT_ERROR_ARGUMENT, "yolact_image_decode: expected a file that fits into memory, got %zu", size);
+    yolact_status status = start_python();
+    if (status != YOLACT_OK)
+        return status;
+    PyGILState_STATE state = PyGILState_Ensure();
+    PyObject* bridge = import_bridge();
+    PyObject* array = bridge ? PyObject_CallMethod(bridge, "decode", "y#", file, (Py_ssize_t)size) : NULL;
+    status = take_pixels(array, image);
+    Py_XDECREF(array);
+    Py_XDECREF(bridge);
+    PyGILState_Release(state);
+    return status;
+}
+
+void yolact_image_free(yolact_image* image)
+{
+    if (!image)
+        return;
+    free((void*)(uintptr_t)image->data);
+    *image = (yolact_image){0};
+}
