@@ -4,7 +4,7 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 PACKAGES := calib engines export plugins runtime training
 READY := $(VENV)/.ready
-NATIVE = $(shell find examples plugins runtime/capi tests/capi_programs tests/host_kernels tests/host_plugins -name '*.cu' -o -name '*.cuh' -o -name '*.cpp' -o -name '*.c' -o -name '*.h')
+NATIVE = $(shell find benchmarks examples plugins runtime/capi tests/capi_programs tests/host_kernels tests/host_plugins -name '*.cu' -o -name '*.cuh' -o -name '*.cpp' -o -name '*.c' -o -name '*.h')
 
 .PHONY: capi demo plugins test test-gpu lint format clean
 
