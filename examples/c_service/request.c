@@ -15,6 +15,14 @@ static const char* header(const request* of, const char* name)
     return MHD_lookup_connection_value(of->connection, MHD_HEADER_KIND, name);
 }
 
+static void free_request(request* of)
+{
+    text_free(&of->method);
+    text_free(&of->path);
+    free(of->body);
+    free(of);
+}
+
 /* The client's id where it can stand in a log as it is. */
 static void choose_id(request* of)
 {
@@ -27,6 +35,19 @@ static void choose_id(request* of)
         snprintf(of->id, sizeof of->id, "%llu", atomic_fetch_add(&last, 1) + 1);
 }
 
+/* A client's words as ASCII without control characters, for logs and errors: other bytes as %XX. */
+static void add_printable(text* to, const char* words)
+{
+    enum { LONGEST = 200 };
+    for (int i = 0; words[i] && i < LONGEST; i++) {
+        unsigned char byte = (unsigned char)words[i];
+        if (byte < 0x20 || byte > 0x7e)
+            text_format(to, "%%%02X", byte);
+        else
+            text_add(to, &words[i], 1);
+    }
+}
+
 request* start_request(struct MHD_Connection* connection, const char* path, const char* method)
 {
     request* started = calloc(1, sizeof *started);
@@ -35,9 +56,13 @@ request* start_request(struct MHD_Connection* connection, const char* path, cons
     started->connection = connection;
     started->from = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
     started->started = now();
-    snprintf(started->method, sizeof started->method, "%s", method);
-    text_format(&started->path, "%.200s", path);
+    add_printable(&started->method, method);
+    add_printable(&started->path, path);
     choose_id(started);
+    if (started->method.failed || started->path.failed || !started->method.data || !started->path.data) {
+        free_request(started);
+        return NULL;
+    }
     return started;
 }
 
@@ -135,9 +160,9 @@ static void write_log(request* of)
             &line, " wait_ms=%.1f engine_ms=%.1f batch=%zu", of->work.wait_seconds * 1e3, of->work.engine_seconds * 1e3,
             of->work.batch);
     text_format(&line, " method=");
-    text_quote(&line, of->method);
+    text_quote(&line, of->method.data);
     text_format(&line, " path=");
-    text_quote(&line, of->path.failed ? "" : of->path.data);
+    text_quote(&line, of->path.data);
     text_add(&line, "\n", 1);
     if (!line.failed)
         fwrite(line.data, 1, line.size, stdout);
@@ -147,7 +172,5 @@ static void write_log(request* of)
 void end_request(request* of)
 {
     write_log(of);
-    text_free(&of->path);
-    free(of->body);
-    free(of);
+    free_request(of);
 }

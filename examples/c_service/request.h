@@ -12,11 +12,10 @@ typedef struct request {
     struct MHD_Connection* connection;
     client* from;
     double started;
-    char id[65]; /* X-Request-Id of the client, or a number */
-    char method[16];
-    text path;
-    int verdict; /* on the headers: 200, or the HTTP status of the refusal in `work.problem` */
-    int status;  /* 0 until an answer is on its way */
+    char id[65];       /* X-Request-Id of the client, or a number */
+    text method, path; /* printable ASCII, cut off where they are long */
+    int verdict;       /* on the headers: 200, or the HTTP status of the refusal in `work.problem` */
+    int status;        /* 0 until an answer is on its way */
     size_t answer_size;
     unsigned char* body;
     size_t expected, received; /* bytes of the body */

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <microhttpd.h>
 #include <netdb.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +19,7 @@
 static const options* settings;
 static yolact_handle detector;
 static struct MHD_Daemon* daemon_;
-static volatile int is_draining;
+static atomic_int is_draining;
 
 /* Hands over the text, and closes the connection afterwards where the service is ending. */
 static enum MHD_Result respond(request* to, int status, const char* type, text* body)
@@ -96,11 +97,11 @@ static int check_request(request* of)
             of->path.data);
         return 404;
     }
-    int is_read = strcmp(of->method, "GET") == 0 || strcmp(of->method, "HEAD") == 0;
-    if (is_infer ? strcmp(of->method, "POST") != 0 : !is_read) {
+    int is_read = strcmp(of->method.data, "GET") == 0 || strcmp(of->method.data, "HEAD") == 0;
+    if (is_infer ? strcmp(of->method.data, "POST") != 0 : !is_read) {
         snprintf(
             of->work.problem, sizeof of->work.problem, "expected %s %s, got %s", is_infer ? "POST" : "GET",
-            of->path.data, of->method);
+            of->path.data, of->method.data);
         return 405;
     }
     return is_infer ? read_headers(of, settings) : 200;
@@ -115,7 +116,7 @@ static enum MHD_Result handle(
     request* current = *state;
     if (!current) {
         *state = current = start_request(connection, path, method);
-        if (!current || current->path.failed)
+        if (!current)
             return MHD_NO;
         await_client(current->from);
         current->verdict = check_request(current);
