@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import difflib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import click
 from tqdm import tqdm
 
 from yolact.runtime.atomic import check_folder, check_replaceable
@@ -21,11 +20,11 @@ from yolact.runtime.drawing import annotate
 from yolact.runtime.engine import Engine
 from yolact.runtime.engine_files import open_engine
 from yolact.runtime.errors import ImageError, UsageError, YolactError
-from yolact.runtime.image_files import write_image
 from yolact.runtime.outputs import OutputNames
+from yolact.runtime.picture_writer import PictureWriter, print_above_bar, report_above_bar
 from yolact.runtime.preprocess import Image
 from yolact.runtime.results import JsonResults, MaskFormat, count_noun, summarise, to_row
-from yolact.runtime.sources import Source, expand_source
+from yolact.runtime.sources import Source, expand_source, open_ahead
 from yolact.runtime.video import VideoFile, VideoReader
 
 
@@ -74,10 +73,12 @@ def run_inference(request: InferenceRequest) -> bool:
         class_ids = None if request.classes is None else parse_classes(request.classes, detector.class_names)
         results = None if request.json is None else stack.enter_context(JsonResults(request.json))
         run = _Run(request, detector, class_ids, OutputNames(request.output, files), results)
-        bar = tqdm(sources, unit=" sources", disable=None if len(sources) > 1 else True)
-        for source in stack.enter_context(bar):
-            complete &= _is_done(run, source)
-    return complete
+        bar = stack.enter_context(tqdm(total=len(sources), unit=" sources", disable=None if len(sources) > 1 else True))
+        stack.enter_context(run.pictures)
+        for source, open_source in open_ahead(sources):
+            complete &= _is_done(run, source, open_source)
+            bar.update()
+    return complete and run.pictures.complete
 
 
 def _open_engine(request: InferenceRequest) -> Engine:
@@ -156,7 +157,11 @@ class _Run:
     class_ids: Sequence[int] | None
     names: OutputNames
     results: JsonResults | None
+    pictures: PictureWriter = field(init=False)
     milliseconds: float = field(default=0.0, init=False)
+
+    def __post_init__(self) -> None:
+        self.pictures = PictureWriter(self.detector.class_names, self.request.masks, self.results)
 
     def detect(self, image: Image) -> Detections:
         """What to show of one image. Leaves the time this took in `milliseconds`."""
@@ -168,35 +173,30 @@ class _Run:
     def summarise(self, detections: Detections) -> str:
         return f"{summarise(detections, self.detector.class_names)}, {self.milliseconds:.1f} ms"
 
-    def record(self, source: Source, detections: Detections, frame: int | None = None) -> None:
-        """Add one image to the JSON, if any is asked for."""
+    def record_frame(self, source: Source, detections: Detections, frame: int) -> None:
+        """Add one frame of a video to the JSON, if any is asked for."""
         if self.results is not None:
             self.results.add(
                 to_row(source.name, detections, self.detector.class_names, self.request.masks, frame=frame)
             )
 
 
-def _is_done(run: _Run, source: Source) -> bool:
+def _is_done(run: _Run, source: Source, open_source: Callable[[], Image | VideoReader]) -> bool:
     """Process one source; False where it failed, which is reported."""
     try:
-        media = source.open()
+        media = open_source()
         if isinstance(media, VideoReader):
+            run.pictures.finish()  # lines and rows come in the order of the sources
             _process_video(run, source, media)
         else:
-            _process_image(run, source, media)
+            detections = run.detect(media)
+            path = run.names.reserve(source.stem, source.image_suffix)
+            run.pictures.add(source, media, detections, path, run.summarise(detections))
     except ImageError as error:
-        with tqdm.external_write_mode():
-            report(str(error))
+        run.pictures.finish()
+        report_above_bar(error)
         return False
     return True
-
-
-def _process_image(run: _Run, source: Source, image: Image) -> None:
-    detections = run.detect(image)
-    path = run.names.reserve(source.stem, source.image_suffix)
-    write_image(path, annotate(image, detections, run.detector.class_names))
-    run.record(source, detections)
-    _print(f"{source.name}: {run.summarise(detections)} -> {path}")
 
 
 def _process_video(run: _Run, source: Source, reader: VideoReader) -> None:
@@ -207,14 +207,8 @@ def _process_video(run: _Run, source: Source, reader: VideoReader) -> None:
             for index, image in enumerate(frames):
                 detections = run.detect(image)
                 video.write(annotate(image, detections, run.detector.class_names))
-                run.record(source, detections, index)
-                _print(f"{source.name} frame {index}: {run.summarise(detections)}")
+                run.record_frame(source, detections, index)
+                print_above_bar(f"{source.name} frame {index}: {run.summarise(detections)}")
     finally:  # what was written before the video broke off or Ctrl-C ended it is kept
         if video.frame_count:
-            _print(f"{source.name}: {count_noun(video.frame_count, 'frame')} -> {video.path}")
-
-
-def _print(line: str) -> None:
-    """One line of results on stdout, above the progress bar if there is one."""
-    with tqdm.external_write_mode():
-        click.echo(click.format_filename(line))
+            print_above_bar(f"{source.name}: {count_noun(video.frame_count, 'frame')} -> {video.path}")

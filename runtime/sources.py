@@ -5,6 +5,9 @@ from __future__ import annotations
 import glob
 import os
 import re
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -82,6 +85,22 @@ def expand_source(argument: str) -> list[Source]:
     if not argument or not path.exists():
         raise ImageError(f"{argument or 'empty SOURCE'}: there is no such file or folder")
     return [Source(argument, path)]
+
+
+def open_ahead(sources: Iterable[Source]) -> Iterator[tuple[Source, Callable[[], Image | VideoReader]]]:
+    """Each source with what opens it: for image files that was begun while the source before was worked on.
+
+    Videos, cameras and URLs open when they are asked for: frames would grow stale, and waiting for a server could not
+    be interrupted.
+    """
+    with ThreadPoolExecutor(1) as pool:
+        following = deque[tuple[Source, Callable[[], Image | VideoReader]]]()
+        for source in sources:
+            is_image = isinstance(source.location, Path) and not _has_suffix(source.location, VIDEO_SUFFIXES)
+            following.append((source, pool.submit(source.open).result if is_image else source.open))
+            if len(following) > 1:
+                yield following.popleft()
+        yield from following
 
 
 def _expand_url(url: str) -> Source:
