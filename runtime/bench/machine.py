@@ -34,7 +34,7 @@ def describe_cpu() -> dict[str, Any]:
     return {
         "model": models[0] if models else platform.processor() or None,
         "architecture": platform.machine(),
-        "usable_cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "usable_cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
         "governor": _read(_GOVERNOR).strip() or None,
     }
 

@@ -20,7 +20,7 @@ from yolact.runtime.cuda_device import Device
 from yolact.runtime.device_choice import CPU, DeviceChoice
 from yolact.runtime.engine import Engine
 from yolact.runtime.engine_files import open_engine
-from yolact.runtime.errors import EngineError
+from yolact.runtime.errors import EngineError, YolactError
 from yolact.runtime.plan_file import read_plan_header
 from yolact.runtime.postprocess import NetworkDetections
 
@@ -62,6 +62,7 @@ def run_benchmark(request: BenchRequest, photos: Photos) -> dict[str, Any]:
         EngineError: the file cannot run here.
         UsageError: a batch that the file does not take.
         ImageError: a file is no image.
+        YolactError: memory does not suffice.
     """
     with ExitStack() as stack:
         gpu = _open_gpu(request)
@@ -76,7 +77,10 @@ def run_benchmark(request: BenchRequest, photos: Photos) -> dict[str, Any]:
         )
         stack.callback(engine.close)
         steps = stack.enter_context(closing(in_steps(engine)))
-        return _measure(request, photos, engine, steps, gpu, gpu_memory)
+        try:
+            return _measure(request, photos, engine, steps, gpu, gpu_memory)
+        except MemoryError:
+            raise YolactError("the host's memory does not suffice; take smaller batches, or --masks rle") from None
 
 
 def _open_gpu(request: BenchRequest) -> Device | None:
