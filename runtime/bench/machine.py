@@ -33,10 +33,17 @@ def describe_cpu() -> dict[str, Any]:
     models = _cpuinfo("model name")
     return {
         "model": models[0] if models else platform.processor() or None,
-        "architecture": platform.machine(),
         "usable_cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
         "governor": _read(_GOVERNOR).strip() or None,
     }
+
+
+def load_average() -> float | None:
+    """Of the last minute: how many cores' worth of work there was, other programs' too."""
+    try:
+        return round(os.getloadavg()[0], 2)
+    except (AttributeError, OSError):  # Windows has none
+        return None
 
 
 def describe_gpu(gpu: Device) -> dict[str, Any]:
@@ -84,7 +91,7 @@ def read_versions() -> dict[str, str]:
         "python": platform.python_version(),
         "numpy": np.__version__,
         "opencv": cv2.__version__,
-        "system": f"{platform.system()} {platform.release()}",
+        "system": f"{platform.system()} {platform.machine()}",
     }
 
 

@@ -105,7 +105,7 @@ def _measure(
     for batch in batches:
         steps.check_batch(batch)
     detector = StagedDetector(steps, engine.metadata.config.image_size, request.masks)
-    before = machine.read_clocks(gpu)
+    load, before = machine.load_average(), machine.read_clocks(gpu)
     rows = [measure_batch(detector, photos, batch, request.duration_s) for batch in batches]
     image = photos.first().decode()
     found = detector.find(image, engine.min_batch)
@@ -126,6 +126,7 @@ def _measure(
         "machine": {
             "cpu": machine.describe_cpu(),
             "gpu": None if gpu is None else machine.describe_gpu(gpu),
+            "load_average_before": load,
             "clocks_before": before,
             "clocks_after": after,
             "versions": machine.read_versions(),

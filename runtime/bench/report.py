@@ -48,7 +48,8 @@ def _conditions(result: Mapping[str, Any]) -> Iterator[str]:
     before, after = machine["clocks_before"], machine["clocks_after"]
     cores, governor = count_noun(cpu["usable_cores"], "usable core"), _known(cpu["governor"])
     mhz = _before_and_after(before, after, "cpu_mhz")
-    yield f"CPU: {_known(cpu['model'])}, {cores}, governor {governor}, {mhz}"
+    load = _known(machine["load_average_before"])
+    yield f"CPU: {_known(cpu['model'])}, {cores}, governor {governor}, {mhz}, load {load} before"
     if gpu is not None:
         sm, memory = (_before_and_after(before, after, key) for key in ("sm_clock_mhz", "memory_clock_mhz"))
         yield f"GPU: {gpu['name']} ({gpu['arch']}), driver for CUDA {gpu['driver_cuda']}, SM {sm}, memory {memory}"
