@@ -15,7 +15,17 @@ from setuptools import setup
 from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_py import build_py
 
-FOLDERS = ["calib", "calib.diff", "engines", "export", "plugins", "runtime", "runtime.capi", "training"]
+FOLDERS = [
+    "calib",
+    "calib.diff",
+    "engines",
+    "export",
+    "plugins",
+    "runtime",
+    "runtime.bench",
+    "runtime.capi",
+    "training",
+]
 PLUGIN_SOURCES = ["CMakeLists.txt", "cmake/*.cmake", "**/*.cpp", "**/*.cu", "**/*.cuh", "**/*.h", "**/*.map"]
 
 

@@ -23,7 +23,7 @@ from cpu import describe_machine
 from service_load import build_service, put_load, running
 from tqdm import trange
 
-from yolact.export.check_image import make_check_image
+from yolact.runtime.check_image import make_check_image
 from yolact.runtime.capi.build import build
 
 ROOT = Path(__file__).resolve().parents[1]

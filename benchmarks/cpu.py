@@ -32,8 +32,8 @@ import torch
 from eager import EagerDetector
 from tqdm import trange
 
-from yolact.export.check_image import make_check_image
 from yolact.export.exporter import export_model
+from yolact.runtime.check_image import make_check_image
 from yolact.runtime.config import PostprocessConfig
 from yolact.runtime.detector import Detector
 from yolact.runtime.onnx_engine import OnnxEngine

@@ -37,10 +37,10 @@ from yolact.engines.build_options import BuildOptions
 from yolact.engines.builder import build_plan
 from yolact.engines.builder_choice import choose_builder
 from yolact.engines.onnx_model import parse_onnx_model
-from yolact.export.check_image import make_check_image
 from yolact.export.exporter import export_model
 from yolact.export.half_emulation import emulate_half
 from yolact.export.int8 import HALF_OPSET
+from yolact.runtime.check_image import make_check_image
 from yolact.runtime.config import PostprocessConfig
 from yolact.runtime.image_files import write_image
 from yolact.runtime.metadata import Precision

@@ -25,10 +25,10 @@ from cpu import describe_machine
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from yolact.export.check_image import make_check_image
 from yolact.export.comparison import compare_head, count_found_again
 from yolact.export.exporter import export_model
 from yolact.export.half_emulation import emulate_half
+from yolact.runtime.check_image import make_check_image
 from yolact.runtime.config import PostprocessConfig
 from yolact.runtime.contract import INPUT_NAME
 from yolact.runtime.detector import Detector

@@ -42,7 +42,7 @@ def _read_class_names(path: Path) -> list[str]:
 
 
 def read_check_images(paths: Sequence[Path]) -> list[Image]:
-    from yolact.export.check_image import make_check_image
+    from yolact.runtime.check_image import make_check_image
     from yolact.runtime.image_files import read_image
 
     return [read_image(path) for path in paths] or [make_check_image()]

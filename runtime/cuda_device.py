@@ -25,6 +25,11 @@ RELAXED = 2
 WITHOUT_TIMING = 2
 """CU_EVENT_DISABLE_TIMING: the cheaper kind of event, enough to put streams in order."""
 
+WITH_TIMING = 0
+"""CU_EVENT_DEFAULT."""
+EXTERNAL = 1
+"""CU_EVENT_RECORD_EXTERNAL: a node of the graph that is being recorded; outside of a recording it is not allowed."""
+
 
 class Device:
     """One GPU and its primary context, retained until `close` or until nothing refers to it any more.
@@ -209,6 +214,23 @@ class Event(_Resource):
         """Block until the event, as last recorded, has come; at once where it was never recorded."""
         with self.device.current():
             self.device.call("cuEventSynchronize", self.handle)
+
+
+class TimingEvent(_Resource):
+    """A point in a stream that remembers when it came."""
+
+    def __init__(self, device: Device) -> None:
+        super().__init__(device, "cuEventDestroy", "cuEventCreate", WITH_TIMING)
+
+    def record(self, stream: Stream) -> None:
+        """Let the event come when the work put on the stream so far is done; in a graph, at each of its launches."""
+        capturing = int(self.device.call("cuStreamIsCapturing", stream.handle))
+        self.device.call("cuEventRecordWithFlags", self.handle, stream.handle, EXTERNAL if capturing else 0)
+
+    def milliseconds_since(self, earlier: TimingEvent) -> float:
+        """Time between two events that have come, in steps of about half a microsecond."""
+        with self.device.current():
+            return float(self.device.call("cuEventElapsedTime", earlier.handle, self.handle))
 
 
 class Graph(_Resource):

@@ -33,16 +33,19 @@ def read_image(path: str | Path) -> Image:
     Raises:
         ImageError: the file is missing, a folder, unreadable, empty, no image, truncated or damaged.
     """
-    path = Path(path)
+    return decode_image(read_image_file(Path(path)), str(path))
+
+
+def read_image_file(path: Path) -> bytes:
+    """The bytes of an image file, for `decode_image`. Raises ImageError where it is missing, a folder, unreadable."""
     try:
-        data = path.read_bytes()
+        return path.read_bytes()
     except FileNotFoundError:
         raise ImageError(f"{path}: there is no such file") from None
     except IsADirectoryError:
         raise ImageError(f"{path}: expected an image file, got a folder") from None
     except OSError as error:
         raise ImageError(f"{path}: cannot be read ({error.strerror})") from error
-    return decode_image(data, str(path))
 
 
 def decode_image(data: bytes, name: str) -> Image:

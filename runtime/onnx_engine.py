@@ -49,13 +49,23 @@ class OnnxEngine:
         self.max_batch: int | None = batch if isinstance(batch, int) else None
 
     def run(self, images: Image) -> list[NDArray[Any]]:
-        """Outputs in contract order for a batch (N, S, S, 3) uint8 BGR."""
-        outputs: list[NDArray[Any]] = self._session.run(self._outputs, {INPUT_NAME: images})
+        """Outputs in contract order for a batch (N, S, S, 3) uint8 BGR.
+
+        Raises EngineError where ONNX Runtime fails, mostly because memory does not suffice.
+        """
+        try:
+            outputs: list[NDArray[Any]] = self._session.run(self._outputs, {INPUT_NAME: images})
+        except Exception as error:  # see _open_session
+            reason = " ".join(str(error).split())
+            raise EngineError(f"ONNX Runtime could not run a batch of shape {images.shape} ({reason})") from error
         return outputs
 
     def detect(self, images: Image) -> list[NetworkDetections]:
         """Detections of each image of a batch (N, S, S, 3) uint8 BGR."""
-        outputs = self.run(images)
+        return self.collect(self.run(images))
+
+    def collect(self, outputs: list[NDArray[Any]]) -> list[NetworkDetections]:
+        """Detections of each image in what `run` returned; heads of a raw graph are post-processed here."""
         if self.metadata.graph == "raw":
             heads = [ImageHeads(*arrays) for arrays in zip(*outputs, strict=True)]
             return [postprocess(h, self.metadata.config, self.metadata.postprocess) for h in heads]

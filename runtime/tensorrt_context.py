@@ -157,7 +157,7 @@ class TensorRTContext:
         with self._device.current():
             try:
                 self._follow(held.stream, [])
-                np.copyto(self._stage(INPUT_NAME)[:count], images)
+                self._fill(images)
                 self._replay(count)
                 held.stream.synchronise()
                 return self._collect(count)
@@ -192,6 +192,10 @@ class TensorRTContext:
                 self._held.ready.record(stream)
                 order.wait(self._held.ready)
 
+    def _fill(self, images: Image) -> None:
+        """Copy a batch to where the GPU can fetch it from."""
+        np.copyto(self._stage(INPUT_NAME)[: len(images)], images)
+
     def _replay(self, count: int) -> None:
         """Put one batch of the staging buffers on our stream; from the second time on as one recorded graph.
 
@@ -219,8 +223,15 @@ class TensorRTContext:
 
     def _work(self, execution: Execution, count: int) -> None:
         """All that can be recorded, since it depends on the batch size only: copy, network, copies."""
-        self.stream.upload(self._buffer(INPUT_NAME).address, self._stage(INPUT_NAME)[:count])
+        self._copy_in(count)
         execution.put_on(self.stream)
+        self._copy_out(count)
+
+    def _copy_in(self, count: int) -> None:
+        self.stream.upload(self._buffer(INPUT_NAME).address, self._stage(INPUT_NAME)[:count])
+
+    def _copy_out(self, count: int) -> None:
+        """All outputs except the masks, of which nobody knows yet how many there are."""
         for name in self._plan.outputs:
             if name != MASKS:
                 self.stream.download(self._stage(name)[:count], self._buffer(name).address)

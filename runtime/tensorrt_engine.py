@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from numpy.typing import NDArray
+
 from yolact.runtime.cuda_device import Device
 from yolact.runtime.errors import EngineError
 from yolact.runtime.metadata import ModelMetadata
@@ -63,6 +65,11 @@ class TensorRTEngine:
         """
         with self._borrowed() as context:
             outputs = context.run(images)
+        return self.collect(outputs)
+
+    def collect(self, outputs: list[dict[str, NDArray[Any]]]) -> list[NetworkDetections]:
+        """Detections of each image in what `TensorRTContext.run` returned; heads of a raw graph are post-processed
+        here."""
         if self.metadata.graph == "raw":
             heads = [ImageHeads(**arrays) for arrays in outputs]
             return [postprocess(h, self.metadata.config, self.metadata.postprocess) for h in heads]
@@ -73,10 +80,15 @@ class TensorRTEngine:
 
         Raises EngineError where memory does not suffice, or the engine was closed.
         """
+        return TensorRTContext(self.plan, self.device)
+
+    @property
+    def plan(self) -> Plan:
+        """What it runs. Raises EngineError where the engine was closed."""
         plan = self._plan
         if plan is None:
             raise EngineError("this engine was closed; open it again")
-        return TensorRTContext(plan, self.device)
+        return plan
 
     @contextmanager
     def _borrowed(self) -> Iterator[TensorRTContext]:

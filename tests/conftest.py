@@ -115,7 +115,7 @@ def photos() -> list[np.ndarray]:
     """Three images of different shapes, none square: photos where they are on this machine, else scenes."""
     import cv2
 
-    from yolact.export.check_image import make_check_image
+    from yolact.runtime.check_image import make_check_image
 
     if not SHARED.is_dir():
         return [make_check_image(*size, seed) for seed, size in enumerate([(428, 640), (426, 640), (640, 512)])]

@@ -24,8 +24,8 @@ from yolact.calib.calibration_options import CalibrationOptions
 from yolact.calib.image_set import ImageSet
 from yolact.calib.insertion import Ranges, insert_pairs
 from yolact.calib.quantization_points import MODULES, find_points
-from yolact.export.check_image import make_check_image
 from yolact.export.exporter import export_model
+from yolact.runtime.check_image import make_check_image
 from yolact.runtime.config import ModelConfig, PostprocessConfig
 from yolact.runtime.errors import AccuracyError, ImageError, UsageError, YolactError
 from yolact.runtime.preprocess import Preprocessor

@@ -25,7 +25,7 @@ from yolact.calib.diff.layer_diff import TensorDiff
 from yolact.calib.diff.pictures import ONLY_REFERENCE, ONLY_TESTED, SHOWN, WorstImages, draw_difference
 from yolact.calib.diff.report import render_report
 from yolact.calib.diff.run import DiffRequest, DiffResult, run_diff
-from yolact.export.check_image import make_check_image
+from yolact.runtime.check_image import make_check_image
 from yolact.runtime.detections import Detections
 from yolact.runtime.geometry import ImageTransform
 from yolact.runtime.image_files import write_image

@@ -13,10 +13,10 @@ import torch.nn.functional as F
 from onnx import TensorProto, helper, numpy_helper
 from seeded import seeded
 
-from yolact.export.check_image import make_check_image
 from yolact.export.exporter import export_model
 from yolact.export.half_emulation import emulate_half
 from yolact.export.verify import verify_model
+from yolact.runtime.check_image import make_check_image
 from yolact.runtime.config import ModelConfig, PostprocessConfig
 from yolact.runtime.errors import AccuracyError, EngineError
 from yolact.runtime.metadata import ModelMetadata, Precision

@@ -13,9 +13,9 @@ import pytest
 import torch
 from seeded import seeded
 
-from yolact.export.check_image import make_check_image
 from yolact.export.exporter import export_model, strip_functions
 from yolact.export.verify import verify_model
+from yolact.runtime.check_image import make_check_image
 from yolact.runtime.config import ModelConfig, PostprocessConfig
 from yolact.runtime.contract import output_specs
 from yolact.runtime.errors import AccuracyError, UsageError

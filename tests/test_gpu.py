@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -131,6 +132,22 @@ def test_a_replayed_graph_follows_the_images(engine: TensorRTEngine, batch: Imag
     if not hasattr(context._plan.trt, "CudaGraphStrategy"):  # TensorRT for RTX records graphs by itself
         assert context._held.prepared[1].graph is not None
     context.close()
+
+
+def test_stages_are_those_of_the_detector(engine: TensorRTEngine, photos: list[np.ndarray]) -> None:
+    from yolact.runtime.bench.photos import EncodedImage
+    from yolact.runtime.bench.stages import StagedDetector, in_steps
+
+    files = [EncodedImage("photo", cv2.imencode(".png", photo)[1].tobytes()) for photo in photos]
+    expected, steps = Detector(engine)(photos), in_steps(engine)
+    detector = StagedDetector(steps, engine.metadata.config.image_size, "full")
+    for _ in range(3):  # plainly, recorded, replayed: the events must come every time
+        timed = detector(files)
+        for found, other in zip(timed.detections, expected, strict=True):
+            assert_close(found, other, 1e-3)
+        *stages, whole = timed.milliseconds.values()
+        assert len(stages) == 6 and min(stages) > 0 and sum(stages) == pytest.approx(whole)
+    steps.close()
 
 
 def test_threads_at_once(engine: TensorRTEngine, batch: Image) -> None:

@@ -15,11 +15,11 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from seeded import seeded
 
-from yolact.export.check_image import make_check_image
 from yolact.export.comparison import count_found_again
 from yolact.export.exporter import export_model
 from yolact.export.half_emulation import emulate_half
 from yolact.export.verify import verify_model
+from yolact.runtime.check_image import make_check_image
 from yolact.runtime.config import ModelConfig, PostprocessConfig
 from yolact.runtime.contract import INPUT_NAME, output_specs
 from yolact.runtime.errors import AccuracyError, UsageError

@@ -66,7 +66,7 @@ def find_images(data: Path | None, count: int | None, annotations: Path | None =
 
 
 def _made_up(count: int | None) -> list[DiffImage]:
-    from yolact.export.check_image import make_check_image
+    from yolact.runtime.check_image import make_check_image
 
     if count is not None and count > len(MADE_UP):
         raise UsageError(f"--count {count}: without --data there are {len(MADE_UP)} made-up scenes; give a folder")

@@ -35,8 +35,10 @@ TensorIOMode = enum.Enum("TensorIOMode", "INPUT OUTPUT")
 ExecutionContextAllocationStrategy = enum.Enum("ExecutionContextAllocationStrategy", "STATIC USER_MANAGED")
 CudaGraphStrategy = enum.Enum("CudaGraphStrategy", "DISABLED WHOLE_GRAPH_CAPTURE")
 
-TENSORRT = SimpleNamespace(ExecutionContextAllocationStrategy=ExecutionContextAllocationStrategy)
-TENSORRT_RTX = SimpleNamespace(**vars(TENSORRT), CudaGraphStrategy=CudaGraphStrategy)
+TENSORRT = SimpleNamespace(
+    __name__="tensorrt", __version__="10.7.0", ExecutionContextAllocationStrategy=ExecutionContextAllocationStrategy
+)
+TENSORRT_RTX = SimpleNamespace(**vars(TENSORRT) | {"__name__": "tensorrt_rtx"}, CudaGraphStrategy=CudaGraphStrategy)
 
 _TYPES = {"float32": DataType.FLOAT, "int32": DataType.INT32, "uint8": DataType.UINT8}
 _TOKENS = itertools.count(1)

@@ -10,8 +10,11 @@
  * is counted as "misuse". Freed memory is overwritten and never used again. Whatever else cuda-bindings asks for
  * returns CUDA_ERROR_NOT_SUPPORTED.
  *
- * Not modelled: time, caches, the implicit order of default streams (synchronous copies do wait for blocking streams),
- * capture of events, more than one process. Tests look inside with host_cuda_count, host_cuda_set and host_cuda_fail.
+ * Time is made up: an upload takes 1 us, a download 10, a call 100, nothing else any.
+ *
+ * Not modelled: caches, the implicit order of default streams (synchronous copies do wait for blocking streams), capture
+ * of events other than external ones, more than one process. Tests look inside with host_cuda_count, host_cuda_set and
+ * host_cuda_fail.
  */
 
 #define _GNU_SOURCE
@@ -25,7 +28,7 @@
 
 enum { /* of CUresult */
     SUCCESS = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, NOT_INITIALIZED = 3, NO_DEVICE = 100, INVALID_DEVICE = 101,
-    INVALID_CONTEXT = 201, INVALID_HANDLE = 400, ILLEGAL_ADDRESS = 700, NOT_SUPPORTED = 801,
+    INVALID_CONTEXT = 201, INVALID_HANDLE = 400, NOT_READY = 600, ILLEGAL_ADDRESS = 700, NOT_SUPPORTED = 801,
     CAPTURE_UNSUPPORTED = 900, CAPTURE_INVALIDATED = 901, CAPTURE_ISOLATION = 905
 };
 
@@ -37,6 +40,7 @@ static const struct { int code; const char *name, *text; } ERRORS[] = {
     {INVALID_DEVICE, "CUDA_ERROR_INVALID_DEVICE", "invalid device ordinal"},
     {INVALID_CONTEXT, "CUDA_ERROR_INVALID_CONTEXT", "invalid device context"},
     {INVALID_HANDLE, "CUDA_ERROR_INVALID_HANDLE", "invalid resource handle"},
+    {NOT_READY, "CUDA_ERROR_NOT_READY", "device not ready"},
     {ILLEGAL_ADDRESS, "CUDA_ERROR_ILLEGAL_ADDRESS", "an illegal memory access was encountered"},
     {NOT_SUPPORTED, "CUDA_ERROR_NOT_SUPPORTED", "operation not supported"},
     {CAPTURE_UNSUPPORTED, "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED", "operation not permitted when stream is capturing"},
@@ -53,7 +57,7 @@ typedef struct Op {
     int kind;
     char *to; const char *from; size_t size; /* UPLOAD, DOWNLOAD */
     void (*function)(void *); void *data;    /* CALL */
-    Object *event, *where; long number;      /* RECORD, WAIT: the n-th record of the event, put on `where` */
+    Object *event, *where; long number;      /* RECORD, WAIT: the n-th record of the event, put on `where`; 0 in graphs */
     struct Op *next;
 } Op;
 
@@ -67,6 +71,8 @@ struct Object {
     Object *graph;                 /* STREAM: being captured into */
     long recorded, reached;        /* EVENT */
     Object *where;                 /* EVENT: stream of the last record */
+    int timed;                     /* EVENT */
+    long when;                     /* EVENT: us */
 };
 
 typedef struct Block { char *address; size_t size; int kind, alive; Object *context; struct Block *next; } Block;
@@ -76,6 +82,7 @@ static pthread_cond_t progress = PTHREAD_COND_INITIALIZER;
 static Object *objects;
 static Block *blocks;
 static int initialised, sticky;
+static long now; /* us */
 static __thread Object *stack[64];
 static __thread int depth;
 
@@ -184,6 +191,7 @@ static void perform(Object *stream, Op *op) {
             return;
         }
         memcpy(op->to, op->from, op->size);
+        now += up ? 1 : 10;
         *count(up ? "uploaded" : "downloaded") += (long)op->size;
         return;
     case CALL: /* without the lock: the function may take other locks, Python's for one */
@@ -192,10 +200,12 @@ static void perform(Object *stream, Op *op) {
         op->function(op->data);
         pthread_mutex_lock(&mutex);
         stream->busy = 0;
+        now += 100;
         pthread_cond_broadcast(&progress);
         return;
     case RECORD:
         if (op->event->reached < op->number) op->event->reached = op->number;
+        op->event->when = now;
         return;
     case WAIT:
         while (op->event->reached < op->number) step(op->where);
@@ -241,6 +251,10 @@ int cuDeviceGet(int *device, int ordinal) {
 }
 int cuDeviceGetName(char *name, int size, int device) {
     snprintf(name, (size_t)size, "Host GPU %d", device);
+    return SUCCESS;
+}
+int cuDeviceGetPCIBusId(char *name, int size, int device) {
+    snprintf(name, (size_t)size, "0000:%02X:00.0", 0x17 + device);
     return SUCCESS;
 }
 int cuDeviceGetAttribute(int *value, int attribute, int device) {
@@ -415,15 +429,35 @@ int cuLaunchHostFunc(void *handle, void (*function)(void *), void *data) {
     return leave(put(stream, (Op){.kind = CALL, .function = function, .data = data}));
 }
 
-int cuEventCreate(void **event, unsigned flags) { (void)flags; ENTER(1); *event = make(EVENT); return leave(SUCCESS); }
-int cuEventDestroy(void *event) { ENTER(1); return destroy(event, EVENT); }
-int cuEventRecord(void *event_handle, void *handle) {
+int cuEventCreate(void **handle, unsigned flags) {
     ENTER(1);
+    Object *event = make(EVENT);
+    event->timed = !(flags & 2); /* CU_EVENT_DISABLE_TIMING */
+    *handle = event;
+    return leave(SUCCESS);
+}
+int cuEventDestroy(void *event) { ENTER(1); return destroy(event, EVENT); }
+static int record(void *event_handle, void *handle, int external) {
     Object *stream = find(handle, STREAM), *event = find(event_handle, EVENT);
     CHECK(stream && event, INVALID_HANDLE);
-    if (stream->graph) { stream->invalid = 1; return leave(CAPTURE_UNSUPPORTED); }
+    if (stream->graph && !external) { stream->invalid = 1; return leave(CAPTURE_UNSUPPORTED); }
+    CHECK(stream->graph || !external, INVALID_VALUE);
+    if (external) return leave(put(stream, (Op){.kind = RECORD, .event = event})); /* recorded when the graph runs */
     event->where = stream;
     return leave(put(stream, (Op){.kind = RECORD, .event = event, .number = ++event->recorded}));
+}
+int cuEventRecord(void *event, void *stream) { ENTER(1); return record(event, stream, 0); }
+int cuEventRecordWithFlags(void *event, void *stream, unsigned flags) {
+    ENTER(1);
+    return record(event, stream, flags & 1); /* CU_EVENT_RECORD_EXTERNAL */
+}
+int cuEventElapsedTime(float *milliseconds, void *start_handle, void *end_handle) {
+    ENTER(1);
+    Object *start = find(start_handle, EVENT), *end = find(end_handle, EVENT);
+    CHECK(start && end && start->timed && end->timed && start->recorded && end->recorded, INVALID_HANDLE);
+    if (start->reached < start->recorded || end->reached < end->recorded) return leave(NOT_READY);
+    *milliseconds = (float)(end->when - start->when) / 1000;
+    return leave(SUCCESS);
 }
 int cuEventSynchronize(void *handle) {
     ENTER(1);
@@ -479,7 +513,15 @@ int cuGraphLaunch(void *handle, void *stream_handle) {
     ENTER(1);
     Object *exec = find(handle, EXEC), *stream = find(stream_handle, STREAM);
     CHECK(exec && stream, INVALID_HANDLE);
-    for (Op *op = exec->first; op; op = op->next) put(stream, *op);
+    for (Op *op = exec->first; op; op = op->next) {
+        Op copy = *op;
+        if (op->kind == RECORD) {
+            CHECK(op->event->alive, INVALID_HANDLE);
+            op->event->where = stream;
+            copy.number = ++op->event->recorded;
+        }
+        put(stream, copy);
+    }
     ++*count("launches");
     return leave(SUCCESS);
 }

@@ -1,4 +1,4 @@
-"""A picture to check exported models on where the user names none."""
+"""A picture to run models on where the user names none."""
 
 from __future__ import annotations
 

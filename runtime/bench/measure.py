@@ -1,0 +1,240 @@
+"""A benchmark from beginning to end: what `yolact-bench` does between options and output."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import mean
+from typing import Any, get_args
+
+from tqdm import tqdm
+
+from yolact.runtime.bench import machine
+from yolact.runtime.bench.photos import Photos
+from yolact.runtime.bench.stages import MaskForm, Stage, StagedDetector, StagedEngine, in_steps
+from yolact.runtime.bench.summary import fit_slope, summarise_runs
+from yolact.runtime.cuda_device import Device
+from yolact.runtime.device_choice import CPU, DeviceChoice
+from yolact.runtime.engine import Engine
+from yolact.runtime.engine_files import open_engine
+from yolact.runtime.errors import EngineError, YolactError
+from yolact.runtime.plan_file import read_plan_header
+from yolact.runtime.postprocess import NetworkDetections
+
+WARM_UPS = 3
+"""Runs that are not counted: memory is allocated in the first, a CUDA graph recorded in the second."""
+
+KEPT = (0, 1, 10, 50, 100)
+"""How many of the detections in an image are kept to see what each of them costs."""
+
+PAPER_STAGES: tuple[Stage, ...] = ("engine", "device_to_host", "postprocess")
+"""What the official `eval.py --benchmark` counts; see docs/bench.md."""
+
+
+@dataclass(frozen=True)
+class BenchRequest:
+    """What to measure.
+
+    Attributes:
+        engine: ONNX file or plan.
+        batches: images at once; none for the fewest that the file takes.
+        duration_s: seconds for each of them, and for the numbers of detections together, beside the warm-up runs.
+        masks: what is made of masks at image size: arrays, or COCO RLE.
+        device, metadata_file, allow_host_code: see `engine_files.open_engine`.
+    """
+
+    engine: Path
+    batches: Sequence[int] = ()
+    duration_s: float = 10.0
+    masks: MaskForm = "full"
+    device: DeviceChoice | None = None
+    metadata_file: Path | None = None
+    allow_host_code: bool = False
+
+
+def run_benchmark(request: BenchRequest, photos: Photos) -> dict[str, Any]:
+    """Measure everything. The result is what is written as JSON, described in docs/bench.md.
+
+    Raises:
+        EngineError: the file cannot run here.
+        UsageError: a batch that the file does not take.
+        ImageError: a file is no image.
+        YolactError: memory does not suffice.
+    """
+    with ExitStack() as stack:
+        gpu = _open_gpu(request)
+        if gpu is not None:
+            stack.callback(gpu.close)
+        gpu_memory = None if gpu is None else machine.used_gpu_memory_mib(gpu)
+        engine = open_engine(
+            request.engine,
+            device=request.device,
+            metadata_file=request.metadata_file,
+            allow_host_code=request.allow_host_code,
+        )
+        stack.callback(engine.close)
+        steps = stack.enter_context(closing(in_steps(engine)))
+        try:
+            return _measure(request, photos, engine, steps, gpu, gpu_memory)
+        except MemoryError:
+            raise YolactError("the host's memory does not suffice; take smaller batches, or --masks rle") from None
+
+
+def _open_gpu(request: BenchRequest) -> Device | None:
+    """The GPU that the engine will be on, None where it is to run on the CPU or the GPU cannot be asked."""
+    device = request.device or CPU
+    if device.kind == "cpu" and read_plan_header(request.engine) is None:
+        return None
+    with suppress(EngineError):  # opening the engine says why, and better
+        return Device.open(device.index)
+    return None
+
+
+def _measure(
+    request: BenchRequest,
+    photos: Photos,
+    engine: Engine,
+    steps: StagedEngine,
+    gpu: Device | None,
+    gpu_memory: float | None,
+) -> dict[str, Any]:
+    batches = list(dict.fromkeys(request.batches)) or [engine.min_batch]
+    for batch in batches:
+        steps.check_batch(batch)
+    detector = StagedDetector(steps, engine.metadata.config.image_size, request.masks)
+    load, before = machine.load_average(), machine.read_clocks(gpu)
+    rows = [measure_batch(detector, photos, batch, request.duration_s) for batch in batches]
+    image = photos.first().decode()
+    found = detector.find(image, engine.min_batch)
+    by_detections = measure_detections(detector, found, image.shape[:2], request.duration_s)
+    after = machine.read_clocks(gpu)
+    memory = {"peak_host_mib": machine.peak_host_memory_mib()}
+    if gpu is not None and gpu_memory is not None:
+        memory["gpu_rise_mib"] = round(machine.used_gpu_memory_mib(gpu) - gpu_memory, 1)
+    return {
+        "engine": _describe_engine(request, engine, steps),
+        "settings": {
+            "images": list(photos.names),
+            "batches": batches,
+            "duration_s": request.duration_s,
+            "warm_up_runs": WARM_UPS,
+            "masks": request.masks,
+        },
+        "machine": {
+            "cpu": machine.describe_cpu(),
+            "gpu": None if gpu is None else machine.describe_gpu(gpu),
+            "load_average_before": load,
+            "clocks_before": before,
+            "clocks_after": after,
+            "versions": machine.read_versions(),
+        },
+        "batches": rows,
+        "by_detections": {"image": photos.names[0], **by_detections},
+        "fps": count_fps(rows),
+        "memory": memory,
+    }
+
+
+def _describe_engine(request: BenchRequest, engine: Engine, steps: StagedEngine) -> dict[str, Any]:
+    metadata = engine.metadata
+    return {
+        "file": str(request.engine),
+        "file_bytes": request.engine.stat().st_size,
+        "software": steps.software,
+        "device": str(request.device or ("cpu" if read_plan_header(request.engine) is None else "cuda:0")),
+        "config": metadata.config.name,
+        "image_size_px": metadata.config.image_size,
+        "graph": metadata.graph,
+        "precision": metadata.precision,
+        "postprocess": asdict(metadata.postprocess),
+        "weights_sha256": metadata.weights_sha256,
+        "tool_version": metadata.tool_version,
+        "min_batch": engine.min_batch,
+        "max_batch": engine.max_batch,
+    }
+
+
+def measure_batch(detector: StagedDetector, photos: Photos, batch: int, duration_s: float) -> dict[str, Any]:
+    """Run batches of this size for so many seconds, at least one.
+
+    Returns what each stage took; stages that the engine does not have are None.
+    """
+    for _ in range(WARM_UPS):
+        detector(photos.take(batch))
+    samples: dict[Stage, list[float]] = {}
+    counts: list[int] = []
+    for _ in _until(duration_s, f"batch {batch}"):
+        files = photos.take(batch)  # reading them from the disk is not a matter of this program's speed
+        timed = detector(files)
+        counts += map(len, timed.detections)
+        for stage, milliseconds in timed.milliseconds.items():
+            samples.setdefault(stage, []).append(milliseconds)
+    return {
+        "batch": batch,
+        "runs": len(counts) // batch,
+        "images": len(counts),
+        "mean_detections": mean(counts),
+        "stages": {
+            stage: summarise_runs(samples[stage], batch) if stage in samples else None for stage in get_args(Stage)
+        },
+    }
+
+
+def measure_detections(
+    detector: StagedDetector, found: NetworkDetections, image_size: tuple[int, int], duration_s: float
+) -> dict[str, Any]:
+    """What boxes and masks at image size (height, width) take for some of the detections, the best ones.
+
+    The numbers of detections take turns, so that a machine that changes its speed does so for all of them.
+    """
+    most = min(len(found.scores), KEPT[-1])
+    kept = sorted({count for count in KEPT if count < most} | {most})
+    parts = {count: _first(found, count) for count in kept}
+    samples: dict[int, list[float]] = {count: [] for count in kept}
+    for _ in range(WARM_UPS):
+        for part in parts.values():
+            detector.finish(part, image_size)
+    for _ in _until(duration_s, "detections"):
+        for count, part in parts.items():
+            start = time.perf_counter()
+            detector.finish(part, image_size)
+            samples[count].append(1000 * (time.perf_counter() - start))
+    latencies = [summarise_runs(samples[count], 1) for count in kept]
+    return {
+        "width_px": image_size[1],
+        "height_px": image_size[0],
+        "found": len(found.scores),
+        "runs": len(samples[most]),
+        "counts": [{"detections": count, **latency} for count, latency in zip(kept, latencies, strict=True)],
+        "ms_per_detection": fit_slope(kept, [latency["p50_ms"] for latency in latencies]),
+    }
+
+
+def _first(found: NetworkDetections, count: int) -> NetworkDetections:
+    scores = None if found.mask_scores is None else found.mask_scores[:count]
+    return NetworkDetections(
+        found.boxes[:count], found.scores[:count], found.class_ids[:count], found.masks[:count], scores
+    )
+
+
+def _until(duration_s: float, title: str) -> Iterator[None]:
+    """Once, and again until so many seconds have passed; a progress bar counts the runs."""
+    end = time.perf_counter() + duration_s
+    with tqdm(desc=title, unit=" runs", leave=False, disable=None) as bar:
+        while True:
+            yield
+            bar.update()
+            if time.perf_counter() >= end:
+                return
+
+
+def count_fps(rows: Sequence[dict[str, Any]]) -> dict[str, float | None]:
+    """Images a second at batch 1, as the paper counts and from file to masks; None where batch 1 was not measured."""
+    stages = next((row["stages"] for row in rows if row["batch"] == 1), None)
+    if stages is None:
+        return {"as_the_paper": None, "end_to_end": None}
+    counted = sum(stages[stage]["mean_ms"] for stage in PAPER_STAGES if stages[stage] is not None)
+    return {"as_the_paper": 1000 / counted, "end_to_end": stages["end_to_end"]["images_per_s"]}
