@@ -23,8 +23,8 @@ from cpu import describe_machine
 from service_load import build_service, put_load, running
 from tqdm import trange
 
-from yolact.runtime.check_image import make_check_image
 from yolact.runtime.capi.build import build
+from yolact.runtime.check_image import make_check_image
 
 ROOT = Path(__file__).resolve().parents[1]
 SIZES = {"demo model": 256, "demo model at 64x64": 64}
