@@ -77,7 +77,7 @@ def _contenders(record: Record) -> Iterator[str]:
                 stages = ", ".join(f"{name} {value:.2f}" for name, value in row["stages"].items())
                 cells += [f"{row['fps']:.1f}", f"{row['milliseconds']:.2f}", stages]
             else:
-                cells += ["failed", "", ""]
+                cells += [row.get("skipped", "failed"), "", ""]
             lines.append(f"| {' | '.join(map(str, cells))} |")
     if lines:
         yield "End to end, 480x640 images in host memory to masks of that size there:"

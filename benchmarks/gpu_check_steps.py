@@ -24,6 +24,8 @@ Status = Literal["running", "done", "failed", "skipped", "timed_out", "interrupt
 GRACE = 3.0
 """Seconds that a child has to clean up after itself before it is killed."""
 
+LOG_LINES = 40
+
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -52,12 +54,21 @@ class Step:
 
 @dataclass
 class Outcome:
-    """What became of a step; `reason` is a sentence where it is not done, `result` what its file held at the end."""
+    """What became of a step.
+
+    Attributes:
+        status: how it ended, or that it still runs.
+        reason: a sentence where it is not done.
+        seconds: it took.
+        result: what its file held at the end.
+        log: the last lines it said, where something went wrong.
+    """
 
     status: Status
     reason: str = ""
     seconds: float = 0.0
     result: Any = None
+    log: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -137,8 +148,11 @@ def run_step(step: Step, limit: float) -> Outcome:
             code = None
         finally:
             _end(child)
-    seconds = round(time.monotonic() - start, 2)
-    return Outcome(*_verdict(code, limit, _told(log)), seconds=seconds, result=_read(step.result))
+    lines = [line.rstrip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    outcome = Outcome(*_verdict(code, limit, _told(lines)), round(time.monotonic() - start, 2), _read(step.result))
+    if outcome.status not in ("done", "skipped"):
+        outcome.log = lines[-LOG_LINES:]
+    return outcome
 
 
 def _verdict(code: int | None, limit: float, told: str) -> tuple[Status, str]:
@@ -154,11 +168,10 @@ def _verdict(code: int | None, limit: float, told: str) -> tuple[Status, str]:
     return "failed", told.removeprefix("error: ") or f"exit code {code}, without a word"
 
 
-def _told(log: Path) -> str:
+def _told(lines: list[str]) -> str:
     """The reason that a child gives, else its last line."""
-    lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
     given = [line for line in lines if line.startswith(("skipped: ", "error: "))]
-    return [*lines, *given][-1] if lines else ""
+    return [*lines, *given][-1].strip() if lines else ""
 
 
 def _read(path: Path) -> Any:
@@ -173,16 +186,17 @@ def _signals_raise() -> Iterator[None]:
     """SIGINT, SIGTERM and SIGHUP raise Stopped, once: what comes later cannot disturb the cleaning up."""
 
     def stop(number: int, _: Any) -> None:
-        for one in changed:
+        for one in previous:
             signal.signal(one, signal.SIG_IGN)
         raise Stopped(number)
 
-    changed = [number for number in _SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
-    for number in changed:
+    previous = {number: signal.getsignal(number) for number in _SIGNALS}
+    previous = {number: handler for number, handler in previous.items() if handler != signal.SIG_IGN}  # nohup
+    for number in previous:
         signal.signal(number, stop)
     yield
-    for number in changed:
-        signal.signal(number, signal.SIG_DFL)
+    for number, handler in previous.items():
+        signal.signal(number, handler)
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:

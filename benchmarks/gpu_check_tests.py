@@ -13,7 +13,7 @@ from gpu_check_child import Skip, missing_module, write_result
 from yolact.runtime.errors import YolactError
 
 ROOT = Path(__file__).resolve().parents[1]
-MARKS_OF_GPU_TESTS = re.compile(r"\bmark\.gpu\b|\bbackend: Backend\b")
+MARKS_OF_GPU_TESTS = re.compile(r"^(@|pytestmark = )pytest\.mark\.gpu\b|\bbackend: Backend\b", re.MULTILINE)
 """In the files that have any: the mark, or the fixture whose GPU half is marked. Other files need not be importable."""
 
 NOTHING_COLLECTED = pytest.ExitCode.NO_TESTS_COLLECTED

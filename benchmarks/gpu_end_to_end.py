@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -113,7 +114,10 @@ def _tensorrt(setting: Setting, batch: int, row: dict[str, Any], module: str) ->
 CONTENDERS: dict[str, tuple[str, Opening]] = {
     "recorded": ("PyTorch channels last in CUDA graphs, our kernels", _recorded),
     "eager": ("eager PyTorch, official steps", _eager),
-    "eager-fp32": ("eager PyTorch in float32, official steps", partial(_eager, precision="fp32")),
+    "eager-fp32": (
+        "eager PyTorch in float32 (convolutions in TF32), official steps",
+        partial(_eager, precision="fp32"),
+    ),
     "tensorrt": ("TensorRT", partial(_tensorrt, module="tensorrt")),
     "tensorrt-rtx": ("TensorRT for RTX", partial(_tensorrt, module="tensorrt_rtx")),
     "ort-cuda": ("ONNX Runtime, CUDA provider", partial(_onnx, kind="cuda")),
@@ -148,18 +152,20 @@ def compete(result: Path, contender: str, setting: Setting, batches: Sequence[in
     title, make = CONTENDERS[contender]
     rows: list[dict[str, Any]] = []
     for size in batches:
-        row: dict[str, Any] = {"batch": size}
-        one = make(setting, size, row)
-        try:
-            row |= measure(one, setting, size, reference(one, setting))
-        except torch.OutOfMemoryError:
-            row["failed"] = "the GPU's memory does not suffice"
-        finally:
-            one.close()
-        rows.append(row)
+        rows.append(make_row(make, setting, size))
         write_result(result, {"network": setting.model.config.name, "contender": title, "rows": rows})
     if wrong := [f"batch {row['batch']}: {row['failed']}" for row in rows if "failed" in row]:
         raise YolactError(f"{title}: {'; '.join(wrong)}")
+
+
+def make_row(make: Opening, setting: Setting, size: int) -> dict[str, Any]:
+    """The row of a contender in batches of this size. What it takes of the GPU's memory is free again afterwards."""
+    row: dict[str, Any] = {"batch": size}
+    try:
+        with closing(make(setting, size, row)) as one:
+            return row | measure(one, setting, size, reference(one, setting))
+    except torch.cuda.OutOfMemoryError:
+        return row | {"skipped": "the GPU's memory does not suffice"}
 
 
 def reference(one: Contender, setting: Setting) -> list[Detections]:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import gpu_check_modules  # noqa: F401
+import benchmark_modules  # noqa: F401
 import numpy as np
 import pytest
 from gpu_agreement import Found, differences
