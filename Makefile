@@ -2,11 +2,12 @@
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
+GPU_PYTHON ?= python3
 PACKAGES := calib engines export plugins runtime training
 READY := $(VENV)/.ready
 NATIVE = $(shell find benchmarks examples plugins runtime/capi tests/capi_programs tests/host_kernels tests/host_plugins -name '*.cu' -o -name '*.cuh' -o -name '*.cpp' -o -name '*.c' -o -name '*.h')
 
-.PHONY: capi demo plugins test test-gpu lint format clean
+.PHONY: capi demo gpu-check plugins test test-gpu lint format clean
 
 demo: $(READY)
 	$(PYTHON) examples/demo.py
@@ -22,6 +23,10 @@ test: $(READY)
 
 test-gpu: $(READY)
 	$(PYTHON) -m pytest -m gpu
+
+# Installs nothing: for a machine with a GPU, a PyTorch for it and no network.
+gpu-check:
+	$(GPU_PYTHON) benchmarks/gpu_check.py
 
 lint: $(READY)
 	$(PYTHON) -m ruff check .

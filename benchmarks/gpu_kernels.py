@@ -7,10 +7,10 @@ from copy import copy
 import numpy as np
 import torch
 import torch.nn.functional as F
-from gpu_inputs import COEFFICIENTS, CONFIG, GRID
 from torch import Tensor
 from torch_postprocess import Heads, Outputs
 
+from yolact.runtime.config import PostprocessConfig
 from yolact.runtime.cuda_kernels import (
     DeviceImage,
     ElementType,
@@ -33,26 +33,32 @@ def current_stream(tensor: Tensor) -> int:
 
 
 class PostprocessKernels:
-    """Both kernels of the plugins on one set of inputs, with outputs and workspace of its own."""
+    """Both kernels of the plugins on one set of inputs, with outputs and workspace of its own.
 
-    def __init__(self, library: KernelLibrary, heads: Heads) -> None:
-        self._library, self._heads = library, heads
+    Attributes:
+        heads: what they work on; may be replaced by others of the same shapes and type.
+        outputs: what they write.
+    """
+
+    def __init__(self, library: KernelLibrary, heads: Heads, config: PostprocessConfig) -> None:
+        self._library, self.heads = library, heads
         batch, priors, columns = heads.confidences.shape
+        coefficients, height, width = heads.prototypes.shape[1:]
         kind, device = TYPES[heads.confidences.dtype], heads.confidences.device
         self._nms = FastNmsParams(
-            *(batch, priors, columns - 1, COEFFICIENTS, CONFIG.top_k, CONFIG.max_detections, 0, kind),
-            *(CONFIG.score_threshold, CONFIG.nms_threshold),
+            *(batch, priors, columns - 1, coefficients, config.top_k, config.max_detections, 0, kind),
+            *(config.score_threshold, config.nms_threshold),
         )
-        self._assembly = MaskAssemblyParams(batch, CONFIG.max_detections, COEFFICIENTS, GRID, GRID, kind)
-        rows = (batch, CONFIG.max_detections)
+        self._assembly = MaskAssemblyParams(batch, config.max_detections, coefficients, height, width, kind)
+        rows = (batch, config.max_detections)
         self.outputs = Outputs(
             torch.empty((batch, 1), dtype=torch.int32, device=device),
             torch.empty((*rows, 4), device=device),
             torch.empty(rows, device=device),
             torch.empty(rows, dtype=torch.int32, device=device),
-            torch.empty((*rows, GRID, GRID), device=device),
+            torch.empty((*rows, height, width), device=device),
         )
-        self._chosen = heads.coefficients.new_empty((*rows, COEFFICIENTS))
+        self._chosen = heads.coefficients.new_empty((*rows, coefficients))
         size = library.fast_nms_workspace(self._nms)
         self._workspace = torch.empty(size + 256, dtype=torch.uint8, device=device)
         self.poison()
@@ -64,7 +70,7 @@ class PostprocessKernels:
 
     def fast_nms(self) -> None:
         """Put the first on the current stream."""
-        heads, outputs = self._heads, self.outputs
+        heads, outputs = self.heads, self.outputs
         tensors = FastNmsTensors(
             *(array.data_ptr() for array in (heads.locations, heads.confidences, heads.coefficients, heads.priors)),
             *(array.data_ptr() for array in (*outputs[:4], self._chosen)),
@@ -74,9 +80,9 @@ class PostprocessKernels:
 
     def mask_assembly(self) -> None:
         """Put the second on the current stream."""
-        arrays = (self._heads.prototypes, self._chosen, self.outputs.boxes, self.outputs.num_detections)
+        arrays = (self.heads.prototypes, self._chosen, self.outputs.boxes, self.outputs.num_detections)
         tensors = MaskAssemblyTensors(*(array.data_ptr() for array in (*arrays, self.outputs.masks)))
-        self._library.mask_assembly(self._assembly, tensors, current_stream(self._heads.priors))
+        self._library.mask_assembly(self._assembly, tensors, current_stream(self.heads.priors))
 
     def both(self) -> None:
         """Put one after the other on the current stream."""
@@ -85,11 +91,12 @@ class PostprocessKernels:
 
 
 class ResizeKernel:
-    """Image (H, W, 3) of any size to the network's input."""
+    """Image (H, W, 3) of any size to the network's input (S, S, 3), in memory of its own or in `output`."""
 
-    def __init__(self, library: KernelLibrary, image: Tensor, size: int) -> None:
+    def __init__(self, library: KernelLibrary, image: Tensor, size: int, output: Tensor | None = None) -> None:
         self._library, self._image = library, image
-        self.output = torch.full((size, size, 3), 0xA5, dtype=torch.uint8, device=image.device)
+        rubbish = torch.full((size, size, 3), 0xA5, dtype=torch.uint8, device=image.device)
+        self.output = rubbish if output is None else output
 
     def copy(self) -> ResizeKernel:
         """The same work on other memory."""

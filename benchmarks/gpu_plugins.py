@@ -76,7 +76,7 @@ def postprocess_rows(
     expected = official(heads, CONFIG)
     size = nms_bytes(heads, expected)
     all_heads = [heads, *(copy_heads(heads) for _ in range(timer.copies(size) - 1))]
-    copies = [PostprocessKernels(library, other) for other in all_heads]
+    copies = [PostprocessKernels(library, other, CONFIG) for other in all_heads]
     copies[0].both()
     demand_equal(f"launching the kernels ({where})", copies[0].outputs, expected, tolerance)
     forms, report.batched_form = batched_forms(heads)

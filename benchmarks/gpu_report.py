@@ -92,13 +92,14 @@ class Report:
     def __str__(self) -> str:
         lines = [f"{key}: {value}" for key, value in self.machine.items()]
         lines.append(f"copy inside the GPU's memory: {self.bandwidth / 1e12:.2f} TB/s read and written")
-        lines += [f"batched PyTorch: {self.batched_form}", "", NOTES, "", *_table(self.rows)]
+        lines += [f"batched PyTorch: {self.batched_form}", "", NOTES, "", *table(self.rows)]
         lines += ["", "Kernels by themselves, us:", ""]
         lines += [f"- {_title(row)}: {_stages(row)}" for row in self.rows if row.stages]
         return "\n".join(lines)
 
 
-def _table(rows: Sequence[Row]) -> list[str]:
+def table(rows: Sequence[Row]) -> list[str]:
+    """In Markdown."""
     head = ("step", "batch", "type", "inputs", "us", "floor, us", "of floor")
     head += ("official, us", "times ours", "batched, us", "times ours", "aims")
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]

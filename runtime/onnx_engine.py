@@ -40,7 +40,9 @@ class OnnxEngine:
             EngineError: not an ONNX file, or not one of this toolkit's contract; the GPU cannot be used.
             UsageError: `threads` is less than 1, or this ONNX Runtime lacks the provider.
         """
-        _check_request(threads, device)
+        if threads is not None and threads < 1:
+            raise UsageError(f"threads must be at least 1, or None for all cores, got {threads}")
+        check_provider(device)
         self._session: Any = _open_session(path, threads, device)
         self.metadata = ModelMetadata.from_props(self._session.get_modelmeta().custom_metadata_map, str(path))
         self._outputs = _check_contract(self._session, self.metadata, path)
@@ -81,9 +83,8 @@ class OnnxEngine:
         self._session = None
 
 
-def _check_request(threads: int | None, device: DeviceChoice) -> None:
-    if threads is not None and threads < 1:
-        raise UsageError(f"threads must be at least 1, or None for all cores, got {threads}")
+def check_provider(device: DeviceChoice) -> None:
+    """Raise UsageError where this ONNX Runtime was built without what the device needs."""
     available = onnxruntime.get_available_providers()
     provider = _PROVIDERS[device.kind][0]
     if provider not in available:  # ONNX Runtime itself would go on with the CPU and a warning

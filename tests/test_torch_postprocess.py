@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
+import importlib
 from types import ModuleType
 
+import benchmark_modules  # noqa: F401
 import numpy as np
 import pytest
 import torch
@@ -15,7 +14,6 @@ from test_fast_nms_kernel import make_inputs, oracle
 from yolact.runtime.config import PostprocessConfig
 from yolact.runtime.mask_assembly import assemble_masks
 
-BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 GRID = (17, 23)
 BATCH, PRIORS, CLASSES, COEFFICIENTS = 3, 700, 9, 8
 CONFIGS = {
@@ -31,12 +29,7 @@ FORMS = ("official", "batched")
 @pytest.fixture(scope="module")
 def forms() -> ModuleType:
     """The module, which lies outside of the packages."""
-    spec = importlib.util.spec_from_file_location("torch_postprocess", BENCHMARKS / "torch_postprocess.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return importlib.import_module("torch_postprocess")
 
 
 def inputs(dtype: type[np.floating] = np.float32) -> dict[str, np.ndarray]:

@@ -1,0 +1,86 @@
+"""What `gpu_check.py` found, for readers: tables in Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from gpu_check_steps import Outcome, Record
+from gpu_report import Row, table
+
+MACHINE = ("gpu", "driver", "cuda", "torch", "cudnn", "python", "system", "cpus")
+CLOCKS = ("clocks.sm", "clocks.max.sm", "clocks.mem", "power.limit", "temperature.gpu", "utilization.gpu")
+
+
+def describe(record: Record) -> str:
+    """All of it. Whatever of the results is missing or cut short is left out."""
+    parts = [_machine, _steps, _tests, _kernels, _contenders]
+    return "\n\n".join(text for part in parts if (text := "\n".join(part(record))))
+
+
+def _result(record: Record, step: str) -> Any:
+    outcome = record.outcomes.get(step)
+    return (outcome and outcome.result) or {}
+
+
+def _machine(record: Record) -> Iterator[str]:
+    found = _result(record, "environment")
+    smi = found.get("nvidia_smi", {})
+    for key in MACHINE:
+        if found.get(key) is not None:
+            yield f"{key}: {found[key]}"
+    if "arch" in found:
+        yield f"architecture: {found['arch']}"
+    if "missing" not in smi:
+        yield from (f"{key}: {smi[key]}" for key in CLOCKS if key in smi)
+    for title in ("TensorRT", "TensorRT for RTX", "ONNX Runtime"):
+        if title in found.get("doctor", {}):
+            yield f"{title}: {found['doctor'][title]}"
+
+
+def _steps(record: Record) -> Iterator[str]:
+    yield from ("| step | | s | |", "|---|---|---|---|")
+    for name, outcome in record.outcomes.items():
+        yield f"| {name} | {outcome.status} | {outcome.seconds:.0f} | {_cell(outcome)} |"
+
+
+def _cell(outcome: Outcome) -> str:
+    return outcome.reason.replace("|", "\\|")
+
+
+def _tests(record: Record) -> Iterator[str]:
+    for step in ("tests", "sanitizer"):
+        found = _result(record, step)
+        if not found:
+            continue
+        yield f"{step}: {found['passed']} passed, {found['failed']} failed, {found['skipped']} skipped"
+        yield from (f"- FAILED {test}: {message}" for test, message in found["failures"].items())
+        yield from (f"- {count} skipped: {reason}" for reason, count in found["reasons_for_skipping"].items())
+        if found["running"]:
+            yield f"- running when it ended: {found['running']}"
+
+
+def _kernels(record: Record) -> Iterator[str]:
+    rows = _result(record, "kernels").get("rows", [])
+    if rows:
+        yield from table([Row(**{key: value for key, value in row.items() if key != "aims"}) for row in rows])
+
+
+def _contenders(record: Record) -> Iterator[str]:
+    """The rows of every contender; those that disagree show no speed."""
+    lines = []
+    for outcome in record.outcomes.values():
+        found = outcome.result if isinstance(outcome.result, dict) else {}
+        for row in found.get("rows", []) if "contender" in found else []:
+            cells = [found["network"], found["contender"], row["batch"]]
+            if "fps" in row:
+                stages = ", ".join(f"{name} {value:.2f}" for name, value in row["stages"].items())
+                cells += [f"{row['fps']:.1f}", f"{row['milliseconds']:.2f}", stages]
+            else:
+                cells += [row.get("skipped", "failed"), "", ""]
+            lines.append(f"| {' | '.join(map(str, cells))} |")
+    if lines:
+        yield "End to end, 480x640 images in host memory to masks of that size there:"
+        yield ""
+        yield from ("| network | contender | batch | FPS | ms a batch | stages, ms |", "|---|---|---|---|---|---|")
+        yield from lines
