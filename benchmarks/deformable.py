@@ -8,7 +8,6 @@ of YOLACT++'s stages at 550x550.
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from pathlib import Path
@@ -18,9 +17,10 @@ import click
 import numpy as np
 import onnx
 import onnxruntime
-from cpu import WARM_UPS, describe_machine
+from figures import describe_machine, write_figures
 from onnx import TensorProto, helper, numpy_helper
 
+WARM_UPS = 3
 SHAPES = ((128, 69), (256, 35), (512, 18))
 TAPS = 9
 
@@ -92,7 +92,7 @@ def main(runs: int, threads: int, json_path: Path | None) -> None:
         shape = f"{channels}x{side}x{side}"
         print(f"{shape}: DeformConv {plain:.1f} ms, GridSample {sampled:.1f} ms ({sampled / plain:.2f}x)")
     if json_path is not None:
-        json_path.write_text(json.dumps({"machine": machine, "runs": runs, "milliseconds": rows}, indent=2) + "\n")
+        write_figures(json_path, {"machine": machine, "runs": runs, "milliseconds": rows})
 
 
 if __name__ == "__main__":

@@ -7,15 +7,14 @@ Weights are made up, which changes neither sizes nor layers. Nothing is run: tha
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from pathlib import Path
 from typing import Any
 
 import click
-import torch
-from cpu import describe_machine
+from figures import describe_machine, write_figures
+from networks import MANY_CANDIDATES, seeded_model
 from tqdm import tqdm
 
 from yolact.engines.build_options import BuildOptions
@@ -26,9 +25,6 @@ from yolact.export.exporter import export_model
 from yolact.runtime.config import PostprocessConfig
 from yolact.runtime.metadata import Precision
 from yolact.runtime.tensorrt_flavour import TensorRt
-from yolact.training.configs import CONFIGS
-from yolact.training.model import Yolact
-from yolact.training.seeded_weights import seeded_state_dict
 
 NAMES = (
     "yolact_resnet50",
@@ -44,10 +40,8 @@ PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "bf16")
 
 def measure(name: str, precision: Precision, arch: str, tensorrt: TensorRt) -> dict[str, Any]:
     """Sizes in bytes, seconds of the build, layers by kind and type."""
-    with torch.device("meta"):
-        model = Yolact(CONFIGS[name])
-    model.load_state_dict(seeded_state_dict(CONFIGS[name], background_bias=7.0), assign=True)
-    proto = export_model(model.eval(), PostprocessConfig(), weights_sha256="", precision=precision)
+    model = seeded_model(name, MANY_CANDIDATES)
+    proto = export_model(model, PostprocessConfig(), weights_sha256="", precision=precision)
     data = proto.SerializeToString()
     parsed = parse_onnx_model(data, name)
     start = time.perf_counter()
@@ -81,7 +75,7 @@ def main(gpu_arch: str, json_path: Path | None) -> None:
         print(f"| {name} | {precision} | {sizes} | {row['seconds']:.1f} | {kinds} |")
     if json_path is not None:
         machine = {**describe_machine(os.cpu_count() or 1), "builder": str(tensorrt), "gpu_arch": gpu_arch}
-        json_path.write_text(json.dumps({"machine": machine, "plans": rows}, indent=2) + "\n")
+        write_figures(json_path, {"machine": machine, "plans": rows})
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ python benchmarks/kernel_resources.py [--arch sm_86 --arch sm_90] [--json benchm
 
 from __future__ import annotations
 
-import json
 import re
 import subprocess
 import tempfile
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from figures import write_figures
 from tqdm import tqdm
 
 PLUGINS = Path(__file__).resolve().parents[1] / "plugins"
@@ -74,7 +74,7 @@ def main(archs: tuple[str, ...], json_path: Path | None) -> None:
         print(f"| `{kernel}` | {kind} | " + " | ".join(cells) + " |")
     if json_path is not None:
         result = {"compiler": f"nvcc {release[1] if release else 'unknown'}", "kernels": rows}
-        json_path.write_text(json.dumps(result, indent=1) + "\n")
+        write_figures(json_path, result)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ of the official configurations with random but lively weights on photos. Files i
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 from pathlib import Path
@@ -21,7 +20,8 @@ import numpy as np
 import onnx
 import onnxruntime
 import torch
-from cpu import describe_machine
+from figures import describe_machine, write_figures
+from networks import DEMO, MANY_CANDIDATES, seeded_model
 from numpy.typing import NDArray
 from tqdm import tqdm
 
@@ -37,15 +37,13 @@ from yolact.runtime.metadata import Precision
 from yolact.runtime.postprocess import ImageHeads, NetworkDetections, postprocess
 from yolact.runtime.preprocess import Image, Preprocessor
 from yolact.training.checkpoints import load_checkpoint
-from yolact.training.configs import CONFIGS
 from yolact.training.evaluation import evaluate_on
 from yolact.training.ground_truth import read_ground_truth
 from yolact.training.model import Yolact
 from yolact.training.scene_files import ANNOTATION_FILE, IMAGE_FOLDER, write_scenes
 from yolact.training.scenes import draw_scene
-from yolact.training.seeded_weights import BACKGROUND_BIAS, seeded_state_dict
+from yolact.training.seeded_weights import BACKGROUND_BIAS
 
-DEMO = Path(__file__).resolve().parents[1] / "examples" / "yolact_demo_0_3100.pth"
 SCENE_SEED = 11
 PHOTOS, COMPARED_SCENES = 4, 100
 POSTPROCESS = PostprocessConfig()
@@ -74,14 +72,6 @@ def demo_scores(count: int, folder: Path) -> dict[str, dict[str, float | None]]:
             found = evaluate_on(detector, truth).scores
         scores[precision] = {"box_ap": found.box.ap, "mask_ap": found.mask.ap}
     return scores
-
-
-def seeded_model(name: str) -> Yolact:
-    """An official configuration with made-up weights, the background's scores lowered until there are detections."""
-    with torch.device("meta"):
-        model = Yolact(CONFIGS[name])
-    model.load_state_dict(seeded_state_dict(CONFIGS[name], background_bias=7.0), assign=True)
-    return model.eval()
 
 
 def pytorch_heads(model: Yolact, pixels: Image) -> Heads:
@@ -159,7 +149,9 @@ def main(count: int, photos: Path | None, json_path: Path | None) -> None:
     official = [name for name in BACKGROUND_BIAS if name != "yolact_resnet50_pascal"]
     scenes = [draw_scene(SCENE_SEED, index).image for index in range(COMPARED_SCENES)]
     trained = {"yolact_demo": head_differences(load_checkpoint(DEMO).eval(), scenes)}
-    networks = {name: head_differences(seeded_model(name), images) for name in tqdm(official, disable=None)}
+    networks = {
+        name: head_differences(seeded_model(name, MANY_CANDIDATES), images) for name in tqdm(official, disable=None)
+    }
     print_networks(trained | networks)
     if json_path is not None:
         figures = {
@@ -168,7 +160,7 @@ def main(count: int, photos: Path | None, json_path: Path | None) -> None:
             "trained": {"images": COMPARED_SCENES, "of": "scenes", "heads": trained},
             "official": {"images": len(images), "of": "made-up" if photos is None else "COCO", "heads": networks},
         }
-        json_path.write_text(json.dumps(figures, indent=2) + "\n")
+        write_figures(json_path, figures)
 
 
 if __name__ == "__main__":

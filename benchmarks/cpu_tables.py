@@ -1,0 +1,86 @@
+"""What `compare_cpu.py` measured, in Markdown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from markdown_tables import table
+
+Figures = dict[str, Any]
+
+SPEED_HEAD = ("", "ms", "10 % to 90 %", "times as fast as eager", "peak memory, MB")
+
+
+def everything(figures: Figures) -> str:
+    """All tables."""
+    return "\n\n".join(filter(None, (part(figures) for part in (end_to_end, heads, parts, ours, accuracy))))
+
+
+def end_to_end(figures: Figures) -> str:
+    """From an image to masks of its size."""
+    rows = (_speed_row(row, _detections) for row in figures["end_to_end"].values())
+    return table((*SPEED_HEAD, "without a partner, median mask IoU"), rows)
+
+
+def heads(figures: Figures) -> str:
+    """From pixels of the network's size to its heads."""
+    rows = (_speed_row(row, _largest) for row in figures["heads"].values())
+    return table((*SPEED_HEAD, "largest difference"), rows)
+
+
+def parts(figures: Figures) -> str:
+    """Where the milliseconds go, for those whose parts are known."""
+    rows = []
+    for row in figures["end_to_end"].values():
+        if "parts_ms" in row:
+            values = row["parts_ms"]
+            rows.append((row["label"], *(f"{values[part]:.1f}" for part in ("engine", "around", "masks"))))
+    return table(("ms", "engine", "around it", "masks at image size"), rows)
+
+
+def ours(figures: Figures) -> str:
+    """What is only known of our own path."""
+    rows = []
+    if "in_graph_postprocessing_ms" in figures:
+        rows.append(("post-processing inside the graph, FP32", f"{figures['in_graph_postprocessing_ms']:.1f} ms"))
+    if "large_photo" in figures:
+        large = figures["large_photo"]
+        height, width = large["size"]
+        what = f"peak memory, {large['detections']} instances in a {width}x{height} photo and their masks in RLE"
+        rows.append((what, f"{large['peak_memory_mb']:.0f} MB"))
+    return table(("", ""), rows) if rows else ""
+
+
+def accuracy(figures: Figures) -> str:
+    """Average precision in points."""
+    measured = figures["accuracy"]
+    rows = []
+    for row in measured["rows"].values():
+        if "failed" in row:
+            rows.append((row["label"], f"not run: {row['failed']}"))
+        else:
+            rows.append((row["label"], *(f"{100 * row['ap'][kind]:.2f}" for kind in ("mask", "box"))))
+    return table((f"{measured['network']}, {measured['scenes']} scenes", "mask AP", "box AP"), rows)
+
+
+def _speed_row(row: Figures, agreement: Any) -> tuple[Any, ...]:
+    if "failed" in row:
+        return (row["label"], f"not run: {row['failed']}")
+    ms, ratio = row["ms"], row.get("times_as_fast")
+    return (
+        row["label"],
+        f"{ms['median']:.0f}",
+        f"{ms['p10']:.0f} to {ms['p90']:.0f}",
+        None if ratio is None else f"{ratio:.2f}",
+        f"{row['peak_memory_mb']:.0f}",
+        agreement(row["agreement"]),
+    )
+
+
+def _detections(agreement: Figures) -> str:
+    without = max(agreement["missed"], agreement["spurious"])
+    return f"{without} of {agreement['detections']}, {agreement['median_mask_iou']:.3f}"
+
+
+def _largest(agreement: Figures) -> str:
+    return f"{agreement['largest_difference']:.1g}"
