@@ -71,7 +71,7 @@ def measure_level(
     threads: int,
 ) -> Rows:
     """One row for each contender: figures, or `failed` with the reason."""
-    rows: Rows = {name: {"label": CONTENDERS[name].label} for name in names}
+    rows: Rows = {name: {"label": CONTENDERS[name].label, "rounded": CONTENDERS[name].rounded} for name in names}
     with started(names, level, files, threads, photos) as workers:
         for name in tqdm(names, desc=f"{level}: checks", disable=None):
             with dropping(name, workers, rows):

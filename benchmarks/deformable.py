@@ -17,6 +17,7 @@ import click
 import numpy as np
 import onnx
 import onnxruntime
+import result_tables
 from figures import describe_machine, write_figures
 from onnx import TensorProto, helper, numpy_helper
 
@@ -83,16 +84,11 @@ def measure(channels: int, side: int, runs: int, threads: int) -> dict[str, floa
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write the figures here.")
 def main(runs: int, threads: int, json_path: Path | None) -> None:
     """Compare two forms of deformable convolution."""
-    machine = describe_machine(threads)
-    print("\n".join(f"{key}: {value}" for key, value in machine.items()))
-    rows = {}
-    for channels, side in SHAPES:
-        ms = rows[f"{channels}x{side}x{side}"] = measure(channels, side, runs, threads)
-        plain, sampled = ms["DeformConv"], ms["GridSample"]
-        shape = f"{channels}x{side}x{side}"
-        print(f"{shape}: DeformConv {plain:.1f} ms, GridSample {sampled:.1f} ms ({sampled / plain:.2f}x)")
+    rows = {f"{channels}x{side}x{side}": measure(channels, side, runs, threads) for channels, side in SHAPES}
+    figures = {"machine": describe_machine(threads), "runs": runs, "milliseconds": rows}
+    print(result_tables.deformable(figures))
     if json_path is not None:
-        write_figures(json_path, {"machine": machine, "runs": runs, "milliseconds": rows})
+        write_figures(json_path, figures)
 
 
 if __name__ == "__main__":

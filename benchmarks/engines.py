@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import result_tables
 from figures import describe_machine, write_figures
 from networks import MANY_CANDIDATES, seeded_model
 from tqdm import tqdm
@@ -51,12 +52,6 @@ def measure(name: str, precision: Precision, arch: str, tensorrt: TensorRt) -> d
     return {"onnx_bytes": len(data), "plan_bytes": len(built.data), "seconds": seconds, "layers": layers}
 
 
-def count(row: dict[str, Any], kind: str) -> str:
-    """The types of one kind of layer: `86 HALF`."""
-    found = {key.split()[1]: number for key, number in row["layers"].items() if key.split()[0] == kind}
-    return ", ".join(f"{number} {dtype}" for dtype, number in found.items()) or "-"
-
-
 @click.command()
 @click.option("--gpu-arch", default="sm_86", show_default=True)
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write the figures here.")
@@ -65,17 +60,11 @@ def main(gpu_arch: str, json_path: Path | None) -> None:
     tensorrt = choose_builder(BuildOptions((gpu_arch,)))
     jobs = [(name, precision) for name in NAMES for precision in PRECISIONS]
     rows = {" ".join(job): measure(*job, gpu_arch, tensorrt) for job in tqdm(jobs, disable=None)}
-    print("| configuration | precision | ONNX, MB | plan, MB | of fp32 | build, s | convolutions | matrix products |")
-    print("|---|---|---|---|---|---|---|---|")
-    for key, row in rows.items():
-        name, precision = key.split()
-        share = row["plan_bytes"] / rows[f"{name} fp32"]["plan_bytes"]
-        sizes = f"{row['onnx_bytes'] / 1e6:.1f} | {row['plan_bytes'] / 1e6:.1f} | {share:.2f}"
-        kinds = f"{count(row, 'CONVOLUTION')} | {count(row, 'MATRIX_MULTIPLY')}"
-        print(f"| {name} | {precision} | {sizes} | {row['seconds']:.1f} | {kinds} |")
+    machine = {**describe_machine(os.cpu_count() or 1), "builder": str(tensorrt), "gpu_arch": gpu_arch}
+    figures = {"machine": machine, "plans": rows}
+    print(result_tables.engines(figures))
     if json_path is not None:
-        machine = {**describe_machine(os.cpu_count() or 1), "builder": str(tensorrt), "gpu_arch": gpu_arch}
-        write_figures(json_path, {"machine": machine, "plans": rows})
+        write_figures(json_path, figures)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ import onnx
 import onnxruntime
 from figures import describe_machine, write_figures
 from networks import DEMO, MANY_CANDIDATES, quantised, seeded_model
+from result_tables import int8_accuracy, int8_latency, int8_plans
 from tqdm import tqdm, trange
 
 from yolact.calib.accuracy import measure_accuracy
@@ -181,25 +182,11 @@ def main(
 
 def write_result(result: dict[str, Any], json_path: Path | None) -> None:
     """Tables on stdout, figures into the file."""
-    print_tables(result)
+    if "latency_ms" in result:
+        print(f"{int8_latency(result)}\n\n{int8_plans(result)}\n")
+    print(int8_accuracy(result))
     if json_path is not None:
         write_figures(json_path, result)
-
-
-def print_tables(result: dict[str, Any]) -> None:
-    """As Markdown."""
-    if "latency_ms" in result:
-        base = result["latency_ms"]["fp32"]
-        print("| YOLACT-ResNet50, raw heads on this CPU | ms | times as fast |\n|---|---|---|")
-        for name, value in result["latency_ms"].items():
-            print(f"| {name} | {value:.0f} | {base / value:.2f} |")
-        print(f"\n| YOLACT-ResNet50, TensorRT for RTX, {result['gpu_arch']} | ONNX, MB | plan, MB |\n|---|---|---|")
-        for name, sizes in result["plans"].items():
-            print(f"| {name} | {sizes['onnx_bytes'] / 1e6:.1f} | {sizes['plan_bytes'] / 1e6:.1f} |")
-    exact = result["ap"]["fp32"]
-    print(f"\n| {result['scenes']} images | mask AP | lost | box AP |\n|---|---|---|---|")
-    for name, ap in result["ap"].items():
-        print(f"| {name} | {ap['mask']:.2f} | {exact['mask'] - ap['mask']:.2f} | {ap['box']:.2f} |")
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ import torch
 from figures import describe_machine, write_figures
 from networks import DEMO, MANY_CANDIDATES, seeded_model
 from numpy.typing import NDArray
+from result_tables import precision_accuracy, precision_heads
 from tqdm import tqdm
 
 from yolact.export.check_image import make_check_image
@@ -117,25 +118,6 @@ def read_photos(folder: Path | None) -> list[Image]:
     return [read_image(paths[index]) for index in np.linspace(0, len(paths) - 1, PHOTOS).astype(int)]
 
 
-def print_demo(scores: dict[str, dict[str, float | None]], count: int) -> None:
-    """As a table in Markdown."""
-    print(f"demonstration model, {count} scenes of series {SCENE_SEED}\n")
-    print("| precision | box AP | mask AP |\n|---|---|---|")
-    for precision, row in scores.items():
-        cells = " | ".join("-" if value is None else f"{100 * value:.2f}" for value in row.values())
-        print(f"| {precision} | {cells} |")
-
-
-def print_networks(networks: dict[str, dict[str, dict[str, float]]]) -> None:
-    """As a table in Markdown."""
-    print(f"\n| configuration | | {' | '.join(HEADS)} | found again |\n{'|---' * (len(HEADS) + 3)}|")
-    for name, rows in networks.items():
-        for precision, row in rows.items():
-            cells = " | ".join(f"{row[head]:.2g}" for head in HEADS)
-            again = f"{row['found_again']:.0f} of {row['telling']:.0f}" if row["telling"] else "-"
-            print(f"| {name} | {precision} | {cells} | {again} |")
-
-
 @click.command()
 @click.option("--count", type=click.IntRange(1), default=500, show_default=True, help="Scenes.")
 @click.option("--photos", type=click.Path(exists=True, file_okay=False, path_type=Path), help="[default: made-up]")
@@ -145,21 +127,20 @@ def main(count: int, photos: Path | None, json_path: Path | None) -> None:
     images = read_photos(photos)
     with tempfile.TemporaryDirectory() as folder:
         scores = demo_scores(count, Path(folder))
-    print_demo(scores, count)
     official = [name for name in BACKGROUND_BIAS if name != "yolact_resnet50_pascal"]
     scenes = [draw_scene(SCENE_SEED, index).image for index in range(COMPARED_SCENES)]
     trained = {"yolact_demo": head_differences(load_checkpoint(DEMO).eval(), scenes)}
     networks = {
         name: head_differences(seeded_model(name, MANY_CANDIDATES), images) for name in tqdm(official, disable=None)
     }
-    print_networks(trained | networks)
+    figures = {
+        "machine": {**describe_machine(os.cpu_count() or 1), "onnx": onnx.__version__},
+        "demo": {"scenes": count, "seed": SCENE_SEED, "scores": scores},
+        "trained": {"images": COMPARED_SCENES, "of": "scenes", "heads": trained},
+        "official": {"images": len(images), "of": "made-up" if photos is None else "COCO", "heads": networks},
+    }
+    print(f"{precision_accuracy(figures)}\n\n{precision_heads(figures)}")
     if json_path is not None:
-        figures = {
-            "machine": {**describe_machine(os.cpu_count() or 1), "onnx": onnx.__version__},
-            "demo": {"scenes": count, "seed": SCENE_SEED, "scores": scores},
-            "trained": {"images": COMPARED_SCENES, "of": "scenes", "heads": trained},
-            "official": {"images": len(images), "of": "made-up" if photos is None else "COCO", "heads": networks},
-        }
         write_figures(json_path, figures)
 
 
