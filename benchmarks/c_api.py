@@ -9,7 +9,6 @@ process, with batches across requests and without, then many requests of the sma
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 import tempfile
@@ -19,7 +18,7 @@ from typing import Any
 
 import click
 import cv2
-from cpu import describe_machine
+from figures import describe_machine, write_figures
 from service_load import build_service, put_load, running
 from tqdm import trange
 
@@ -164,7 +163,7 @@ def main(runs: int, requests: int, many: int, json_path: Path | None) -> None:
     print("\n".join(f"{key}: {value}" for key, value in figures["machine"].items()))
     report(figures)
     if json_path is not None:
-        json_path.write_text(json.dumps(figures, indent=2) + "\n")
+        write_figures(json_path, figures)
 
 
 if __name__ == "__main__":

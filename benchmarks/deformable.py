@@ -8,7 +8,6 @@ of YOLACT++'s stages at 550x550.
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from pathlib import Path
@@ -18,9 +17,11 @@ import click
 import numpy as np
 import onnx
 import onnxruntime
-from cpu import WARM_UPS, describe_machine
+import result_tables
+from figures import describe_machine, write_figures
 from onnx import TensorProto, helper, numpy_helper
 
+WARM_UPS = 3
 SHAPES = ((128, 69), (256, 35), (512, 18))
 TAPS = 9
 
@@ -83,16 +84,11 @@ def measure(channels: int, side: int, runs: int, threads: int) -> dict[str, floa
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write the figures here.")
 def main(runs: int, threads: int, json_path: Path | None) -> None:
     """Compare two forms of deformable convolution."""
-    machine = describe_machine(threads)
-    print("\n".join(f"{key}: {value}" for key, value in machine.items()))
-    rows = {}
-    for channels, side in SHAPES:
-        ms = rows[f"{channels}x{side}x{side}"] = measure(channels, side, runs, threads)
-        plain, sampled = ms["DeformConv"], ms["GridSample"]
-        shape = f"{channels}x{side}x{side}"
-        print(f"{shape}: DeformConv {plain:.1f} ms, GridSample {sampled:.1f} ms ({sampled / plain:.2f}x)")
+    rows = {f"{channels}x{side}x{side}": measure(channels, side, runs, threads) for channels, side in SHAPES}
+    figures = {"machine": describe_machine(threads), "runs": runs, "milliseconds": rows}
+    print(result_tables.deformable(figures))
     if json_path is not None:
-        json_path.write_text(json.dumps({"machine": machine, "runs": runs, "milliseconds": rows}, indent=2) + "\n")
+        write_figures(json_path, figures)
 
 
 if __name__ == "__main__":

@@ -7,15 +7,15 @@ Weights are made up, which changes neither sizes nor layers. Nothing is run: tha
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from pathlib import Path
 from typing import Any
 
 import click
-import torch
-from cpu import describe_machine
+import result_tables
+from figures import describe_machine, write_figures
+from networks import MANY_CANDIDATES, seeded_model
 from tqdm import tqdm
 
 from yolact.engines.build_options import BuildOptions
@@ -26,9 +26,6 @@ from yolact.export.exporter import export_model
 from yolact.runtime.config import PostprocessConfig
 from yolact.runtime.metadata import Precision
 from yolact.runtime.tensorrt_flavour import TensorRt
-from yolact.training.configs import CONFIGS
-from yolact.training.model import Yolact
-from yolact.training.seeded_weights import seeded_state_dict
 
 NAMES = (
     "yolact_resnet50",
@@ -44,10 +41,8 @@ PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "bf16")
 
 def measure(name: str, precision: Precision, arch: str, tensorrt: TensorRt) -> dict[str, Any]:
     """Sizes in bytes, seconds of the build, layers by kind and type."""
-    with torch.device("meta"):
-        model = Yolact(CONFIGS[name])
-    model.load_state_dict(seeded_state_dict(CONFIGS[name], background_bias=7.0), assign=True)
-    proto = export_model(model.eval(), PostprocessConfig(), weights_sha256="", precision=precision)
+    model = seeded_model(name, MANY_CANDIDATES)
+    proto = export_model(model, PostprocessConfig(), weights_sha256="", precision=precision)
     data = proto.SerializeToString()
     parsed = parse_onnx_model(data, name)
     start = time.perf_counter()
@@ -55,12 +50,6 @@ def measure(name: str, precision: Precision, arch: str, tensorrt: TensorRt) -> d
     seconds = time.perf_counter() - start
     layers = {f"{kind} {dtype}": count for (kind, dtype), count in sorted(built.layers.items())}
     return {"onnx_bytes": len(data), "plan_bytes": len(built.data), "seconds": seconds, "layers": layers}
-
-
-def count(row: dict[str, Any], kind: str) -> str:
-    """The types of one kind of layer: `86 HALF`."""
-    found = {key.split()[1]: number for key, number in row["layers"].items() if key.split()[0] == kind}
-    return ", ".join(f"{number} {dtype}" for dtype, number in found.items()) or "-"
 
 
 @click.command()
@@ -71,17 +60,11 @@ def main(gpu_arch: str, json_path: Path | None) -> None:
     tensorrt = choose_builder(BuildOptions((gpu_arch,)))
     jobs = [(name, precision) for name in NAMES for precision in PRECISIONS]
     rows = {" ".join(job): measure(*job, gpu_arch, tensorrt) for job in tqdm(jobs, disable=None)}
-    print("| configuration | precision | ONNX, MB | plan, MB | of fp32 | build, s | convolutions | matrix products |")
-    print("|---|---|---|---|---|---|---|---|")
-    for key, row in rows.items():
-        name, precision = key.split()
-        share = row["plan_bytes"] / rows[f"{name} fp32"]["plan_bytes"]
-        sizes = f"{row['onnx_bytes'] / 1e6:.1f} | {row['plan_bytes'] / 1e6:.1f} | {share:.2f}"
-        kinds = f"{count(row, 'CONVOLUTION')} | {count(row, 'MATRIX_MULTIPLY')}"
-        print(f"| {name} | {precision} | {sizes} | {row['seconds']:.1f} | {kinds} |")
+    machine = {**describe_machine(os.cpu_count() or 1), "builder": str(tensorrt), "gpu_arch": gpu_arch}
+    figures = {"machine": machine, "plans": rows}
+    print(result_tables.engines(figures))
     if json_path is not None:
-        machine = {**describe_machine(os.cpu_count() or 1), "builder": str(tensorrt), "gpu_arch": gpu_arch}
-        json_path.write_text(json.dumps({"machine": machine, "plans": rows}, indent=2) + "\n")
+        write_figures(json_path, figures)
 
 
 if __name__ == "__main__":

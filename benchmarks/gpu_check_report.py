@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from gpu_check_steps import Outcome, Record
-from gpu_report import Row, table
+from gpu_report import Row, rows_table
 
 MACHINE = ("gpu", "driver", "cuda", "torch", "cudnn", "python", "system", "cpus")
 CLOCKS = ("clocks.sm", "clocks.max.sm", "clocks.mem", "power.limit", "temperature.gpu", "utilization.gpu")
@@ -63,7 +63,7 @@ def _tests(record: Record) -> Iterator[str]:
 def _kernels(record: Record) -> Iterator[str]:
     rows = _result(record, "kernels").get("rows", [])
     if rows:
-        yield from table([Row(**{key: value for key, value in row.items() if key != "aims"}) for row in rows])
+        yield rows_table([Row(**{key: value for key, value in row.items() if key != "aims"}) for row in rows])
 
 
 def _contenders(record: Record) -> Iterator[str]:

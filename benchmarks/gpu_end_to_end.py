@@ -30,7 +30,7 @@ from gpu_check_child import Skip, write_result
 from gpu_contenders import Contender, Eager, Recorded
 from gpu_engines import export, open_onnx, open_tensorrt
 
-from yolact.export.check_image import make_check_image
+from yolact.runtime.check_image import make_check_image
 from yolact.runtime.config import ModelConfig, PostprocessConfig
 from yolact.runtime.cuda_kernels import LIBRARY, KernelLibrary
 from yolact.runtime.detections import Detections

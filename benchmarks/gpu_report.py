@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+
+from markdown_tables import table
 
 PLUGINS = "both plugins"
 MOST_MICROSECONDS = 60.0  # at batch 1
@@ -83,34 +84,33 @@ class Report:
 
     def write(self, path: Path) -> None:
         """Everything so far as JSON, in one step, so that a run that breaks off leaves what it has."""
+        from figures import write_figures  # with it come packages that gpu_check.py, which reads rows, does without
+
         rows = [{**asdict(row), "aims": row.aims()} for row in self.rows]
-        values = {**asdict(self), "notes": NOTES, "rows": rows}
-        partial = path.with_name(path.name + ".part")
-        partial.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
-        partial.replace(path)
+        write_figures(path, {**asdict(self), "notes": NOTES, "rows": rows})
 
     def __str__(self) -> str:
         lines = [f"{key}: {value}" for key, value in self.machine.items()]
         lines.append(f"copy inside the GPU's memory: {self.bandwidth / 1e12:.2f} TB/s read and written")
-        lines += [f"batched PyTorch: {self.batched_form}", "", NOTES, "", *table(self.rows)]
+        lines += [f"batched PyTorch: {self.batched_form}", "", NOTES, "", rows_table(self.rows)]
         lines += ["", "Kernels by themselves, us:", ""]
         lines += [f"- {_title(row)}: {_stages(row)}" for row in self.rows if row.stages]
         return "\n".join(lines)
 
 
-def table(rows: Sequence[Row]) -> list[str]:
+def rows_table(rows: Sequence[Row]) -> str:
     """In Markdown."""
     head = ("step", "batch", "type", "inputs", "us", "floor, us", "of floor")
     head += ("official, us", "times ours", "batched, us", "times ours", "aims")
-    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    lines = []
     for row in rows:
         cells: list[Any] = [row.step, row.batch, row.type, row.inputs, f"{row.microseconds:.1f}", f"{row.floor:.2f}"]
         cells.append(f"{row.microseconds / row.floor:.1f}")
         for other in (row.official, row.batched):
             cells += ["", ""] if other is None else [f"{other:.1f}", f"{other / row.microseconds:.1f}"]
         cells.append("; ".join(f"{aim}: {'met' if met else 'not met'}" for aim, met in row.aims().items()))
-        lines.append(f"| {' | '.join(map(str, cells))} |")
-    return lines
+        lines.append(cells)
+    return table(head, lines)
 
 
 def _title(row: Row) -> str:

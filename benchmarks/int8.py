@@ -12,7 +12,6 @@ The second form only measures accuracy, of that checkpoint on those photos, cali
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 import time
@@ -23,16 +22,17 @@ from typing import Any
 import click
 import onnx
 import onnxruntime
-import torch
-from cpu import describe_machine
+from figures import describe_machine, write_figures
+from networks import DEMO, MANY_CANDIDATES, quantised, seeded_model
+from result_tables import int8_accuracy, int8_latency, int8_plans
 from tqdm import tqdm, trange
 
 from yolact.calib.accuracy import measure_accuracy
 from yolact.calib.calibration import calibrate
 from yolact.calib.calibration_options import CalibrationOptions
 from yolact.calib.image_set import ImageSet
-from yolact.calib.insertion import Ranges, insert_pairs
-from yolact.calib.quantization_points import DEFAULT_MODULES, MODULES, Target, find_points
+from yolact.calib.insertion import Ranges
+from yolact.calib.quantization_points import DEFAULT_MODULES, MODULES
 from yolact.engines.build_options import BuildOptions
 from yolact.engines.builder import build_plan
 from yolact.engines.builder_choice import choose_builder
@@ -45,24 +45,13 @@ from yolact.runtime.config import PostprocessConfig
 from yolact.runtime.image_files import write_image
 from yolact.runtime.metadata import Precision
 from yolact.runtime.preprocess import Preprocessor
-from yolact.training.configs import CONFIGS
 from yolact.training.ground_truth import read_ground_truth
 from yolact.training.model import Yolact
 from yolact.training.model_options import load_weights
 from yolact.training.scenes_cli import main as draw_scenes
-from yolact.training.seeded_weights import seeded_state_dict
 
-DEMO = Path(__file__).parents[1] / "examples" / "yolact_demo_0_3100.pth"
 CHOICES = {"backbone and Protonet": DEFAULT_MODULES["tensorrt"], "everything": tuple(MODULES)}
 CALIBRATION_SCENES, WARM_UPS = 100, 2
-
-
-def quantised(proto: onnx.ModelProto, ranges: Ranges, modules: tuple[str, ...], target: Target) -> onnx.ModelProto:
-    """A copy in INT8."""
-    copy = onnx.ModelProto()
-    copy.CopyFrom(proto)
-    insert_pairs(copy, find_points(copy, modules, (), target), ranges, target)
-    return copy
 
 
 def export(model: Yolact, precision: Precision, **options: Any) -> onnx.ModelProto:
@@ -112,14 +101,6 @@ def measure_photos(weights: Path, annotations: Path, folder: Path) -> dict[str, 
         for name, proto in tqdm(variants.items(), disable=None)
     }
     return {"scenes": len(truth.images), "calibrated_on": len(images), "ap": ap}
-
-
-def made_up_model(name: str) -> Yolact:
-    """With lively weights."""
-    with torch.device("meta"):
-        model = Yolact(CONFIGS[name])
-    model.load_state_dict(seeded_state_dict(CONFIGS[name], background_bias=7.0), assign=True)
-    return model.eval()
 
 
 def measure_plans(model: Yolact, ranges: Ranges, arch: str) -> dict[str, dict[str, int]]:
@@ -186,7 +167,7 @@ def main(
         write_result(measure_photos(weights, annotations, images), json_path)
         return
     result: dict[str, Any] = {"machine": describe_machine(threads), "scenes": scenes, "gpu_arch": gpu_arch}
-    model = made_up_model("yolact_resnet50")
+    model = seeded_model("yolact_resnet50", MANY_CANDIDATES)
     with tempfile.TemporaryDirectory() as folder:
         photos = Path(folder) / "photos"
         photos.mkdir()
@@ -201,25 +182,11 @@ def main(
 
 def write_result(result: dict[str, Any], json_path: Path | None) -> None:
     """Tables on stdout, figures into the file."""
-    print_tables(result)
-    if json_path is not None:
-        json_path.write_text(json.dumps(result, indent=1) + "\n")
-
-
-def print_tables(result: dict[str, Any]) -> None:
-    """As Markdown."""
     if "latency_ms" in result:
-        base = result["latency_ms"]["fp32"]
-        print("| YOLACT-ResNet50, raw heads on this CPU | ms | times as fast |\n|---|---|---|")
-        for name, value in result["latency_ms"].items():
-            print(f"| {name} | {value:.0f} | {base / value:.2f} |")
-        print(f"\n| YOLACT-ResNet50, TensorRT for RTX, {result['gpu_arch']} | ONNX, MB | plan, MB |\n|---|---|---|")
-        for name, sizes in result["plans"].items():
-            print(f"| {name} | {sizes['onnx_bytes'] / 1e6:.1f} | {sizes['plan_bytes'] / 1e6:.1f} |")
-    exact = result["ap"]["fp32"]
-    print(f"\n| {result['scenes']} images | mask AP | lost | box AP |\n|---|---|---|---|")
-    for name, ap in result["ap"].items():
-        print(f"| {name} | {ap['mask']:.2f} | {exact['mask'] - ap['mask']:.2f} | {ap['box']:.2f} |")
+        print(f"{int8_latency(result)}\n\n{int8_plans(result)}\n")
+    print(int8_accuracy(result))
+    if json_path is not None:
+        write_figures(json_path, result)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ python benchmarks/kernel_resources.py [--arch sm_86 --arch sm_90] [--json benchm
 
 from __future__ import annotations
 
-import json
 import re
 import subprocess
 import tempfile
@@ -13,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import click
+import result_tables
+from figures import write_figures
 from tqdm import tqdm
 
 PLUGINS = Path(__file__).resolve().parents[1] / "plugins"
@@ -66,15 +67,10 @@ def main(archs: tuple[str, ...], json_path: Path | None) -> None:
     release = re.search(r"release ([\d.]+)", version)
     jobs = [(source, arch) for source in sorted(PLUGINS.glob("*/*.cu")) for arch in archs]
     rows = [row for job in tqdm(jobs, disable=None) for row in read_report(compile_kernels(*job), *job)]
-    print("| kernel | type | " + " | ".join(f"{a}: registers, static shared, spilled" for a in archs) + " |")
-    print("|---|---|" + "---|" * len(archs))
-    for kernel, kind in dict.fromkeys((row["kernel"], row["type"]) for row in rows):
-        found = [row for row in rows if (row["kernel"], row["type"]) == (kernel, kind)]
-        cells = (f"{row['registers']}, {row['static_shared_bytes']} B, {row['spilled_bytes']} B" for row in found)
-        print(f"| `{kernel}` | {kind} | " + " | ".join(cells) + " |")
+    figures = {"compiler": f"nvcc {release[1] if release else 'unknown'}", "kernels": rows}
+    print(result_tables.kernel_resources(figures))
     if json_path is not None:
-        result = {"compiler": f"nvcc {release[1] if release else 'unknown'}", "kernels": rows}
-        json_path.write_text(json.dumps(result, indent=1) + "\n")
+        write_figures(json_path, figures)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ of the official configurations with random but lively weights on photos. Files i
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 from pathlib import Path
@@ -21,8 +20,10 @@ import numpy as np
 import onnx
 import onnxruntime
 import torch
-from cpu import describe_machine
+from figures import describe_machine, write_figures
+from networks import DEMO, MANY_CANDIDATES, seeded_model
 from numpy.typing import NDArray
+from result_tables import precision_accuracy, precision_heads
 from tqdm import tqdm
 
 from yolact.export.comparison import compare_head, count_found_again
@@ -37,15 +38,13 @@ from yolact.runtime.metadata import Precision
 from yolact.runtime.postprocess import ImageHeads, NetworkDetections, postprocess
 from yolact.runtime.preprocess import Image, Preprocessor
 from yolact.training.checkpoints import load_checkpoint
-from yolact.training.configs import CONFIGS
 from yolact.training.evaluation import evaluate_on
 from yolact.training.ground_truth import read_ground_truth
 from yolact.training.model import Yolact
 from yolact.training.scene_files import ANNOTATION_FILE, IMAGE_FOLDER, write_scenes
 from yolact.training.scenes import draw_scene
-from yolact.training.seeded_weights import BACKGROUND_BIAS, seeded_state_dict
+from yolact.training.seeded_weights import BACKGROUND_BIAS
 
-DEMO = Path(__file__).resolve().parents[1] / "examples" / "yolact_demo_0_3100.pth"
 SCENE_SEED = 11
 PHOTOS, COMPARED_SCENES = 4, 100
 POSTPROCESS = PostprocessConfig()
@@ -74,14 +73,6 @@ def demo_scores(count: int, folder: Path) -> dict[str, dict[str, float | None]]:
             found = evaluate_on(detector, truth).scores
         scores[precision] = {"box_ap": found.box.ap, "mask_ap": found.mask.ap}
     return scores
-
-
-def seeded_model(name: str) -> Yolact:
-    """An official configuration with made-up weights, the background's scores lowered until there are detections."""
-    with torch.device("meta"):
-        model = Yolact(CONFIGS[name])
-    model.load_state_dict(seeded_state_dict(CONFIGS[name], background_bias=7.0), assign=True)
-    return model.eval()
 
 
 def pytorch_heads(model: Yolact, pixels: Image) -> Heads:
@@ -127,25 +118,6 @@ def read_photos(folder: Path | None) -> list[Image]:
     return [read_image(paths[index]) for index in np.linspace(0, len(paths) - 1, PHOTOS).astype(int)]
 
 
-def print_demo(scores: dict[str, dict[str, float | None]], count: int) -> None:
-    """As a table in Markdown."""
-    print(f"demonstration model, {count} scenes of series {SCENE_SEED}\n")
-    print("| precision | box AP | mask AP |\n|---|---|---|")
-    for precision, row in scores.items():
-        cells = " | ".join("-" if value is None else f"{100 * value:.2f}" for value in row.values())
-        print(f"| {precision} | {cells} |")
-
-
-def print_networks(networks: dict[str, dict[str, dict[str, float]]]) -> None:
-    """As a table in Markdown."""
-    print(f"\n| configuration | | {' | '.join(HEADS)} | found again |\n{'|---' * (len(HEADS) + 3)}|")
-    for name, rows in networks.items():
-        for precision, row in rows.items():
-            cells = " | ".join(f"{row[head]:.2g}" for head in HEADS)
-            again = f"{row['found_again']:.0f} of {row['telling']:.0f}" if row["telling"] else "-"
-            print(f"| {name} | {precision} | {cells} | {again} |")
-
-
 @click.command()
 @click.option("--count", type=click.IntRange(1), default=500, show_default=True, help="Scenes.")
 @click.option("--photos", type=click.Path(exists=True, file_okay=False, path_type=Path), help="[default: made-up]")
@@ -155,20 +127,21 @@ def main(count: int, photos: Path | None, json_path: Path | None) -> None:
     images = read_photos(photos)
     with tempfile.TemporaryDirectory() as folder:
         scores = demo_scores(count, Path(folder))
-    print_demo(scores, count)
     official = [name for name in BACKGROUND_BIAS if name != "yolact_resnet50_pascal"]
     scenes = [draw_scene(SCENE_SEED, index).image for index in range(COMPARED_SCENES)]
     trained = {"yolact_demo": head_differences(load_checkpoint(DEMO).eval(), scenes)}
-    networks = {name: head_differences(seeded_model(name), images) for name in tqdm(official, disable=None)}
-    print_networks(trained | networks)
+    networks = {
+        name: head_differences(seeded_model(name, MANY_CANDIDATES), images) for name in tqdm(official, disable=None)
+    }
+    figures = {
+        "machine": {**describe_machine(os.cpu_count() or 1), "onnx": onnx.__version__},
+        "demo": {"scenes": count, "seed": SCENE_SEED, "scores": scores},
+        "trained": {"images": COMPARED_SCENES, "of": "scenes", "heads": trained},
+        "official": {"images": len(images), "of": "made-up" if photos is None else "COCO", "heads": networks},
+    }
+    print(f"{precision_accuracy(figures)}\n\n{precision_heads(figures)}")
     if json_path is not None:
-        figures = {
-            "machine": {**describe_machine(os.cpu_count() or 1), "onnx": onnx.__version__},
-            "demo": {"scenes": count, "seed": SCENE_SEED, "scores": scores},
-            "trained": {"images": COMPARED_SCENES, "of": "scenes", "heads": trained},
-            "official": {"images": len(images), "of": "made-up" if photos is None else "COCO", "heads": networks},
-        }
-        json_path.write_text(json.dumps(figures, indent=2) + "\n")
+        write_figures(json_path, figures)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from statistics import median
 
 import click
 import torch
-from cpu import WARM_UPS, describe_machine
+from figures import describe_machine, write_figures
 
 from yolact.runtime.priors import make_priors
 from yolact.training.configs import get_config
@@ -30,6 +30,8 @@ from yolact.training.model import RawHeads
 from yolact.training.processes import Processes
 from yolact.training.settings import TrainSettings
 from yolact.training.trainer import Trainer
+
+WARM_UPS = 3
 
 MASKS = 100
 """Instances whose masks the loss trains at most in one image."""
@@ -78,9 +80,9 @@ def peak_memory(config_name: str, data: str, batch_size: int) -> float:
     """Peak memory in MB of a process that takes two steps."""
     program = (
         "import sys; sys.path.insert(0, 'benchmarks')\n"
-        "from pathlib import Path\nfrom training import make_trainer\n"
+        "from pathlib import Path\nfrom figures import peak_memory_mb\nfrom training import make_trainer\n"
         f"steps = make_trainer({config_name!r}, {data!r}, {batch_size}, 0).steps(Path())\nnext(steps), next(steps)\n"
-        "print(next(int(line.split()[1]) / 1024 for line in open('/proc/self/status') if line.startswith('VmHWM')))"
+        "print(peak_memory_mb())"
     )
     return float(subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout)
 
@@ -143,8 +145,7 @@ def main(config_name: str, data: str, batch_size: int, steps: int, workers: int,
     }
     print(json.dumps(figures, indent=2))
     if json_path is not None:
-        json_path.parent.mkdir(parents=True, exist_ok=True)
-        json_path.write_text(json.dumps(figures, indent=2) + "\n")
+        write_figures(json_path, figures)
 
 
 if __name__ == "__main__":

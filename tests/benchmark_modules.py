@@ -1,8 +1,7 @@
-"""Makes the scripts in `benchmarks/`, which import each other by name, modules for tests that import this one first."""
+"""Where the benchmarks are, and waiting for the processes that they start."""
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,8 +9,6 @@ from pathlib import Path
 import pytest
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
-
-sys.path.append(str(BENCHMARKS))  # behind everything else: it has an `engines.py` and the like
 
 
 def wait_until(condition: Callable[[], object]) -> None:

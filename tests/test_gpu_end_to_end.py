@@ -11,7 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import benchmark_modules  # noqa: F401
 import numpy as np
 import pytest
 from gpu_agreement import Found, differences
@@ -19,7 +18,7 @@ from gpu_check_child import Skip
 from gpu_contenders import Contender, mask_regions
 from gpu_end_to_end import CONTENDERS, Setting, check, compete, open_onnx, reference
 
-from yolact.export.check_image import make_check_image
+from yolact.runtime.check_image import make_check_image
 from yolact.runtime.config import ModelConfig, PostprocessConfig
 from yolact.runtime.errors import YolactError
 from yolact.runtime.geometry import ImageTransform

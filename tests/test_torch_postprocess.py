@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
-from types import ModuleType
-
-import benchmark_modules  # noqa: F401
 import numpy as np
 import pytest
 import torch
+import torch_postprocess
 from test_fast_nms_kernel import make_inputs, oracle
 
 from yolact.runtime.config import PostprocessConfig
@@ -26,12 +23,6 @@ CONFIGS = {
 FORMS = ("official", "batched")
 
 
-@pytest.fixture(scope="module")
-def forms() -> ModuleType:
-    """The module, which lies outside of the packages."""
-    return importlib.import_module("torch_postprocess")
-
-
 def inputs(dtype: type[np.floating] = np.float32) -> dict[str, np.ndarray]:
     """The third image has fewer candidates than the others, but some."""
     arrays = make_inputs(BATCH, PRIORS, CLASSES, seed=21, dtype=dtype, coefficients=COEFFICIENTS)
@@ -41,11 +32,9 @@ def inputs(dtype: type[np.floating] = np.float32) -> dict[str, np.ndarray]:
     return arrays
 
 
-def run(
-    forms: ModuleType, form: str, arrays: dict[str, np.ndarray], config: PostprocessConfig
-) -> dict[str, np.ndarray]:
-    heads = forms.Heads(**{name: torch.from_numpy(array) for name, array in arrays.items()})
-    outputs = getattr(forms, form)(heads, config)
+def run(form: str, arrays: dict[str, np.ndarray], config: PostprocessConfig) -> dict[str, np.ndarray]:
+    heads = torch_postprocess.Heads(**{name: torch.from_numpy(array) for name, array in arrays.items()})
+    outputs = getattr(torch_postprocess, form)(heads, config)
     return {name: array.numpy() for name, array in outputs._asdict().items()}
 
 
@@ -70,31 +59,31 @@ def check(found: dict[str, np.ndarray], arrays: dict[str, np.ndarray], config: P
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("name", CONFIGS)
-def test_detects_what_numpy_detects(forms: ModuleType, form: str, name: str) -> None:
+def test_detects_what_numpy_detects(form: str, name: str) -> None:
     arrays, config = inputs(), CONFIGS[name]
-    found = run(forms, form, arrays, config)
+    found = run(form, arrays, config)
     check(found, arrays, config, atol=1e-5)
     assert found["num_detections"].min() > 0
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_16_bits(forms: ModuleType, form: str) -> None:
+def test_16_bits(form: str) -> None:
     """Scores and boxes are as exact as with 32; sums of the masks round."""
     arrays, config = inputs(np.float16), PostprocessConfig()
-    check(run(forms, form, arrays, config), arrays, config, atol=5e-3)
+    check(run(form, arrays, config), arrays, config, atol=5e-3)
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_images_without_candidates_beside_others(forms: ModuleType, form: str) -> None:
+def test_images_without_candidates_beside_others(form: str) -> None:
     arrays, config = inputs(), PostprocessConfig()
     arrays["confidences"][::2, :, 0] = 90
-    found = run(forms, form, arrays, config)
+    found = run(form, arrays, config)
     check(found, arrays, config, atol=1e-5)
     assert found["num_detections"].ravel().tolist() == [0, 100, 0]
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_overlaps_of_exactly_the_threshold_are_allowed(forms: ModuleType, form: str) -> None:
+def test_overlaps_of_exactly_the_threshold_are_allowed(form: str) -> None:
     """A box and its upper half, both of one class, exact in float32; just above half it goes."""
     arrays = make_inputs(BATCH, 2, 1, seed=0, coefficients=COEFFICIENTS)
     arrays["locations"][:] = 0
@@ -103,6 +92,6 @@ def test_overlaps_of_exactly_the_threshold_are_allowed(forms: ModuleType, form: 
     for height, count in ((0.5, 2), (0.500001, 1)):
         arrays["priors"] = np.array([[0.5, 0.5, 1, 1], [0.5, height / 2, 1, height]], np.float32)
         config = PostprocessConfig()
-        found = run(forms, form, arrays, config)
+        found = run(form, arrays, config)
         check(found, arrays, config, atol=1e-5)
         assert found["num_detections"].ravel().tolist() == [count] * BATCH

@@ -1,0 +1,57 @@
+"""One network on this CPU by everything that can run it: speed, memory, and whether the same is found.
+
+YOLACT-ResNet50 at 550 with made-up weights (100 detections, the worst case) up to its heads, and from an image to masks
+of its size. All contenders have the same weights, photos and threads, each a process of its own, and run in turn, so
+that a machine that slows down does so for all. What computes in float32 has to find what ONNX Runtime finds before it
+is timed. What rounds is judged by its average precision: the demonstration model's on scenes that it has not seen.
+Whoever cannot run is in the results with the reason.
+
+    python benchmarks/compare_cpu.py [--only NAMES] [--json benchmarks/results/compare_cpu.json]
+
+OpenVINO and ncnn are no dependencies: pip install --no-deps openvino openvino-telemetry ncnn portalocker pnnx
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+import cpu_tables
+from cpu_contenders import CONTENDERS
+
+from yolact.runtime.cli import reports_errors
+
+
+def parse_names(context: click.Context, parameter: click.Parameter, value: str | None) -> list[str]:
+    """Contenders, in the order of the tables."""
+    asked = list(CONTENDERS) if value is None else value.split(",")
+    if unknown := [name for name in asked if name not in CONTENDERS]:
+        raise click.BadParameter(f"expected some of {', '.join(CONTENDERS)}, got {', '.join(unknown)}")
+    return [name for name in CONTENDERS if name in asked]
+
+
+@click.command()
+@click.option("--runs", type=click.IntRange(1), default=12, show_default=True, help="Timed runs of each.")
+@click.option("--threads", type=click.IntRange(1), default=os.cpu_count, help="[default: all cores]")
+@click.option("--only", "names", callback=parse_names, help=f"Some of {','.join(CONTENDERS)}.  [default: all]")
+@click.option("--scenes", type=click.IntRange(1), default=300, show_default=True, help="For average precision.")
+@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write the figures here.")
+@reports_errors
+def main(runs: int, threads: int, names: list[str], scenes: int, json_path: Path | None) -> None:
+    """Compare what runs the network on this CPU."""
+    # Here, as the contenders' processes import this file and shall not pay for PyTorch.
+    from cpu_measuring import measure
+    from figures import describe_machine, write_figures
+
+    figures = {
+        "machine": describe_machine(threads, "openvino", "ncnn", "pnnx"),
+        **measure(names, runs, threads, scenes),
+    }
+    print(cpu_tables.everything(figures))
+    if json_path is not None:
+        write_figures(json_path, figures)
+
+
+if __name__ == "__main__":
+    main()
