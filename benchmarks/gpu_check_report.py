@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from gpu_check_steps import Outcome, Record
 from gpu_report import Row, rows_table
+from markdown_tables import table
 
 MACHINE = ("gpu", "driver", "cuda", "torch", "cudnn", "python", "system", "cpus")
 CLOCKS = ("clocks.sm", "clocks.max.sm", "clocks.mem", "power.limit", "temperature.gpu", "utilization.gpu")
@@ -67,20 +68,25 @@ def _kernels(record: Record) -> Iterator[str]:
 
 
 def _contenders(record: Record) -> Iterator[str]:
-    """The rows of every contender; those that disagree show no speed."""
-    lines = []
-    for outcome in record.outcomes.values():
-        found = outcome.result if isinstance(outcome.result, dict) else {}
-        for row in found.get("rows", []) if "contender" in found else []:
+    rows = contender_table(outcome.result for outcome in record.outcomes.values())
+    if rows:
+        yield "End to end, 480x640 images in host memory to masks of that size there:"
+        yield ""
+        yield rows
+
+
+def contender_table(results: Iterable[Any]) -> str:
+    """The rows of every contender among the results of steps, empty without any; those that disagree show no speed."""
+    rows = []
+    for found in results:
+        if not isinstance(found, dict) or "contender" not in found:
+            continue
+        for row in found.get("rows", []):
             cells = [found["network"], found["contender"], row["batch"]]
             if "fps" in row:
                 stages = ", ".join(f"{name} {value:.2f}" for name, value in row["stages"].items())
                 cells += [f"{row['fps']:.1f}", f"{row['milliseconds']:.2f}", stages]
             else:
-                cells += [row.get("skipped", "failed"), "", ""]
-            lines.append(f"| {' | '.join(map(str, cells))} |")
-    if lines:
-        yield "End to end, 480x640 images in host memory to masks of that size there:"
-        yield ""
-        yield from ("| network | contender | batch | FPS | ms a batch | stages, ms |", "|---|---|---|---|---|---|")
-        yield from lines
+                cells.append(row.get("skipped", "failed"))
+            rows.append(cells)
+    return table(("network", "contender", "batch", "FPS", "ms a batch", "stages, ms"), rows) if rows else ""

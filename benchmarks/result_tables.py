@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from gpu_check_report import contender_table
 from gpu_report import Row, rows_table
 from markdown_tables import table
 
@@ -127,6 +128,38 @@ def gpu_plugins(figures: Figures) -> str:
     """Kernels on a GPU."""
     rows = [Row(**{key: value for key, value in row.items() if key != "aims"}) for row in figures["rows"]]
     return rows_table(rows)
+
+
+def gpu_check(figures: Figures) -> str:
+    """End to end on a GPU, by network, contender and batch."""
+    return contender_table(step["result"] for step in figures["steps"].values())
+
+
+def folder(figures: Figures) -> str:
+    """How much of an engine's throughput is left when files are read, drawn and written."""
+    rows = (
+        (name, f"{row['engine_per_second']:.2f}", f"{row['infer_per_second']:.2f}", f"{row['share']:.2f}")
+        for name, row in figures["engines"].items()
+    )
+    return table((f"{figures['images']} photos", "engine alone, images/s", "yolact-infer, images/s", "share"), rows)
+
+
+def bench_stages(figures: Figures) -> str:
+    """Stages of one batch size after the other."""
+    rows = []
+    for batch in figures["batches"]:
+        for stage, values in batch["stages"].items():
+            if values is not None:
+                times = (f"{values[key]:.2f}" for key in ("p50_ms", "p90_ms", "p99_ms", "images_per_s"))
+                rows.append((batch["batch"], stage.replace("_", " "), *times))
+    return table(("batch", "stage", "p50, ms", "p90, ms", "p99, ms", "images/s"), rows)
+
+
+def bench_detections(figures: Figures) -> str:
+    """What boxes and masks at image size take by the number of detections."""
+    found = figures["by_detections"]
+    rows = ((row["detections"], f"{row['p50_ms']:.2f}", f"{row['p90_ms']:.2f}") for row in found["counts"])
+    return table((f"detections, {found['width_px']}x{found['height_px']}", "p50, ms", "p90, ms"), rows)
 
 
 def published(figures: Figures) -> str:

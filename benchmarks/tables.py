@@ -14,11 +14,14 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import click
 import cpu_tables
 import result_tables
+import service_tables
+from aims import aims
 from markdown_tables import describe
 
 from yolact.runtime.atomic import replacing
@@ -52,12 +55,16 @@ def _result(script: str, name: str, tables: dict[str, Callable[..., str]], **opt
     return Result(command, tables, (path,), **options)
 
 
+def _parts(module: ModuleType, *names: str) -> dict[str, Callable[..., str]]:
+    return {name: getattr(module, name) for name in names}
+
+
 _TRAINING = ("training", "training_demo")
 RESULTS_SHOWN = {
     "compare_cpu": _result(
         "compare_cpu",
         "compare_cpu",
-        {name: getattr(cpu_tables, name) for name in ("end_to_end", "heads", "parts", "ours", "accuracy")},
+        _parts(cpu_tables, "end_to_end", "heads", "parts", "ours", "accuracy"),
     ),
     "int8": _result(
         "int8",
@@ -89,6 +96,21 @@ RESULTS_SHOWN = {
     ),
     "deformable": _result("deformable", "deformable", {"forms": result_tables.deformable}),
     "gpu_plugins": _result("gpu_plugins", "gpu_plugins", {"kernels": result_tables.gpu_plugins}, on_gpu=True),
+    "gpu_check": _result("gpu_check", "gpu_check", {"end_to_end": result_tables.gpu_check}, on_gpu=True),
+    "c_api": _result(
+        "c_api", "c_api", {name: getattr(service_tables, name) for name in ("overhead", "load", "memory")}
+    ),
+    "folder": _result("folder", "folder", {"share": result_tables.folder}, arguments="--engine FILE ... "),
+    "bench_cpu": Result(
+        "yolact-bench --engine yolact_resnet50.onnx --json benchmarks/results/bench_cpu.json",
+        {"stages": result_tables.bench_stages, "detections": result_tables.bench_detections},
+        (RESULTS / "bench_cpu.json",),
+    ),
+    "aims": Result(
+        "python benchmarks/compare_cpu.py, python benchmarks/folder.py, yolact-bench",
+        {"cpu": aims},
+        tuple(RESULTS / f"{name}.json" for name in ("compare_cpu", "folder", "bench_cpu")),
+    ),
     "published": Result("", {"rows": result_tables.published}, (Path("benchmarks", "published.json"),)),
 }
 """By the name that documents use."""

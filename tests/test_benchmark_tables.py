@@ -171,7 +171,7 @@ def test_missing_results_are_not_measured(copy: Path) -> None:
     assert (
         "Not yet run on a GPU: `python benchmarks/gpu_plugins.py --json benchmarks/results/gpu_plugins.json`." in text
     )
-    assert text.count("Not yet measured: ") == 8 and "| fp32 |" not in text
+    assert text.count("Not yet measured: ") == 12 and "| fp32 |" not in text
     assert "Titan Xp" in text, "other people's figures are no results of ours"
 
 
@@ -227,3 +227,25 @@ def test_markers_must_fit(copy: Path, lines: list[str], reason: str) -> None:
     result = run(copy, "--check")
     assert result.exit_code == 1 and re.search(reason, result.output), result.output
     assert result.output.startswith("error: ")
+
+
+def test_the_aims_are_compared_with_what_was_measured(copy: Path) -> None:
+    def row(median: float, **others: float) -> dict[str, object]:
+        return {"ms": {"median": median}, **others}
+
+    whole = {"ours-fp32": row(50, times_as_fast=1.79), "ours-int8": row(20, times_as_fast=4.0), "ncnn-fp32": row(60)}
+    heads = {"ours-fp32": row(40), "openvino-fp32": row(30), "ours-int8": row(13), "openvino-int8": row(10)}
+    put(copy, "compare_cpu", {"end_to_end": whole, "heads": heads})
+    put(copy, "folder", {"engines": {"demo": {"share": 0.949}}})
+    put(copy, "bench_cpu", {"by_detections": {"width_px": 9, "height_px": 8, "ms_per_detection": 0.2}})
+    lines = tables.generate(copy, copy / "docs" / "performance.md", "aims").splitlines()[2:10]
+    assert [re.split(r" \| ?", line)[1:4] for line in lines] == [
+        ["at least 1.8", "1.79", "not met"],
+        ["at least 4", "4", "met"],
+        ["at least 1", "1.2", "met"],
+        ["at least 1", "not measured", ""],
+        ["at most 1.3", "1.33", "not met"],
+        ["at most 1.3", "1.3", "met"],
+        ["at least 0.95", "0.949", "not met"],
+        ["at most 0.2", "0.2", "met"],
+    ]
