@@ -22,6 +22,9 @@ from cpu_contenders import CONTENDERS
 
 from yolact.runtime.cli import reports_errors
 
+BUSY = 0.5
+"""Load, averaged over a minute, from which figures tell more about the machine than about contenders."""
+
 
 def parse_names(context: click.Context, parameter: click.Parameter, value: str | None) -> list[str]:
     """Contenders, in the order of the tables."""
@@ -44,10 +47,11 @@ def main(runs: int, threads: int, names: list[str], scenes: int, json_path: Path
     from cpu_measuring import measure
     from figures import describe_machine, write_figures
 
-    figures = {
-        "machine": describe_machine(threads, "openvino", "ncnn", "pnnx"),
-        **measure(names, runs, threads, scenes),
-    }
+    load = os.getloadavg()[0]
+    if load > BUSY:
+        click.echo(f"warning: the load is {load:.1f}; others at work slow down PyTorch more than the rest", err=True)
+    machine = {**describe_machine(threads, "openvino", "ncnn", "pnnx"), "load before": f"{load:.1f}"}
+    figures = {"machine": machine, **measure(names, runs, threads, scenes)}
     print(cpu_tables.everything(figures))
     if json_path is not None:
         write_figures(json_path, figures)
