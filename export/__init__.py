@@ -1,0 +1,3 @@
+"""PyTorch to ONNX."""
+
+import yolact.runtime  # noqa: F401 - before ONNX Runtime is loaded anywhere

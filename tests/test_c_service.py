@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +101,13 @@ SIZE = {"X-Image-Width": "12", "X-Image-Height": "10", "X-Image-Format": "bgr"}
 HUGE_PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + (60000).to_bytes(4, "big") * 2 + b"\x08\x02\0\0\0" + bytes(30)
 
 
+PHOTO = encode(np.full((50, 60, 3), 7, np.uint8), ".jpg")
+LATE_SIZE = PHOTO[:2] + b"\0" + PHOTO[2:]
+SCANS = PHOTO[:-2] + b"\xff\xda\0\x02" * 101 + PHOTO[-2:]
+TEXTS = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x09\0\0\0\x09\x08\x02\0\0\0" + bytes(4)
+TEXTS += 17 * (b"\0\0\0\x04zTXta\0\0x" + bytes(4)) + b"\0\0\0\0IEND" + bytes(4)
+
+
 @pytest.mark.parametrize(
     ("body", "headers", "status", "said"),
     [
@@ -113,6 +122,10 @@ HUGE_PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + (60000).to_bytes(4, "big") * 2 + b
         (encode(np.full((50, 60, 3), 7, np.uint8), ".jpg")[:-200], {}, 400, "truncated"),
         (encode(np.full((50, 60, 3), 7, np.uint8))[:-20], {}, 400, "truncated"),
         (b"\x89PNG\r\n\x1a\n", {}, 400, "truncated"),
+        (SCANS, {}, 400, "at most 100 scans"),
+        (TEXTS, {}, 400, "16 packed texts"),
+        (LATE_SIZE, {}, 400, "header has no size"),
+        (PIXELS, SIZE | {"X-Image-Stride": "\xff\xfe"}, 400, "X-Image-Stride"),
         (HUGE_PNG, {}, 413, "got 60000x60000"),
         (encode(np.zeros((1001, 1000, 3), np.uint8), ".jpg"), {}, 413, "at most 1000000 pixels, got 1000x1001"),
         (bytes(2_000_001), {}, 413, "at most 2000000 bytes, got 2000001"),
@@ -158,33 +171,44 @@ def test_paths_and_methods(service: Service, method: str, path: str, status: int
     answer = service.request(method, path)
     assert answer.status == status
     if status == 405:
-        assert answer.headers["Allow"] == ("POST" if path == "/v1/infer" else "GET")
+        assert answer.headers["Allow"] == ("POST" if path == "/v1/infer" else "GET, HEAD")
     if method == "HEAD":
         assert answer.body == b""
 
 
-def raw_exchange(service: Service, sent: bytes) -> bytes:
-    """What comes back for bytes that no client library would send, until the service closes or has answered."""
-    with service.connect() as connection:
+def raw_exchange(service: Service, sent: bytes) -> list[bytes]:
+    """The statuses of what comes back for bytes that no client library would send, until the service closes."""
+    received = b""
+    with service.connect() as connection, suppress(OSError):
         connection.sendall(sent)
         connection.shutdown(socket.SHUT_WR)
-        return b"".join(iter(lambda: connection.recv(65536), b""))
+        while piece := connection.recv(65536):
+            received += piece
+    return re.findall(rb"^HTTP/1.1 (\d+) ", received, re.MULTILINE)
+
+
+POST, FOLLOWING = b"POST /v1/infer HTTP/1.1\r\nHost: x\r\n", b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 @pytest.mark.parametrize(
     ("sent", "status"),
     [
-        (b"POST /v1/infer HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\n" + bytes(9_000_000), b""),
-        (b"POST /v1/infer HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\nExpect: 100-continue\r\n\r\n", b"413"),
-        (b"POST /v1/infer HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", b"411"),
-        (b"POST /v1/infer HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n", b"400"),
-        (b"POST /v1/infer HTTP/1.1\r\nHost: x\r\n" + b"X-Filler: 1234567890\r\n" * 5000 + b"\r\n", b"431"),
-        (b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03 a TLS handshake\r\n\r\n", b""),
+        (POST + b"Content-Length: 1000000000\r\n\r\n" + bytes(9_000_000), b"400"),
+        (POST + b"Content-Length: 1000000000\r\nExpect: 100-continue\r\n\r\n", b"413"),
+        (POST + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n" + FOLLOWING, b"411"),
+        (POST + b"Content-Length: -5\r\n\r\n", b"400"),
+        (POST + b"X-Filler: 1234567890\r\n" * 5000 + b"\r\n", b"431"),
+        (POST + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello!" + FOLLOWING, b"400"),
+        (POST + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + FOLLOWING, b"400"),
+        (POST + b"Content-Length : 5\r\n\r\n" + FOLLOWING, b"400"),
+        (b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03 a TLS handshake\r\n\r\n", b"400"),
     ],
 )
 def test_requests_no_client_would_send(service: Service, sent: bytes, status: bytes) -> None:
-    answer = raw_exchange(service, sent)
-    assert answer.split(b" ")[1:2] == ([status] if status else []) or answer.startswith(b"HTTP/1.1 4"), answer
+    """The answer may get lost where more is sent than is read. What follows is never taken for another request."""
+    answered = raw_exchange(service, sent)
+    assert set(answered) <= {status}
+    assert answered or len(sent) > 1000 or not sent.startswith(b"POST")
     assert service.request("GET", "/healthz").body == b"ok\n"
 
 
@@ -228,6 +252,7 @@ def test_metrics_count_what_was_answered(program: Path, engine: Path) -> None:
         (["--engine", "e.onnx", "stray"], 2, "got stray"),
         (["--engine", "e.onnx", "--port", "65536"], 2, "--port: expected a whole number from 0 to 65535, got 65536"),
         (["--engine", "e.onnx", "--queue", "0"], 2, "--queue"),
+        (["--engine", "e.onnx", "--port", " 80"], 2, "--port"),
         (["--engine", "e.onnx", "--max-batch", "1.5"], 2, "got 1.5"),
         (["--engine", "e.onnx", "--score-threshold", "nan"], 2, "from 0 to 1, got nan"),
         (["--engine", "e.onnx", "--timeout", ""], 2, "--timeout"),

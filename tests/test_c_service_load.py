@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import http.client
+import shutil
 import signal
 import socket
+import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -138,6 +140,41 @@ def test_a_slow_client_is_closed_and_holds_nobody_up(program: Path, engine: Path
         assert service.infer(image).status == 200
 
 
+def test_connections_beyond_the_limit_wait_for_a_place(program: Path, engine: Path) -> None:
+    image = cv2.imencode(".png", np.full((20, 30, 3), 255, np.uint8))[1].tobytes()
+    with Service(program, engine, "--timeout", "1", "--connections", "2") as service:
+        idle = [service.connect() for _ in range(4)]
+        assert service.infer(image).status == 200
+        for connection in idle:
+            connection.close()
+
+
+def test_a_log_that_nobody_reads_holds_nobody_up(program: Path, engine: Path) -> None:
+    command = [str(program), "--engine", str(engine), "--port", "0"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    assert process.stdout is not None
+    port = int(process.stdout.readline().rsplit(b":", 1)[1])
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    for _ in range(1500):  # lines of more than a pipe holds
+        connection.request("GET", "/healthz")
+        assert connection.getresponse().read() == b"ok\n"
+    connection.close()
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=60) == 0
+    assert process.stdout.read().endswith(b'path="/healthz"\n')
+    process.stdout.close()
+
+
+def test_it_starts_from_any_folder(program: Path, capi_folder: Path, tmp_path: Path) -> None:
+    """Also where make was given the library's folder as it is from the sources, which is the default."""
+    shutil.copytree(program.parent, tmp_path / "service", ignore=shutil.ignore_patterns("yolact-service"))
+    (tmp_path / "lib").symlink_to(capi_folder)
+    subprocess.run(["make", "-C", "service", "YOLACT=../lib"], cwd=tmp_path, check=True, capture_output=True)
+    command = [tmp_path / "service" / "yolact-service", "--help"]
+    done = subprocess.run(command, cwd="/", check=True, capture_output=True, text=True)
+    assert done.stdout.startswith("usage: yolact-service")
+
+
 def test_clients_that_leave_cost_nothing(program: Path, slow_engine: Path, bodies: list[bytes]) -> None:
     head = f"POST /v1/infer HTTP/1.1\r\nHost: x\r\nContent-Length: {len(bodies[0])}\r\n\r\n".encode()
     with Service(program, slow_engine) as service:
@@ -175,15 +212,16 @@ class Client(Thread):
             connection.close()
 
 
-@pytest.mark.parametrize("count", [1, 4, 24])
+@pytest.mark.parametrize(("count", "limit"), [(1, 256), (4, 256), (24, 256), (24, 4)])
 def test_terminating_answers_every_accepted_request(
-    program: Path, tiny_engine: Path, bodies: list[bytes], count: int
+    program: Path, tiny_engine: Path, bodies: list[bytes], count: int, limit: int
 ) -> None:
-    service = Service(program, tiny_engine, "--max-batch", "4")
+    """Also those that wait for a place among the connections."""
+    service = Service(program, tiny_engine, "--max-batch", "4", "--connections", str(limit))
     clients = [Client(service, bodies[0]) for _ in range(count)]
     for client in clients:
         client.start()
-    while sum(len(client.statuses) for client in clients) < 3 * count:
+    while sum(len(client.statuses) for client in clients) < 3 * min(count, limit):
         pass
     service.process.send_signal(signal.SIGTERM)
     for client in clients:

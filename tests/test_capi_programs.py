@@ -112,7 +112,7 @@ def test_pkg_config_and_cmake_find_it(capi_folder: Path, tmp_path: Path) -> None
     source = ROOT / "examples" / "c" / "detect.c"
     run(["cc", "-std=c99", *STRICT, source, *flags, "-o", tmp_path / "by-pkg-config"])
     (tmp_path / "CMakeLists.txt").write_text(
-        "cmake_minimum_required(VERSION 3.16)\nproject(example C)\nfind_package(yolact REQUIRED)\n"
+        "cmake_minimum_required(VERSION 3.16)\nproject(example C)\nfind_package(yolact 0.1 REQUIRED)\n"
         f"add_executable(by-cmake {source})\ntarget_link_libraries(by-cmake yolact::yolact)\n"
     )
     run(["cmake", "-S", tmp_path, "-B", tmp_path / "b", f"-Dyolact_DIR={capi_folder}"])

@@ -25,6 +25,7 @@ from yolact.runtime.errors import YolactError
         ({"score_threshold": float("nan")}, client.ARGUMENT, "got nan"),
         ({"top_k": -1}, client.ARGUMENT, "top_k"),
         ({"threads": -1}, client.ARGUMENT, "threads"),
+        ({"threads": 100000}, client.ARGUMENT, "to 1024, got 100000"),
         ({"device": b"gpu"}, client.ARGUMENT, "got 'gpu'"),
         ({"device": b"\xff"}, client.ARGUMENT, "device"),
     ],

@@ -1,1 +1,3 @@
-"""The YOLACT and YOLACT++ networks in PyTorch, with the parameter names of the official checkpoints."""
+"""Networks, training, evaluation, explanation."""
+
+import yolact.runtime  # noqa: F401 - before ONNX Runtime is loaded anywhere

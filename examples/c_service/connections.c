@@ -53,6 +53,22 @@ int watch_connections(double seconds)
 /* With the lock held. */
 static double idle_deadline(void) { return now() + (is_draining ? idle_while_draining : timeout); }
 
+int reserve_client(size_t limit)
+{
+    pthread_mutex_lock(&lock);
+    int has_room = count < limit;
+    count += (size_t)has_room;
+    pthread_mutex_unlock(&lock);
+    return has_room;
+}
+
+void release_reservation(void)
+{
+    pthread_mutex_lock(&lock);
+    count--;
+    pthread_mutex_unlock(&lock);
+}
+
 client* add_client(int socket)
 {
     client* added = malloc(sizeof *added);
@@ -63,15 +79,16 @@ client* add_client(int socket)
     if (clients)
         clients->previous = added;
     clients = added;
-    count++;
     pthread_mutex_unlock(&lock);
     return added;
 }
 
 void remove_client(client* gone)
 {
-    if (!gone)
+    if (!gone) {
+        release_reservation();
         return;
+    }
     pthread_mutex_lock(&lock);
     if (gone->previous)
         gone->previous->next = gone->next;
@@ -84,21 +101,29 @@ void remove_client(client* gone)
     free(gone);
 }
 
-static void set_deadline(client* of, int is_idle, double deadline)
+static void set_busy(client* of, double deadline)
 {
     if (!of)
         return;
     pthread_mutex_lock(&lock);
-    of->is_idle = is_idle;
-    of->deadline = is_idle ? idle_deadline() : deadline;
+    of->is_idle = 0;
+    of->deadline = deadline;
     pthread_mutex_unlock(&lock);
 }
 
-void await_client(client* of) { set_deadline(of, 0, now() + timeout); }
+void await_client(client* of) { set_busy(of, now() + timeout); }
 
-void release_client(client* of) { set_deadline(of, 0, INFINITY); }
+void release_client(client* of) { set_busy(of, INFINITY); }
 
-void client_is_idle(client* of) { set_deadline(of, 1, 0); }
+void client_is_idle(client* of)
+{
+    if (!of)
+        return;
+    pthread_mutex_lock(&lock);
+    of->is_idle = 1;
+    of->deadline = idle_deadline();
+    pthread_mutex_unlock(&lock);
+}
 
 void drain_connections(void)
 {

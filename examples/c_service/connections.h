@@ -10,6 +10,10 @@ typedef struct client client;
 /* Starts the thread that closes what is late; `timeout` in seconds. 0 where that fails. */
 int watch_connections(double timeout);
 
+/* Counts one more connection unless `limit` are open; 0 then. remove_client gives the place back, or this: */
+int reserve_client(size_t limit);
+void release_reservation(void);
+
 /* A connection that was opened, between requests; NULL where memory is short. */
 client* add_client(int socket);
 void remove_client(client* gone);

@@ -26,6 +26,8 @@ static void read_jpeg(const unsigned char* data, size_t size, uint32_t* width, u
             position += 2;
             continue;
         }
+        if (marker == 0x00 || marker == 0xd9 || marker == 0xda) /* libjpeg reads on from elsewhere, or not at all */
+            return;
         if (marker >= 0xc0 && marker <= 0xcf && marker != 0xc4 && marker != 0xc8 && marker != 0xcc) {
             *height = big_endian(data + position + 5, 2);
             *width = big_endian(data + position + 7, 2);
@@ -33,6 +35,30 @@ static void read_jpeg(const unsigned char* data, size_t size, uint32_t* width, u
         }
         position += 2 + big_endian(data + position + 2, 2);
     }
+}
+
+/* Scans of a JPEG: in compressed data 0xff is always followed by a zero, so what is found are markers (or thumbnails).
+ */
+static size_t count_scans(const unsigned char* data, size_t size)
+{
+    size_t count = 0;
+    for (size_t i = 0; i + 1 < size; i++)
+        count += data[i] == 0xff && data[i + 1] == 0xda;
+    return count;
+}
+
+/* Chunks of a PNG that libpng unpacks to text that nobody reads, up to 8 MB each. */
+static size_t count_packed_texts(const unsigned char* data, size_t size)
+{
+    size_t count = 0;
+    for (uint64_t position = 8; position + 12 <= size; position += 12 + (uint64_t)big_endian(data + position, 4))
+        count += memcmp(data + position + 4, "zTXt", 4) == 0 || memcmp(data + position + 4, "iTXt", 4) == 0;
+    return count;
+}
+
+int is_costly(image_kind kind, const unsigned char* data, size_t size)
+{
+    return kind == KIND_JPEG ? count_scans(data, size) > MAX_SCANS : count_packed_texts(data, size) > MAX_PACKED_TEXTS;
 }
 
 image_kind read_image_header(const unsigned char* data, size_t size, uint32_t* width, uint32_t* height)

@@ -57,8 +57,7 @@ static int serve(const options* settings, yolact_handle detector, sigset_t* sign
     size_t left = stop_server();
     if (left > 0) {
         fprintf(stderr, "Error: %zu connections were cut off after %g s\n", left, settings->drain_limit);
-        fflush(stdout);
-        _exit(FAILED); /* their threads still run */
+        _exit(FAILED); /* their threads still run, and one may hold stdout */
     }
     stop_pipeline();
     return 0;

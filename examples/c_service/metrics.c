@@ -18,7 +18,7 @@ static unsigned long long all_detections;
 
 static histogram latency = {
     "yolact_request_seconds",
-    "From the first byte of a request for detections to its answer.",
+    "From the headers of a request for detections to its answer.",
     {0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20},
     {0},
     0};

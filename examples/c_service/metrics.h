@@ -9,7 +9,7 @@
 /* A request that was answered, with its HTTP status. */
 void count_request(int status);
 
-/* A request that got detections: seconds from its first byte to its answer, and how many were found. */
+/* A request that got detections: seconds from its headers to its answer, and how many were found. */
 void count_detections(double seconds, size_t detections);
 
 /* A batch that ran. */

@@ -41,7 +41,7 @@ static int read_count(const char* name, const char* got, long long low, long lon
     char *end, expected[96];
     errno = 0;
     *to = strtoll(got, &end, 10);
-    if (*got && !*end && !errno && *to >= low && *to <= high)
+    if (*got >= '0' && *got <= '9' && !*end && !errno && *to >= low && *to <= high)
         return 1;
     snprintf(expected, sizeof expected, "a whole number from %lld to %lld", low, high);
     mistake(name, expected, got);

@@ -5,16 +5,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "image_header.h"
+#include "decoding.h"
+#include "job_list.h"
 #include "metrics.h"
 
 enum { MAX_DECODERS = 8 };
-
-typedef struct job_list {
-    job* first;
-    job* last;
-    size_t count;
-} job_list;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t waiting_changed = PTHREAD_COND_INITIALIZER;
@@ -25,7 +20,7 @@ static size_t decoding;
 static int is_stopping;
 
 static const options* settings;
-static yolact_handle handle;
+static yolact_handle detector;
 static size_t max_batch;
 static pthread_t decoders[MAX_DECODERS], batcher;
 static size_t decoder_count;
@@ -37,25 +32,19 @@ double now(void)
     return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
 }
 
-static void push(job_list* list, job* work)
+static struct timespec as_time(double seconds)
 {
-    work->next = NULL;
-    if (list->last)
-        list->last->next = work;
-    else
-        list->first = work;
-    list->last = work;
-    list->count++;
+    return (struct timespec){(time_t)seconds, (long)((seconds - (double)(time_t)seconds) * 1e9)};
 }
 
-static job* pop(job_list* list)
+/* A condition whose time is that of now(). */
+static void init_condition(pthread_cond_t* condition)
 {
-    job* work = list->first;
-    list->first = work->next;
-    if (!list->first)
-        list->last = NULL;
-    list->count--;
-    return work;
+    pthread_condattr_t clock;
+    pthread_condattr_init(&clock);
+    pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
+    pthread_cond_init(condition, &clock);
+    pthread_condattr_destroy(&clock);
 }
 
 /* With the lock held: requests that wait for the engine, in whichever form. */
@@ -67,56 +56,6 @@ static void answer(job* work, int status)
     work->status = status;
     work->is_done = 1;
     pthread_cond_signal(&work->done);
-}
-
-static int http_status(yolact_status status)
-{
-    switch (status) {
-    case YOLACT_OK: return 200;
-    case YOLACT_ERROR_IMAGE: return 400;
-    case YOLACT_ERROR_MEMORY: return 503;
-    default: return 500;
-    }
-}
-
-/* The HTTP status for what the header says; the image is decoded only for 200. */
-static int check_header(job* work)
-{
-    uint32_t width, height;
-    if (read_image_header(work->body, work->size, &width, &height) == KIND_OTHER) {
-        snprintf(
-            work->problem, sizeof work->problem,
-            "expected a JPEG or PNG file as the body, got %zu bytes of something else; convert the image, or send raw "
-            "pixels with X-Image-Width, X-Image-Height and X-Image-Format",
-            work->size);
-        return 415;
-    }
-    if ((uint64_t)width * height <= settings->max_pixels)
-        return 200;
-    snprintf(
-        work->problem, sizeof work->problem,
-        "expected an image of at most %zu pixels, got %lux%lu; make it smaller, the network sees fewer anyway",
-        settings->max_pixels, (unsigned long)width, (unsigned long)height);
-    return 413;
-}
-
-/* Pixels for the job; the HTTP status. */
-static int decode(job* work)
-{
-    if (now() - work->entered > settings->timeout) {
-        snprintf(work->problem, sizeof work->problem, "the queue took longer than %g s; try later", settings->timeout);
-        return 503;
-    }
-    if (work->image.data)
-        return 200;
-    int http = check_header(work);
-    if (http != 200)
-        return http;
-    yolact_status status = yolact_image_decode(work->body, work->size, &work->image);
-    work->is_decoded = status == YOLACT_OK;
-    if (status != YOLACT_OK)
-        snprintf(work->problem, sizeof work->problem, "%s", yolact_last_error());
-    return http_status(status);
 }
 
 static void* run_decoder(void* unused)
@@ -132,15 +71,15 @@ static void* run_decoder(void* unused)
             pthread_cond_wait(&ready_has_room, &lock);
             continue;
         }
-        job* work = pop(&waiting);
+        job* work = pop_job(&waiting);
         decoding++;
         pthread_mutex_unlock(&lock);
         work->wait_seconds = now() - work->entered;
-        int status = decode(work);
+        int status = decode_job(work, settings->max_pixels);
         pthread_mutex_lock(&lock);
         decoding--;
         if (status == 200)
-            push(&ready, work);
+            push_job(&ready, work);
         else
             answer(work, status);
         pthread_cond_signal(&ready_changed);
@@ -158,14 +97,13 @@ static size_t take_batch(job** batch)
             return 0;
         pthread_cond_wait(&ready_changed, &lock);
     }
-    double until = now() + settings->batch_wait;
-    struct timespec end = {(time_t)until, (long)((until - (double)(time_t)until) * 1e9)};
+    struct timespec end = as_time(now() + settings->batch_wait);
     while (settings->batch_wait > 0 && ready.count < max_batch && !is_stopping)
         if (pthread_cond_timedwait(&ready_changed, &lock, &end) != 0)
             break;
     size_t count = 0;
     while (count < max_batch && ready.count > 0)
-        batch[count++] = pop(&ready);
+        batch[count++] = pop_job(&ready);
     pthread_cond_broadcast(&ready_has_room);
     return count;
 }
@@ -179,7 +117,7 @@ static void run_batch(job** batch, yolact_image* images, size_t count)
     double start = now();
     yolact_status status = YOLACT_ERROR_MEMORY;
     if (shared)
-        status = yolact_infer(handle, images, count, &shared->results);
+        status = yolact_infer(detector, images, count, &shared->results);
     double seconds = now() - start;
     count_batch(count, seconds);
     pthread_mutex_lock(&lock);
@@ -226,14 +164,10 @@ static void* run_batcher(void* unused)
 int start_pipeline(const options* chosen, yolact_handle opened)
 {
     settings = chosen;
-    handle = opened;
+    detector = opened;
     size_t engine_batch = (size_t)yolact_max_batch(opened);
     max_batch = chosen->max_batch < engine_batch ? chosen->max_batch : engine_batch;
-    pthread_condattr_t clock;
-    pthread_condattr_init(&clock);
-    pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
-    pthread_cond_init(&ready_changed, &clock);
-    pthread_condattr_destroy(&clock);
+    init_condition(&ready_changed);
     if (pthread_create(&batcher, NULL, run_batcher, NULL) != 0)
         return 0;
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
@@ -243,16 +177,33 @@ int start_pipeline(const options* chosen, yolact_handle opened)
     return 1;
 }
 
+/* With the lock held: until the job is answered, or has waited too long without a thread taking it. */
+static void await(job* work)
+{
+    struct timespec end = as_time(work->entered + settings->timeout);
+    int is_late = 0;
+    while (!work->is_done) {
+        if (is_late) /* a job that a thread has taken is that thread's until it is done */
+            pthread_cond_wait(&work->done, &lock);
+        else
+            is_late = pthread_cond_timedwait(&work->done, &lock, &end) != 0;
+        if (is_late && !work->is_done && remove_job(&waiting, work)) {
+            snprintf(
+                work->problem, sizeof work->problem, "the queue took longer than %g s; try later", settings->timeout);
+            answer(work, 503);
+        }
+    }
+}
+
 void run_job(job* work)
 {
-    pthread_cond_init(&work->done, NULL);
+    init_condition(&work->done);
     work->entered = now();
     pthread_mutex_lock(&lock);
     if (depth() < settings->queue_size && !is_stopping) {
-        push(&waiting, work);
+        push_job(&waiting, work);
         pthread_cond_signal(&waiting_changed);
-        while (!work->is_done)
-            pthread_cond_wait(&work->done, &lock);
+        await(work);
     } else {
         snprintf(work->problem, sizeof work->problem, "%zu requests wait already; try later", depth());
         work->status = 503;

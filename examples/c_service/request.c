@@ -2,11 +2,15 @@
 
 #include <errno.h>
 #include <netdb.h>
+#include <poll.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
+#include <unistd.h>
 
 #define REFUSE(status, ...) return snprintf(of->work.problem, sizeof of->work.problem, __VA_ARGS__), status
 
@@ -103,11 +107,35 @@ static int read_raw_headers(request* of, const options* settings)
     size_t row = (size_t)width * pixel_sizes[format];
     long long stride = given_stride ? number(given_stride, 1LL << 32) : (long long)row;
     if (stride < (long long)row)
-        REFUSE(400, "expected X-Image-Stride from %zu, the bytes of a row, got %.40s", row, given_stride);
+        REFUSE(400, "expected X-Image-Stride to be a number from %zu, the bytes of a row", row);
     size_t least = (size_t)(height - 1) * (size_t)stride + row, most = (size_t)height * (size_t)stride;
     if (of->expected < least || of->expected > most)
         REFUSE(400, "expected a body of %zu bytes for %lldx%lld pixels, got %zu", least, width, height, of->expected);
     of->work.image = (yolact_image){NULL, (int32_t)height, (int32_t)width, (size_t)stride, format};
+    return 200;
+}
+
+enum { LENGTHS, STRANGE_NAMES, DOUBTS };
+
+static enum MHD_Result count_doubts(void* doubts, enum MHD_ValueKind kind, const char* name, const char* value)
+{
+    (void)kind, (void)value;
+    int* count = doubts;
+    if (name[strcspn(name, " \t")])
+        count[STRANGE_NAMES]++;
+    else if (strcasecmp(name, "Content-Length") == 0)
+        count[LENGTHS]++;
+    return MHD_YES;
+}
+
+int check_framing(request* of)
+{
+    int counts[DOUBTS] = {0};
+    MHD_get_connection_values(of->connection, MHD_HEADER_KIND, count_doubts, counts);
+    int has_coding = header(of, "Transfer-Encoding") != NULL;
+    of->must_close = has_coding || counts[LENGTHS] > 1 || counts[STRANGE_NAMES] > 0;
+    if (counts[LENGTHS] + has_coding > 1 || counts[STRANGE_NAMES] > 0)
+        REFUSE(400, "expected one Content-Length and no spaces in names of headers");
     return 200;
 }
 
@@ -164,8 +192,13 @@ static void write_log(request* of)
     text_format(&line, " path=");
     text_quote(&line, of->path.data);
     text_add(&line, "\n", 1);
-    if (!line.failed)
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    pthread_mutex_lock(&lock);
+    /* Room in a pipe is room for a line: a reader that hangs costs lines, and nobody's answer. */
+    struct pollfd log = {STDOUT_FILENO, POLLOUT, 0};
+    if (!line.failed && poll(&log, 1, 0) == 1 && log.revents & POLLOUT)
         fwrite(line.data, 1, line.size, stdout);
+    pthread_mutex_unlock(&lock);
     text_free(&line);
 }
 

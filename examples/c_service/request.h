@@ -14,6 +14,7 @@ typedef struct request {
     double started;
     char id[65];       /* X-Request-Id of the client, or a number */
     text method, path; /* printable ASCII, cut off where they are long */
+    int must_close;    /* where the request ends is in doubt: nothing after it is read */
     int verdict;       /* on the headers: 200, or the HTTP status of the refusal in `work.problem` */
     int status;        /* 0 until an answer is on its way */
     size_t answer_size;
@@ -24,6 +25,9 @@ typedef struct request {
 
 /* NULL where memory is short. */
 request* start_request(struct MHD_Connection* connection, const char* path, const char* method);
+
+/* Refuses what proxies and libmicrohttpd may read as requests of different lengths. Returns the HTTP status. */
+int check_framing(request* of);
 
 /* Reads the headers of a request for detections and makes room for its body. Returns the HTTP status, 200 to go on;
  * else `work.problem` says why. */

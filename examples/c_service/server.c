@@ -1,17 +1,13 @@
 #include "server.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <microhttpd.h>
-#include <netdb.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <time.h>
-#include <unistd.h>
 
+#include "listener.h"
 #include "metrics.h"
 #include "request.h"
 #include "results_json.h"
@@ -36,13 +32,15 @@ static enum MHD_Result respond(request* to, int status, const char* type, text* 
     MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
     MHD_add_response_header(response, "X-Request-Id", to->id);
     if (status == 405)
-        MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, strcmp(to->path.data, "/v1/infer") ? "GET" : "POST");
+        MHD_add_response_header(
+            response, MHD_HTTP_HEADER_ALLOW, strcmp(to->path.data, "/v1/infer") ? "GET, HEAD" : "POST");
     if (status == 503)
         MHD_add_response_header(response, MHD_HTTP_HEADER_RETRY_AFTER, "1");
-    if (is_draining)
+    if (is_draining || to->must_close)
         MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
     to->status = status;
     to->answer_size = body->size;
+    count_request(status); /* before the client has the answer, and may ask for the metrics */
     await_client(to->from);
     enum MHD_Result queued = MHD_queue_response(to->connection, (unsigned)status, response);
     MHD_destroy_response(response);
@@ -90,6 +88,8 @@ static enum MHD_Result serve_detections(request* to)
 /* What there is to say before a body is read: 200 to go on, else the status of the refusal in `work.problem`. */
 static int check_request(request* of)
 {
+    if (check_framing(of) != 200)
+        return 400;
     int is_infer = strcmp(of->path.data, "/v1/infer") == 0;
     if (!is_infer && strcmp(of->path.data, "/healthz") != 0 && strcmp(of->path.data, "/metrics") != 0) {
         snprintf(
@@ -108,7 +108,7 @@ static int check_request(request* of)
 }
 
 /* libmicrohttpd calls this once with the headers, for each piece of the body, and once after it. */
-static enum MHD_Result handle(
+static enum MHD_Result handle_request(
     void* unused, struct MHD_Connection* connection, const char* path, const char* method, const char* version,
     const char* data, size_t* size, void** state)
 {
@@ -151,9 +151,10 @@ static void completed(
         return;
     *state = NULL;
     client_is_idle(ended->from);
+    if (ended->status == 0)
+        count_request(CLIENT_GONE);
     if (why != MHD_REQUEST_TERMINATED_COMPLETED_OK)
         ended->status = CLIENT_GONE;
-    count_request(ended->status);
     end_request(ended);
 }
 
@@ -169,14 +170,13 @@ static void connection_changed(
     }
 }
 
-static struct MHD_Daemon* listen_at(const struct addrinfo* address)
+static struct MHD_Daemon* start_daemon(void)
 {
-    unsigned flags = MHD_USE_AUTO | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_ITC;
-    if (address->ai_family == AF_INET6)
-        flags |= MHD_USE_IPv6;
+    unsigned flags = MHD_USE_AUTO | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_ITC |
+                     MHD_USE_NO_LISTEN_SOCKET;
     return MHD_start_daemon(
-        flags, 0, NULL, NULL, handle, NULL, MHD_OPTION_SOCK_ADDR, address->ai_addr, MHD_OPTION_CONNECTION_LIMIT,
-        (unsigned)settings->connections, MHD_OPTION_NOTIFY_CONNECTION, connection_changed, NULL,
+        flags, 0, NULL, NULL, handle_request, NULL, MHD_OPTION_CONNECTION_LIMIT,
+        (unsigned)settings->connections + MOST_AT_THE_END, MHD_OPTION_NOTIFY_CONNECTION, connection_changed, NULL,
         MHD_OPTION_NOTIFY_COMPLETED, completed, NULL, MHD_OPTION_END);
 }
 
@@ -184,54 +184,26 @@ int start_server(const options* chosen, yolact_handle handle)
 {
     settings = chosen;
     detector = handle;
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *addresses;
-    int problem = getaddrinfo(chosen->host, chosen->port, &hints, &addresses);
-    if (problem != 0) {
-        fprintf(stderr, "Error: --host: expected an address, got %s (%s)\n", chosen->host, gai_strerror(problem));
+    if (!open_listener(chosen))
         return 0;
-    }
-    daemon_ = listen_at(addresses);
-    problem = errno;
-    int is_v6 = addresses->ai_family == AF_INET6;
-    freeaddrinfo(addresses);
-    if (!daemon_) {
-        fprintf(
-            stderr, "Error: cannot listen on %s, port %s (%s); choose another --port\n", chosen->host, chosen->port,
-            strerror(problem));
-        return 0;
-    }
-    printf(
-        "listening on http://%s%s%s:%u\n", is_v6 ? "[" : "", chosen->host, is_v6 ? "]" : "",
-        (unsigned)MHD_get_daemon_info(daemon_, MHD_DAEMON_INFO_BIND_PORT)->port);
-    return 1;
-}
-
-/* Connections that the kernel has accepted and libmicrohttpd has not are answered too. */
-static void take_backlog(int listener)
-{
-    struct sockaddr_storage address;
-    socklen_t length = sizeof address;
-    int socket;
-    fcntl(listener, F_SETFL, fcntl(listener, F_GETFL) | O_NONBLOCK);
-    while ((socket = accept(listener, (struct sockaddr*)&address, &length)) >= 0) {
-        if (MHD_add_connection(daemon_, socket, (struct sockaddr*)&address, length) != MHD_YES)
-            fprintf(stderr, "Warning: a connection was cut off at the end\n");
-        length = sizeof address;
-    }
-    close(listener);
+    daemon_ = start_daemon();
+    if (daemon_ && start_accepting(daemon_))
+        return 1;
+    fputs("Error: cannot start threads; lower the load of this machine or raise its limits\n", stderr);
+    return 0;
 }
 
 size_t stop_server(void)
 {
-    is_draining = 1;
     drain_connections();
-    take_backlog(MHD_quiesce_daemon(daemon_));
+    is_draining = 1;
+    stop_accepting();
     const struct timespec pause = {0, 10 * 1000 * 1000};
     double end = now() + settings->drain_limit;
-    while (open_connections() > 0 && now() < end)
+    while ((is_accepting() || open_connections() > 0) && now() < end)
         nanosleep(&pause, NULL);
     size_t left = open_connections();
-    if (left == 0)
+    if (!is_accepting() && left == 0)
         MHD_stop_daemon(daemon_);
     return left;
 }

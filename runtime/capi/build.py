@@ -44,6 +44,18 @@ endif()
 """
 
 
+_CMAKE_VERSION = """\
+# Serves whoever asks for this minor version or an earlier one of the same major version.
+set(PACKAGE_VERSION {version})
+if(PACKAGE_FIND_VERSION VERSION_LESS_EQUAL PACKAGE_VERSION AND "${{PACKAGE_FIND_VERSION_MAJOR}}" STREQUAL "{major}")
+    set(PACKAGE_VERSION_COMPATIBLE TRUE)
+    if(PACKAGE_FIND_VERSION VERSION_EQUAL PACKAGE_VERSION)
+        set(PACKAGE_VERSION_EXACT TRUE)
+    endif()
+endif()
+"""
+
+
 class BuildFailed(Exception):
     """Something the build needs is missing or does not compile; the message says what to do."""
 
@@ -94,10 +106,11 @@ def _write_companions(output: Path, shared: Path, version: str) -> list[Path]:
     link.unlink(missing_ok=True)
     link.symlink_to(shared.name)
     shutil.copyfile(HEADER, header)
-    pkg_config, cmake = output / "yolact.pc", output / "yolactConfig.cmake"
-    pkg_config.write_text(_PKG_CONFIG.format(version=version))
-    cmake.write_text(_CMAKE.format(version=version, major=version.split(".")[0]))
-    return [link, header, pkg_config, cmake]
+    major = version.split(".")[0]
+    texts = {"yolact.pc": _PKG_CONFIG, "yolactConfig.cmake": _CMAKE, "yolactConfigVersion.cmake": _CMAKE_VERSION}
+    for name, text in texts.items():
+        (output / name).write_text(text.format(version=version, major=major))
+    return [link, header, *(output / name for name in texts)]
 
 
 def _find_compiler() -> list[str]:

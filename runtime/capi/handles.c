@@ -3,6 +3,8 @@
 
 #include "internal.h"
 
+enum { MOST_THREADS = 1024 }; /* ONNX Runtime would make as many as it is told */
+
 typedef struct open_handle {
     struct open_handle* next;
     yolact_handle number;
@@ -42,9 +44,9 @@ static yolact_status check_options(const yolact_options* options)
             YOLACT_ERROR_ARGUMENT, "expected a score_threshold from 0 to 1, got %g", (double)options->score_threshold);
     if (options->top_k < 0)
         return fail(YOLACT_ERROR_ARGUMENT, "expected top_k to be 0, for all, or more, got %ld", (long)options->top_k);
-    if (options->threads < 0)
+    if (options->threads < 0 || options->threads > MOST_THREADS)
         return fail(
-            YOLACT_ERROR_ARGUMENT, "expected threads to be 0, for one a core, or more, got %ld",
+            YOLACT_ERROR_ARGUMENT, "expected threads to be 0, for one a core, to %d, got %ld", MOST_THREADS,
             (long)options->threads);
     return YOLACT_OK;
 }

@@ -101,7 +101,7 @@ typedef struct yolact_options {
     float score_threshold;   /* leave out detections that do not score above it, 0 to 1 */
     int32_t top_k;           /* keep this many detections of an image at most, the best ones; 0: all */
     const char* device;      /* "cpu", "cuda", "cuda:1", "tensorrt"; NULL: an ONNX file on the CPU, a plan on GPU 0 */
-    int32_t threads;         /* CPU threads for an ONNX file; 0: one for each physical core */
+    int32_t threads;         /* CPU threads for an ONNX file, to 1024; 0: one a physical core */
     int32_t allow_host_code; /* not 0: TensorRT may run code that the plan carries; only for plans you trust */
 } yolact_options;
 

@@ -1,0 +1,64 @@
+#include "decoding.h"
+
+#include <stdio.h>
+
+#include "image_header.h"
+
+int http_status(yolact_status status)
+{
+    switch (status) {
+    case YOLACT_OK: return 200;
+    case YOLACT_ERROR_IMAGE: return 400;
+    case YOLACT_ERROR_MEMORY: return 503;
+    default: return 500;
+    }
+}
+
+/* The HTTP status for what the header says; the image is decoded only for 200. */
+static int check_header(job* work, size_t max_pixels)
+{
+    uint32_t width, height;
+    image_kind kind = read_image_header(work->body, work->size, &width, &height);
+    if (kind == KIND_OTHER) {
+        snprintf(
+            work->problem, sizeof work->problem,
+            "expected a JPEG or PNG file as the body, got %zu bytes of something else; convert the image, or send raw "
+            "pixels with X-Image-Width, X-Image-Height and X-Image-Format",
+            work->size);
+        return 415;
+    }
+    if (width == 0 || height == 0) {
+        snprintf(
+            work->problem, sizeof work->problem,
+            "the image is damaged or truncated: its header has no size after %zu bytes; copy it again", work->size);
+        return 400;
+    }
+    if (is_costly(kind, work->body, work->size)) {
+        snprintf(
+            work->problem, sizeof work->problem,
+            "expected at most %d scans in a JPEG and %d packed texts in a PNG, more than programs write; save it again",
+            MAX_SCANS, MAX_PACKED_TEXTS);
+        return 400;
+    }
+    if ((uint64_t)width * height <= max_pixels)
+        return 200;
+    snprintf(
+        work->problem, sizeof work->problem,
+        "expected an image of at most %zu pixels, got %lux%lu; make it smaller, the network sees fewer anyway",
+        max_pixels, (unsigned long)width, (unsigned long)height);
+    return 413;
+}
+
+int decode_job(job* work, size_t max_pixels)
+{
+    if (work->image.data)
+        return 200;
+    int http = check_header(work, max_pixels);
+    if (http != 200)
+        return http;
+    yolact_status status = yolact_image_decode(work->body, work->size, &work->image);
+    work->is_decoded = status == YOLACT_OK;
+    if (status != YOLACT_OK)
+        snprintf(work->problem, sizeof work->problem, "%s", yolact_last_error());
+    return http_status(status);
+}
