@@ -1,3 +1,3 @@
-"""INT8 calibration, and what it costs."""
+"""INT8 calibration, and where two engines differ."""
 
 import yolact.runtime  # noqa: F401 - before ONNX Runtime is loaded anywhere

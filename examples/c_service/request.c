@@ -4,6 +4,7 @@
 #include <netdb.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +13,17 @@
 #include <time.h>
 #include <unistd.h>
 
-#define REFUSE(status, ...) return snprintf(of->work.problem, sizeof of->work.problem, __VA_ARGS__), status
+/* Keeps the sentence and returns the status. */
+static int refuse(request* of, int status, const char* format, ...) __attribute__((format(printf, 3, 4)));
+
+static int refuse(request* of, int status, const char* format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(of->work.problem, sizeof of->work.problem, format, arguments);
+    va_end(arguments);
+    return status;
+}
 
 static const char* header(const request* of, const char* name)
 {
@@ -99,18 +110,20 @@ static int read_raw_headers(request* of, const options* settings)
     int format = read_format(header(of, "X-Image-Format"));
     const char* given_stride = header(of, "X-Image-Stride");
     if (height < 0 || width < 0 || format < 0)
-        REFUSE(
-            400, "expected X-Image-Width and X-Image-Height from 1 to %d and X-Image-Format bgr, rgb, gray or bgra",
+        return refuse(
+            of, 400, "expected X-Image-Width and X-Image-Height from 1 to %d and X-Image-Format bgr, rgb, gray or bgra",
             YOLACT_MAX_SIDE);
     if ((unsigned long long)(height * width) > settings->max_pixels)
-        REFUSE(413, "expected an image of at most %zu pixels, got %lldx%lld", settings->max_pixels, width, height);
+        return refuse(
+            of, 413, "expected an image of at most %zu pixels, got %lldx%lld", settings->max_pixels, width, height);
     size_t row = (size_t)width * pixel_sizes[format];
     long long stride = given_stride ? number(given_stride, 1LL << 32) : (long long)row;
     if (stride < (long long)row)
-        REFUSE(400, "expected X-Image-Stride to be a number from %zu, the bytes of a row", row);
+        return refuse(of, 400, "expected X-Image-Stride to be a number from %zu, the bytes of a row", row);
     size_t least = (size_t)(height - 1) * (size_t)stride + row, most = (size_t)height * (size_t)stride;
     if (of->expected < least || of->expected > most)
-        REFUSE(400, "expected a body of %zu bytes for %lldx%lld pixels, got %zu", least, width, height, of->expected);
+        return refuse(
+            of, 400, "expected a body of %zu bytes for %lldx%lld pixels, got %zu", least, width, height, of->expected);
     of->work.image = (yolact_image){NULL, (int32_t)height, (int32_t)width, (size_t)stride, format};
     return 200;
 }
@@ -135,7 +148,7 @@ int check_framing(request* of)
     int has_coding = header(of, "Transfer-Encoding") != NULL;
     of->must_close = has_coding || counts[LENGTHS] > 1 || counts[STRANGE_NAMES] > 0;
     if (counts[LENGTHS] + has_coding > 1 || counts[STRANGE_NAMES] > 0)
-        REFUSE(400, "expected one Content-Length and no spaces in names of headers");
+        return refuse(of, 400, "expected one Content-Length and no spaces in names of headers");
     return 200;
 }
 
@@ -143,22 +156,22 @@ int read_headers(request* of, const options* settings)
 {
     const char* length = header(of, "Content-Length");
     if (header(of, "Transfer-Encoding") || !length)
-        REFUSE(411, "expected a Content-Length; send the body in one piece, not chunked");
+        return refuse(of, 411, "expected a Content-Length; send the body in one piece, not chunked");
     long long size = number(length, INT64_MAX);
     if (size < 0)
-        REFUSE(400, "expected an image as the body, got none");
+        return refuse(of, 400, "expected an image as the body, got none");
     if ((unsigned long long)size > settings->max_body)
-        REFUSE(413, "expected a body of at most %zu bytes, got %lld", settings->max_body, size);
+        return refuse(of, 413, "expected a body of at most %zu bytes, got %lld", settings->max_body, size);
     of->expected = (size_t)size;
     int is_raw = header(of, "X-Image-Width") || header(of, "X-Image-Height") || header(of, "X-Image-Format");
     int status = is_raw ? read_raw_headers(of, settings) : 200;
     if (status != 200)
         return status;
     if (is_queue_full())
-        REFUSE(503, "%zu requests wait already; try later", settings->queue_size);
+        return refuse(of, 503, "%zu requests wait already; try later", settings->queue_size);
     of->body = malloc(of->expected);
     if (!of->body)
-        REFUSE(503, "memory ran out; try later");
+        return refuse(of, 503, "memory ran out; try later");
     of->work.body = of->body;
     of->work.size = of->expected;
     if (is_raw)
