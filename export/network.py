@@ -99,20 +99,11 @@ class NetworkWriter:
         chosen = b.GatherElements(per_class, b.Reshape(classes, [-1, 1]), axis=1)
         return str(b.Mul(scores, b.Reshape(chosen, [-1, detections])))
 
-    @property
-    def _divides_in_weights(self) -> bool:
-        """Whether the first convolution's weights have the standard deviation in them, which saves a pass over the
-        pixels. In half precision they would lose bits: many are below its smallest normal number then. The mean cannot
-        join them, as the border is padded after it was subtracted."""
-        return self.dtype == np.float32
-
     def _normalized(self, images: str, size: int) -> str:
         mean, std = (np.array(values, np.float32).reshape(3, 1, 1) for values in normalization(self._model.config))
         with self._b.scope("normalize"):
             pixels = self._b.Transpose(self._b.cast(images, np.float32), perm=[0, 3, 1, 2])
-            normalized = str(self._b.Sub(pixels, mean))
-            if not self._divides_in_weights:
-                normalized = str(self._b.Div(normalized, std))
+            normalized = str(self._b.Div(self._b.Sub(pixels, mean), std))
         self._sizes[normalized] = size
         return self._down(normalized)
 
@@ -138,7 +129,7 @@ class NetworkWriter:
             stem = backbone.stem
         else:
             stem = backbone._preconv
-        x = self._chain(stem, x, is_first=True)
+        x = self._chain(stem, x, channels_reversed=True)
         stages = []
         for layer in backbone.layers:
             x = self._emit(layer, x)
@@ -192,19 +183,19 @@ class NetworkWriter:
             return x
         raise TypeError(f"no ONNX form for {type(module).__name__} at {self._names[module]}")
 
-    def _chain(self, modules: Iterable[nn.Module], x: str, *, is_first: bool = False) -> str:
+    def _chain(self, modules: Iterable[nn.Module], x: str, *, channels_reversed: bool = False) -> str:
         """Modules in sequence; a batch norm joins the convolution before it.
 
-        Where it `is_first`, its convolution is fed BGR instead of RGB: reordering its weights costs nothing at run
-        time, reordering the image would.
+        With `channels_reversed` the first convolution is fed BGR instead of RGB: reordering its weights costs
+        nothing at run time, reordering the image would.
         """
         rest = list(modules)
         while rest:
             module = rest.pop(0)
             if isinstance(module, nn.Conv2d | DeformableConv2d):
                 norm = rest.pop(0) if rest and isinstance(rest[0], nn.BatchNorm2d) else None
-                x = self._convolution(module, x, norm, is_first=is_first)
-                is_first = False
+                x = self._convolution(module, x, norm, channels_reversed=channels_reversed)
+                channels_reversed = False
             else:
                 x = self._emit(module, x)
         return x
@@ -218,14 +209,10 @@ class NetworkWriter:
         out = self._same_size(self._b.Add(out, shortcut, name=f"{self._names[block]}.sum"), out)
         return self._same_size(self._b.Relu(out, name=self._names[block]), out)
 
-    def _convolution(self, conv: nn.Module, x: str, norm: nn.Module | None, *, is_first: bool = False) -> str:
+    def _convolution(self, conv: nn.Module, x: str, norm: nn.Module | None, *, channels_reversed: bool = False) -> str:
         assert isinstance(conv, nn.Conv2d | DeformableConv2d)
         if conv not in self._initializers:
-            arrays = _folded(conv, norm)
-            if is_first:
-                arrays["weight"] = arrays["weight"][:, ::-1]
-            if is_first and self._divides_in_weights:
-                arrays["weight"] = arrays["weight"] / np.reshape(normalization(self._model.config)[1], (3, 1, 1))
+            arrays = _folded(conv, norm, channels_reversed=channels_reversed)
             self._initializers[conv] = [
                 self._b.constant(self._rounded(array), f"{self._names[conv]}.{kind}") for kind, array in arrays.items()
             ]
@@ -248,7 +235,7 @@ class NetworkWriter:
         self._sizes[out] = size
         return out
 
-    def _rounded(self, array: NDArray[np.float64]) -> NDArray[Any]:
+    def _rounded(self, array: NDArray[np.float32]) -> NDArray[Any]:
         """In the network's type. What is too large becomes infinite, which the check of the export finds."""
         with np.errstate(over="ignore"):
             return array.astype(self.dtype)
@@ -312,7 +299,9 @@ def _array(tensor: Tensor) -> NDArray[np.float64]:
     return tensor.detach().double().numpy()
 
 
-def _folded(conv: nn.Conv2d | DeformableConv2d, norm: nn.Module | None) -> dict[str, NDArray[np.float64]]:
+def _folded(
+    conv: nn.Conv2d | DeformableConv2d, norm: nn.Module | None, *, channels_reversed: bool
+) -> dict[str, NDArray[np.float32]]:
     """Weight and, where there is one, bias of a convolution with the batch norm after it folded in."""
     weight = _array(conv.weight)
     arrays = {} if conv.bias is None else {"bias": _array(conv.bias)}
@@ -321,7 +310,8 @@ def _folded(conv: nn.Conv2d | DeformableConv2d, norm: nn.Module | None) -> dict[
         gain = _array(norm.weight) / np.sqrt(_array(norm.running_var) + norm.eps)
         arrays["bias"] = _array(norm.bias) + gain * (arrays.get("bias", 0) - _array(norm.running_mean))
         weight = weight * gain[:, None, None, None]
-    return {"weight": weight, **arrays}
+    arrays = {"weight": weight[:, ::-1] if channels_reversed else weight, **arrays}
+    return {kind: array.astype(np.float32) for kind, array in arrays.items()}
 
 
 def _sampling_grid(size: int, side: int, taps: int, stride: int, padding: int) -> NDArray[np.float32]:

@@ -95,6 +95,30 @@ def test_other_forms_have_the_same_types(model: Yolact, precision: Precision, op
     assert HALF[precision] in other.values()
 
 
+@pytest.mark.parametrize("precision", HALF)
+@pytest.mark.parametrize("name", CONFIGS)
+def test_layers_read_what_they_read_in_float32(name: str, precision: Precision) -> None:
+    """INT8 is calibrated in float32 whatever the precision of the file, so nothing may move from one layer to another:
+    the graphs are the same but for casts, and so are the weights but for rounding."""
+    model = seeded(CONFIGS[name])
+    exact, half = (
+        onnx.inliner.inline_local_functions(export_model(model, LIMITS, weights_sha256="", graph="raw", precision=kind))
+        for kind in ("fp32", precision)
+    )
+    operators = [[node.op_type for node in proto.graph.node if node.op_type != "Cast"] for proto in (exact, half)]
+    assert [kind for kind in operators[1] if kind != "Identity"] == [
+        kind for kind in operators[0] if kind != "Identity"
+    ]
+    weights = {tensor.name: numpy_helper.to_array(tensor) for tensor in half.graph.initializer}
+    compared = 0
+    for tensor in exact.graph.initializer:
+        if tensor.name.endswith(".weight"):
+            rounded = weights[tensor.name].astype(np.float32)
+            assert np.allclose(rounded, numpy_helper.to_array(tensor), rtol=8e-3, atol=1e-6), tensor.name
+            compared += 1
+    assert compared > 20
+
+
 def test_files_hold_half_the_bytes(model: Yolact) -> None:
     sizes = {
         precision: export_model(model, LIMITS, weights_sha256="", graph="raw", precision=precision).ByteSize()
