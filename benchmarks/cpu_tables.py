@@ -86,7 +86,8 @@ def _detections(row: Figures) -> str:
         return ""
     agreement = row["agreement"]
     without = max(agreement["missed"], agreement["spurious"])
-    return f"all but {without} of {agreement['detections']}, mask IoU {agreement['median_mask_iou']:.3f}"
+    found = f"all but {without} of" if without else "all"
+    return f"{found} {agreement['detections']}, mask IoU {agreement['median_mask_iou']:.3f}"
 
 
 def _accuracy(name: str, judged: Figures) -> str:

@@ -44,6 +44,6 @@ def load(figures: Figures) -> str:
 def memory(figures: Figures) -> str:
     """Of the service over many requests."""
     row = figures["memory"]
-    head = ("requests", "requests/s", "lost", "resident before, MB", "at most, MB", "at the end, MB")
-    sizes = (f"{row[key]:.1f}" for key in ("after_a_tenth_mb", "largest_later_mb", "at_the_end_mb"))
+    head = ("requests", "requests/s", "lost", "resident before, MB", "at most in the first half", "in the second")
+    sizes = (f"{row[key]:.1f}" for key in ("after_a_tenth_mb", "largest_in_first_half_mb", "largest_in_second_half_mb"))
     return table(head, [(row["requests"], f"{row['per_second']:.0f}", row["lost"], *sizes)])

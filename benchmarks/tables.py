@@ -162,7 +162,13 @@ def _source(root: Path, document: Path, result: Result, figures: list[Any]) -> s
 
 
 def _where(figures: dict[str, Any]) -> str:
-    return describe(figures["machine"]) if "machine" in figures else figures.get("compiler", "")
+    if "machine" not in figures:
+        return str(figures.get("compiler", ""))
+    machine = figures["machine"]
+    if "versions" not in machine:
+        return describe(machine)
+    cpu = machine["cpu"]  # as yolact-bench has it
+    return describe({"cpu": f"{cpu['model']}, {cpu['usable_cores']} cores", **machine["versions"]})
 
 
 def rewrite(root: Path, document: Path) -> tuple[str, list[str]]:

@@ -98,10 +98,10 @@ def as_buffers(found: Detections) -> Buffers:
     """The arrays of one image in the order and types of `yolact_detections`."""
     masks = [((r.top, r.left, *r.shape), np.packbits(mask, axis=1)) for r, mask in found.iter_masks()]
     return (
-        found.boxes.astype(np.float32).tobytes(),
-        found.scores.astype(np.float32).tobytes(),
-        found.class_ids.astype(np.int32).tobytes(),
-        None if found.mask_scores is None else found.mask_scores.astype(np.float32).tobytes(),
+        np.asarray(found.boxes, np.float32).tobytes(),
+        np.asarray(found.scores, np.float32).tobytes(),
+        np.asarray(found.class_ids, np.int32).tobytes(),
+        None if found.mask_scores is None else np.asarray(found.mask_scores, np.float32).tobytes(),
         np.array([region for region, _ in masks], np.int32).tobytes(),
         b"".join(bits.tobytes() for _, bits in masks),
     )
