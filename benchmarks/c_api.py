@@ -2,8 +2,8 @@
 
 Overhead: yolact_infer in a C program and the same work by Detector in a Python process, masks packed to bits, take
 turns of ten on one photo; the demonstration model, and at 64 x 64 as an engine that takes next to no time.
-Service: closed loops of clients in another process, with batches across requests and without, then many requests of the small engine
-while memory is watched.
+Service: closed loops of clients in another process, with batches across requests and without, then many requests of
+the small engine while memory is watched.
 
     python benchmarks/c_api.py [--runs 60] [--requests 400] [--many 10000] [--json benchmarks/results/c_api.json]
 """
