@@ -15,9 +15,9 @@ import cv2
 import numpy as np
 from cpu_contenders import CONTENDERS, Contender
 from cpu_files import Files
-from figures import peak_memory_mb
 from numpy.typing import NDArray
 
+from yolact.runtime.bench.machine import peak_host_memory_mib
 from yolact.runtime.detections import Detections
 from yolact.runtime.image_files import read_image
 from yolact.runtime.preprocess import Image, Preprocessor
@@ -54,7 +54,7 @@ class Heads:
 
     def peak_memory(self) -> float:
         """Of this process in MB."""
-        return peak_memory_mb()
+        return peak_host_memory_mib()
 
 
 class EndToEnd:
@@ -87,7 +87,7 @@ class EndToEnd:
 
     def peak_memory(self) -> float:
         """Of this process in MB."""
-        return peak_memory_mb()
+        return peak_host_memory_mib()
 
     def encode(self, photo: Path) -> int:
         """Find instances in a photo and encode their masks; returns how many."""

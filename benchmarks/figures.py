@@ -13,18 +13,16 @@ import click
 import cv2
 
 from yolact.runtime.atomic import replacing
+from yolact.runtime.bench.machine import describe_cpu
 from yolact.runtime.errors import UsageError
 
 
 def describe_machine(threads: int, *packages: str) -> dict[str, str]:
     """Hardware and versions, to be read with the figures; of `packages` those that are installed."""
-    names = [
-        line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line
-    ]
     libraries = ("numpy", "onnxruntime", "torch", *packages)
     found = {package: installed_version(package) for package in libraries}
     return {
-        "cpu": f"{next(iter(names), platform.machine())}, {os.cpu_count()} cores, {threads} threads used",
+        "cpu": f"{describe_cpu()['model'] or platform.machine()}, {os.cpu_count()} cores, {threads} threads used",
         "python": platform.python_version(),
         **{package: text for package, text in found.items() if text},
         "opencv": cv2.__version__,
@@ -37,15 +35,6 @@ def installed_version(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
-
-
-def peak_memory_mb() -> float:
-    """The most memory that this process has held so far.
-
-    Not getrusage: its peak is inherited from the process that started this one.
-    """
-    status = Path("/proc/self/status").read_text()
-    return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
 def write_figures(path: Path, figures: dict[str, Any]) -> None:

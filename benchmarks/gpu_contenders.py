@@ -7,6 +7,7 @@ Not yet run on a GPU.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 
@@ -30,7 +31,7 @@ from yolact.training.model import Yolact
 WARM_UPS = 3  # before a recording: libraries load and choose what they run
 
 
-class Contender:
+class Contender(ABC):
     """One way from images to detections.
 
     Attributes:
@@ -46,15 +47,15 @@ class Contender:
         for stage in self.stages.values():
             stage()
 
+    @abstractmethod
     def found(self) -> list[Found]:
         """What the last run found in each image."""
-        raise NotImplementedError
 
     def prepare_on_cpu(self, size: int) -> Prepare:
         """How images become the network's input (N, S, S, 3), for the reference."""
         return Preprocessor(size)
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - most hold nothing
         """Free what it holds."""
 
 

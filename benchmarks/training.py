@@ -80,9 +80,10 @@ def peak_memory(config_name: str, data: str, batch_size: int) -> float:
     """Peak memory in MB of a process that takes two steps."""
     program = (
         "import sys; sys.path.insert(0, 'benchmarks')\n"
-        "from pathlib import Path\nfrom figures import peak_memory_mb\nfrom training import make_trainer\n"
+        "from pathlib import Path\nfrom training import make_trainer\n"
+        "from yolact.runtime.bench.machine import peak_host_memory_mib\n"
         f"steps = make_trainer({config_name!r}, {data!r}, {batch_size}, 0).steps(Path())\nnext(steps), next(steps)\n"
-        "print(peak_memory_mb())"
+        "print(peak_host_memory_mib())"
     )
     return float(subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout)
 

@@ -17,8 +17,7 @@ from types import TracebackType
 from typing import Any
 
 import pytest
-
-SOURCES = Path(__file__).resolve().parents[1] / "examples" / "c_service"
+import service_load
 
 SANITIZERS = "-g -Werror -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer"
 
@@ -27,17 +26,13 @@ SUPPRESSIONS = "leak:libpython\nleak:site-packages\n"
 
 
 def build_service(folder: Path, capi_folder: Path, cflags: str = "-O2 -Werror") -> Path:
-    """The program, built in a copy of its sources by the command that its README gives; skips where that cannot be."""
+    """The program; skips where it cannot be built."""
     for tool in ("make", "cc", "pkg-config"):
         if shutil.which(tool) is None:
             pytest.skip(f"there is no {tool}")
     if subprocess.run(["pkg-config", "--exists", "libmicrohttpd"], check=False).returncode != 0:
         pytest.skip("libmicrohttpd is not on this machine (Debian, Ubuntu: libmicrohttpd-dev)")
-    shutil.copytree(SOURCES, folder, ignore=shutil.ignore_patterns("yolact-service"))
-    command = ["make", "-C", str(folder), f"YOLACT={capi_folder}", f"CFLAGS={cflags}"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return folder / "yolact-service"
+    return service_load.build_service(folder, capi_folder, cflags)
 
 
 @dataclass

@@ -14,6 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from benchmark_modules import wait_until
 from scripted_engine import write_engine
 from service_process import SANITIZERS, Service, build_service
 
@@ -218,8 +219,7 @@ def test_ids_cannot_forge_the_log(service: Service, photos: list[np.ndarray]) ->
         assert answer.headers["X-Request-Id"].isdigit()
     service.request("GET", "/%0aforged%22%20status=200")
     service.request("GET", "/last-line")
-    while not any("last-line" in line for line in service.log):
-        pass
+    wait_until(lambda: any("last-line" in line for line in service.log))
     (line,) = [line for line in service.log if "forged" in line]
     assert line.endswith('path="/%0Aforged\\" status=200"\n')
 

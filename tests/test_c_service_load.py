@@ -15,6 +15,7 @@ from threading import Barrier, Event, Thread
 import cv2
 import numpy as np
 import pytest
+from benchmark_modules import wait_until
 from service_process import Answer, Service, build_service
 
 from yolact.runtime.config import ModelConfig, PostprocessConfig
@@ -221,8 +222,7 @@ def test_terminating_answers_every_accepted_request(
     clients = [Client(service, bodies[0]) for _ in range(count)]
     for client in clients:
         client.start()
-    while sum(len(client.statuses) for client in clients) < 3 * min(count, limit):
-        pass
+    wait_until(lambda: sum(len(client.statuses) for client in clients) >= 3 * min(count, limit))
     service.process.send_signal(signal.SIGTERM)
     for client in clients:
         client.join(timeout=120)
@@ -237,8 +237,7 @@ def test_connections_that_stay_are_cut_off_at_the_limit(program: Path, engine: P
     service = Service(program, engine, "--drain-limit", "0.3", "--timeout", "60")
     with service.connect() as connection:
         connection.sendall(b"POST /v1/infer HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\nx")
-        while service.metrics()["yolact_connections"] < 2:
-            pass
+        wait_until(lambda: service.metrics()["yolact_connections"] >= 2)
         service.process.send_signal(signal.SIGTERM)
         assert service.end() == 1
     assert "1 connections were cut off after 0.3 s" in "".join(service.errors)
@@ -248,10 +247,8 @@ def test_a_second_signal_ends_at_once(program: Path, engine: Path) -> None:
     service = Service(program, engine, "--drain-limit", "3600", "--timeout", "3600")
     with service.connect() as connection:
         connection.sendall(b"POST /v1/infer HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\nx")
-        while service.metrics()["yolact_connections"] < 2:
-            pass
+        wait_until(lambda: service.metrics()["yolact_connections"] >= 2)
         service.process.send_signal(signal.SIGTERM)
-        while not service.errors:
-            pass
+        wait_until(lambda: service.errors)
         service.process.send_signal(signal.SIGTERM)
         assert service.end() == 143

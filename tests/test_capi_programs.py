@@ -15,8 +15,8 @@ import capi_client as client
 import cv2
 import pytest
 from scripted_engine import write_engine, write_photo
+from service_load import SOURCES as SERVICE
 from service_process import SANITIZERS, SUPPRESSIONS
-from service_process import SOURCES as SERVICE
 
 from yolact.runtime.capi import bridge
 from yolact.runtime.capi.build import HEADER, build, read_version
