@@ -3,9 +3,9 @@
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 GPU_PYTHON ?= python3
-PACKAGES := calib engines export plugins runtime training
+PACKAGES := calib cli diff engines export plugins runtime training
 READY := $(VENV)/.ready
-NATIVE = $(shell find benchmarks examples plugins runtime/capi tests/capi_programs tests/host_kernels tests/host_plugins -name '*.cu' -o -name '*.cuh' -o -name '*.cpp' -o -name '*.c' -o -name '*.h')
+NATIVE = $(shell find benchmarks examples plugins runtime/capi tests/support -name '*.cu' -o -name '*.cuh' -o -name '*.cpp' -o -name '*.c' -o -name '*.h')
 
 .PHONY: capi demo gpu-check plugins test test-gpu lint format clean
 
@@ -13,7 +13,7 @@ demo: $(READY)
 	$(PYTHON) examples/demo.py
 
 plugins: $(READY)
-	$(PYTHON) -m yolact.plugins.build_cli
+	$(VENV)/bin/yolact-build-plugins
 
 capi: $(READY)
 	$(PYTHON) -m yolact.runtime.capi.build
@@ -32,7 +32,7 @@ lint: $(READY)
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	@$(VENV)/bin/clang-format --dry-run --Werror $(NATIVE)
-	MYPYPATH=$(VENV)/namespace $(PYTHON) -m mypy $(PACKAGES:%=-p yolact.%)
+	MYPYPATH=$(VENV)/package $(PYTHON) -m mypy -p yolact
 
 format: $(READY)
 	$(PYTHON) -m ruff check --fix .
@@ -43,11 +43,12 @@ clean:
 	rm -rf $(VENV) demo build plugins/lib runtime/capi/lib *.egg-info
 
 # PyTorch comes first and pinned: with it in place nothing below asks for another build.
-# The link is how mypy sees this folder as the `yolact` namespace, whatever the clone is called.
+# The links are how mypy sees the folders as one package, whatever the clone is called.
 $(READY): setup.py pyproject.toml
 	python3 -m venv $(VENV)
 	$(PYTHON) -m pip install --quiet torch==2.13.0
 	$(PYTHON) -m pip install --quiet --editable '.[dev]'
-	mkdir -p $(VENV)/namespace
-	ln -sfn "$(CURDIR)" $(VENV)/namespace/yolact
+	rm -rf $(VENV)/package
+	mkdir -p $(VENV)/package/yolact
+	ln -s $(PACKAGES:%="$(CURDIR)/%") "$(CURDIR)"/yolact/* $(VENV)/package/yolact
 	touch $@

@@ -11,21 +11,14 @@ import sysconfig
 from pathlib import Path
 from types import ModuleType
 
-from setuptools import setup
+from setuptools import find_packages, setup
 from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_py import build_py
 
-FOLDERS = [
-    "calib",
-    "calib.diff",
-    "engines",
-    "export",
-    "plugins",
-    "runtime",
-    "runtime.bench",
-    "runtime.capi",
-    "training",
-]
+ROOMS = ["calib", "cli", "diff", "engines", "export", "plugins", "runtime", "training"]
+PACKAGES = {
+    f"yolact.{name}" for room in ROOMS for name in (room, *(f"{room}.{inner}" for inner in find_packages(room)))
+}
 PLUGIN_SOURCES = ["CMakeLists.txt", "cmake/*.cmake", "**/*.cpp", "**/*.cu", "**/*.cuh", "**/*.h", "**/*.map"]
 
 
@@ -76,12 +69,12 @@ class PlatformWheel(bdist_wheel):
 
 
 setup(
-    package_dir={"yolact": "."},
-    packages=[f"yolact.{folder}" for folder in FOLDERS],
-    package_data={f"yolact.{folder}": ["py.typed"] for folder in FOLDERS}
-    | {"yolact.calib.diff": ["py.typed", "report.html", "polygraphy_scripts/*.py"]}
-    | {"yolact.plugins": ["py.typed", *PLUGIN_SOURCES, "lib/*.so", "lib/*.json", "lib/rtx/*.so"]}
-    | {"yolact.runtime.capi": ["py.typed", "*.c", "*.h"]},
+    package_dir={"yolact": "yolact"} | {f"yolact.{room}": room for room in ROOMS},
+    packages=["yolact", *PACKAGES],
+    package_data={"yolact": ["py.typed"]}
+    | {"yolact.diff": ["report.html", "polygraphy_scripts/*.py"]}
+    | {"yolact.plugins": [*PLUGIN_SOURCES, "lib/*.so", "lib/*.json", "lib/rtx/*.so"]}
+    | {"yolact.runtime.capi": ["*.c", "*.h"]},
     include_package_data=False,  # what is packaged is listed here
     cmdclass={"build_py": BuildWithPlugins, "bdist_wheel": PlatformWheel},
 )

@@ -24,7 +24,7 @@ from service_load import build_service, put_load, running
 from tqdm import trange
 
 from yolact.runtime.capi.build import build
-from yolact.runtime.check_image import make_check_image
+from yolact.runtime.images.check_image import make_check_image
 
 ROOT = Path(__file__).resolve().parents[1]
 SIZES = {"demo model": 256, "demo model at 64x64": 64}
@@ -35,7 +35,7 @@ PYTHON_TIMER = """
 import sys, time
 import numpy as np
 from yolact.runtime.detector import Detector
-from yolact.runtime.image_files import read_image
+from yolact.runtime.images.image_files import read_image
 detector, image = Detector.open(sys.argv[1]), read_image(sys.argv[2])
 for _ in sys.stdin:
     start = time.perf_counter()
@@ -49,7 +49,7 @@ def export_engine(folder: Path, size: int) -> Path:
     """The demonstration model for inputs of this size."""
     path = folder / f"demo{size}.onnx"
     command = ["--weights", str(ROOT / "examples" / "yolact_demo_0_3100.pth"), "--imgsz", str(size)]
-    program = "from yolact.export.cli import main; main()"
+    program = "from yolact.cli.export import main; main()"
     subprocess.run([sys.executable, "-c", program, *command, "--output", str(path)], check=True, capture_output=True)
     return path
 

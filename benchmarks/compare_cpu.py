@@ -20,7 +20,7 @@ import click
 import cpu_tables
 from cpu_contenders import CONTENDERS
 
-from yolact.runtime.cli import reports_errors
+from yolact.cli.command import reports_errors
 
 BUSY = 0.5
 """Load, averaged over a minute, from which figures tell more about the machine than about contenders."""

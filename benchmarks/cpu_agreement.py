@@ -9,12 +9,12 @@ from cpu_files import Files
 from cpu_workers import Failed
 from numpy.typing import NDArray
 
-from yolact.calib.diff.detection_diff import DetectionTotals, compare_detections
+from yolact.diff.detection_diff import DetectionTotals, compare_detections
 from yolact.export.comparison import MAX_HEAD_DIFFERENCE
 from yolact.runtime.detections import Detections
 from yolact.runtime.detector import Detector
-from yolact.runtime.onnx_engine import OnnxEngine
-from yolact.runtime.preprocess import Image, Preprocessor
+from yolact.runtime.images.preprocess import Image, Preprocessor
+from yolact.runtime.onnx.engine import OnnxEngine
 
 MOST_WITHOUT_PARTNER = 0.05
 """Share of detections. PyTorch's form does not round resized pixels to whole numbers; at the end of a full list that

@@ -16,9 +16,9 @@ from cpu_files import Files
 
 from yolact.runtime.detections import Detections
 from yolact.runtime.engine import Engine
-from yolact.runtime.geometry import BoolArray, ImageTransform, Region
+from yolact.runtime.images.geometry import BoolArray, ImageTransform, Region
+from yolact.runtime.images.preprocess import Image
 from yolact.runtime.metadata import ModelMetadata
-from yolact.runtime.preprocess import Image
 
 REFERENCE, BASELINE = "ours-fp32", "eager"
 
@@ -96,7 +96,7 @@ class TorchPipeline:
 
 
 def _onnx_engine(files: Files, name: str, threads: int) -> Engine:
-    from yolact.runtime.onnx_engine import OnnxEngine
+    from yolact.runtime.onnx.engine import OnnxEngine
 
     return OnnxEngine(files.path(name), threads)
 

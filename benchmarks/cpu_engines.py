@@ -17,9 +17,9 @@ from yolact.runtime.config import ModelConfig
 from yolact.runtime.contract import output_specs
 from yolact.runtime.detector import Detector
 from yolact.runtime.engine import Engine
+from yolact.runtime.images.preprocess import Image
 from yolact.runtime.metadata import ModelMetadata
-from yolact.runtime.postprocess import ImageHeads, NetworkDetections, postprocess
-from yolact.runtime.preprocess import Image
+from yolact.runtime.postprocess.postprocess import ImageHeads, NetworkDetections, postprocess
 
 Run = Callable[[Image], list[NDArray[Any]]]
 """Outputs in the contract's order for one image."""
@@ -128,7 +128,7 @@ def torch_network(weights: Path, config: ModelConfig, threads: int) -> Any:
     """The `Yolact` of a state dict, ready to run."""
     import torch
 
-    from yolact.training.model import Yolact
+    from yolact.training.models.model import Yolact
 
     torch.set_num_threads(threads)
     model = Yolact(config)

@@ -14,14 +14,14 @@ from cpu_files import Files
 from networks import quantised
 
 from yolact.calib.calibration import calibrate
-from yolact.calib.calibration_options import CalibrationOptions
 from yolact.calib.image_set import ImageSet
+from yolact.calib.options import CalibrationOptions
 from yolact.calib.quantization_points import DEFAULT_MODULES
-from yolact.export.exporter import export_model
+from yolact.export.onnx_model import export_model
 from yolact.runtime.config import PostprocessConfig
 from yolact.runtime.contract import INPUT_NAME
 from yolact.runtime.metadata import ModelMetadata
-from yolact.training.model import Yolact
+from yolact.training.models.model import Yolact
 
 PNNX_SECONDS = 300
 

@@ -22,13 +22,13 @@ from networks import DEMO, seeded_model
 from tqdm import tqdm, trange
 
 from yolact.calib.image_set import ImageSet
-from yolact.runtime.check_image import make_check_image
 from yolact.runtime.config import PostprocessConfig
-from yolact.runtime.image_files import write_image
-from yolact.runtime.preprocess import Image, Preprocessor
-from yolact.training.checkpoints import load_checkpoint
-from yolact.training.model import Yolact
-from yolact.training.scene_files import ANNOTATION_FILE, IMAGE_FOLDER, write_scenes
+from yolact.runtime.images.check_image import make_check_image
+from yolact.runtime.images.image_files import write_image
+from yolact.runtime.images.preprocess import Image, Preprocessor
+from yolact.training.data.scene_files import ANNOTATION_FILE, IMAGE_FOLDER, write_scenes
+from yolact.training.models.checkpoints import load_checkpoint
+from yolact.training.models.model import Yolact
 
 WARM_UPS = 2
 PHOTOS = 3

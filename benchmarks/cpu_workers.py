@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from yolact.runtime.bench.machine import peak_host_memory_mib
 from yolact.runtime.detections import Detections
-from yolact.runtime.image_files import read_image
-from yolact.runtime.preprocess import Image, Preprocessor
+from yolact.runtime.images.image_files import read_image
+from yolact.runtime.images.preprocess import Image, Preprocessor
 
 ANSWER_SECONDS = 400
 """`torch.compile` takes a minute or two for its first image on two cores."""
@@ -95,8 +95,8 @@ class EndToEnd:
 
     def accuracy(self, annotations: Path, images: Path) -> dict[str, float | None]:
         """Average precision on annotated images, fractions of 1."""
-        from yolact.training.evaluation import evaluate_on
-        from yolact.training.ground_truth import read_ground_truth
+        from yolact.training.data.ground_truth import read_ground_truth
+        from yolact.training.evaluation.evaluation import evaluate_on
 
         scores = evaluate_on(self._pipeline, read_ground_truth(annotations, images), progress=False).scores
         return {"mask": scores.mask.ap, "box": scores.box.ap}

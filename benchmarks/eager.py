@@ -10,8 +10,8 @@ from torch_postprocess import Heads, Image, official_images
 
 from yolact.runtime import preprocess
 from yolact.runtime.config import PostprocessConfig
-from yolact.runtime.priors import make_priors
-from yolact.training.model import Yolact
+from yolact.runtime.postprocess.priors import make_priors
+from yolact.training.models.model import Yolact
 
 
 class EagerDetector:

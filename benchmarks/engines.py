@@ -21,11 +21,11 @@ from tqdm import tqdm
 from yolact.engines.build_options import BuildOptions
 from yolact.engines.builder import build_plan
 from yolact.engines.builder_choice import choose_builder
-from yolact.engines.onnx_model import parse_onnx_model
-from yolact.export.exporter import export_model
+from yolact.engines.source_model import parse_onnx_model
+from yolact.export.onnx_model import export_model
 from yolact.runtime.config import PostprocessConfig
 from yolact.runtime.metadata import Precision
-from yolact.runtime.tensorrt_flavour import TensorRt
+from yolact.runtime.tensorrt.flavour import TensorRt
 
 NAMES = (
     "yolact_resnet50",

@@ -12,9 +12,9 @@ from typing import Any
 import click
 import cv2
 
-from yolact.runtime.atomic import replacing
 from yolact.runtime.bench.machine import describe_cpu
 from yolact.runtime.errors import UsageError
+from yolact.runtime.output_files import replacing
 
 
 def describe_machine(threads: int, *packages: str) -> dict[str, str]:

@@ -21,12 +21,12 @@ import cv2
 from figures import describe_machine, write_figures
 from tqdm import trange
 
-from yolact.runtime.check_image import make_check_image
+from yolact.runtime.images.check_image import make_check_image
 
 BARE = """
 import sys, time
 import numpy as np
-from yolact.runtime.onnx_engine import OnnxEngine
+from yolact.runtime.onnx.engine import OnnxEngine
 engine = OnnxEngine(__import__("pathlib").Path(sys.argv[1]))
 side = engine.metadata.config.image_size
 images = np.random.default_rng(0).integers(0, 256, (1, side, side, 3), np.uint8)
@@ -48,7 +48,7 @@ def seconds_between_lines(command: list[str], lines: int) -> float:
 
 def measure(engine: Path, photos: Path, count: int, rounds: int, output: Path) -> dict[str, float]:
     """Medians over the rounds: images a second of both, and the share that the command reaches."""
-    infer = [sys.executable, "-m", "yolact.runtime.infer", "--engine", str(engine), str(photos)]
+    infer = [sys.executable, "-m", "yolact.cli.infer", "--engine", str(engine), str(photos)]
     infer += ["--output", str(output), "--json", str(output / "found.json")]
     bare = [sys.executable, "-c", BARE, str(engine), str(count)]
     seconds = [

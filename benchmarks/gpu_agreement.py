@@ -13,16 +13,16 @@ from pathlib import Path
 
 import numpy as np
 
-from yolact.calib.diff.detection_diff import DetectionTotals, compare_detections
-from yolact.calib.diff.thresholds import Thresholds, detection_gates
-from yolact.runtime.atomic import replacing
+from yolact.diff.detection_diff import DetectionTotals, compare_detections
+from yolact.diff.gates import Thresholds, detection_gates
 from yolact.runtime.config import PostprocessConfig
 from yolact.runtime.detections import Detections
 from yolact.runtime.detector import in_image
-from yolact.runtime.geometry import BoolArray, FloatArray, ImageTransform, Region
-from yolact.runtime.preprocess import Image
-from yolact.training.model import Yolact
-from yolact.training.torch_engine import TorchEngine
+from yolact.runtime.images.geometry import BoolArray, FloatArray, ImageTransform, Region
+from yolact.runtime.images.preprocess import Image
+from yolact.runtime.output_files import replacing
+from yolact.training.models.model import Yolact
+from yolact.training.models.torch_engine import TorchEngine
 
 Prepare = Callable[[Sequence[Image]], np.ndarray]
 """Images to the network's input (N, S, S, 3) BGR from 0 to 255, on the CPU."""

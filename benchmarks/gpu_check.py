@@ -16,13 +16,11 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import shutil
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-NAMESPACE = ROOT / "build" / "namespace"
 FOLDER = ROOT / "build" / "gpu_check"
 RESULTS, PARTIAL = Path("benchmarks/results/gpu_check.json"), Path("build/gpu_check.json")
 NETWORKS = ("yolact_resnet50", "yolact_base")
@@ -41,24 +39,12 @@ SANITIZER = "compute_sanitizer"
 """Part of the names of the tests that take long: they come last."""
 
 
-def make_namespace(root: Path, namespace: Path) -> None:
-    """Make the repository importable as `yolact` from this folder, with a version, as if it were installed."""
-    shutil.rmtree(namespace, ignore_errors=True)  # which does not follow the link
-    told = re.search(r'^version = "(.+)"$', (root / "pyproject.toml").read_text(encoding="utf-8"), re.MULTILINE)
-    assert told is not None
-    metadata = namespace / f"yolact-{told[1]}.dist-info" / "METADATA"
-    metadata.parent.mkdir(parents=True)
-    metadata.write_text(f"Metadata-Version: 2.1\nName: yolact\nVersion: {told[1]}\n", encoding="utf-8")
-    (namespace / "yolact").symlink_to(root, target_is_directory=True)
-
-
 def main() -> int:
     """Run it; the exit code."""
     arguments = parse()
-    make_namespace(ROOT, NAMESPACE)
-    paths = [str(NAMESPACE), *filter(None, [os.environ.get("PYTHONPATH")])]
+    paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     os.environ["PYTHONPATH"] = os.pathsep.join(paths)
-    sys.path.insert(0, str(NAMESPACE))
+    sys.path.insert(0, str(ROOT))
     from gpu_check_report import describe
     from gpu_check_steps import Record, run_steps
 

@@ -39,7 +39,7 @@ class Skip(Exception):
 
 def write_result(path: Path, values: Any) -> None:
     """As JSON, in one step, so that whoever is killed leaves what was there."""
-    from yolact.runtime.atomic import replacing
+    from yolact.runtime.output_files import replacing
 
     with replacing(path) as partial:
         partial.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")

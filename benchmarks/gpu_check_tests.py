@@ -83,7 +83,7 @@ class Recorder:
 
 def gpu_test_files() -> list[Path]:
     """Files with tests that are marked `gpu`, or whose fixtures are."""
-    files = sorted((ROOT / "tests").glob("test_*.py"))
+    files = sorted((ROOT / "tests").rglob("test_*.py"))
     return [file for file in files if MARKS_OF_GPU_TESTS.search(file.read_text(encoding="utf-8"))]
 
 

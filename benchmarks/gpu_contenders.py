@@ -20,13 +20,13 @@ from torch import Tensor
 from torch_postprocess import Heads, official_images
 
 from yolact.runtime.config import PostprocessConfig
-from yolact.runtime.cuda_kernels import KernelLibrary, MasksToImageParams, MasksToImageTensors
-from yolact.runtime.geometry import ImageTransform, Region
-from yolact.runtime.mask_assembly import CROP_PADDING
-from yolact.runtime.preprocess import Image, Preprocessor
-from yolact.runtime.priors import make_priors
-from yolact.training.configs import normalization
-from yolact.training.model import Yolact
+from yolact.runtime.cuda.kernels import KernelLibrary, MasksToImageParams, MasksToImageTensors
+from yolact.runtime.images.geometry import ImageTransform, Region
+from yolact.runtime.images.preprocess import Image, Preprocessor
+from yolact.runtime.postprocess.mask_assembly import CROP_PADDING
+from yolact.runtime.postprocess.priors import make_priors
+from yolact.training.models.configs import normalization
+from yolact.training.models.model import Yolact
 
 WARM_UPS = 3  # before a recording: libraries load and choose what they run
 

@@ -30,16 +30,16 @@ from gpu_check_child import Skip, write_result
 from gpu_contenders import Contender, Eager, Recorded
 from gpu_engines import export, open_onnx, open_tensorrt
 
-from yolact.runtime.check_image import make_check_image
 from yolact.runtime.config import ModelConfig, PostprocessConfig
-from yolact.runtime.cuda_kernels import LIBRARY, KernelLibrary
+from yolact.runtime.cuda.kernels import LIBRARY, KernelLibrary
 from yolact.runtime.detections import Detections
 from yolact.runtime.errors import YolactError
+from yolact.runtime.images.check_image import make_check_image
+from yolact.runtime.images.preprocess import Image
 from yolact.runtime.metadata import Precision
-from yolact.runtime.preprocess import Image
-from yolact.training.configs import get_config
-from yolact.training.model import Yolact
-from yolact.training.seeded_weights import seeded_state_dict
+from yolact.training.models.configs import get_config
+from yolact.training.models.model import Yolact
+from yolact.training.models.seeded_weights import seeded_state_dict
 
 BATCHES = (1, 8, 32)
 IMAGE_SIZE = (480, 640)

@@ -14,15 +14,14 @@ from gpu_agreement import Found
 from gpu_check_child import Skip
 from gpu_contenders import Contender
 
-from yolact.runtime.atomic import replacing
 from yolact.runtime.config import PostprocessConfig
 from yolact.runtime.detector import in_image
-from yolact.runtime.device_choice import DeviceChoice
-from yolact.runtime.engine import Engine
+from yolact.runtime.engine import DeviceChoice, Engine
 from yolact.runtime.errors import UsageError
+from yolact.runtime.images.preprocess import Preprocessor
 from yolact.runtime.metadata import Precision
-from yolact.runtime.preprocess import Preprocessor
-from yolact.training.model import Yolact
+from yolact.runtime.output_files import replacing
+from yolact.training.models.model import Yolact
 
 
 class EngineContender(Contender):
@@ -62,7 +61,7 @@ def export(model: Yolact, config: PostprocessConfig, precision: Precision, folde
     """The ONNX file for any batch; where an earlier call left one of this name, that one."""
     import onnx
 
-    from yolact.export.exporter import export_model
+    from yolact.export.onnx_model import export_model
 
     path = folder / f"{model.config.name}-{precision}.onnx"
     if not path.is_file():
@@ -73,7 +72,7 @@ def export(model: Yolact, config: PostprocessConfig, precision: Precision, folde
 
 def open_onnx(kind: str, export_file: Callable[[], Path]) -> Contender:
     """ONNX Runtime on `cpu`, `cuda` or `tensorrt`. Raises Skip where it has no such provider."""
-    from yolact.runtime.onnx_engine import OnnxEngine, check_provider
+    from yolact.runtime.onnx.engine import OnnxEngine, check_provider
 
     device = DeviceChoice.parse(kind)
     try:
@@ -91,10 +90,10 @@ def open_tensorrt(module: str, export_file: Callable[[], Path], batch: int, row:
     from yolact.engines.build_options import BuildOptions
     from yolact.engines.builder import build_plan
     from yolact.engines.builder_choice import BuilderMissing, choose_builder
-    from yolact.engines.onnx_model import read_onnx_model
+    from yolact.engines.source_model import read_onnx_model
+    from yolact.runtime.cuda.gpu import read_gpu
     from yolact.runtime.engine_files import open_engine
     from yolact.runtime.errors import EngineError
-    from yolact.runtime.gpu import read_gpu
 
     options = BuildOptions(min_batch=batch, opt_batch=batch, max_batch=batch)
     try:

@@ -8,8 +8,8 @@ from torch import Tensor
 from torch_postprocess import Heads, Outputs
 
 from yolact.runtime.config import PostprocessConfig
-from yolact.runtime.priors import make_priors
-from yolact.training.configs import get_config
+from yolact.runtime.postprocess.priors import make_priors
+from yolact.training.models.configs import get_config
 
 CONFIG = PostprocessConfig()
 MODEL = get_config("yolact_resnet50")

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch_postprocess import Heads, Outputs
 
 from yolact.runtime.config import PostprocessConfig
-from yolact.runtime.cuda_kernels import (
+from yolact.runtime.cuda.kernels import (
     DeviceImage,
     ElementType,
     FastNmsParams,
@@ -22,7 +22,7 @@ from yolact.runtime.cuda_kernels import (
     MasksToImageParams,
     MasksToImageTensors,
 )
-from yolact.runtime.geometry import ImageTransform
+from yolact.runtime.images.geometry import ImageTransform
 
 TYPES = {torch.float32: ElementType.FLOAT32, torch.float16: ElementType.FLOAT16}
 

@@ -25,7 +25,7 @@ from gpu_timing import GpuTimer, describe_gpu
 from torch_postprocess import Heads, Outputs, batched, official, official_images
 from tqdm import tqdm
 
-from yolact.runtime.cuda_kernels import KernelLibrary
+from yolact.runtime.cuda.kernels import KernelLibrary
 from yolact.runtime.errors import YolactError
 
 BATCHES = (1, 8, 32)

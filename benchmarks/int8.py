@@ -29,26 +29,26 @@ from tqdm import tqdm, trange
 
 from yolact.calib.accuracy import measure_accuracy
 from yolact.calib.calibration import calibrate
-from yolact.calib.calibration_options import CalibrationOptions
 from yolact.calib.image_set import ImageSet
-from yolact.calib.insertion import Ranges
+from yolact.calib.options import CalibrationOptions
+from yolact.calib.qdq import Ranges
 from yolact.calib.quantization_points import DEFAULT_MODULES, MODULES
+from yolact.cli.scenes import main as draw_scenes
 from yolact.engines.build_options import BuildOptions
 from yolact.engines.builder import build_plan
 from yolact.engines.builder_choice import choose_builder
-from yolact.engines.onnx_model import parse_onnx_model
-from yolact.export.exporter import export_model
+from yolact.engines.source_model import parse_onnx_model
 from yolact.export.half_emulation import emulate_half
 from yolact.export.int8 import HALF_OPSET
-from yolact.runtime.check_image import make_check_image
+from yolact.export.onnx_model import export_model
 from yolact.runtime.config import PostprocessConfig
-from yolact.runtime.image_files import write_image
+from yolact.runtime.images.check_image import make_check_image
+from yolact.runtime.images.image_files import write_image
+from yolact.runtime.images.preprocess import Preprocessor
 from yolact.runtime.metadata import Precision
-from yolact.runtime.preprocess import Preprocessor
-from yolact.training.ground_truth import read_ground_truth
-from yolact.training.model import Yolact
-from yolact.training.model_options import load_weights
-from yolact.training.scenes_cli import main as draw_scenes
+from yolact.training.data.ground_truth import read_ground_truth
+from yolact.training.models.model import Yolact
+from yolact.training.models.weights import load_weights
 
 CHOICES = {"backbone and Protonet": DEFAULT_MODULES["tensorrt"], "everything": tuple(MODULES)}
 CALIBRATION_SCENES, WARM_UPS = 100, 2

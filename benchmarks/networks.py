@@ -7,11 +7,11 @@ from pathlib import Path
 import onnx
 import torch
 
-from yolact.calib.insertion import Ranges, insert_pairs
+from yolact.calib.qdq import Ranges, insert_pairs
 from yolact.calib.quantization_points import Target, find_points
-from yolact.training.configs import CONFIGS
-from yolact.training.model import Yolact
-from yolact.training.seeded_weights import seeded_state_dict
+from yolact.training.models.configs import CONFIGS
+from yolact.training.models.model import Yolact
+from yolact.training.models.seeded_weights import seeded_state_dict
 
 DEMO = Path(__file__).resolve().parents[1] / "examples" / "yolact_demo_0_3100.pth"
 

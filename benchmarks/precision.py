@@ -27,23 +27,23 @@ from result_tables import precision_accuracy, precision_heads
 from tqdm import tqdm
 
 from yolact.export.comparison import compare_head, count_found_again
-from yolact.export.exporter import export_model
 from yolact.export.half_emulation import emulate_half
-from yolact.runtime.check_image import make_check_image
+from yolact.export.onnx_model import export_model
 from yolact.runtime.config import PostprocessConfig
 from yolact.runtime.contract import INPUT_NAME
 from yolact.runtime.detector import Detector
-from yolact.runtime.image_files import read_image
+from yolact.runtime.images.check_image import make_check_image
+from yolact.runtime.images.image_files import read_image
+from yolact.runtime.images.preprocess import Image, Preprocessor
 from yolact.runtime.metadata import Precision
-from yolact.runtime.postprocess import ImageHeads, NetworkDetections, postprocess
-from yolact.runtime.preprocess import Image, Preprocessor
-from yolact.training.checkpoints import load_checkpoint
-from yolact.training.evaluation import evaluate_on
-from yolact.training.ground_truth import read_ground_truth
-from yolact.training.model import Yolact
-from yolact.training.scene_files import ANNOTATION_FILE, IMAGE_FOLDER, write_scenes
-from yolact.training.scenes import draw_scene
-from yolact.training.seeded_weights import BACKGROUND_BIAS
+from yolact.runtime.postprocess.postprocess import ImageHeads, NetworkDetections, postprocess
+from yolact.training.data.ground_truth import read_ground_truth
+from yolact.training.data.scene_files import ANNOTATION_FILE, IMAGE_FOLDER, write_scenes
+from yolact.training.data.scenes import draw_scene
+from yolact.training.evaluation.evaluation import evaluate_on
+from yolact.training.models.checkpoints import load_checkpoint
+from yolact.training.models.model import Yolact
+from yolact.training.models.seeded_weights import BACKGROUND_BIAS
 
 SCENE_SEED = 11
 PHOTOS, COMPARED_SCENES = 4, 100

@@ -24,9 +24,9 @@ import service_tables
 from aims import aims
 from markdown_tables import describe
 
-from yolact.runtime.atomic import replacing
-from yolact.runtime.cli import reports_errors
+from yolact.cli.command import reports_errors
 from yolact.runtime.errors import YolactError
+from yolact.runtime.output_files import replacing
 
 RESULTS = Path("benchmarks", "results")
 _MARKER = re.compile(r"<!-- (begin|end) generated: (\S+) -->")

@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from yolact.runtime.config import PostprocessConfig
-from yolact.runtime.mask_assembly import CROP_PADDING
-from yolact.runtime.nms import CENTRE_VARIANCE, SIZE_VARIANCE
+from yolact.runtime.postprocess.mask_assembly import CROP_PADDING
+from yolact.runtime.postprocess.nms import CENTRE_VARIANCE, SIZE_VARIANCE
 
 Image = tuple[Tensor, Tensor, Tensor, Tensor]
 """Boxes (N, 4), scores (N), classes (N) and masks (N, Hp, Wp) of one image, best first."""

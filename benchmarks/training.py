@@ -19,14 +19,14 @@ import click
 import torch
 from figures import describe_machine, write_figures
 
-from yolact.runtime.priors import make_priors
-from yolact.training.configs import get_config
-from yolact.training.datasets import open_dataset
-from yolact.training.initial_weights import initial_model
-from yolact.training.loading import Stream, load_batches
+from yolact.runtime.postprocess.priors import make_priors
+from yolact.training.data.datasets import open_dataset
+from yolact.training.data.loading import Stream, load_batches
 from yolact.training.loss import YolactLoss
 from yolact.training.matching import Targets
-from yolact.training.model import RawHeads
+from yolact.training.models.configs import get_config
+from yolact.training.models.initial_weights import initial_model
+from yolact.training.models.model import RawHeads
 from yolact.training.processes import Processes
 from yolact.training.settings import TrainSettings
 from yolact.training.trainer import Trainer

@@ -10,9 +10,9 @@ import onnx
 
 from yolact.runtime.detector import Detector
 from yolact.runtime.errors import DatasetError
-from yolact.runtime.onnx_engine import OnnxEngine
-from yolact.training.evaluation import evaluate_on
-from yolact.training.ground_truth import GroundTruth
+from yolact.runtime.onnx.engine import OnnxEngine
+from yolact.training.data.ground_truth import GroundTruth
+from yolact.training.evaluation.evaluation import evaluate_on
 
 
 class Accuracy(NamedTuple):

@@ -24,16 +24,16 @@ from yolact.calib.calibration_files import (
     write_progress,
     write_ranges,
 )
-from yolact.calib.calibration_options import CalibrationOptions
 from yolact.calib.image_set import ImageSet
-from yolact.calib.insertion import Ranges
-from yolact.calib.probing import Probe
+from yolact.calib.options import CalibrationOptions
+from yolact.calib.probe import Probe
+from yolact.calib.qdq import Ranges
 from yolact.calib.quantization_points import MODULES, Use, find_points
-from yolact.calib.thresholds import find_range
+from yolact.calib.ranges import find_range
 from yolact.runtime.contract import output_specs
 from yolact.runtime.errors import AccuracyError
+from yolact.runtime.images.preprocess import Preprocessor
 from yolact.runtime.metadata import ModelMetadata
-from yolact.runtime.preprocess import Preprocessor
 
 _SAVE_SECONDS = 5.0  # between two writings of the progress: what an interruption costs at most, and an image
 

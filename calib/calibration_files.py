@@ -14,7 +14,7 @@ import numpy as np
 
 from yolact.calib.activation_statistics import Limits, TensorStatistics
 from yolact.runtime.errors import UsageError, YolactError
-from yolact.runtime.output_file import write_output
+from yolact.runtime.output_files import write_output
 
 _SCHEMA = 1
 _FIELDS = ("limits", "counts", "width")

@@ -72,3 +72,18 @@ class BuildOptions:
                 "--opt-batch and --max-batch, or export it with --batch dynamic"
             )
         return replace(self, min_batch=batch, opt_batch=batch, max_batch=batch)
+
+
+@dataclass(frozen=True)
+class BuildRequest:
+    """What the user asked of the builder.
+
+    Attributes:
+        options: of the build.
+        module: Python module of the TensorRT flavour to take, None to choose.
+        given: the options that were on the command line, such as ``--gpu-arch``.
+    """
+
+    options: BuildOptions
+    module: str | None
+    given: tuple[str, ...]

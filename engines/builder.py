@@ -12,17 +12,17 @@ from yolact.engines.build_options import BuildOptions
 from yolact.engines.build_progress import make_monitor
 from yolact.engines.held_signals import HeldSignals
 from yolact.engines.network_types import check_precision, check_quantization, engine_types, layer_table, network_types
-from yolact.engines.onnx_model import OnnxModel
 from yolact.engines.plugin_use import check_embedded, library_to_embed, prepare_plugins
+from yolact.engines.source_model import OnnxModel
 from yolact.engines.timing_cache import TimingCache, cache_key
 from yolact.runtime.contract import INPUT_NAME, output_specs
+from yolact.runtime.cuda.gpu import Gpu, find_gpu
 from yolact.runtime.errors import EngineError, YolactError
-from yolact.runtime.gpu import Gpu, find_gpu
 from yolact.runtime.metadata import ModelMetadata
-from yolact.runtime.output_file import write_outputs
-from yolact.runtime.plan_file import PlanIdentity, sidecar_of, to_network_name
-from yolact.runtime.tensorrt_flavour import TENSORRT, TENSORRT_RTX, TensorRt
-from yolact.runtime.tensorrt_log import create, make_logger
+from yolact.runtime.output_files import write_outputs
+from yolact.runtime.tensorrt.flavour import TENSORRT, TENSORRT_RTX, TensorRt
+from yolact.runtime.tensorrt.log import create, make_logger
+from yolact.runtime.tensorrt.plan_file import PlanIdentity, sidecar_of, to_network_name
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from yolact.engines.build_options import BuildOptions
+from yolact.runtime.cuda.gpu import read_gpu
 from yolact.runtime.errors import EngineError, UsageError, YolactError
-from yolact.runtime.gpu import read_gpu
-from yolact.runtime.tensorrt_flavour import (
+from yolact.runtime.tensorrt.flavour import (
     FLAVOURS,
     TENSORRT,
     TENSORRT_RTX,

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from yolact.engines.build_options import PluginUse
-from yolact.engines.onnx_model import fit_functions
+from yolact.engines.source_model import fit_functions
+from yolact.runtime.cuda.gpu import FILE
 from yolact.runtime.errors import UsageError, YolactError
-from yolact.runtime.gpu_code import FILE
-from yolact.runtime.plugin_library import (
+from yolact.runtime.tensorrt.flavour import TensorRt, registered_plugins
+from yolact.runtime.tensorrt.plugin_library import (
     HOW_TO_BUILD,
     PLUGINS,
     how_to_build_for,
@@ -17,7 +18,6 @@ from yolact.runtime.plugin_library import (
     installed_library,
     load_plugins,
 )
-from yolact.runtime.tensorrt_flavour import TensorRt, registered_plugins
 
 if TYPE_CHECKING:
     import onnx

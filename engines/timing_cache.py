@@ -10,8 +10,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from yolact.runtime.atomic import replacing
-from yolact.runtime.tensorrt_flavour import TensorRt
+from yolact.runtime.output_files import replacing
+from yolact.runtime.tensorrt.flavour import TensorRt
 
 
 def default_folder() -> Path | None:

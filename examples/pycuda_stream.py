@@ -17,10 +17,10 @@ from pycuda import gpuarray
 
 from yolact.runtime.contract import output_specs
 from yolact.runtime.detector import in_image
-from yolact.runtime.image_files import read_image
-from yolact.runtime.plan_opening import open_plan
-from yolact.runtime.postprocess import NetworkDetections
-from yolact.runtime.preprocess import Preprocessor
+from yolact.runtime.images.image_files import read_image
+from yolact.runtime.images.preprocess import Preprocessor
+from yolact.runtime.postprocess.postprocess import NetworkDetections
+from yolact.runtime.tensorrt.plan_opening import open_plan
 
 
 def main(plan: str, photo: str) -> None:

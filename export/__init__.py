@@ -1,3 +1,1 @@
 """PyTorch to ONNX."""
-
-import yolact.runtime  # noqa: F401 - before ONNX Runtime is loaded anywhere

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from yolact.calib.accuracy import Accuracy, measure_accuracy
-from yolact.export.half_emulation import emulate_half
 from yolact.runtime.errors import AccuracyError
 
 if TYPE_CHECKING:
     import onnx
 
-    from yolact.training.ground_truth import GroundTruth
+    from yolact.calib.accuracy import Accuracy
+    from yolact.training.data.ground_truth import GroundTruth
+
+
+from dataclasses import dataclass
+from pathlib import Path
 
 
 class GateResult(NamedTuple):
@@ -32,6 +35,9 @@ def check_accuracy(before: onnx.ModelProto, after: onnx.ModelProto, truth: Groun
 
     Raises AccuracyError where more than `max_drop` points of mask AP are lost, DatasetError where nothing is annotated.
     """
+    from yolact.calib.accuracy import measure_accuracy
+    from yolact.export.half_emulation import emulate_half
+
     exact, exported = (measure_accuracy(emulate_half(proto), truth) for proto in (before, after))
     result = GateResult(exact, exported, len(truth.images))
     if not result.drop <= max_drop:
@@ -40,3 +46,20 @@ def check_accuracy(before: onnx.ModelProto, after: onnx.ModelProto, truth: Groun
             "(--max-ap-drop); nothing was written. yolact-sensitivity names the layers that cost most, for --exclude"
         )
     return result
+
+
+@dataclass(frozen=True)
+class GateRequest:
+    """What the user asked.
+
+    Attributes:
+        annotations: file in COCO's format.
+        images: folder of its images.
+        limit: take only so many of them, None for all.
+        max_drop: points of mask AP that may be lost.
+    """
+
+    annotations: Path
+    images: Path
+    limit: int | None
+    max_drop: float

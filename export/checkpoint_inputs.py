@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 from yolact.runtime.errors import UsageError
 
 if TYPE_CHECKING:
-    from yolact.runtime.preprocess import Image
-    from yolact.training.model import Yolact
+    from yolact.runtime.images.preprocess import Image
+    from yolact.training.models.model import Yolact
 
 
 def load_model(weights: Path, config_name: str | None, class_names: Path | None, imgsz: int | None) -> Yolact:
     """The model as it is to be exported."""
-    from yolact.training.checkpoints import load_checkpoint
-    from yolact.training.configs import get_config
+    from yolact.training.models.checkpoints import load_checkpoint
+    from yolact.training.models.configs import get_config
 
     names = None if class_names is None else _read_class_names(class_names)
     model = load_checkpoint(weights, None if config_name is None else get_config(config_name), names)
@@ -42,8 +42,8 @@ def _read_class_names(path: Path) -> list[str]:
 
 
 def read_check_images(paths: Sequence[Path]) -> list[Image]:
-    from yolact.runtime.check_image import make_check_image
-    from yolact.runtime.image_files import read_image
+    from yolact.runtime.images.check_image import make_check_image
+    from yolact.runtime.images.image_files import read_image
 
     return [read_image(path) for path in paths] or [make_check_image()]
 

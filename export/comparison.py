@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from yolact.runtime.config import PostprocessConfig
 from yolact.runtime.contract import output_specs
 from yolact.runtime.metadata import Precision
-from yolact.runtime.postprocess import ImageHeads, NetworkDetections, postprocess
-from yolact.training.model import Yolact
+from yolact.runtime.postprocess.postprocess import ImageHeads, NetworkDetections, postprocess
+from yolact.training.models.model import Yolact
 
 Arithmetic = Precision | Literal["int8"]
 """What a network computes in; INT8 for a part of it at least."""

@@ -16,8 +16,8 @@ from numpy.typing import DTypeLike
 from yolact.export.graph_builder import GraphBuilder
 from yolact.runtime.config import ModelConfig, PostprocessConfig
 from yolact.runtime.contract import PLUGIN_NAMESPACE, PLUGIN_VERSION
-from yolact.runtime.mask_assembly import CROP_PADDING
-from yolact.runtime.nms import CENTRE_VARIANCE, SIZE_VARIANCE
+from yolact.runtime.postprocess.mask_assembly import CROP_PADDING
+from yolact.runtime.postprocess.nms import CENTRE_VARIANCE, SIZE_VARIANCE
 
 FAST_NMS = "YolactFastNms"
 MASK_ASSEMBLY = "YolactMaskAssembly"
@@ -56,7 +56,7 @@ def fast_nms(
     Outputs: num_detections (B, 1) int32, boxes (B, D, 4) relative xyxy, scores (B, D), classes (B, D) int32,
     detection_coefficients (B, D, K); zero past the count. Equal scores: lower class, then lower prior first.
     The network's tensors, both kinds of coefficients among them, are of type `dtype`; all is computed in float32.
-    Source: official layers/functions/detection.py; the NumPy form is `yolact.runtime.nms`.
+    Source: official layers/functions/detection.py; the NumPy form is `yolact.runtime.postprocess.nms`.
     """
     b = GraphBuilder(opset, scope=f"{FAST_NMS}/")
     cross_class = config.nms == "cross-class"
@@ -195,7 +195,7 @@ def mask_assembly(
     Inputs: prototypes (B, K, Hp, Wp), detection_coefficients (B, D, K), boxes (B, D, 4) relative xyxy,
     num_detections (B, 1) int32. Output: masks (B, D, Hp, Wp) probabilities; zero outside the boxes and past the count.
     Prototypes, coefficients and their product are of type `dtype`, the rest is float32. Source: paper equation 1; the
-    NumPy form is `yolact.runtime.mask_assembly`.
+    NumPy form is `yolact.runtime.postprocess.mask_assembly`.
     """
     b = GraphBuilder(opset, scope=f"{MASK_ASSEMBLY}/")
     size, detections = model.prototype_size, config.max_detections

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from yolact.calib.cli_options import Int8Request
+from yolact.calib.options import Int8Request
 from yolact.calib.quantization_points import Target as Int8Target
-from yolact.export.targets import Target
+from yolact.export.output import Target
 from yolact.runtime.errors import UsageError
 from yolact.runtime.metadata import ModelMetadata, Precision, Quantization
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from yolact.calib.image_set import ImageSet
     from yolact.runtime.config import PostprocessConfig
-    from yolact.training.model import Yolact
+    from yolact.training.models.model import Yolact
 
 HALF_OPSET = 19
 """From here on QuantizeLinear and DequantizeLinear take fp16."""
@@ -72,9 +72,9 @@ def quantize(
     from onnx import helper
 
     from yolact.calib.calibration import calibrate
-    from yolact.calib.insertion import insert_pairs
+    from yolact.calib.qdq import insert_pairs
     from yolact.calib.quantization_points import DEFAULT_MODULES, find_points
-    from yolact.export.exporter import export_model
+    from yolact.export.onnx_model import export_model
 
     modules = request.modules or DEFAULT_MODULES[target]
     points = find_points(proto, modules, request.exclude, target)

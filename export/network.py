@@ -19,13 +19,13 @@ from torch import Tensor, nn
 
 from yolact.export.graph_builder import GraphBuilder
 from yolact.runtime.metadata import Precision
-from yolact.training.configs import normalization
-from yolact.training.darknet import DarknetBlock
-from yolact.training.deform_conv import DeformableConv2d
-from yolact.training.heads import PredictionHead
-from yolact.training.mobilenet import InvertedResidual, MobileNetV2
-from yolact.training.model import Yolact
-from yolact.training.resnet import Bottleneck, ResNet
+from yolact.training.models.configs import normalization
+from yolact.training.models.darknet import DarknetBlock
+from yolact.training.models.deform_conv import DeformableConv2d
+from yolact.training.models.heads import PredictionHead
+from yolact.training.models.mobilenet import InvertedResidual, MobileNetV2
+from yolact.training.models.model import Yolact
+from yolact.training.models.resnet import Bottleneck, ResNet
 
 DTYPES: dict[Precision, np.dtype[Any]] = {
     "fp32": np.dtype(np.float32),

@@ -18,10 +18,10 @@ from yolact.export.half_emulation import emulate_half
 from yolact.runtime.config import ModelConfig, PostprocessConfig
 from yolact.runtime.contract import INPUT_NAME, output_specs
 from yolact.runtime.errors import AccuracyError, EngineError
+from yolact.runtime.images.preprocess import Image, Preprocessor
 from yolact.runtime.metadata import Graph, Precision
-from yolact.runtime.postprocess import ImageHeads, postprocess
-from yolact.runtime.preprocess import Image, Preprocessor
-from yolact.training.model import Yolact
+from yolact.runtime.postprocess.postprocess import ImageHeads, postprocess
+from yolact.training.models.model import Yolact
 
 NOT_HALF = "this network needs full precision"
 

@@ -29,7 +29,7 @@ LIBRARIES = (KERNELS, PLUGINS, Path("libyolact_plugins_registered.so"), Path("rt
 """All that a build may install, relative to the folder."""
 
 DESCRIPTION = Path("library.json")
-"""What the libraries have code for: ``{"archs": ["sm_86"], "ptx": "sm_86"}``; read by `runtime/plugin_library.py`."""
+"""What the libraries have code for: ``{"archs": ["sm_86"], "ptx": "sm_86"}``; read by `runtime/cuda/gpu.py`."""
 
 ARCHS = tuple(f"sm_{number}" for number in (75, 80, 86, 87, 89, 90, 100, 103, 110, 120, 121))
 """What "all" stands for, as far as the nvcc at hand knows them."""

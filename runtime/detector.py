@@ -12,14 +12,13 @@ import numpy as np
 
 from yolact.runtime.config import PostprocessConfig
 from yolact.runtime.detections import Detections
-from yolact.runtime.device_choice import DeviceChoice
-from yolact.runtime.engine import Engine
+from yolact.runtime.engine import DeviceChoice, Engine
 from yolact.runtime.engine_files import open_engine
 from yolact.runtime.errors import EngineError, UsageError
-from yolact.runtime.geometry import ImageTransform
+from yolact.runtime.images.geometry import ImageTransform
+from yolact.runtime.images.preprocess import Image, Preprocessor
 from yolact.runtime.metadata import ModelMetadata
-from yolact.runtime.postprocess import NetworkDetections
-from yolact.runtime.preprocess import Image, Preprocessor
+from yolact.runtime.postprocess.postprocess import NetworkDetections
 
 
 class Detector:

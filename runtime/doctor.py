@@ -10,22 +10,23 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NamedTuple
 
-from yolact.runtime.device_choice import DeviceChoice
+import yolact
+from yolact.runtime.cuda.gpu import Gpu, find_gpu
+from yolact.runtime.engine import DeviceChoice
 from yolact.runtime.engine_files import open_engine
 from yolact.runtime.errors import EngineError, YolactError
-from yolact.runtime.gpu import Gpu, find_gpu
 from yolact.runtime.metadata import ModelMetadata
-from yolact.runtime.plan_compatibility import describe_build
-from yolact.runtime.plan_file import PlanIdentity, read_plan_header, read_sidecar, sidecar_of
-from yolact.runtime.plugin_library import describe_library, load_plugins
 from yolact.runtime.results import count_noun
-from yolact.runtime.tensorrt_flavour import (
+from yolact.runtime.tensorrt.flavour import (
     FLAVOURS,
     TENSORRT_RTX,
     Flavour,
     FlavourMissing,
     load_flavour,
 )
+from yolact.runtime.tensorrt.plan_compatibility import describe_build
+from yolact.runtime.tensorrt.plan_file import PlanIdentity, read_plan_header, read_sidecar, sidecar_of
+from yolact.runtime.tensorrt.plugin_library import describe_library, load_plugins
 
 
 class Finding(NamedTuple):
@@ -45,7 +46,7 @@ class Finding(NamedTuple):
 def examine_machine() -> Iterator[Finding]:
     """Everything that running an engine file can depend on. Missing parts are findings, never errors."""
     system = f"{platform.system()} {platform.machine()}"
-    yield Finding("yolact", True, f"{version('yolact')}, Python {platform.python_version()}, {system}")
+    yield Finding("yolact", True, f"{yolact.__version__}, Python {platform.python_version()}, {system}")
     yield from _guarded("GPU", _examine_gpus)
     yield Finding("cuda-bindings", *_installed("cuda-bindings", "tensorrt"))
     for flavour in FLAVOURS:
@@ -65,7 +66,7 @@ def _guarded(title: str, examine: Callable[[], Iterator[Finding]]) -> Iterator[F
 
 
 def _examine_gpus() -> Iterator[Finding]:
-    from yolact.runtime.cuda_device import Device
+    from yolact.runtime.cuda.device import Device
 
     index, count = 0, 1
     while index < count:

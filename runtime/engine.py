@@ -1,12 +1,17 @@
-"""What a detector asks of whatever runs the network: an exported file, a PyTorch module, a TensorRT plan."""
+"""What runs a network, and where: an exported file, a PyTorch module, a TensorRT plan, on a CPU or a GPU."""
 
 from __future__ import annotations
 
-from typing import Protocol
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol, cast
 
-from yolact.runtime.metadata import ModelMetadata
-from yolact.runtime.postprocess import NetworkDetections
-from yolact.runtime.preprocess import Image
+from yolact.runtime.errors import UsageError
+
+if TYPE_CHECKING:  # the commands name devices before they load what runs a network
+    from yolact.runtime.images.preprocess import Image
+    from yolact.runtime.metadata import ModelMetadata
+    from yolact.runtime.postprocess.postprocess import NetworkDetections
 
 
 class Engine(Protocol):
@@ -27,3 +32,32 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Free what the engine holds; it cannot be used any more. Calling it again does nothing."""
+
+
+@dataclass(frozen=True)
+class DeviceChoice:
+    """A device and how it is used.
+
+    Attributes:
+        kind: ``cpu``; ``cuda``, a GPU: plans on TensorRT, ONNX files on ONNX Runtime's CUDA provider; ``tensorrt``,
+            a GPU and ONNX files on ONNX Runtime's TensorRT provider.
+        index: of the GPU.
+    """
+
+    kind: Literal["cpu", "cuda", "tensorrt"]
+    index: int = 0
+
+    def __str__(self) -> str:
+        return self.kind if self.kind == "cpu" else f"{self.kind}:{self.index}"
+
+    @classmethod
+    def parse(cls, text: str) -> DeviceChoice:
+        """From `cpu`, `cuda`, `cuda:1`, `tensorrt`, `tensorrt:1`. Raises UsageError for anything else."""
+        match = re.fullmatch(r"(cpu)|(cuda|tensorrt)(?::(\d{1,3}))?", text)
+        if match is None:
+            raise UsageError(f"expected a device like cpu, cuda, cuda:1 or tensorrt, got {text!r}")
+        kind = cast(Literal["cpu", "cuda", "tensorrt"], match[1] or match[2])
+        return cls(kind, int(match[3] or 0))
+
+
+CPU = DeviceChoice("cpu")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from yolact.runtime.device_choice import CPU, DeviceChoice
+from yolact.runtime.engine import CPU, DeviceChoice
 from yolact.runtime.errors import EngineError, UsageError
 from yolact.runtime.metadata import ModelMetadata
-from yolact.runtime.plan_file import read_plan_header, read_sidecar
+from yolact.runtime.tensorrt.plan_file import read_plan_header, read_sidecar
 
 if TYPE_CHECKING:
     from yolact.runtime.engine import Engine
@@ -56,7 +56,7 @@ def open_engine(
         raise UsageError(f"{path} is a TensorRT plan; threads are for ONNX files")
     if device is not None and device.kind != "cuda":
         raise UsageError(f"{path} is a TensorRT plan, which runs on cuda, got {device}")
-    from yolact.runtime.plan_opening import open_plan
+    from yolact.runtime.tensorrt.plan_opening import open_plan
 
     metadata = None if metadata_file is None else read_metadata(metadata_file)
     return open_plan(path, device.index if device else 0, metadata, allow_host_code=allow_host_code)
@@ -64,7 +64,7 @@ def open_engine(
 
 def _open_onnx(path: Path, threads: int | None, device: DeviceChoice) -> Engine:
     try:
-        from yolact.runtime.onnx_engine import OnnxEngine
+        from yolact.runtime.onnx.engine import OnnxEngine
     except ImportError as error:
         raise EngineError(
             f"ONNX files need onnxruntime, which does not load ({error}); install it with: pip install onnxruntime"

@@ -11,21 +11,18 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from yolact.runtime.atomic import check_folder, check_replaceable
-from yolact.runtime.cli import report
 from yolact.runtime.detections import Detections
 from yolact.runtime.detector import Detector
-from yolact.runtime.device_choice import DeviceChoice
-from yolact.runtime.drawing import annotate
-from yolact.runtime.engine import Engine
+from yolact.runtime.engine import DeviceChoice, Engine
 from yolact.runtime.engine_files import open_engine
 from yolact.runtime.errors import ImageError, UsageError, YolactError
-from yolact.runtime.outputs import OutputNames
-from yolact.runtime.picture_writer import PictureWriter, print_above_bar, report_above_bar
-from yolact.runtime.preprocess import Image
+from yolact.runtime.images.drawing import annotate
+from yolact.runtime.images.picture_writer import PictureWriter, Say
+from yolact.runtime.images.preprocess import Image
+from yolact.runtime.images.sources import Source, expand_source, open_ahead
+from yolact.runtime.images.video import VideoFile, VideoReader
+from yolact.runtime.output_files import OutputNames, check_folder, check_replaceable
 from yolact.runtime.results import JsonResults, MaskFormat, count_noun, summarise, to_row
-from yolact.runtime.sources import Source, expand_source, open_ahead
-from yolact.runtime.video import VideoFile, VideoReader
 
 
 @dataclass(frozen=True)
@@ -57,13 +54,13 @@ class InferenceRequest:
     masks: MaskFormat = "rle"
 
 
-def run_inference(request: InferenceRequest) -> bool:
-    """Do it all. A source that fails is reported on stderr and does not stop the others.
+def run_inference(request: InferenceRequest, say: Say, report: Say) -> bool:
+    """Do it all. `say` gets a line about each image, `report` one about each source that fails, which stops no other.
 
     Returns whether every source was done in full.
     Raises YolactError where nothing can be done: the engine does not fit, the outputs cannot be written.
     """
-    sources, complete = _expand(request.sources)
+    sources, complete = _expand(request.sources, report)
     if not sources:
         return False
     files = [source.location for source in sources if isinstance(source.location, Path)]
@@ -72,7 +69,7 @@ def run_inference(request: InferenceRequest) -> bool:
         detector = stack.enter_context(Detector(_open_engine(request)))
         class_ids = None if request.classes is None else parse_classes(request.classes, detector.class_names)
         results = None if request.json is None else stack.enter_context(JsonResults(request.json))
-        run = _Run(request, detector, class_ids, OutputNames(request.output, files), results)
+        run = _Run(request, detector, class_ids, OutputNames(request.output, files), results, say, report)
         bar = stack.enter_context(tqdm(total=len(sources), unit=" sources", disable=None if len(sources) > 1 else True))
         stack.enter_context(run.pictures)
         for source, open_source in open_ahead(sources):
@@ -116,7 +113,7 @@ def _some(names: Sequence[str], limit: int = 10) -> str:
     return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more"
 
 
-def _expand(arguments: Sequence[str]) -> tuple[list[Source], bool]:
+def _expand(arguments: Sequence[str], report: Say) -> tuple[list[Source], bool]:
     """All sources in order, and whether every argument stands for any. Those that do not are reported."""
     sources: list[Source] = []
     complete = True
@@ -157,11 +154,15 @@ class _Run:
     class_ids: Sequence[int] | None
     names: OutputNames
     results: JsonResults | None
+    say: Say
+    report: Say
     pictures: PictureWriter = field(init=False)
     milliseconds: float = field(default=0.0, init=False)
 
     def __post_init__(self) -> None:
-        self.pictures = PictureWriter(self.detector.class_names, self.request.masks, self.results)
+        self.pictures = PictureWriter(
+            self.detector.class_names, self.request.masks, self.results, self.say, self.report
+        )
 
     def detect(self, image: Image) -> Detections:
         """What to show of one image. Leaves the time this took in `milliseconds`."""
@@ -194,7 +195,7 @@ def _is_done(run: _Run, source: Source, open_source: Callable[[], Image | VideoR
             run.pictures.add(source, media, detections, path, run.summarise(detections))
     except ImageError as error:
         run.pictures.finish()
-        report_above_bar(error)
+        run.report(str(error))
         return False
     return True
 
@@ -208,7 +209,7 @@ def _process_video(run: _Run, source: Source, reader: VideoReader) -> None:
                 detections = run.detect(image)
                 video.write(annotate(image, detections, run.detector.class_names))
                 run.record_frame(source, detections, index)
-                print_above_bar(f"{source.name} frame {index}: {run.summarise(detections)}")
+                run.say(f"{source.name} frame {index}: {run.summarise(detections)}")
     finally:  # what was written before the video broke off or Ctrl-C ended it is kept
         if video.frame_count:
-            print_above_bar(f"{source.name}: {count_noun(video.frame_count, 'frame')} -> {video.path}")
+            run.say(f"{source.name}: {count_noun(video.frame_count, 'frame')} -> {video.path}")

@@ -9,8 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Literal
 
-from yolact.runtime.atomic import temporary_beside
 from yolact.runtime.detections import Detections
+from yolact.runtime.output_files import temporary_beside
 
 MaskFormat = Literal["rle", "polygon", "none"]
 

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from repository import SHARED
 
 from yolact.runtime.config import ModelConfig, PostprocessConfig
 from yolact.runtime.errors import YolactError
 
 if TYPE_CHECKING:
     from kernel_backends import Backend
-
-SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
 def pytest_configure() -> None:
@@ -77,7 +76,7 @@ def export_seeded() -> Callable[..., Path]:
     import onnx
     from seeded import seeded
 
-    from yolact.export.exporter import export_model
+    from yolact.export.onnx_model import export_model
 
     def export(config: ModelConfig, path: Path, postprocess: PostprocessConfig, **options: Any) -> Path:
         onnx.save(export_model(seeded(config), postprocess, weights_sha256="", **options), path)
@@ -115,7 +114,7 @@ def photos() -> list[np.ndarray]:
     """Three images of different shapes, none square: photos where they are on this machine, else scenes."""
     import cv2
 
-    from yolact.runtime.check_image import make_check_image
+    from yolact.runtime.images.check_image import make_check_image
 
     if not SHARED.is_dir():
         return [make_check_image(*size, seed) for seed, size in enumerate([(428, 640), (426, 640), (640, 512)])]

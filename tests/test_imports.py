@@ -7,11 +7,10 @@ import re
 import subprocess
 import sys
 from importlib.metadata import entry_points
-from pathlib import Path
 
 import pytest
+from repository import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 HEAVY = {
     "torch",
     "torchvision",
@@ -44,26 +43,16 @@ def test_the_runtime_is_thin() -> None:
     assert {name for name in loaded if name.startswith("yolact.")} == {"yolact.runtime"}
 
 
-TRAINING_COMMANDS = [f"training.{name}_cli" for name in ("eval", "explain", "scenes", "train")]
-CALIB_COMMANDS = ["calib.diff.cli", "calib.sensitivity_cli"]
-COMMANDS = [
-    "runtime.infer",
-    "runtime.bench.cli",
-    "engines.cli",
-    "export.cli",
-    "plugins.build_cli",
-    *CALIB_COMMANDS,
-    *TRAINING_COMMANDS,
-]
+COMMANDS = sorted(path.stem for path in (ROOT / "cli").glob("*.py") if path.stem != "__init__")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_commands_start_without_what_they_may_not_need(command: str) -> None:
-    assert not modules_after(f"import yolact.{command}") & (HEAVY - {"click"})
+    assert not modules_after(f"import yolact.cli.{command}") & (HEAVY - {"click"})
 
 
 def test_training_and_export_need_no_tensorrt() -> None:
-    loaded = modules_after("import yolact.training.checkpoints, yolact.export.exporter, yolact.export.verify")
+    loaded = modules_after("import yolact.training.models.checkpoints, yolact.export.onnx_model, yolact.export.verify")
     assert not loaded & {"tensorrt", "tensorrt_rtx", "tensorboard", "wandb"}  # PyTorch itself imports cuda
 
 
@@ -76,17 +65,17 @@ def test_every_command_starts() -> None:
 
 MAY_IMPORT = {
     "runtime": {"runtime"},
-    "runtime/bench": {"runtime"},
     "engines": {"engines", "runtime"},
     "plugins": {"plugins", "runtime"},
     "training": {"runtime", "training"},
     "calib": {"calib", "engines", "runtime", "training"},
     "export": {"calib", "engines", "export", "runtime", "training"},
-    "calib/diff": {"calib", "export", "runtime", "training"},
+    "diff": {"diff", "export", "runtime", "training"},
+    "cli": {"calib", "cli", "diff", "engines", "export", "plugins", "runtime", "training"},
 }
 
 
 @pytest.mark.parametrize("folder", MAY_IMPORT)
 def test_folders_import_one_way(folder: str) -> None:
-    for path in (ROOT / folder).glob("*.py"):
+    for path in (ROOT / folder).rglob("*.py"):
         assert set(re.findall(r"yolact\.(\w+)[.\w]* import", path.read_text())) <= MAY_IMPORT[folder], path

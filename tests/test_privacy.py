@@ -22,9 +22,9 @@ onnxruntime.InferenceSession(sys.argv[2], providers=["CPUExecutionProvider"])
         "yolact.runtime.detector",
         "yolact.runtime.bench.stages",
         "yolact.export.verify",
-        "yolact.calib.probing",
-        "yolact.calib.diff.onnx_layers",
-        "yolact.training.explanation",
+        "yolact.calib.probe",
+        "yolact.diff.onnx_layers",
+        "yolact.training.explain.explanation",
     ],
 )
 def test_nothing_is_left_in_the_home_folder(module: str, engine: Path, tmp_path: Path) -> None:

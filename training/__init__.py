@@ -1,3 +1,1 @@
 """The YOLACT and YOLACT++ networks in PyTorch, with the parameter names of the official checkpoints."""
-
-import yolact.runtime  # noqa: F401 - before ONNX Runtime is loaded anywhere

@@ -10,10 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from yolact.runtime.config import ModelConfig
-from yolact.runtime.mask_assembly import CROP_PADDING
-from yolact.runtime.priors import make_priors
+from yolact.runtime.postprocess.mask_assembly import CROP_PADDING
+from yolact.runtime.postprocess.priors import make_priors
 from yolact.training.matching import NEUTRAL, Matches, Targets, match_priors
-from yolact.training.model import RawHeads
+from yolact.training.models.model import RawHeads
 
 BOX_WEIGHT = 1.5
 MASK_WEIGHT = 6.125

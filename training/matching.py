@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from yolact.runtime.nms import CENTRE_VARIANCE, SIZE_VARIANCE
+from yolact.runtime.postprocess.nms import CENTRE_VARIANCE, SIZE_VARIANCE
 
 POSITIVE_IOU = 0.5
 """Priors overlapping an object at least this much learn it."""

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import cv2
 
-from yolact.runtime.atomic import replacing
 from yolact.runtime.errors import YolactError
-from yolact.runtime.preprocess import Image
+from yolact.runtime.images.preprocess import Image
+from yolact.runtime.output_files import replacing
 
 if TYPE_CHECKING:
     import wandb

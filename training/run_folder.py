@@ -11,10 +11,10 @@ from typing import Any
 
 import torch
 
-from yolact.runtime.atomic import check_folder, replacing
 from yolact.runtime.config import ModelConfig
 from yolact.runtime.errors import CheckpointError, UsageError, YolactError
-from yolact.training.model import Yolact
+from yolact.runtime.output_files import check_folder, replacing
+from yolact.training.models.model import Yolact
 from yolact.training.settings import TrainSettings
 
 STATE_FILE = "state.pth"

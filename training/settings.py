@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 from yolact.runtime.config import ModelConfig
 from yolact.runtime.errors import UsageError
-from yolact.training.augmentation import Augmentation
+from yolact.training.data.augmentation import Augmentation
 
 Amp = Literal["bf16", "fp16", "off"]
 

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from yolact.runtime.errors import YolactError
-from yolact.training.loading import Batch, Stream, load_batches
+from yolact.training.data.loading import Batch, Stream, load_batches
 from yolact.training.loss import YolactLoss
 from yolact.training.matching import Matches
-from yolact.training.model import Yolact
+from yolact.training.models.model import Yolact
 from yolact.training.processes import Processes
 from yolact.training.run_folder import RunFolder, as_bytes
 from yolact.training.settings import TrainSettings

@@ -140,7 +140,7 @@ __device__ RowScore scoreRow(const T* row, const YolactFastNmsParams& p, int lan
     return score;
 }
 
-// Official layers/box_utils.py `decode`; the operations are in NumPy's order, see runtime/nms.py.
+// Official layers/box_utils.py `decode`; the operations are in NumPy's order, see runtime/postprocess/nms.py.
 template <typename T>
 __device__ float4 decodeBox(const T* location, float4 prior, const YolactFastNmsParams& p)
 {

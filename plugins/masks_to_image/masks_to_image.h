@@ -1,6 +1,6 @@
 /* Masks at prototype resolution to bits at image resolution, each inside its own region: upsampling and threshold in
  * one, so that no float mask of image size exists. The same bits as
- * `yolact.runtime.geometry.ImageTransform.upsample_mask`.
+ * `yolact.runtime.images.geometry.ImageTransform.upsample_mask`.
  */
 #ifndef YOLACT_MASKS_TO_IMAGE_H
 #define YOLACT_MASKS_TO_IMAGE_H

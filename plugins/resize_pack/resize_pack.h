@@ -1,4 +1,4 @@
-/* An image of any size, stretched to the network's square input: the same bytes as `yolact.runtime.preprocess`. */
+/* An image of any size, stretched to the network's square input: the same bytes as `yolact.runtime.images.preprocess`. */
 #ifndef YOLACT_RESIZE_PACK_H
 #define YOLACT_RESIZE_PACK_H
 

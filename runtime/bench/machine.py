@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
-from importlib.metadata import version
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -13,7 +12,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from yolact.runtime.cuda_device import Device
+import yolact
+from yolact.runtime.cuda.device import Device
 from yolact.runtime.errors import EngineError
 
 MIB = 2**20
@@ -87,7 +87,7 @@ def _number(text: str) -> float | None:
 def read_versions() -> dict[str, str]:
     """Of what the stages outside the engine run on."""
     return {
-        "yolact": version("yolact"),
+        "yolact": yolact.__version__,
         "python": platform.python_version(),
         "numpy": np.__version__,
         "opencv": cv2.__version__,

@@ -16,13 +16,12 @@ from yolact.runtime.bench import machine
 from yolact.runtime.bench.photos import Photos
 from yolact.runtime.bench.stages import MaskForm, Stage, StagedDetector, StagedEngine, in_steps
 from yolact.runtime.bench.summary import fit_slope, summarise_runs
-from yolact.runtime.cuda_device import Device
-from yolact.runtime.device_choice import CPU, DeviceChoice
-from yolact.runtime.engine import Engine
+from yolact.runtime.cuda.device import Device
+from yolact.runtime.engine import CPU, DeviceChoice, Engine
 from yolact.runtime.engine_files import open_engine
 from yolact.runtime.errors import EngineError, YolactError
-from yolact.runtime.plan_file import read_plan_header
-from yolact.runtime.postprocess import NetworkDetections
+from yolact.runtime.postprocess.postprocess import NetworkDetections
+from yolact.runtime.tensorrt.plan_file import read_plan_header
 
 WARM_UPS = 3
 """Runs that are not counted: memory is allocated in the first, a CUDA graph recorded in the second."""

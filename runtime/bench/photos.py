@@ -9,12 +9,12 @@ from typing import NamedTuple
 
 import cv2
 
-from yolact.runtime.check_image import make_check_image
 from yolact.runtime.errors import UsageError
-from yolact.runtime.image_files import decode_image, read_image_file
-from yolact.runtime.preprocess import Image
-from yolact.runtime.sources import expand_source
-from yolact.runtime.video import VIDEO_SUFFIXES
+from yolact.runtime.images.check_image import make_check_image
+from yolact.runtime.images.image_files import decode_image, read_image_file
+from yolact.runtime.images.preprocess import Image
+from yolact.runtime.images.sources import expand_source
+from yolact.runtime.images.video import VIDEO_SUFFIXES
 
 MADE_UP_SIZE = (720, 1280)
 """Height and width of the picture that is made up where no image is given, pixels."""

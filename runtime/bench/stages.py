@@ -12,13 +12,13 @@ from yolact.runtime.detections import Detections
 from yolact.runtime.detector import in_image
 from yolact.runtime.engine import Engine
 from yolact.runtime.errors import UsageError
-from yolact.runtime.postprocess import NetworkDetections
-from yolact.runtime.preprocess import Image, Preprocessor
-from yolact.runtime.tensorrt_engine import TensorRTEngine
-from yolact.runtime.tensorrt_flavour import FLAVOURS
+from yolact.runtime.images.preprocess import Image, Preprocessor
+from yolact.runtime.postprocess.postprocess import NetworkDetections
+from yolact.runtime.tensorrt.engine import TensorRTEngine
+from yolact.runtime.tensorrt.flavour import FLAVOURS
 
 if TYPE_CHECKING:
-    from yolact.runtime.onnx_engine import OnnxEngine
+    from yolact.runtime.onnx.engine import OnnxEngine
 
 MaskForm = Literal["full", "rle"]
 

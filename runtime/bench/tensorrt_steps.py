@@ -7,10 +7,10 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from yolact.runtime.cuda_device import Device, TimingEvent
-from yolact.runtime.preprocess import Image
-from yolact.runtime.tensorrt_context import TensorRTContext
-from yolact.runtime.tensorrt_plan import Execution, Plan
+from yolact.runtime.cuda.device import Device, TimingEvent
+from yolact.runtime.images.preprocess import Image
+from yolact.runtime.tensorrt.context import TensorRTContext
+from yolact.runtime.tensorrt.plan import Execution, Plan
 
 
 class TimedContext(TensorRTContext):

@@ -1,0 +1,55 @@
+"""How to calibrate, and what else can be asked of INT8."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from yolact.calib.quantization_points import Target
+from yolact.calib.ranges import Algorithm
+from yolact.runtime.errors import UsageError
+
+
+@dataclass(frozen=True)
+class CalibrationOptions:
+    """How to calibrate.
+
+    Attributes:
+        algorithm: how ranges are chosen, see `thresholds.find_range`.
+        batch: images per run of the network; memory for all activations grows with it.
+        cache: file that keeps the result for the next time, and beside it the progress; None for neither.
+    """
+
+    algorithm: Algorithm = "percentile"
+    batch: int = 1
+    cache: Path | None = None
+
+
+@dataclass(frozen=True)
+class Int8Request:
+    """What the user asked about INT8.
+
+    Attributes:
+        data: folder of calibration images, None where it was not given.
+        count: images to take from it.
+        options: of the calibration.
+        target: what the file is for, None to go by the output.
+        modules: parts of the network to quantise, None for the target's default.
+        exclude: layers to leave out.
+        given: the options that were on the command line.
+    """
+
+    data: Path | None
+    count: int
+    options: CalibrationOptions
+    target: Target | None
+    modules: tuple[str, ...] | None
+    exclude: tuple[str, ...]
+    given: tuple[str, ...]
+
+
+def require_data(request: Int8Request) -> Path:
+    """The folder of calibration images. Raises UsageError where it was not given."""
+    if request.data is None:
+        raise UsageError("INT8 needs images to calibrate on: give --calib-data a folder of some hundred typical ones")
+    return request.data

@@ -1,0 +1,79 @@
+"""Two ways to tell what a change of a network costs: mask AP on annotated images, or how far its heads move."""
+
+from __future__ import annotations
+
+import math
+from typing import Protocol
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from yolact.calib.accuracy import measure_accuracy
+from yolact.calib.image_set import ImageSet
+from yolact.calib.probe import Probe
+from yolact.runtime.images.preprocess import Preprocessor
+from yolact.runtime.metadata import ModelMetadata
+from yolact.training.data.ground_truth import GroundTruth, check_categories
+
+HEADS = ("locations", "confidences", "coefficients", "prototypes")
+"""Tensors by these names are in full graphs as in raw ones."""
+
+
+class CostMeasure(Protocol):
+    """Costs of networks that were made from one."""
+
+    def __call__(self, proto: onnx.ModelProto) -> float:
+        """The higher the worse, infinite where values are not finite."""
+
+
+class MaskApLoss:
+    """Points of mask AP that a network has less than the original."""
+
+    def __init__(self, proto: onnx.ModelProto, truth: GroundTruth) -> None:
+        """Measures the original.
+
+        Raises:
+            DatasetError: nothing is annotated, or the classes are others.
+            EngineError: ONNX Runtime cannot run the network.
+            ImageError: an image cannot be read.
+        """
+        self._truth = truth
+        check_categories(ModelMetadata.from_props(_props(proto), "the network").config, truth)
+        self.reference = measure_accuracy(proto, self._truth, progress=False).mask
+
+    def __call__(self, proto: onnx.ModelProto) -> float:
+        return self.reference - measure_accuracy(proto, self._truth, progress=False).mask
+
+
+class HeadDistance:
+    """Root mean square of the heads' differences relative to that of the heads; of four heads the largest."""
+
+    def __init__(self, proto: onnx.ModelProto, images: ImageSet) -> None:
+        """Runs the original, and keeps its heads.
+
+        Raises:
+            EngineError: ONNX Runtime cannot run the network.
+            ImageError: an image cannot be read.
+        """
+        preprocess = Preprocessor(ModelMetadata.from_props(_props(proto), "the network").config.image_size)
+        self._batches = [pixels for pixels, _ in images.batches(preprocess, 1)]
+        probe = Probe(proto, HEADS)
+        self._originals = [probe(pixels) for pixels in self._batches]
+        squares = [[_square(head) for head in heads] for heads in self._originals]
+        self._norms = np.maximum(np.sum(squares, axis=0), np.finfo(np.float64).tiny)
+
+    def __call__(self, proto: onnx.ModelProto) -> float:
+        probe, sums = Probe(proto, HEADS), np.zeros(len(HEADS))
+        for pixels, originals in zip(self._batches, self._originals, strict=True):
+            sums += [_square(head - original) for head, original in zip(probe(pixels), originals, strict=True)]
+        largest = float(np.sqrt(sums / self._norms).max())
+        return largest if math.isfinite(largest) else math.inf
+
+
+def _square(values: NDArray[np.float32]) -> float:
+    return float(np.square(values, dtype=np.float64).sum())
+
+
+def _props(proto: onnx.ModelProto) -> dict[str, str]:
+    return {entry.key: entry.value for entry in proto.metadata_props}

@@ -1,0 +1,196 @@
+"""What quantising each part of a network costs, and which parts to leave out of INT8 for that.
+
+Costs are measured one part at a time, the rest in float32; what a list of exclusions saves is measured again with all
+the other parts in INT8, since errors of layers do not add up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import onnx
+from tqdm import tqdm
+
+from yolact.calib.qdq import Ranges, insert_pairs
+from yolact.calib.quantization_points import MODULES, Points, Target, find_points
+from yolact.runtime.errors import UsageError
+
+By = Literal["modules", "layers"]
+
+Measure = Callable[[Points], float]
+"""The cost of quantising at these points, in any unit; infinite where the network breaks."""
+
+
+class Part(NamedTuple):
+    """A module or a layer.
+
+    Attributes:
+        name: key of `MODULES`, or of a layer.
+        exclude: values of --exclude that leave it out of INT8.
+        points: what is rounded with it.
+        chosen: whether it is among what is to be quantised; modules that are not are ranked all the same.
+    """
+
+    name: str
+    exclude: tuple[str, ...]
+    points: Points
+    chosen: bool
+
+
+class PartCost(NamedTuple):
+    """What quantising a part alone costs."""
+
+    part: Part
+    cost: float
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What to leave out of INT8.
+
+    Attributes:
+        limit: that the cost must not exceed.
+        everything: cost with nothing left out.
+        parts: to leave out, most costly first. Where the limit is not met, the list that costs least.
+        cost: of quantising all the others.
+        total: number of parts.
+    """
+
+    limit: float
+    everything: float
+    parts: tuple[Part, ...]
+    cost: float
+    total: int
+
+    @property
+    def met(self) -> bool:
+        """Whether the limit is."""
+        return self.cost <= self.limit
+
+    @property
+    def exclude(self) -> tuple[str, ...]:
+        """Values of --exclude."""
+        return shortest(name for part in self.parts for name in part.exclude)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What is to be quantised; see `quantization_points.find_points`."""
+
+    proto: onnx.ModelProto
+    modules: tuple[str, ...]
+    exclude: tuple[str, ...]
+    target: Target
+
+    def points(self, leave_out: Sequence[Part] = ()) -> Points | None:
+        """All of it but some parts; None where that is nothing."""
+        exclude = (*self.exclude, *(name for part in leave_out for name in part.exclude))
+        try:
+            return find_points(self.proto, self.modules, exclude, self.target)
+        except UsageError:
+            if not leave_out:
+                raise
+            return None
+
+
+def find_parts(choice: Choice, by: By) -> list[Part]:
+    """What is ranked, in network order. Raises UsageError where there is nothing to quantise."""
+    points = choice.points()
+    assert points is not None  # that is for exclusions
+    return _layers(choice, points) if by == "layers" else list(_modules(choice))
+
+
+def rank(parts: Sequence[Part], measure: Measure) -> list[PartCost]:
+    """The most costly first; of equals those that come first in the network."""
+    bar = tqdm(parts, desc="measuring", unit=" parts", leave=None, disable=None)
+    return sorted((PartCost(part, measure(part.points)) for part in bar), key=lambda one: -one.cost)
+
+
+def propose(choice: Choice, ranking: Sequence[PartCost], measure: Measure, limit: float) -> Proposal:
+    """The shortest list of the most costly parts whose exclusion keeps the cost of all others within the limit."""
+    points = choice.points()
+    assert points is not None
+    candidates = [one.part for one in ranking if one.part.chosen]
+    everything = measure(points)
+    tried, left_out = [Proposal(limit, everything, (), everything, len(candidates))], list[Part]()
+    with tqdm(candidates, desc="excluding", unit=" parts", leave=None, disable=None) as bar:
+        for part in bar:
+            if tried[-1].met:
+                break
+            if set(part.points.convolutions) <= {name for one in left_out for name in one.points.convolutions}:
+                continue  # it is in a residual block that is left out
+            left_out.append(part)
+            rest = choice.points(left_out)
+            if rest is None:
+                break
+            tried.append(Proposal(limit, everything, tuple(left_out), measure(rest), len(candidates)))
+    return min(tried, key=lambda one: (not one.met, one.cost, len(one.parts)))
+
+
+def quantised(proto: onnx.ModelProto, points: Points, ranges: Ranges, target: Target) -> onnx.ModelProto:
+    """A copy with these points in INT8."""
+    copied = onnx.ModelProto()
+    copied.CopyFrom(proto)
+    insert_pairs(copied, points, ranges, target)
+    return copied
+
+
+def shortest(exclude: Iterable[str]) -> tuple[str, ...]:
+    """Without the layers below others in the list."""
+    names = list(dict.fromkeys(exclude))
+    return tuple(name for name in names if not any(name.startswith(f"{other}.") for other in names))
+
+
+def difference(points: Points, rest: Points) -> Points:
+    """What is rounded at `points` and not at `rest`."""
+    kept = {use for uses in rest.activations for use in uses}
+    groups = (tuple(use for use in uses if use not in kept) for uses in points.activations)
+    convolutions = tuple(name for name in points.convolutions if name not in set(rest.convolutions))
+    return Points(convolutions, tuple(group for group in groups if group))
+
+
+def _modules(choice: Choice) -> Iterator[Part]:
+    for module, prefix in MODULES.items():
+        chosen = module in choice.modules
+        try:
+            points = find_points(choice.proto, [module], choice.exclude, choice.target)
+        except UsageError:  # all of it is excluded already
+            continue
+        yield Part(module, (prefix.removesuffix("."),), points, chosen)
+
+
+def _layers(choice: Choice, points: Points) -> list[Part]:
+    """A layer is what leaving it out takes away: its convolutions, and the activations that only they read.
+
+    What is rounded between convolutions, as the summands of a shortcut, belongs to the convolution before it: runtimes
+    compute both at once. Where only the name of the residual block leaves a sum out, the block stands for its last
+    layer.
+    """
+    owners = _owners(choice.proto, points)
+    found = []
+    for name in dict.fromkeys(owners.values()):
+        rest = choice.points([Part(name, (name,), points, True)])
+        staying = {use.node for uses in (rest or points).activations for use in uses}
+        between = {node for node in staying if owners[node] == name}
+        exclude = shortest([name, *sorted(node.rpartition("/")[2] for node in between)])
+        part = Part(exclude[0] if len(exclude) == 1 else name, exclude, points, True)
+        rest = choice.points([part])
+        found.append(part if rest is None else part._replace(points=difference(points, rest)))
+    return found
+
+
+def _owners(proto: onnx.ModelProto, points: Points) -> dict[str, str]:
+    """By the name of every node at the points: the layer it belongs to."""
+    nodes = {node.name: node for node in proto.graph.node}
+    producers = {output: node for node in proto.graph.node for output in node.output}
+    convolutions = set(points.convolutions)
+    owners = {name: nodes[name].input[1].removesuffix(".weight") for name in points.convolutions}
+    for use in (use for uses in points.activations for use in uses if use.node not in convolutions):
+        node: onnx.NodeProto | None = nodes[use.node]
+        while node is not None and node.name not in convolutions:
+            node = producers.get(node.input[0]) if node.input else None
+        if node is not None:
+            owners[use.node] = owners[node.name]
+    return owners

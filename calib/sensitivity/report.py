@@ -1,0 +1,150 @@
+"""What `yolact-sensitivity` found: as text, as JSON, and as the options of the export that follows."""
+
+from __future__ import annotations
+
+import json
+import math
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from yolact.runtime.results import count_noun
+
+if TYPE_CHECKING:
+    from yolact.calib.sensitivity.chart import Bar
+    from yolact.calib.sensitivity.ranking import By, Choice, PartCost, Proposal
+    from yolact.runtime.metadata import ModelMetadata
+
+
+@dataclass(frozen=True)
+class Report:
+    """The findings.
+
+    Attributes:
+        metadata: of the network.
+        choice: what was asked for.
+        by: what is ranked.
+        measured: what a cost is, for a sentence, such as "points of mask AP lost".
+        basis: what it was measured on.
+        decimals: of a cost that mean something.
+        ranking: the most costly first.
+        proposal: None where no limit was asked for.
+    """
+
+    metadata: ModelMetadata
+    choice: Choice
+    by: By
+    measured: str
+    basis: str
+    decimals: int
+    ranking: list[PartCost]
+    proposal: Proposal | None
+
+    @property
+    def title(self) -> str:
+        """Line above table and chart."""
+        return f"{self.metadata.config.name}, INT8 for {self.choice.target}, each {self.by[:-1]} alone"
+
+    def lines(self, limit_option: str, calibration: Sequence[str]) -> Iterator[str]:
+        """For the terminal.
+
+        Args:
+            limit_option: that limits the cost.
+            calibration: options of `yolact-export` that calibrate in the same way.
+        """
+        yield f"{self.title}: {self.measured}"
+        yield self.basis
+        yield ""
+        width = max(len(one.part.name) for one in self.ranking)
+        yield f"{self.by[:-1]:<{width}}  convolutions      cost"
+        for part, cost in self.ranking:
+            note = "" if part.chosen else "  not in --int8-modules"
+            yield f"{part.name:<{width}}  {len(part.points.convolutions):>12}  {self._number(cost):>8}{note}"
+        yield ""
+        if self.proposal is None:
+            yield f"give {limit_option} to learn which to exclude"
+            return
+        yield f"all of {', '.join(self.choice.modules)} in INT8: {self._number(self.proposal.everything)}"
+        if self.proposal.parts:
+            count = count_noun(len(self.proposal.parts), self.by[:-1])
+            yield f"all but {count} of {self.proposal.total}: {self._number(self.proposal.cost)}"
+        if self.proposal.met:
+            yield f"within {limit_option} {self.proposal.limit:g}; export with"
+            yield self._export_command(self.proposal, calibration)
+
+    def failure(self, limit_option: str) -> str | None:
+        """Why no list of exclusions is proposed; None where one is, or none was asked for."""
+        found = self.proposal
+        if found is None or found.met:
+            return None
+        return (
+            f"no list of exclusions short of everything keeps the cost within {limit_option} {found.limit:g}: the best "
+            f"leaves out {len(found.parts)} of {found.total} {self.by} and costs {self._number(found.cost)}; allow "
+            f"more, name fewer --int8-modules, or {self._finer()}"
+        )
+
+    def _export_command(self, proposal: Proposal, calibration: Sequence[str]) -> str:
+        """As it can be pasted into a shell, but for the checkpoint's name."""
+        words = ["yolact-export", "--weights", "CHECKPOINT.pth", "--int8", "--int8-target", self.choice.target]
+        words += ["--int8-modules", ",".join(self.choice.modules), *calibration]
+        for name in (*self.choice.exclude, *proposal.exclude):
+            words += ["--exclude", name]
+        return shlex.join(words)
+
+    def _number(self, cost: float) -> str:
+        # Adding zero turns the minus zero of a tiny gain into zero.
+        return f"{round(cost, self.decimals) + 0.0:.{self.decimals}f}" if math.isfinite(cost) else "breaks"
+
+    def _finer(self) -> str:
+        return "rank --by layers" if self.by == "modules" else "calibrate on more images or by another algorithm"
+
+    def to_json(self) -> bytes:
+        """All of it; a cost that is infinite is null."""
+        content: dict[str, Any] = {
+            "model": self.metadata.config.name,
+            "weights_sha256": self.metadata.weights_sha256,
+            "by": self.by,
+            "measured": self.measured,
+            "basis": self.basis,
+            "target": self.choice.target,
+            "modules": self.choice.modules,
+            "exclude": self.choice.exclude,
+            "ranking": [
+                {
+                    "name": part.name,
+                    "exclude": part.exclude,
+                    "convolutions": len(part.points.convolutions),
+                    "chosen": part.chosen,
+                    "cost": _finite(cost),
+                }
+                for part, cost in self.ranking
+            ],
+        }
+        if self.proposal is not None:
+            content["proposal"] = {
+                "limit": self.proposal.limit,
+                "met": self.proposal.met,
+                "everything": _finite(self.proposal.everything),
+                "exclude": self.proposal.exclude,
+                "cost": _finite(self.proposal.cost),
+            }
+        return (json.dumps(content, indent=1) + "\n").encode()
+
+    def bars(self) -> list[Bar]:
+        """For the chart."""
+        from yolact.calib.sensitivity.chart import Bar
+
+        excluded = [part.name for part in self.proposal.parts] if self.proposal is not None else []
+        return [
+            Bar(
+                part.name,
+                cost,
+                "untouched" if not part.chosen else "excluded" if part.name in excluded else "quantised",
+            )
+            for part, cost in self.ranking
+        ]
+
+
+def _finite(cost: float) -> float | None:
+    return cost if math.isfinite(cost) else None

@@ -1,0 +1,109 @@
+"""The command `yolact-build-plugins`: the CUDA kernels and TensorRT plugins, compiled on this machine."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import click
+
+from yolact.cli.command import reports_errors
+from yolact.plugins.build import (
+    HOW_TO_GET_HEADERS,
+    LIBRARY_FOLDER,
+    PLUGINS,
+    BadRequest,
+    BuildFailed,
+    Tools,
+    build,
+    choose_archs,
+    find_tools,
+)
+from yolact.runtime.cuda.gpu import find_gpu, read_gpu
+from yolact.runtime.errors import EngineError, UsageError, YolactError
+from yolact.runtime.tensorrt.plugin_library import file_size
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.option(
+    "--arch",
+    metavar="native|all|sm_86,...",
+    help="GPUs to build for.  [default: native where there is a GPU, else all]",
+)
+@click.option(
+    "--tensorrt-include",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder with TensorRT's C++ headers.  [default: searched for]",
+)
+@click.option(
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for the libraries. The toolkit itself only looks into its own.  [default: in the package]",
+)
+@click.option("--jobs", type=click.IntRange(min=1), help="Compilers at a time.  [default: one a processor]")
+@click.version_option(package_name="yolact")
+@reports_errors
+def main(arch: str | None, tensorrt_include: Path | None, output: Path | None, jobs: int | None) -> None:
+    """Build the CUDA kernels and, with TensorRT's headers, the plugins that take the place of two ONNX functions.
+
+    Needs nvcc, a C++ compiler and cmake, and no GPU.
+
+    Exit codes: 0 done, 1 something is missing or does not compile, 2 wrong usage, 130 interrupted.
+    """
+    start = time.perf_counter()
+    try:
+        tools = find_tools()
+        asked = _native(arch)
+        archs = choose_archs(asked, tools)
+        files = _build_with_progress(asked, output or LIBRARY_FOLDER, tools, tensorrt_include, jobs)
+    except BadRequest as error:
+        raise UsageError(str(error)) from error
+    except BuildFailed as error:
+        if error.log:
+            click.echo(error.log, err=True)
+        raise YolactError(str(error)) from error
+    click.echo(f"built for {', '.join(archs)} and later in {_seconds(start)} s")
+    for file in files:
+        click.echo(click.format_filename(f"wrote {file}: {file_size(file)}"))
+    if PLUGINS not in [Path(file.name) for file in files]:
+        click.echo(f"The plugins were not built, only the kernels. {HOW_TO_GET_HEADERS}", err=True)
+
+
+def _build_with_progress(asked: str, output: Path, tools: Tools, include: Path | None, jobs: int | None) -> list[Path]:
+    """Build; what is being done stands in one line of stderr, if that is a terminal."""
+    if not _is_terminal():
+        return build(asked, output, tools, include, jobs)
+
+    def show(step: str) -> None:
+        click.echo(f"\r\x1b[K{step}", err=True, nl=False)
+
+    try:
+        return build(asked, output, tools, include, jobs, show)
+    finally:
+        show("")
+
+
+def _is_terminal() -> bool:
+    return sys.stderr.isatty()
+
+
+def _native(arch: str | None) -> str:
+    """The request with the GPU at hand in place of `native`."""
+    if arch is None:
+        gpu = find_gpu()
+        return gpu.arch if gpu else "all"
+    if arch != "native":
+        return arch
+    try:
+        return read_gpu().arch
+    except EngineError as error:
+        raise YolactError(f"--arch native finds no GPU ({error}); name the GPUs, such as --arch sm_86") from error
+
+
+def _seconds(start: float) -> str:
+    return f"{time.perf_counter() - start:.0f}"
+
+
+if __name__ == "__main__":
+    main()

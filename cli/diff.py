@@ -1,0 +1,195 @@
+"""The command `yolact-diff`: where two engines differ, layer by layer and detection by detection."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from yolact.cli.command import check_fraction, reports_errors, running_options
+from yolact.diff.gates import SUSPICIOUS, Thresholds
+from yolact.runtime.output_files import check_output, write_output
+from yolact.runtime.results import count_noun
+
+if TYPE_CHECKING:
+    from yolact.diff.detection_diff import DetectionTotals
+    from yolact.diff.layer_diff import TensorDiff
+    from yolact.diff.run import DiffResult
+    from yolact.runtime.engine import DeviceChoice
+    from yolact.training.evaluation.evaluation import Scores
+
+ACCURACY_FAILED = 3
+"""Exit code where a threshold is not kept."""
+
+_LISTED = 10  # layers on the terminal; the report has all
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+_THRESHOLDS = {
+    "score": ("--score-threshold", "Detections that score above this have to be found by both."),
+    "max_head_error": ("--max-head-error", "Relative RMS error of each of the network's heads at most."),
+    "max_missed": ("--max-missed", "Share of the reference's detections that the engine may miss."),
+    "max_spurious": ("--max-spurious", "Share of the engine's detections that the reference may lack."),
+    "max_score_difference": ("--max-score-difference", "Between any two matched detections at most."),
+    "min_box_iou": ("--min-box-iou", "Median box IoU of matched detections at least."),
+    "min_mask_iou": ("--min-mask-iou", "Median mask IoU of matched detections at least."),
+}
+
+
+def threshold_options(command: _Command) -> _Command:
+    """One option for each of the thresholds."""
+    defaults = Thresholds()
+    for field in reversed(fields(Thresholds)):
+        option, text = _THRESHOLDS[field.name]
+        default = getattr(defaults, field.name)
+        command = click.option(option, field.name, default=default, callback=check_fraction, help=text)(command)
+    return command
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.option("--engine", required=True, type=click.Path(path_type=Path), help="Under test: .onnx, .pth or .plan.")
+@click.option("--reference", required=True, type=click.Path(path_type=Path), help="What it should be like.")
+@click.option("--data", type=click.Path(path_type=Path), help="Folder of images.  [default: two made-up scenes]")
+@click.option("--count", type=click.IntRange(min=1), help="Take only the first so many images.  [default: all]")
+@click.option(
+    "--annotations",
+    type=click.Path(path_type=Path),
+    help="Annotation file of these images in COCO's format: measures the average precision of both.",
+)
+@click.option("--layers", is_flag=True, help="Compare every layer that both have, and name the one errors start at.")
+@click.option(
+    "--report", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="Write an HTML page with it all."
+)
+@click.option("--config", "config_name", help="Of a checkpoint; by default from the file name or the tensors.")
+@threshold_options
+@running_options
+@click.version_option(package_name="yolact")
+@reports_errors
+def main(
+    engine: Path,
+    reference: Path,
+    data: Path | None,
+    count: int | None,
+    annotations: Path | None,
+    layers: bool,
+    report: Path | None,
+    config_name: str | None,
+    device: DeviceChoice | None,
+    metadata_file: Path | None,
+    allow_host_code: bool,
+    **thresholds: float,
+) -> None:
+    """Show where an engine differs from a reference: the network's heads, on request every layer, and the detections,
+    matched by class and overlap.
+
+    Prints the commands that repeat the comparison with Polygraphy alone.
+
+    Exit codes: 0 within all thresholds, 3 not, 1 an input or the output failed, 2 wrong usage, 4 an engine does not fit
+    this runtime or the other engine, 130 interrupted.
+    """
+    if report is not None:
+        check_output("--report", report, (engine, reference, annotations))
+    # OpenCV reports on stderr what this command reports in a sentence; it reads this when it is loaded.
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+    from yolact.diff.images import find_images
+    from yolact.diff.opening import OpenOptions
+    from yolact.diff.report import render_report
+    from yolact.diff.run import DiffRequest, check_request, run_diff
+
+    request = DiffRequest(
+        engine,
+        reference,
+        data,
+        count,
+        annotations,
+        layers,
+        Thresholds(**thresholds),
+        OpenOptions(device, config_name, metadata_file, allow_host_code),
+    )
+    check_request(request)
+    result = run_diff(request, find_images(data, count, annotations))
+    if report is not None:
+        write_output(report, render_report(result).encode())
+    for line in _summary(result):
+        click.echo(click.format_filename(line))
+    if not result.passed:
+        sys.exit(ACCURACY_FAILED)
+
+
+def _summary(result: DiffResult) -> Iterator[str]:
+    """Lines of the output."""
+    request = result.request
+    yield f"engine     {request.tested} ({result.names[0]})"
+    yield f"reference  {request.reference} ({result.names[1]})"
+    yield f"on {count_noun(len(result.images), 'image')}, {result.image_size}x{result.image_size}"
+    for note in result.notes:
+        yield f"note: {note}"
+    yield ""
+    yield from _tensor_table("head", result.heads)
+    if result.layers:
+        yield from _layer_lines(result)
+    yield from _detection_lines(result.totals, request.thresholds.score)
+    if result.scores is not None:
+        yield from _score_lines(result.scores)
+    for gate in result.gates:
+        yield str(gate)
+    yield ""
+    if result.command is None:
+        yield "Polygraphy alone cannot repeat this: it runs no checkpoints, and no bf16 on a CPU"
+    else:
+        yield "to repeat it with Polygraphy:"
+        yield result.command
+
+
+def _tensor_table(title: str, diffs: list[TensorDiff]) -> Iterator[str]:
+    if not diffs:
+        return
+    width = max(len(title), *(len(diff.name) for diff in diffs))
+    with_added = diffs[0].added is not None
+    titles = ("max abs", "mean abs", "relative", *(["added"] if with_added else []), "cosine")
+    yield f"{title:<{width}}  " + "".join(f"{name:>10}" for name in titles)
+    for diff in diffs:
+        figures = (diff.max_abs, diff.mean_abs, diff.relative, *([diff.added] if with_added else []))
+        yield f"{diff.name:<{width}}  " + "".join(f"{figure:>10.2g}" for figure in figures) + f"{diff.cosine:>10.6f}"
+    yield ""
+
+
+def _layer_lines(result: DiffResult) -> Iterator[str]:
+    suspect = result.suspect
+    if suspect is None:
+        yield f"first suspect: none, of {len(result.layers)} layers none adds a relative error of {SUSPICIOUS:g}"
+    else:
+        yield f"first suspect: {suspect.name}, which adds a relative error of {suspect.added:.2g} itself"
+    yield ""
+    ranked = sorted((diff for diff in result.layers if diff.added), key=lambda diff: -(diff.added or 0))[:_LISTED]
+    yield from _tensor_table("layers that add most", ranked)
+
+
+def _detection_lines(totals: DetectionTotals, threshold: float) -> Iterator[str]:
+    yield (
+        f"detections above {threshold:g}: {totals.matched} matched, {totals.missed} missed, {totals.spurious} spurious"
+    )
+    if totals.matched:
+        yield (
+            f"of those matched: box IoU median {totals.median_box_iou:.4f}, least {min(totals.box_ious):.4f}; mask IoU "
+            f"median {totals.median_mask_iou:.4f}, least {min(totals.mask_ious):.4f}; largest score "
+            f"difference {totals.max_score_difference:.4f}"
+        )
+    yield ""
+
+
+def _score_lines(scores: tuple[Scores, Scores]) -> Iterator[str]:
+    yield f"{'AP':<10}{'box':>8}{'box50':>8}{'mask':>8}{'mask50':>8}"
+    for name, of_one in zip(("engine", "reference"), scores, strict=True):
+        values = (of_one.box.ap, of_one.box.ap50, of_one.mask.ap, of_one.mask.ap50)
+        yield f"{name:<10}" + "".join(f"{'-' if value is None else f'{100 * value:.2f}':>8}" for value in values)
+    yield ""
+
+
+if __name__ == "__main__":
+    main()

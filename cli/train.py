@@ -1,0 +1,104 @@
+"""The command `yolact-train`: a network from images and their annotations."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from yolact.cli.command import reports_errors
+from yolact.runtime.errors import YolactError
+
+
+def _parse_steps(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, ...] | None:
+    if value is None:
+        return None
+    parts = [part.strip() for part in value.split(",")]
+    if not all(part.isdecimal() for part in parts):
+        raise click.BadParameter(f"expected iterations separated by commas, such as 6000,8000, got {value!r}")
+    return tuple(map(int, parts))
+
+
+_POSITIVE = click.IntRange(min=1)
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.option("--config", "config_name", required=True, help="Configuration; its classes are replaced by the data's.")
+@click.option("--data", metavar="SPEC", required=True, help="ANNOTATIONS.json,IMAGE_FOLDER or scenes:COUNT[:SEED].")
+@click.option("--val", "validation", metavar="SPEC", help="Data to measure AP on, in the same form.")
+@click.option("--weights", type=click.Path(path_type=Path), help="ImageNet backbone or checkpoint to start from.")
+@click.option("--resume", is_flag=True, help="Continue the run in --out; repeat its other options.")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=Path("runs"), help="Folder to write.")
+@click.option("--batch-size", type=_POSITIVE, default=8, help="Images per gradient step, over all GPUs.")
+@click.option("--accumulate", type=_POSITIVE, default=1, help="Parts a batch is computed in, to save memory.")
+@click.option("--iterations", type=_POSITIVE, help="Gradient steps.  [default: the official schedule]")
+@click.option("--lr", type=float, help="Learning rate.  [default: 0.001 x batch size / 8]")
+@click.option("--lr-steps", callback=_parse_steps, help="Where it drops to a tenth.  [default: as the official ones]")
+@click.option("--warmup", type=click.IntRange(min=0), default=500, help="Iterations until the full learning rate.")
+@click.option("--amp", type=click.Choice(["bf16", "fp16", "off"]), default="off", help="Mixed precision.")
+@click.option(
+    "--augment", type=click.Choice(["full", "mirror", "none"]), default="full", help="full: the official one."
+)
+@click.option("--imgsz", type=_POSITIVE, help="Side of the network input, pixels.  [default: the configuration's]")
+@click.option("--device", default="auto", help="auto, cpu, cuda or cuda:N.")
+@click.option("--workers", type=click.IntRange(min=0), default=2, help="Processes that prepare images, per GPU.")
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, help="Of weights, order and augmentation.")
+@click.option("--save-every", type=_POSITIVE, default=10_000, help="Iterations between checkpoints and validations.")
+@click.option("--wandb", is_flag=True, help="Also log to Weights & Biases.")
+@click.version_option(package_name="yolact")
+@reports_errors
+def main(
+    config_name: str,
+    batch_size: int,
+    iterations: int | None,
+    lr: float | None,
+    lr_steps: tuple[int, ...] | None,
+    augment: Any,
+    imgsz: int | None,
+    **options: Any,
+) -> None:
+    """Train YOLACT or YOLACT++.
+
+    Writes checkpoints <configuration>_<epoch>_<iteration>.pth, which yolact-export and the official code read, and
+    TensorBoard curves and pictures into --out. Ctrl-C ends after the current step and saves; --resume continues as if
+    nothing had happened. On several GPUs: torchrun --nproc-per-node 4 -m yolact.cli.train --config ...
+
+    Exit codes: 0 done, 1 an input, the disk or the loss failed, 2 wrong usage, 130 or 143 stopped early and saved.
+    """
+    _check_libraries()
+    from yolact.training.models.configs import get_config
+    from yolact.training.settings import TrainSettings, scaled_learning_rate, schedule
+    from yolact.training.train_run import TrainRequest, run_training
+
+    config = get_config(config_name)
+    if imgsz is not None:
+        config = replace(config, image_size=imgsz)
+    total, steps = schedule(config, batch_size, iterations)
+    settings = TrainSettings(
+        total,
+        steps if lr_steps is None else lr_steps,
+        batch_size,
+        scaled_learning_rate(batch_size) if lr is None else lr,
+        augmentation=augment,
+        **{name: options.pop(name) for name in ("warmup", "accumulate", "amp", "seed")},
+    )
+    stopped_by = run_training(TrainRequest(config, settings, **options))
+    if stopped_by:
+        click.echo("stopped and saved; continue with --resume", err=True)
+        sys.exit(128 + stopped_by)
+
+
+def _check_libraries() -> None:
+    try:
+        import pycocotools  # noqa: F401
+        import tensorboard  # noqa: F401
+        import torch  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise YolactError(f"training needs {error.name}; install it with: pip install 'yolact[train]'") from None
+
+
+if __name__ == "__main__":
+    main()

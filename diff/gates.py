@@ -1,0 +1,79 @@
+"""How far two engines may differ, and whether they do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from yolact.diff.detection_diff import DetectionTotals
+    from yolact.diff.layer_diff import TensorDiff
+
+SUSPICIOUS = 0.01
+"""Relative error from which a layer is worth a look: in half precision layers add 0.0005 (fp16) to 0.003 (bf16), in
+another runtime's float32 0.000001."""
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Limits, all fractions of 1.
+
+    Attributes:
+        score: detections count that score above it: the official display's.
+        max_head_error: relative RMS error of each of the network's heads.
+        max_missed: share of the reference's detections without a partner.
+        max_spurious: share of the tested engine's detections without a partner.
+        max_score_difference: of every matched detection.
+        min_box_iou, min_mask_iou: median over the matched detections.
+    """
+
+    score: float = 0.15
+    max_head_error: float = 0.1
+    max_missed: float = 0.02
+    max_spurious: float = 0.02
+    max_score_difference: float = 0.2
+    min_box_iou: float = 0.9
+    min_mask_iou: float = 0.9
+
+
+@dataclass(frozen=True)
+class Gate:
+    """One threshold and what was measured; `option` sets it."""
+
+    name: str
+    option: str
+    measured: float
+    limit: float
+    at_least: bool = False
+
+    @property
+    def passed(self) -> bool:
+        """NaN does not pass."""
+        return self.measured >= self.limit if self.at_least else self.measured <= self.limit
+
+    def __str__(self) -> str:
+        verdict = "within" if self.passed else "FAILED"
+        return (
+            f"{verdict}: {self.name} {self.measured:.4g}, {'at least' if self.at_least else 'at most'} {self.limit:g}"
+        )
+
+
+def head_gates(heads: list[TensorDiff], thresholds: Thresholds) -> Iterator[Gate]:
+    """One for each head."""
+    for head in heads:
+        yield Gate(f"relative error of {head.name}", "--max-head-error", head.relative, thresholds.max_head_error)
+
+
+def detection_gates(totals: DetectionTotals, thresholds: Thresholds) -> Iterator[Gate]:
+    """On the detections of all images; without matches there is no IoU to judge."""
+    yield Gate("missed share", "--max-missed", totals.missed_share, thresholds.max_missed)
+    yield Gate("spurious share", "--max-spurious", totals.spurious_share, thresholds.max_spurious)
+    limit = thresholds.max_score_difference
+    yield Gate("largest score difference", "--max-score-difference", totals.max_score_difference, limit)
+    for name, option, value, least in (
+        ("median box IoU", "--min-box-iou", totals.median_box_iou, thresholds.min_box_iou),
+        ("median mask IoU", "--min-mask-iou", totals.median_mask_iou, thresholds.min_mask_iou),
+    ):
+        if value is not None:
+            yield Gate(name, option, value, least, at_least=True)

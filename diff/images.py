@@ -1,0 +1,76 @@
+"""Images to compare two engines on: a folder, an annotated data set, or made-up scenes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from yolact.runtime.errors import ImageError, UsageError
+from yolact.runtime.images.image_files import read_image
+from yolact.runtime.images.preprocess import Image
+from yolact.runtime.images.sources import expand_source
+
+if TYPE_CHECKING:
+    from yolact.training.data.ground_truth import GroundTruth
+
+MADE_UP = ((480, 640), (640, 428))
+"""Sizes of the made-up scenes."""
+
+
+@dataclass(frozen=True)
+class DiffImage:
+    """One image: its name, how to read it, and its id in the annotations if there are any."""
+
+    name: str
+    read: Callable[[], Image]
+    id: int | None = None
+
+
+@dataclass(frozen=True)
+class DiffImages:
+    """All images, and the annotations they have."""
+
+    images: Sequence[DiffImage]
+    truth: GroundTruth | None = None
+
+
+def find_images(data: Path | None, count: int | None, annotations: Path | None = None) -> DiffImages:
+    """The first `count` images of a folder or an annotation file, by default all; without a folder made-up scenes.
+
+    Raises:
+        ImageError: there is no image.
+        DatasetError: annotations that contradict themselves or their images.
+        UsageError: annotations without the folder of their images, or there are fewer made-up scenes than asked for.
+    """
+    if data is None:
+        if annotations is not None:
+            raise UsageError("--annotations needs the folder of its images; give it with --data")
+        return DiffImages(_made_up(count))
+    if annotations is not None:
+        from yolact.training.data.ground_truth import read_ground_truth
+
+        truth = read_ground_truth(annotations, data, count)
+        if not truth.images:
+            raise ImageError(f"{annotations} names no image to compare the engines on")
+        files = enumerate(zip(truth.images, truth.paths, strict=True))
+        return DiffImages(
+            [DiffImage(str(path), partial(truth.read, index), image.id) for index, (image, path) in files], truth
+        )
+    if not data.is_dir():
+        raise ImageError(f"--data {data}: expected a folder of images")
+    paths = [Path(source.name) for source in expand_source(str(data))][:count]
+    return DiffImages([DiffImage(str(path), partial(read_image, path)) for path in paths])
+
+
+def _made_up(count: int | None) -> list[DiffImage]:
+    from yolact.runtime.images.check_image import make_check_image
+
+    if count is not None and count > len(MADE_UP):
+        raise UsageError(f"--count {count}: without --data there are {len(MADE_UP)} made-up scenes; give a folder")
+    return [
+        DiffImage(f"made-up scene {number}", partial(make_check_image, height, width, number))
+        for number, (height, width) in enumerate(MADE_UP[:count], 1)
+    ]

@@ -1,0 +1,79 @@
+"""The commands that repeat a comparison with Polygraphy alone."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from yolact.diff.gates import Thresholds
+from yolact.diff.layer_diff import HEADS
+from yolact.diff.sides import OnnxSubject, PlanSubject, Subject
+from yolact.runtime.contract import output_specs
+from yolact.runtime.tensorrt.plan_file import sidecar_of
+
+if TYPE_CHECKING:
+    from yolact.diff.run import DiffRequest
+
+SCRIPTS = Path(__file__).with_name("polygraphy_scripts")
+"""Where the scripts are that `polygraphy run` loads."""
+
+
+def polygraphy_command(tested: Subject, reference: Subject, request: DiffRequest) -> str | None:
+    """Shell lines that run the reference, keep its outputs, run the tested engine and compare; None where Polygraphy
+    cannot run one of the files."""
+    for subject in (tested, reference):
+        is_emulated = isinstance(subject, OnnxSubject) and subject.is_emulated
+        if is_emulated or not isinstance(subject, OnnxSubject | PlanSubject):
+            return None
+    heads = [name for name in HEADS if name in tested.tensors and name in reference.tensors]
+    lines = [f"export {name}={shlex.quote(value)}" for name, value in _environment(request).items()]
+    loader = _option("--data-loader-script", SCRIPTS / "data_loader.py")
+    compare = _option("--compare-func-script", SCRIPTS / "compare.py")
+    if "raw" in (tested.engine.metadata.graph, reference.engine.metadata.graph):
+        source = tested if tested.engine.metadata.graph == "full" else reference  # as `share_settings` decides
+        lines.insert(0, f"export YOLACT_DIFF_MODEL={shlex.quote(_metadata_file(source))}")
+        compare = f"{_option('--postprocess-func-script', SCRIPTS / 'postprocess.py')} {compare}"
+    lines.append("outputs=$(mktemp -d)/outputs")
+    lines.append(f'{_run(reference, heads, request)} {loader} --save-outputs "$outputs" &&')
+    lines.append(f'{_run(tested, heads, request)} {loader} --load-outputs "$outputs" {compare}')
+    return "\n".join(lines)
+
+
+def _environment(request: DiffRequest) -> dict[str, str]:
+    """What the scripts are told, by variable."""
+    variables = {}
+    if request.data is not None:
+        variables["YOLACT_DIFF_DATA"] = str(request.data.absolute())
+    if request.count is not None:
+        variables["YOLACT_DIFF_COUNT"] = str(request.count)
+    if request.annotations is not None:
+        variables["YOLACT_DIFF_ANNOTATIONS"] = str(request.annotations.absolute())
+    if request.thresholds != Thresholds():
+        variables["YOLACT_DIFF_THRESHOLDS"] = json.dumps(asdict(request.thresholds))
+    return variables
+
+
+def _run(subject: Subject, heads: list[str], request: DiffRequest) -> str:
+    path = shlex.quote(str(subject.path.absolute()))
+    metadata = subject.engine.metadata
+    if isinstance(subject, PlanSubject):
+        command = f"polygraphy run {path} --model-type engine --trt"
+    else:
+        finals = output_specs(metadata.graph, metadata.config, metadata.postprocess)
+        outputs = ["mark", "all"] if request.layers else list(dict.fromkeys([*heads, *finals]))
+        device = request.opening.device
+        providers = "" if device is None else f" --providers {device.kind}"
+        command = f"polygraphy run {path} --onnxrt{providers} --onnx-outputs {' '.join(outputs)}"
+    return command
+
+
+def _metadata_file(subject: Subject) -> str:
+    path = subject.path.absolute()
+    return str(sidecar_of(path) if isinstance(subject, PlanSubject) else path)
+
+
+def _option(name: str, script: Path) -> str:
+    return f"{name} {shlex.quote(str(script))}"

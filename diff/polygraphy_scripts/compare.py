@@ -1,0 +1,65 @@
+"""For `polygraphy run --compare-func-script`: detections as sets, everything else by its relative error.
+
+Element by element, as Polygraphy's own functions compare, the outputs of NMS differ where two detections change places.
+
+Environment:
+    YOLACT_DIFF_THRESHOLDS: JSON object with attributes of `calib.diff.thresholds.Thresholds`; defaults for the rest.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import OrderedDict
+from typing import Any
+
+import numpy as np
+
+from yolact.diff.detection_diff import DetectionTotals, compare_detections
+from yolact.diff.gates import Thresholds, detection_gates, head_gates
+from yolact.diff.layer_diff import HEADS, TensorFigures
+from yolact.runtime.detections import Detections
+from yolact.runtime.detector import in_image
+from yolact.runtime.postprocess.postprocess import NetworkDetections
+
+_DETECTIONS = ("num_detections", "boxes", "scores", "classes", "masks", "mask_scores")
+
+_PIXELS_PER_CELL = 4  # at which masks are compared here: what the original image measured is not known any more
+
+
+def compare_outputs(tested: Any, reference: Any) -> OrderedDict[str, bool]:
+    """Polygraphy's IterationResults of one image to a verdict for each output; `num_detections` stands for the set.
+
+    Layers are reported, but only heads and detections fail.
+    """
+    thresholds = Thresholds(**json.loads(os.environ.get("YOLACT_DIFF_THRESHOLDS", "{}")))
+    shared = [name for name in tested if name in reference and name not in (*_DETECTIONS, "detection_coefficients")]
+    names = [name for name in shared if np.asarray(tested[name]).dtype.kind == "f"]
+    figures = TensorFigures(names, thresholds.max_head_error)
+    figures(tested, reference)
+    verdicts = OrderedDict((name, True) for name in names)
+    for diff in figures.diffs.values():
+        print(f"{diff.name}: relative error {diff.relative:.3g}, cosine {diff.cosine:.6f}, largest {diff.max_abs:.3g}")
+    gates = list(head_gates([diff for diff in figures.diffs.values() if diff.name in HEADS], thresholds))
+    for gate, name in zip(gates, [name for name in names if name in HEADS], strict=True):
+        verdicts[name] = gate.passed
+    if all(name in result for name in _DETECTIONS[:5] for result in (tested, reference)):
+        ours, theirs = _detections(tested), _detections(reference)
+        totals = DetectionTotals.of(
+            [compare_detections(ours, theirs, thresholds.score, thresholds.max_score_difference)]
+        )
+        of_set = list(detection_gates(totals, thresholds))
+        print(f"detections: {totals.matched} matched, {totals.missed} missed, {totals.spurious} spurious")
+        verdicts["num_detections"] = all(gate.passed for gate in of_set)
+        gates += of_set
+    for gate in gates:
+        print(gate)
+    return verdicts
+
+
+def _detections(result: Any) -> Detections:
+    count = int(np.asarray(result["num_detections"]).ravel()[0])
+    boxes, scores, classes, masks = (np.asarray(result[name])[0, :count] for name in _DETECTIONS[1:5])
+    mask_scores = np.asarray(result["mask_scores"])[0, :count] if "mask_scores" in result else None
+    found = NetworkDetections(boxes, scores, classes, masks, mask_scores)
+    return in_image(found, (masks.shape[1] * _PIXELS_PER_CELL, masks.shape[2] * _PIXELS_PER_CELL))

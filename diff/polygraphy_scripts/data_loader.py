@@ -1,0 +1,50 @@
+"""For `polygraphy run --data-loader-script`: images as the networks get them, (N, S, S, 3) uint8 BGR.
+
+Environment:
+    YOLACT_DIFF_DATA: folder of images; without it, made-up scenes.
+    YOLACT_DIFF_COUNT: take only the first so many.
+    YOLACT_DIFF_ANNOTATIONS: take the images of this annotation file.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from yolact.diff.images import find_images
+from yolact.runtime.contract import INPUT_NAME
+from yolact.runtime.images.preprocess import Image, Preprocessor
+
+
+class ImageLoader:
+    """Reads one image at a time.
+
+    Attributes:
+        input_metadata: what the engine takes, set by Polygraphy before it asks for data.
+    """
+
+    input_metadata: Any = None
+
+    def __iter__(self) -> Iterator[dict[str, Image]]:
+        """A batch of one image, filled up with black for a file made for a fixed batch."""
+        data, count, annotations = (os.environ.get(f"YOLACT_DIFF_{name}") for name in ("DATA", "COUNT", "ANNOTATIONS"))
+        found = find_images(
+            None if data is None else Path(data),
+            None if count is None else int(count),
+            None if annotations is None else Path(annotations),
+        )
+        batch, size = self.input_metadata[INPUT_NAME].shape[:2]
+        preprocess = Preprocessor(size)
+        for image in found.images:
+            pixels = np.zeros((batch if isinstance(batch, int) and batch > 0 else 1, size, size, 3), np.uint8)
+            pixels[:1] = preprocess([image.read()])
+            yield {INPUT_NAME: pixels}
+
+
+def load_data() -> ImageLoader:
+    """What Polygraphy calls."""
+    return ImageLoader()

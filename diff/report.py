@@ -1,0 +1,227 @@
+"""The comparison as one HTML page that needs no other file: summary, accuracy, layers, pictures."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Iterator, Sequence
+from html import escape
+from importlib.resources import files
+from string import Template
+from typing import TYPE_CHECKING
+
+from yolact.diff.chart import draw_chart
+from yolact.runtime.results import count_noun
+
+if TYPE_CHECKING:
+    from yolact.diff.layer_diff import TensorDiff
+    from yolact.diff.pictures import WorstImage
+    from yolact.diff.run import DiffResult
+    from yolact.training.evaluation.evaluation import RegionScores
+
+
+def render_report(result: DiffResult) -> str:
+    """The page."""
+    request = result.request
+    template = Template((files("yolact.diff") / "report.html").read_text(encoding="utf-8"))
+    parts = [
+        *_head(result),
+        *_gates(result),
+        *_detections(result),
+        *_accuracy(result),
+        *_tensors(result),
+        *_pictures(result.worst, request.thresholds.score),
+        *_images(result),
+        *_command(result),
+    ]
+    title = f"{request.tested.name} against {request.reference.name}"
+    return template.substitute(title=_text(title), body="\n".join(parts))
+
+
+def _head(result: DiffResult) -> Iterator[str]:
+    request = result.request
+    yield f"<h1>{_text(request.tested.name)} against {_text(request.reference.name)}</h1>"
+    where = "made-up scenes" if request.data is None else str(request.data)
+    yield (
+        f'<p class="soft">{count_noun(len(result.images), "image")} ({_text(where)}), network input '
+        f"{result.image_size}x{result.image_size}</p>"
+    )
+    failed = sum(not gate.passed for gate in result.gates)
+    if failed:
+        yield f'<p class="verdict fail">{count_noun(failed, "threshold")} not kept</p>'
+    else:
+        yield '<p class="verdict pass">within all thresholds</p>'
+    rows = [
+        ("engine", str(request.tested), result.names[0]),
+        ("reference", str(request.reference), result.names[1]),
+    ]
+    yield _table(("", "file", "model"), rows)
+    for note in result.notes:
+        yield f"<p><strong>Note:</strong> {_text(note)}</p>"
+    if result.suspect is not None:
+        yield (
+            f"<p><strong>First suspect:</strong> <code>{_text(result.suspect.name)}</code> adds a relative error of "
+            f"{result.suspect.added:.2g} itself.</p>"
+        )
+
+
+def _gates(result: DiffResult) -> Iterator[str]:
+    yield "<h2>Thresholds</h2>"
+    rows = [
+        (
+            gate.name,
+            f"{gate.measured:.4g}",
+            f"{'at least' if gate.at_least else 'at most'} {gate.limit:g}",
+            "kept" if gate.passed else "not kept",
+            gate.option,
+        )
+        for gate in result.gates
+    ]
+    marks = {"kept": "pass-text", "not kept": "fail-text"}
+    yield _table(("", "measured", "threshold", "verdict", "option"), rows, marks)
+
+
+def _detections(result: DiffResult) -> Iterator[str]:
+    totals = result.totals
+    yield "<h2>Detections</h2>"
+    yield (
+        f"<p>Matched by class and box overlap; what scores above {result.request.thresholds.score:g} counts. "
+        f"<strong>{totals.matched}</strong> matched, <strong>{totals.missed}</strong> only in the reference (missed), "
+        f"<strong>{totals.spurious}</strong> only in the engine (spurious).</p>"
+    )
+    if totals.matched:
+        rows = [
+            ("box IoU", f"{totals.median_box_iou:.4f}", f"{min(totals.box_ious):.4f}"),
+            ("mask IoU", f"{totals.median_mask_iou:.4f}", f"{min(totals.mask_ious):.4f}"),
+        ]
+        yield _table(("of matched detections", "median", "least"), rows)
+        yield f"<p>Scores differ by {totals.max_score_difference:.4f} at most.</p>"
+
+
+def _accuracy(result: DiffResult) -> Iterator[str]:
+    if result.scores is None:
+        return
+    yield "<h2>Average precision</h2>"
+    titles = ("", "AP", "AP50", "AP75", "small", "medium", "large", "AR100")
+    rows = []
+    for name, scores in zip(("engine", "reference"), result.scores, strict=True):
+        rows += [(f"{name}, boxes", *_percents(scores.box)), (f"{name}, masks", *_percents(scores.mask))]
+    yield _table(titles, rows)
+
+
+def _percents(scores: RegionScores) -> list[str]:
+    values = (scores.ap, scores.ap50, scores.ap75, scores.ap_small, scores.ap_medium, scores.ap_large, scores.ar100)
+    return ["-" if value is None else f"{100 * value:.2f}" for value in values]
+
+
+def _tensors(result: DiffResult) -> Iterator[str]:
+    if result.heads:
+        yield "<h2>Heads</h2>"
+        yield _tensor_table(result.heads, None)
+    if not result.layers:
+        return
+    yield "<h2>Layers</h2>"
+    yield (
+        "<p>The blue line is the relative error of each layer (RMS of the difference over RMS of the reference), in "
+        "the order of the network. The orange bars are what each layer adds itself, computed from the reference's "
+        "values at its inputs: a mistake shows as a bar where it is made and in the line from there on.</p>"
+    )
+    yield draw_chart(result.layers, result.suspect)
+    yield f"<details><summary>All {len(result.layers)} layers</summary>"
+    yield _tensor_table(result.layers, result.suspect)
+    yield "</details>"
+
+
+def _tensor_table(diffs: Sequence[TensorDiff], suspect: TensorDiff | None) -> str:
+    rows = [
+        (
+            diff.name,
+            f"{diff.max_abs:.2g}",
+            f"{diff.mean_abs:.2g}",
+            f"{diff.relative:.2g}",
+            "-" if diff.added is None else f"{diff.added:.2g}",
+            f"{diff.cosine:.6f}",
+        )
+        for diff in diffs
+    ]
+    marked = None if suspect is None else suspect.name
+    return _table(("", "max abs", "mean abs", "relative", "added", "cosine"), rows, marked=marked)
+
+
+def _pictures(worst: Sequence[WorstImage], threshold: float) -> Iterator[str]:
+    shown = [image for image in worst if image.diff.matches or image.diff.missed or image.diff.spurious]
+    if not shown:
+        return
+    yield "<h2>Images that differ most</h2>"
+    yield (
+        f'<p>Detections above {threshold:g}. In the difference, pixels that only the <span class="key tested"></span>'
+        'engine or only the <span class="key reference"></span>reference gives to an object, and boxes of detections '
+        "without a partner.</p>"
+    )
+    for image in shown:
+        diff = image.diff
+        counts = f"{len(diff.matches)} matched, {len(diff.missed)} missed, {len(diff.spurious)} spurious"
+        yield f"<h3>{_text(image.name)}</h3>"
+        yield f'<p class="soft">{counts}</p><div class="pictures">'
+        for title, data in (
+            ("engine", image.tested),
+            ("reference", image.reference),
+            ("difference", image.difference),
+        ):
+            source = f"data:image/jpeg;base64,{base64.b64encode(data).decode()}"
+            alternative = _text(f"{title}: {image.name}, {counts}")
+            yield f'<figure><img src="{source}" alt="{alternative}"><figcaption>{title}</figcaption></figure>'
+        yield "</div>"
+
+
+def _images(result: DiffResult) -> Iterator[str]:
+    yield f"<h2>Every image</h2><details><summary>{count_noun(len(result.images), 'image')}</summary>"
+    rows = [
+        (
+            name,
+            str(len(diff.matches)),
+            str(len(diff.missed)),
+            str(len(diff.spurious)),
+            f"{min(match.box_iou for match in diff.matches):.4f}" if diff.matches else "-",
+            f"{min(match.mask_iou for match in diff.matches):.4f}" if diff.matches else "-",
+        )
+        for name, diff in result.images
+    ]
+    yield _table(("", "matched", "missed", "spurious", "least box IoU", "least mask IoU"), rows)
+    yield "</details>"
+
+
+def _command(result: DiffResult) -> Iterator[str]:
+    yield "<h2>Repeat it with Polygraphy</h2>"
+    if result.command is None:
+        yield "<p>Polygraphy alone cannot: it runs no checkpoints, and no bf16 on a CPU.</p>"
+    else:
+        yield f"<pre>{_text(result.command)}</pre>"
+
+
+def _table(
+    titles: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    marks: dict[str, str] | None = None,
+    marked: str | None = None,
+) -> str:
+    """A table; `marks` are CSS classes of cells by their text, `marked` the first cell of a row to stand out."""
+    head = "".join(f'<th scope="col">{_text(title)}</th>' for title in titles)
+    lines = []
+    for row in rows:
+        cells = "".join(f'<td class="{(marks or {}).get(cell, _kind(cell))}">{_text(cell)}</td>' for cell in row)
+        lines.append(f'<tr class="suspect">{cells}</tr>' if row[0] == marked else f"<tr>{cells}</tr>")
+    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table></div>'
+
+
+def _kind(cell: str) -> str:
+    """Numbers are set flush right."""
+    try:
+        float(cell)
+    except ValueError:
+        return "number" if cell == "-" else "text"
+    return "number"
+
+
+def _text(text: str) -> str:
+    """For HTML, also of file names that are no valid text."""
+    return escape(text.encode(errors="replace").decode())

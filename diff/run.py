@@ -1,0 +1,237 @@
+"""The comparison of two engines from beginning to end: what `yolact-diff` does between options and output."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+from tqdm import tqdm
+
+from yolact.diff.detection_diff import DetectionTotals, ImageDetectionDiff, compare_detections
+from yolact.diff.gates import Gate, Thresholds, detection_gates, head_gates
+from yolact.diff.images import DiffImage, DiffImages
+from yolact.diff.layer_diff import HEADS, TensorDiff, compare_tensors, first_suspect, load_polygraphy
+from yolact.diff.opening import OpenOptions, check_comparable, open_subjects, share_settings, shared_names
+from yolact.diff.pictures import WorstImage, WorstImages
+from yolact.diff.polygraphy_command import polygraphy_command
+from yolact.diff.sides import OnnxSubject, Subject
+from yolact.runtime.detector import Detector
+from yolact.runtime.errors import UsageError
+from yolact.runtime.images.preprocess import Image, Preprocessor
+
+if TYPE_CHECKING:
+    from yolact.training.evaluation.evaluation import Scores
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class DiffRequest:
+    """What to compare.
+
+    Attributes:
+        tested, reference: ONNX file, checkpoint or plan.
+        data, count, annotations: see `images.find_images`.
+        layers: compare every shared layer, not only the heads.
+        thresholds: limits.
+        opening: how the files are opened.
+    """
+
+    tested: Path
+    reference: Path
+    data: Path | None = None
+    count: int | None = None
+    annotations: Path | None = None
+    layers: bool = False
+    thresholds: Thresholds = field(default_factory=Thresholds)
+    opening: OpenOptions = field(default_factory=OpenOptions)
+
+
+@dataclass(frozen=True)
+class DiffResult:
+    """What the comparison found.
+
+    Attributes:
+        request: what was asked for.
+        names: configuration and precision of the tested engine and of the reference.
+        image_size: side of the network input.
+        heads: figures of the heads that both have.
+        layers: figures of all shared layers in network order, heads among them; empty where not asked for.
+        images: what became of each image's detections.
+        scores: average precision of both, where there are annotations.
+        worst: the images that differ most.
+        command: repeats the comparison with Polygraphy alone; None where that cannot be.
+        notes: what the reader must know.
+    """
+
+    request: DiffRequest
+    names: tuple[str, str]
+    image_size: int
+    heads: list[TensorDiff]
+    layers: list[TensorDiff]
+    images: list[tuple[str, ImageDetectionDiff]]
+    scores: tuple[Scores, Scores] | None
+    worst: list[WorstImage]
+    command: str | None
+    notes: list[str]
+
+    @property
+    def totals(self) -> DetectionTotals:
+        """Of the detections in all images."""
+        return DetectionTotals.of(diff for _, diff in self.images)
+
+    @property
+    def suspect(self) -> TensorDiff | None:
+        """The layer that error starts at, see `layer_diff.first_suspect`."""
+        return first_suspect(self.layers)
+
+    @property
+    def gates(self) -> list[Gate]:
+        """Every threshold with what was measured."""
+        thresholds = self.request.thresholds
+        return [*head_gates(self.heads, thresholds), *detection_gates(self.totals, thresholds)]
+
+    @property
+    def passed(self) -> bool:
+        """Whether everything is within its threshold."""
+        return all(gate.passed for gate in self.gates)
+
+
+def run_diff(request: DiffRequest, images: DiffImages) -> DiffResult:
+    """Compare two engines on these images, one image at a time.
+
+    Raises:
+        EngineError: an engine cannot run here, or the two are not comparable.
+        UsageError: a request for what such files do not have.
+        ImageError: an image cannot be read.
+        YolactError: a library is missing.
+    """
+    load_polygraphy()
+    tested, reference = open_subjects(request.tested, request.reference, request.opening)
+    with closing(tested.engine), closing(reference.engine):
+        check_comparable(tested, reference)
+        warning = share_settings(tested, reference)
+        tensors = _compare_inside(tested, reference, request, images.images)
+        found = _Detections(tested, reference, request.thresholds)
+        for image in _progress(images.images, "detections"):
+            found.add(image)
+        scores = None if images.truth is None else found.scores(images)
+        heads = [diff for diff in tensors if diff.name in HEADS]
+        notes = [] if warning is None else [warning]
+        if any(not gate.passed for gate in head_gates(heads, request.thresholds)):
+            worst = max(head.relative for head in heads)
+            notes += _check_runtime((tested, reference), images.images[0], worst)
+        if not heads:
+            notes.append("no heads to compare: one of the files has only detections to show")
+        if not any(diff.matches or diff.missed or diff.spurious for _, diff in found.diffs):
+            notes.append(
+                f"neither finds anything that scores above {request.thresholds.score:g} here; give images of objects "
+                "with --data"
+            )
+        return DiffResult(
+            request=request,
+            names=(_describe(tested), _describe(reference)),
+            image_size=tested.engine.metadata.config.image_size,
+            heads=heads,
+            layers=tensors if request.layers else [],
+            images=found.diffs,
+            scores=scores,
+            worst=found.worst.images,
+            command=polygraphy_command(tested, reference, request),
+            notes=notes,
+        )
+
+
+def _compare_inside(
+    tested: Subject, reference: Subject, request: DiffRequest, images: Sequence[DiffImage]
+) -> list[TensorDiff]:
+    """Heads, or all shared layers where they are asked for."""
+    names = shared_names(tested, reference, layers=request.layers)
+    if not names:
+        return []
+    preprocess = Preprocessor(tested.engine.metadata.config.image_size)
+    batch = max(tested.engine.min_batch, reference.engine.min_batch)
+
+    def batches() -> Iterator[Image]:
+        for image in _progress(images, "layers" if request.layers else "heads"):
+            pixels = np.zeros((batch, preprocess.image_size, preprocess.image_size, 3), np.uint8)
+            pixels[:1] = preprocess([image.read()])
+            yield pixels
+
+    limit = request.thresholds.max_head_error
+    return compare_tensors(tested, reference, names, batches(), layers=request.layers, limit=limit)
+
+
+def _check_runtime(subjects: Iterable[Subject], image: DiffImage, worst: float) -> Iterator[str]:
+    """Tells of files whose layers are innocent, as ONNX Runtime goes wrong when it optimises the whole graph.
+
+    Kernels for INT8 round differently from what the file says, which explains part of an error, never most of it.
+    """
+    for subject in subjects:
+        if isinstance(subject, OnnxSubject):
+            pixels = Preprocessor(subject.engine.metadata.config.image_size)([image.read()])
+            error = subject.optimisation_error(np.repeat(pixels, subject.engine.min_batch, axis=0))
+            if error > worst / 2:
+                yield (
+                    f"ONNX Runtime's own optimisations change the heads of {subject.path} by a relative {error:.2g}: "
+                    "most of the error is the runtime's, not the file's"
+                )
+
+
+class _Detections:
+    """Runs both engines as they are deployed and keeps what is reported of their detections."""
+
+    def __init__(self, tested: Subject, reference: Subject, thresholds: Thresholds) -> None:
+        self.diffs: list[tuple[str, ImageDetectionDiff]] = []
+        self.worst = WorstImages(thresholds.score, tested.engine.metadata.config.class_names)
+        self._detectors = (Detector(tested.engine), Detector(reference.engine))
+        self._thresholds = thresholds
+        self._rows: tuple[list[list[Any]], list[list[Any]]] = ([[], []], [[], []])  # boxes and masks of both
+
+    def add(self, image: DiffImage) -> None:
+        """Run both on an image."""
+        pixels = image.read()
+        tested, reference = (detector(pixels) for detector in self._detectors)
+        tolerance = self._thresholds.max_score_difference
+        diff = compare_detections(tested, reference, self._thresholds.score, tolerance)
+        self.diffs.append((image.name, diff))
+        self.worst.add(image.name, pixels, tested, reference, diff)
+        if image.id is None:
+            return
+        from yolact.training.evaluation.evaluation import to_results
+
+        for rows, found, detector in zip(self._rows, (tested, reference), self._detectors, strict=True):
+            results = to_results(found, image.id, detector.metadata.config.category_ids)
+            for kind, of_image in zip(rows, results, strict=True):
+                kind += of_image
+
+    def scores(self, images: DiffImages) -> tuple[Scores, Scores]:
+        """Average precision of both, as `evaluation.evaluate_on` measures it, without a second run."""
+        from yolact.training.evaluation.evaluation import score_results
+
+        assert images.truth is not None
+        ids = [image.id for image in images.images if image.id is not None]
+        ours, theirs = (score_results(images.truth.content, boxes, masks, ids) for boxes, masks in self._rows)
+        return ours, theirs
+
+
+def _describe(subject: Subject) -> str:
+    metadata = subject.engine.metadata
+    int8 = "" if metadata.quantization is None else " with INT8"
+    return f"{metadata.config.name}, {metadata.precision}{int8}"
+
+
+def _progress(items: Sequence[_T], what: str) -> Iterable[_T]:
+    """A bar on stderr where that is a terminal."""
+    bar: Callable[..., Iterable[_T]] = tqdm
+    return bar(items, desc=what, unit=" images", leave=None, disable=None)
+
+
+def check_request(request: DiffRequest) -> None:
+    """Raise UsageError where options contradict each other."""
+    if request.opening.config_name is not None and not {request.tested.suffix, request.reference.suffix} & {".pth"}:
+        raise UsageError("--config is for checkpoints (.pth); engine files know their configuration")

@@ -1,0 +1,56 @@
+"""What an export ends in: an ONNX file or a TensorRT plan."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from yolact.engines.build_options import BuildRequest
+from yolact.engines.builder_choice import BuilderMissing, choose_builder
+from yolact.runtime.engine_files import PLAN_SUFFIXES
+from yolact.runtime.errors import UsageError
+from yolact.runtime.tensorrt.flavour import TensorRt
+
+ONNX_SUFFIX = ".onnx"
+DEFAULT_ONNX, DEFAULT_PLAN = Path("yolact.onnx"), Path("yolact.plan")
+
+
+class Target(NamedTuple):
+    """The file to write.
+
+    Attributes:
+        path: its name.
+        tensorrt: what builds it where it is a plan, None for an ONNX file.
+        note: what the user should know about the choice, or empty.
+    """
+
+    path: Path
+    tensorrt: TensorRt | None = None
+    note: str = ""
+
+
+def choose_target(output: Path | None, build: BuildRequest, *, half: bool) -> Target:
+    """Decide by the file's name; without one, a plan where it is asked for by a builder's option, or where the network
+    is in half precision and something here can build plans.
+
+    Raises:
+        UsageError: the name ends in neither, or builder's options were given for an ONNX file.
+        BuilderMissing: a plan was asked for and nothing here can build it.
+    """
+    if output is not None:
+        if output.suffix in PLAN_SUFFIXES:
+            return Target(output, choose_builder(build.options, build.module))
+        if output.suffix != ONNX_SUFFIX:
+            names = ", ".join((ONNX_SUFFIX, *PLAN_SUFFIXES))
+            raise UsageError(f"--output {output}: expected a name that ends in one of {names}")
+        if build.given:
+            raise UsageError(f"{build.given[0]} is for plans; give --output a name that ends in {PLAN_SUFFIXES[0]}")
+        return Target(output)
+    if build.given:
+        return Target(DEFAULT_PLAN, choose_builder(build.options, build.module))
+    if not half:
+        return Target(DEFAULT_ONNX)
+    try:
+        return Target(DEFAULT_PLAN, choose_builder(build.options))
+    except BuilderMissing as missing:
+        return Target(DEFAULT_ONNX, note=f"no plan but an ONNX file, as nothing here builds plans: {missing}")

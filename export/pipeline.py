@@ -1,0 +1,99 @@
+"""An export from model to checked ONNX file in memory, step by step, each reported on stdout."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import onnx
+
+from yolact.calib.image_set import ImageSet
+from yolact.calib.options import Int8Request, require_data
+from yolact.calib.quantization_points import DEFAULT_MODULES, find_points
+from yolact.calib.quantization_points import Target as Int8Target
+from yolact.export.accuracy_gate import check_accuracy
+from yolact.export.int8 import quantize
+from yolact.export.onnx_model import export_model, strip_functions
+from yolact.export.summary import print_gate, print_int8, print_verification
+from yolact.export.verify import verify_model
+from yolact.runtime.images.preprocess import Image
+from yolact.runtime.metadata import Graph, Precision
+
+if TYPE_CHECKING:
+    from yolact.export.accuracy_gate import GateRequest
+    from yolact.runtime.config import PostprocessConfig
+    from yolact.training.data.ground_truth import GroundTruth
+    from yolact.training.models.model import Yolact
+
+FunctionMode = Literal["keep", "strip", "inline"]
+
+
+@dataclass(frozen=True)
+class ExportJob:
+    """What is exported and how; see `exporter.export_model`.
+
+    Attributes:
+        functions: ``keep`` the functions' bodies, ``strip`` them, or ``inline`` them.
+        int8_target: what INT8 is arranged for, None for no INT8.
+    """
+
+    model: Yolact
+    postprocess: PostprocessConfig
+    weights_sha256: str
+    graph: Graph
+    functions: FunctionMode
+    batch: int | None
+    opset: int | None
+    precision: Precision
+    int8_target: Int8Target | None
+
+    def run(self, images: Sequence[Image], gate: GateRequest | None, int8: Int8Request) -> onnx.ModelProto:
+        """Export, compare with PyTorch, quantise and gate.
+
+        Args:
+            images: to compare on.
+            gate: accuracy to hold, None for no such check.
+            int8: how to quantise, where `int8_target` says so.
+
+        Raises what `export_model`, `verify_model`, `int8.quantize` and `check_accuracy` raise.
+        """
+        truth = None if gate is None else self._read_truth(gate)
+        calibration = None
+        if self.int8_target is not None:
+            calibration = ImageSet.of_folder(require_data(int8), int8.count)
+        proto = self._export(self.precision)
+        if self.int8_target is not None:  # what is wrong with the request shows before the comparisons
+            find_points(proto, int8.modules or DEFAULT_MODULES[self.int8_target], int8.exclude, self.int8_target)
+        found = verify_model(proto, self.model, self.postprocess, self.graph, images, self.batch, self.precision)
+        print_verification(self.model.config, self.precision, found)
+        if self.int8_target is not None and calibration is not None:
+            done = quantize(proto, self.model, self.postprocess, int8, self.int8_target, calibration)
+            found = verify_model(proto, self.model, self.postprocess, self.graph, images, self.batch, "int8")
+            print_int8(done, self.precision, proto, found)
+        if gate is not None and truth is not None:
+            result = check_accuracy(self._export("fp32"), proto, truth, gate.max_drop)
+            print_gate(result, gate.max_drop)
+        if self.functions == "strip":
+            strip_functions(proto)
+        return proto
+
+    def _export(self, precision: Precision) -> onnx.ModelProto:
+        return export_model(
+            self.model,
+            self.postprocess,
+            weights_sha256=self.weights_sha256,
+            graph=self.graph,
+            inline_functions=self.functions == "inline",
+            batch=self.batch,
+            opset=self.opset,
+            precision=precision,
+        )
+
+    def _read_truth(self, gate: GateRequest) -> GroundTruth:
+        """Before anything else is done, as it may be what is wrong."""
+        from yolact.training.data.ground_truth import check_categories, read_ground_truth
+
+        truth = read_ground_truth(gate.annotations, gate.images, gate.limit)
+        check_categories(self.model.config, truth)
+        return truth

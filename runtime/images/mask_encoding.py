@@ -1,0 +1,66 @@
+"""Binary masks as COCO run-length encoding and polygons, made from the region that holds the instance."""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from yolact.runtime.images.geometry import BoolArray, Region
+
+
+class Rle(TypedDict):
+    """COCO compressed RLE: `size` is [height, width], `counts` the ASCII string pycocotools reads."""
+
+    size: list[int]
+    counts: str
+
+
+def encode_rle(mask: BoolArray, region: Region, image_size: tuple[int, int]) -> Rle:
+    """Run-length encode a mask given inside `region` of an image of `image_size` (height, width).
+
+    Runs go down the columns, as COCO counts them. Source: pycocotools `rleEncode` and `rleToString`.
+    """
+    return {"size": list(image_size), "counts": _compress(_run_lengths(mask, region, image_size))}
+
+
+def _run_lengths(mask: BoolArray, region: Region, image_size: tuple[int, int]) -> NDArray[np.int64]:
+    """Alternating lengths of zeros and ones in column-major order, starting with zeros."""
+    height, width = image_size
+    # A zero row above and below makes every column start and end outside the mask.
+    columns = np.zeros((region.shape[1], region.shape[0] + 2), np.int8)
+    columns[:, 1:-1] = mask.T
+    column, row = np.nonzero(np.diff(columns, axis=1))
+    edges = (column + region.left) * height + row + region.top
+    # A run that leaves one column at the bottom and enters the next at the top is one run.
+    repeated = np.flatnonzero(edges[1:] == edges[:-1])
+    edges = np.delete(edges, np.concatenate([repeated, repeated + 1]))
+    lengths = np.diff(np.concatenate([[0], edges, [height * width]]))
+    return lengths[:-1] if lengths[-1] == 0 and len(lengths) > 1 else lengths
+
+
+def _compress(lengths: NDArray[np.int64]) -> str:
+    """COCO's text form: each length past the second as a difference to the one two before, 5 bits a character."""
+    differences = lengths.copy()
+    differences[3:] -= lengths[1:-2]
+    characters = bytearray()
+    for value in differences.tolist():
+        while True:
+            bits, value = value & 0x1F, value >> 5
+            more = value != (-1 if bits & 0x10 else 0)
+            characters.append(48 + (bits | 0x20 if more else bits))
+            if not more:
+                break
+    return characters.decode("ascii")
+
+
+def trace_polygons(mask: BoolArray, region: Region) -> list[list[float]]:
+    """Outer contours as COCO polygons [x1, y1, x2, y2, ...] in image pixels; holes are filled.
+
+    Contours of fewer than three points (single pixels, lines) have no area as a polygon and are left out.
+    """
+    contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    offset = np.array([region.left, region.top])
+    return [(c.reshape(-1, 2) + offset).astype(float).ravel().tolist() for c in contours if len(c) >= 3]

@@ -1,0 +1,196 @@
+"""What a SOURCE on the command line means: image, folder, pattern, video, URL or camera."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from http.client import HTTPException
+from pathlib import Path
+from urllib.error import HTTPError, URLError
+from urllib.parse import quote, unquote, urlsplit
+from urllib.request import Request, urlopen
+
+from yolact.runtime.errors import ImageError
+from yolact.runtime.images.image_files import IMAGE_SUFFIXES, WRITABLE_SUFFIXES, decode_image, read_image
+from yolact.runtime.images.preprocess import Image
+from yolact.runtime.images.video import VIDEO_SUFFIXES, VideoReader
+
+_DOWNLOADED_SCHEMES = ("http", "https")
+_STREAM_SCHEMES = ("rtsp", "rtsps", "rtmp", "rtmps")
+_LONGEST_STEM = 100  # file systems allow 255 bytes; the last part of a URL may be longer
+
+
+@dataclass(frozen=True)
+class Source:
+    """One image or one video.
+
+    Attributes:
+        name: how it is called in results and errors: the path, the URL, or ``camera 0``.
+        location: where it is: a file (Path), a URL (str), or a camera's index (int).
+    """
+
+    name: str
+    location: Path | str | int
+
+    def open(self) -> Image | VideoReader:
+        """Read the image, (H, W, 3) uint8 BGR, or open the video. Raises ImageError where that fails."""
+        if isinstance(self.location, Path):
+            return _open_file(self.location)
+        if isinstance(self.location, str):
+            return _open_url(self.location)
+        return VideoReader(self.location, self.name)
+
+    @property
+    def stem(self) -> str:
+        """Name of an output file for it, without suffix: no separators, nothing a file system refuses."""
+        if isinstance(self.location, Path):
+            return self.location.stem
+        if isinstance(self.location, int):
+            return f"camera{self.location}"
+        url = urlsplit(self.location)
+        last = Path(unquote(url.path)).stem or url.hostname or "url"
+        return re.sub(r'[<>:"/\\|?*\x00-\x1f]', "_", last)[:_LONGEST_STEM]
+
+    @property
+    def image_suffix(self) -> str:
+        """Suffix an annotated image of it gets: its own, or .jpg where OpenCV may not be able to write that."""
+        path = urlsplit(self.location).path if isinstance(self.location, str) else str(self.location)
+        suffix = Path(path).suffix.lower()
+        return suffix if suffix in WRITABLE_SUFFIXES else ".jpg"
+
+
+def expand_source(argument: str) -> list[Source]:
+    """The images and videos that one SOURCE stands for.
+
+    - an integer of up to three digits: the camera of that index (``./0`` is a folder of that name)
+    - a URL: an image or video (http, https) or a stream (rtsp, rtmp)
+    - a folder: the images in it by name, not those in folders below
+    - a pattern with ``*``, ``?`` or ``[``: the images and videos that match, by name; ``**`` goes into folders below
+    - anything else: an image or video file
+
+    Raises ImageError where there is nothing.
+    """
+    if re.fullmatch(r"\d{1,3}", argument, re.ASCII):
+        return [Source(f"camera {int(argument)}", int(argument))]
+    if "://" in argument:
+        return [_expand_url(argument)]
+    path = Path(argument)
+    if argument and path.is_dir():
+        return _expand_folder(path)
+    if glob.has_magic(argument) and not os.path.lexists(path):
+        return _expand_pattern(argument)
+    if not argument or not path.exists():
+        raise ImageError(f"{argument or 'empty SOURCE'}: there is no such file or folder")
+    return [Source(argument, path)]
+
+
+def open_ahead(sources: Iterable[Source]) -> Iterator[tuple[Source, Callable[[], Image | VideoReader]]]:
+    """Each source with what opens it: for image files that was begun while the source before was worked on.
+
+    Videos, cameras and URLs open when they are asked for: frames would grow stale, and waiting for a server could not
+    be interrupted.
+    """
+    with ThreadPoolExecutor(1) as pool:
+        following = deque[tuple[Source, Callable[[], Image | VideoReader]]]()
+        for source in sources:
+            is_image = isinstance(source.location, Path) and not _has_suffix(source.location, VIDEO_SUFFIXES)
+            following.append((source, pool.submit(source.open).result if is_image else source.open))
+            if len(following) > 1:
+                yield following.popleft()
+        yield from following
+
+
+def _expand_url(url: str) -> Source:
+    try:
+        scheme = urlsplit(url).scheme.lower()
+    except ValueError as error:  # e.g. an unclosed bracket around the host
+        raise ImageError(f"{url}: expected a URL ({error})") from error
+    if scheme not in (*_DOWNLOADED_SCHEMES, *_STREAM_SCHEMES):
+        known = ", ".join((*_DOWNLOADED_SCHEMES, *_STREAM_SCHEMES))
+        raise ImageError(f"{url}: expected a URL with one of {known}, got {scheme or 'none of them'}")
+    return Source(url, url)
+
+
+def _expand_folder(folder: Path) -> list[Source]:
+    try:
+        found = sorted(path for path in folder.iterdir() if _has_suffix(path, IMAGE_SUFFIXES) and path.is_file())
+    except OSError as error:
+        raise ImageError(f"{folder}: the folder cannot be read ({error.strerror})") from error
+    if not found:
+        known = ", ".join(IMAGE_SUFFIXES)
+        raise ImageError(f"{folder}: the folder holds no image ({known}); folders in it are not searched")
+    return [Source(str(path), path) for path in found]
+
+
+def _expand_pattern(pattern: str) -> list[Source]:
+    # A quoted pattern reaches us with its tilde: the shell expands neither.
+    matches = map(Path, glob.glob(os.path.expanduser(pattern), recursive=True))  # noqa: PTH111, PTH207
+    found = sorted(path for path in matches if _has_suffix(path, IMAGE_SUFFIXES + VIDEO_SUFFIXES) and path.is_file())
+    if not found:
+        raise ImageError(f"{pattern}: no image or video matches this pattern")
+    return [Source(str(path), path) for path in found]
+
+
+def _open_file(path: Path) -> Image | VideoReader:
+    if not _has_suffix(path, VIDEO_SUFFIXES):
+        return read_image(path)
+    try:
+        size = path.stat().st_size
+        with path.open("rb"):
+            pass
+    except OSError as error:
+        raise ImageError(f"{path}: cannot be read ({error.strerror})") from error
+    if size == 0:
+        raise ImageError(f"{path}: expected a video, got an empty file")
+    return VideoReader(str(path), str(path))
+
+
+def _open_url(url: str) -> Image | VideoReader:
+    parts = urlsplit(url)
+    if parts.scheme.lower() in _STREAM_SCHEMES or _has_suffix(Path(parts.path), VIDEO_SUFFIXES):
+        return VideoReader(url, url)
+    data = download_image(url)
+    return VideoReader(url, url) if data is None else decode_image(data, url)
+
+
+def _has_suffix(path: Path, suffixes: tuple[str, ...]) -> bool:
+    return path.suffix.lower() in suffixes
+
+
+MAX_BYTES = 256 << 20
+"""Larger answers are refused: no photograph needs them, and an endless stream must not fill the memory."""
+
+_TIMEOUT_SECONDS = 30
+# Streams: MPEG-DASH and HLS playlists, and the motion JPEG of network cameras.
+_VIDEO_TYPES = ("video/", "multipart/x-mixed-replace", "application/dash+xml", "application/vnd.apple.mpegurl")
+
+
+def download_image(url: str) -> bytes | None:
+    """Fetch the bytes of an image file, or None where the server says that it is a video.
+
+    Raises ImageError where the server cannot be reached, refuses, or sends too little or too much.
+    """
+    # Servers want spaces and non-ASCII letters escaped; what is escaped already stays.
+    request = Request(quote(url, safe=":/?#[]@!$&'()*+,;=%~"), headers={"User-Agent": "yolact-infer"})
+    try:
+        with urlopen(request, timeout=_TIMEOUT_SECONDS) as answer:
+            if answer.headers.get("Content-Type", "").lower().startswith(_VIDEO_TYPES):
+                return None
+            announced = int(answer.headers.get("Content-Length") or 0)
+            data: bytes = answer.read(MAX_BYTES + 1) if announced <= MAX_BYTES else b""
+    except HTTPError as error:
+        raise ImageError(f"{url}: the server answered {error.code} {error.reason}") from error
+    except URLError as error:
+        raise ImageError(f"{url}: cannot be reached ({error.reason})") from error
+    except (OSError, HTTPException, ValueError) as error:
+        raise ImageError(f"{url}: the download failed ({error or type(error).__name__})") from error
+    if max(announced, len(data)) > MAX_BYTES:
+        raise ImageError(f"{url}: expected an image, got more than {MAX_BYTES >> 20} MiB")
+    if len(data) < announced:
+        raise ImageError(f"{url}: the connection ended after {len(data)} of {announced} bytes; try again")
+    return data

@@ -1,0 +1,1 @@
+"""Engine files that ONNX Runtime runs."""

@@ -1,0 +1,151 @@
+"""Runs exported ONNX files with ONNX Runtime."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import onnxruntime
+from numpy.typing import NDArray
+
+from yolact.runtime.contract import INPUT_NAME, input_spec, output_specs
+from yolact.runtime.engine import CPU, DeviceChoice
+from yolact.runtime.errors import EngineError, UsageError
+from yolact.runtime.images.preprocess import Image
+from yolact.runtime.metadata import ModelMetadata
+from yolact.runtime.postprocess.postprocess import ImageHeads, NetworkDetections, postprocess
+
+_PROVIDERS = {
+    "cpu": ("CPUExecutionProvider",),
+    "cuda": ("CUDAExecutionProvider", "CPUExecutionProvider"),
+    "tensorrt": ("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"),
+}
+"""Of ONNX Runtime, best first: operators that one does not have run on the next."""
+
+_TYPE_NAMES = {"float32": "tensor(float)", "int32": "tensor(int32)", "uint8": "tensor(uint8)"}
+
+
+class OnnxEngine:
+    """One ONNX Runtime session whose tensors were checked against the contract when it was opened."""
+
+    def __init__(self, path: Path, threads: int | None = None, device: DeviceChoice = CPU) -> None:
+        """Load and check the file.
+
+        Args:
+            path: an ONNX file written by yolact-export.
+            threads: threads within an operator; None lets ONNX Runtime take the physical cores.
+            device: the CPU, or a GPU through ONNX Runtime's CUDA or TensorRT provider.
+
+        Raises:
+            EngineError: not an ONNX file, or not one of this toolkit's contract; the GPU cannot be used.
+            UsageError: `threads` is less than 1, or this ONNX Runtime lacks the provider.
+        """
+        if threads is not None and threads < 1:
+            raise UsageError(f"threads must be at least 1, or None for all cores, got {threads}")
+        check_provider(device)
+        self._session: Any = _open_session(path, threads, device)
+        self.metadata = ModelMetadata.from_props(self._session.get_modelmeta().custom_metadata_map, str(path))
+        self._outputs = _check_contract(self._session, self.metadata, path)
+        batch = next(t for t in self._session.get_inputs() if t.name == INPUT_NAME).shape[0]
+        self.min_batch: int = batch if isinstance(batch, int) else 1
+        self.max_batch: int | None = batch if isinstance(batch, int) else None
+
+    def run(self, images: Image) -> list[NDArray[Any]]:
+        """Outputs in contract order for a batch (N, S, S, 3) uint8 BGR.
+
+        Raises EngineError where ONNX Runtime fails, mostly because memory does not suffice.
+        """
+        try:
+            outputs: list[NDArray[Any]] = self._session.run(self._outputs, {INPUT_NAME: images})
+        except Exception as error:  # see _open_session
+            reason = " ".join(str(error).split())
+            raise EngineError(f"ONNX Runtime could not run a batch of shape {images.shape} ({reason})") from error
+        return outputs
+
+    def detect(self, images: Image) -> list[NetworkDetections]:
+        """Detections of each image of a batch (N, S, S, 3) uint8 BGR."""
+        return self.collect(self.run(images))
+
+    def collect(self, outputs: list[NDArray[Any]]) -> list[NetworkDetections]:
+        """Detections of each image in what `run` returned; heads of a raw graph are post-processed here."""
+        if self.metadata.graph == "raw":
+            heads = [ImageHeads(*arrays) for arrays in zip(*outputs, strict=True)]
+            return [postprocess(h, self.metadata.config, self.metadata.postprocess) for h in heads]
+        counts, *arrays = outputs
+        return [
+            # Of several images copies, so that one's result does not keep the masks of all in memory.
+            NetworkDetections(*(array[i, :count].copy() if len(array) > 1 else array[i, :count] for array in arrays))
+            for i, count in enumerate(counts.ravel().tolist())
+        ]
+
+    def close(self) -> None:
+        """Free the session."""
+        self._session = None
+
+
+def check_provider(device: DeviceChoice) -> None:
+    """Raise UsageError where this ONNX Runtime was built without what the device needs."""
+    available = onnxruntime.get_available_providers()
+    provider = _PROVIDERS[device.kind][0]
+    if provider not in available:  # ONNX Runtime itself would go on with the CPU and a warning
+        raise UsageError(
+            f"this ONNX Runtime has no {provider} for {device}, only {', '.join(available)}; "
+            "replace it by a package that has: pip uninstall onnxruntime, then pip install onnxruntime-gpu"
+        )
+
+
+def _provider_options(device: DeviceChoice) -> list[tuple[str, dict[str, str]]]:
+    """Execution providers, best first, with their options."""
+    options = {} if device.kind == "cpu" else {"device_id": str(device.index)}
+    return [(name, options if name != "CPUExecutionProvider" else {}) for name in _PROVIDERS[device.kind]]
+
+
+def _open_session(path: Path, threads: int | None, device: DeviceChoice) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    try:
+        session = onnxruntime.InferenceSession(str(path), options, providers=_provider_options(device))
+    except Exception as error:  # ONNX Runtime's exceptions share no public base class
+        raise EngineError(_why_not_opened(path, " ".join(str(error).split()))) from error
+    used, wanted = session.get_providers()[0], _PROVIDERS[device.kind][0]
+    if used != wanted:
+        raise EngineError(
+            f"ONNX Runtime {onnxruntime.__version__} fell back to {used} for {device}: {wanted} does not load, mostly "
+            "because libraries of CUDA, cuDNN or TensorRT are missing; see yolact-doctor"
+        )
+    return session
+
+
+def _why_not_opened(path: Path, reason: str) -> str:
+    if path.suffix == ".pth":
+        return f"{path} is a checkpoint; export it with yolact-export --weights {path}"
+    if "YolactFastNms" in reason:
+        return (
+            f"{path} was exported with --functions strip, for TensorRT with plugins only; export it again with "
+            "yolact-export --functions keep"
+        )
+    if "NOT_IMPLEMENTED" in reason:
+        return (
+            f"{path} has operators that ONNX Runtime {onnxruntime.__version__} lacks on this device ({reason}); "
+            "bf16 files run in TensorRT plans only, for ONNX Runtime export with --fp16 or in full precision"
+        )
+    return (
+        f"{path} cannot be opened as an ONNX model by ONNX Runtime {onnxruntime.__version__} ({reason}); "
+        "export it again with yolact-export"
+    )
+
+
+def _check_contract(session: onnxruntime.InferenceSession, metadata: ModelMetadata, path: Path) -> list[str]:
+    """Output names in contract order. Raises EngineError at the first tensor that is not as the contract says."""
+    outputs = output_specs(metadata.graph, metadata.config, metadata.postprocess)
+    found = {t.name: (t.type, tuple(t.shape[1:])) for t in [*session.get_inputs(), *session.get_outputs()]}
+    for name, spec in {INPUT_NAME: input_spec(metadata.config), **outputs}.items():
+        expected = (_TYPE_NAMES[spec.dtype.name], spec.shape)
+        if found.get(name) != expected:
+            raise EngineError(
+                f"{path}: expected tensor {name!r} to be {expected[0]} of shape (N, {str(spec.shape)[1:-1]}), "
+                f"got {found.get(name, 'no such tensor')}; export the model again with yolact-export"
+            )
+    return list(outputs)

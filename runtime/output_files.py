@@ -1,0 +1,121 @@
+"""Files that are either whole or not there."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from yolact.runtime.errors import UsageError, YolactError
+
+_serial = itertools.count()
+
+
+def temporary_beside(path: Path) -> Path:
+    """A name nobody uses in the folder of `path`, with its suffix, for a file to be renamed to `path` later."""
+    return path.with_name(f".partial-{os.getpid()}-{next(_serial)}{path.suffix}")
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path to write to. It becomes `path` if the block succeeds and is removed if not.
+
+    Raises OSError where it cannot be renamed, UsageError where `path` is something else than a file.
+    """
+    check_replaceable(path)
+    temporary = temporary_beside(path)
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def check_replaceable(path: Path) -> None:
+    """Raise UsageError where renaming a file to `path` would destroy what is no file: a device, a pipe, a folder."""
+    if path.exists() and not path.resolve().is_file():
+        raise UsageError(f"cannot write {path}: it exists and is no regular file; choose another name")
+
+
+def check_folder(folder: Path) -> None:
+    """Create `folder` with its parents and prove that files can be written in it. Raises OSError if not."""
+    folder.mkdir(parents=True, exist_ok=True)
+    probe = temporary_beside(folder / "probe")
+    probe.touch()
+    probe.unlink()
+
+
+def check_output(option: str, path: Path, inputs: Iterable[Path | None]) -> None:
+    """Fail before the model runs rather than after.
+
+    Args:
+        option: that named the file, such as ``--json``, for the message.
+        path: the file to be written.
+        inputs: files that must not be overwritten; None are passed over.
+
+    Raises:
+        UsageError: `path` cannot be meant: stdout, an input, no regular file, in a folder that is not there.
+        YolactError: the folder cannot be written to.
+    """
+    if str(path) == "-":
+        raise UsageError(f"{option}: expected the name of a file, got -; stdout is for the summary")
+    check_replaceable(path)
+    if path.resolve() in {other.resolve() for other in inputs if other is not None}:
+        raise UsageError(f"{option} {path} is one of the inputs; choose another file")
+    if not path.parent.is_dir():
+        raise UsageError(f"{option} {path}: there is no folder {path.parent}; create it first")
+    try:
+        check_folder(path.parent)
+    except OSError as error:
+        raise YolactError(f"cannot write {path}: {error.strerror}") from error
+
+
+def write_output(path: Path, data: bytes) -> None:
+    """Write a whole file. Raises YolactError where that fails; what was there before then stays."""
+    write_outputs({path: data})
+
+
+def write_outputs(files: Mapping[Path, bytes]) -> None:
+    """Write some files, of which none takes its name before all are written. Raises as `write_output`."""
+    path = Path()
+    try:
+        with ExitStack() as stack:
+            for path, data in files.items():
+                stack.enter_context(replacing(path)).write_bytes(data)
+    except OSError as error:
+        reason = error.strerror or error
+        raise YolactError(f"cannot write {path}: {reason}; free space or choose another place") from None
+
+
+class OutputNames:
+    """Gives every input a file of its own in one folder.
+
+    The input's stem is kept. It is numbered (``x-2.jpg``) where another input of this run has that name already or
+    where the name is an input's itself; in a folder that inputs come from, no existing file is replaced at all.
+    Elsewhere the files of an earlier run are.
+    """
+
+    def __init__(self, folder: Path, inputs: Iterable[Path]) -> None:
+        """`inputs`: all files this run reads."""
+        self._folder = folder
+        resolved = [path.resolve() for path in inputs]
+        self._taken = {_key(path) for path in resolved}
+        self._is_shared = folder.resolve() in {path.parent for path in resolved}
+
+    def reserve(self, stem: str, suffix: str) -> Path:
+        """A file in the folder, never given twice."""
+        number = 1
+        while True:
+            path = self._folder / (f"{stem}{suffix}" if number == 1 else f"{stem}-{number}{suffix}")
+            key = _key(path.resolve())
+            if key not in self._taken and not (self._is_shared and path.exists()):
+                self._taken.add(key)
+                return path
+            number += 1
+
+
+def _key(path: Path) -> str:
+    """Some file systems take ``A.jpg`` and ``a.jpg`` for one file."""
+    return str(path).casefold()

@@ -1,0 +1,1 @@
+"""Heads of the network to detections, in NumPy."""

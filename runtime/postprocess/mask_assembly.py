@@ -1,0 +1,40 @@
+"""From prototypes and mask coefficients to cropped mask probabilities, in NumPy."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from yolact.runtime.images.geometry import FloatArray
+
+CROP_PADDING = 1
+"""Cells of the prototype grid that a crop keeps around the box on each side."""
+
+
+def assemble_masks(prototypes: FloatArray, coefficients: FloatArray, boxes: FloatArray) -> FloatArray:
+    """Mask probabilities (D, Hp, Wp) float32: sigmoid of the prototypes' linear combination, 0 outside the boxes.
+
+    Args:
+        prototypes: (K, Hp, Wp) float32.
+        coefficients: (D, K) float32.
+        boxes: (D, 4) float32 xyxy relative to the network input, x1 <= x2 and y1 <= y2 as decoding gives them.
+
+    Source: paper equation 1; official layers/output_utils.py `postprocess`.
+    """
+    logits = np.tensordot(coefficients, prototypes, axes=1)
+    with np.errstate(over="ignore"):  # exp(-x) of a very negative logit is inf, its sigmoid 0
+        probabilities = 1 / (1 + np.exp(-logits))
+    height, width = prototypes.shape[1:]
+    rows = _inside(boxes[:, 1], boxes[:, 3], height)[:, :, None]
+    columns = _inside(boxes[:, 0], boxes[:, 2], width)[:, None, :]
+    return np.where(rows & columns, probabilities, np.float32(0)).astype(np.float32, copy=False)
+
+
+def _inside(start: FloatArray, stop: FloatArray, cells: int) -> np.ndarray[tuple[int, int], np.dtype[np.bool_]]:
+    """(D, cells) bool: which cells lie in [start, stop) widened by the padding; limits are not rounded.
+
+    Source: official layers/box_utils.py `crop`.
+    """
+    low = start * np.float32(cells) - CROP_PADDING
+    high = stop * np.float32(cells) + CROP_PADDING
+    cell = np.arange(cells, dtype=np.float32)
+    return (cell >= low[:, None]) & (cell < high[:, None])

@@ -1,0 +1,62 @@
+"""What a network says about one image, and how raw heads are turned into it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from yolact.runtime.config import ModelConfig, PostprocessConfig
+from yolact.runtime.images.geometry import FloatArray
+from yolact.runtime.postprocess.mask_assembly import assemble_masks
+from yolact.runtime.postprocess.nms import class_probabilities, decode_boxes, suppress
+from yolact.runtime.postprocess.priors import make_priors
+
+
+@dataclass(frozen=True)
+class ImageHeads:
+    """Outputs of the network's heads for one image, float32.
+
+    Attributes:
+        locations: (N, 4) encoded boxes.
+        confidences: (N, C+1) logits, background first.
+        coefficients: (N, K), after tanh.
+        prototypes: (K, Hp, Wp), after ReLU.
+    """
+
+    locations: FloatArray
+    confidences: FloatArray
+    coefficients: FloatArray
+    prototypes: FloatArray
+
+
+@dataclass(frozen=True)
+class NetworkDetections:
+    """Detections of one image in the frame of the network, best first.
+
+    Attributes:
+        boxes: (D, 4) float32 xyxy relative to the network input, not clamped.
+        scores: (D,) float32.
+        class_ids: (D,) int32.
+        masks: (D, Hp, Wp) float32 probabilities, 0 outside the boxes.
+        mask_scores: (D,) float32 for YOLACT++, else None.
+    """
+
+    boxes: FloatArray
+    scores: FloatArray
+    class_ids: NDArray[np.int32]
+    masks: FloatArray
+    mask_scores: FloatArray | None = None
+
+
+def postprocess(heads: ImageHeads, model: ModelConfig, config: PostprocessConfig) -> NetworkDetections:
+    """Decode, suppress and assemble: the NumPy counterpart of a full graph's last part.
+
+    `mask_scores` stay None: the re-scoring network of YOLACT++ is part of full graphs only.
+    """
+    boxes = decode_boxes(heads.locations, make_priors(model))
+    survivors = suppress(boxes, class_probabilities(heads.confidences), model.image_size, config)
+    kept_boxes = boxes[survivors.prior_indices]
+    masks = assemble_masks(heads.prototypes, heads.coefficients[survivors.prior_indices], kept_boxes)
+    return NetworkDetections(kept_boxes, survivors.scores, survivors.class_ids, masks)

@@ -1,0 +1,1 @@
+"""Engine files that TensorRT runs: opening plans, and running them."""

@@ -1,0 +1,116 @@
+"""A TensorRT plan as an engine for `Detector`: as many contexts as there are threads that use it at once."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from numpy.typing import NDArray
+
+from yolact.runtime.cuda.device import Device
+from yolact.runtime.errors import EngineError
+from yolact.runtime.images.preprocess import Image
+from yolact.runtime.metadata import ModelMetadata
+from yolact.runtime.postprocess.postprocess import ImageHeads, NetworkDetections, postprocess
+from yolact.runtime.tensorrt.context import COUNT, TensorRTContext
+from yolact.runtime.tensorrt.plan import Plan
+
+
+class TensorRTEngine:
+    """A deserialised plan that any number of threads may use.
+
+    Attributes:
+        metadata: what the model is and how it post-processes.
+        min_batch: fewest images per call.
+        max_batch: most images per call.
+        device: the GPU it is on.
+    """
+
+    def __init__(
+        self,
+        engine: Any,
+        trt: Any,
+        metadata: ModelMetadata,
+        device: Device,
+        reason: Callable[[], str],
+    ) -> None:
+        """Check the plan; `engine_files.open_engine` opens a file.
+
+        Args:
+            engine: TensorRT's ICudaEngine, deserialised on `device`.
+            trt: the module it comes from, `tensorrt` or `tensorrt_rtx`.
+            metadata: of the model.
+            device: kept open until nothing that was made from the engine is left.
+            reason: what TensorRT's logger says of the last failure, see `tensorrt_log`.
+
+        Raises:
+            EngineError: a tensor of the plan is not as the contract says.
+        """
+        self._plan: Plan | None = Plan.check(engine, trt, metadata, device, reason)
+        self.metadata = metadata
+        self.min_batch: int = self._plan.min_batch
+        self.max_batch: int | None = self._plan.max_batch
+        self.device = device
+        self._lock = threading.Lock()
+        self._idle: list[TensorRTContext] = []
+
+    def detect(self, images: Image) -> list[NetworkDetections]:
+        """Detections of each image of a batch (N, S, S, 3) uint8 BGR. Several threads may call this at once.
+
+        Raises:
+            UsageError: the array is not as described, or the plan takes no such batch.
+            EngineError: the run failed, or the engine was closed.
+        """
+        with self._borrowed() as context:
+            outputs = context.run(images)
+        return self.collect(outputs)
+
+    def collect(self, outputs: list[dict[str, NDArray[Any]]]) -> list[NetworkDetections]:
+        """Detections of each image in what `TensorRTContext.run` returned; heads of a raw graph are post-processed
+        here."""
+        if self.metadata.graph == "raw":
+            heads = [ImageHeads(**arrays) for arrays in outputs]
+            return [postprocess(h, self.metadata.config, self.metadata.postprocess) for h in heads]
+        return [NetworkDetections(*(array for name, array in arrays.items() if name != COUNT)) for arrays in outputs]
+
+    def create_context(self) -> TensorRTContext:
+        """A context for arrays and streams on the GPU, which the caller closes. Each thread needs one of its own.
+
+        Raises EngineError where memory does not suffice, or the engine was closed.
+        """
+        return TensorRTContext(self.plan, self.device)
+
+    @property
+    def plan(self) -> Plan:
+        """What it runs. Raises EngineError where the engine was closed."""
+        plan = self._plan
+        if plan is None:
+            raise EngineError("this engine was closed; open it again")
+        return plan
+
+    @contextmanager
+    def _borrowed(self) -> Iterator[TensorRTContext]:
+        """A context that nobody else uses meanwhile."""
+        with self._lock:
+            context = self._idle.pop() if self._idle else None
+        if context is None:
+            context = self.create_context()
+        try:
+            yield context
+        finally:
+            with self._lock:
+                closed = self._plan is None
+                if not closed:
+                    self._idle.append(context)
+            if closed:
+                context.close()
+
+    def close(self) -> None:
+        """Free everything except contexts of callers; those in use are freed after use. Again does nothing."""
+        with self._lock:
+            self._plan = None
+            idle, self._idle = self._idle, []
+        for context in idle:
+            context.close()

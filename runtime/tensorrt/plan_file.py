@@ -1,0 +1,203 @@
+"""What a TensorRT plan says of itself: the first bytes of the file and the `<plan>.json` beside it.
+
+The plan stays a plain plan, so `trtexec`, Triton and Polygraphy open it; what does not fit into it is in the sidecar.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any, get_args
+
+from yolact.runtime.errors import EngineError
+from yolact.runtime.metadata import CONFIG_KEY, ModelMetadata, Precision
+from yolact.runtime.tensorrt.flavour import FLAVOURS, PLAN_MAGIC_SIZE, Flavour, Version
+
+SIDECAR_SCHEMA_VERSION = 1
+MAX_SIDECAR_SIZE = 1 << 20
+NETWORK_NAME_PREFIX = "yolact:"
+MAX_NETWORK_NAME = 4095
+"""TensorRT refuses names of more than 4096 characters, terminating zero included."""
+
+_VERSION_OFFSET = 24
+_HEADER_SIZE = 28
+
+
+@dataclass(frozen=True)
+class PlanHeader:
+    """The first bytes of a plan.
+
+    Attributes:
+        flavour: which TensorRT wrote it.
+        version: and in which version.
+    """
+
+    flavour: Flavour
+    version: Version
+
+
+def read_plan_header(path: Path) -> PlanHeader | None:
+    """Flavour and version from the first bytes of a file, None where it is no plan.
+
+    Source of the layout: NVIDIA/TensorRT samples/common/sampleEngines.cpp `printPlanVersion`.
+    Raises EngineError for a plan that ends before its version.
+    """
+    with path.open("rb") as file:
+        start = file.read(_HEADER_SIZE)
+    flavour = next((one for one in FLAVOURS if start[:PLAN_MAGIC_SIZE] == one.magic), None)
+    if flavour is None:
+        return None
+    if len(start) < _HEADER_SIZE:
+        raise EngineError(f"{path} is cut off after {len(start)} bytes; copy or build it again")
+    return PlanHeader(flavour, Version(*start[_VERSION_OFFSET:_HEADER_SIZE]))
+
+
+@dataclass(frozen=True)
+class PlanIdentity:
+    """How a plan was built: the contents of its sidecar besides the model's metadata.
+
+    Attributes:
+        flavour: Python module of the TensorRT that built it: ``tensorrt`` or ``tensorrt_rtx``.
+        tensorrt_version: of that module.
+        cuda_version: of the driver at build time, empty where it was built without a GPU.
+        gpu_name: of the GPU it was built on, empty where it was built without one.
+        gpu_archs: architectures it runs on, such as ``sm_86``; empty for every one that the flavour supports.
+        precision_asked: type of the network's weights and activations.
+        precision_obtained: convolutions by TensorRT's name of their type.
+        min_batch, opt_batch, max_batch: images per call.
+        plugins: the plugins without which it cannot be opened, as operators of the ONNX file.
+        version_compatible: opens in later TensorRT, with code that it carries.
+        hardware_compatible: opens on other GPUs from Ampere on.
+        size: of the plan, bytes.
+        plan_sha256, onnx_sha256: digests of the plan and of the ONNX it was built from.
+        command: what built it.
+        plugins_embedded: the plan carries the library with its plugins, so it needs none here but runs code of its own.
+    """
+
+    flavour: str
+    tensorrt_version: str
+    cuda_version: str
+    gpu_name: str
+    gpu_archs: tuple[str, ...]
+    precision_asked: Precision
+    precision_obtained: dict[str, int]
+    min_batch: int
+    opt_batch: int
+    max_batch: int
+    plugins: tuple[str, ...]
+    version_compatible: bool
+    hardware_compatible: bool
+    size: int
+    plan_sha256: str
+    onnx_sha256: str
+    command: str
+    plugins_embedded: bool = False
+
+    def to_sidecar(self, metadata: ModelMetadata) -> str:
+        """The sidecar's text: JSON with this and the model's metadata."""
+        values = {
+            "schema_version": SIDECAR_SCHEMA_VERSION,
+            "plan": asdict(self),
+            "model": metadata.to_props(),
+        }
+        return json.dumps(values, indent=2) + "\n"
+
+
+def sidecar_of(plan: Path) -> Path:
+    """Where the sidecar of a plan lies: `yolact.plan.json` beside `yolact.plan`."""
+    return plan.with_name(f"{plan.name}.json")
+
+
+def read_sidecar(path: Path) -> tuple[PlanIdentity, ModelMetadata]:
+    """The contents of a sidecar. Raises EngineError where it is damaged or of another schema."""
+    again = "build the plan again with yolact-build"
+    try:
+        if path.stat().st_size > MAX_SIDECAR_SIZE:
+            raise ValueError(f"it has more than {MAX_SIDECAR_SIZE} bytes")
+        values = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(values, dict):
+            raise TypeError("expected an object")
+        version = values.get("schema_version")
+        if version != SIDECAR_SCHEMA_VERSION or isinstance(version, bool):
+            raise EngineError(f"{path} has schema {version!r}, this runtime reads {SIDECAR_SCHEMA_VERSION}; {again}")
+        identity = _identity(values["plan"])
+        metadata = ModelMetadata.from_props(values["model"], str(path))
+    except (OSError, KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise EngineError(f"{path} is no sidecar of a plan ({error!r}); {again}") from error
+    return identity, metadata
+
+
+def _identity(values: dict[str, Any]) -> PlanIdentity:
+    """Raises KeyError, ValueError or TypeError for what `to_sidecar` would not have written: the file may come from
+    anywhere, and its texts are shown in terminals."""
+    known: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    identity = PlanIdentity(**known)
+    for field in fields(PlanIdentity):
+        if not _IS_VALID[field.type](getattr(identity, field.name)):
+            raise ValueError(f"{field.name}: {getattr(identity, field.name)!r}")
+    if identity.flavour not in {one.module for one in FLAVOURS}:
+        raise ValueError(f"flavour: {identity.flavour!r}")
+    if not all(re.fullmatch(r"sm_\d{2,3}", arch) for arch in identity.gpu_archs):
+        raise ValueError(f"gpu_archs: {identity.gpu_archs!r}")
+    if identity.command and identity.command.split(" ")[0] not in ("yolact-build", "yolact-export"):
+        raise ValueError(f"command: {identity.command!r}")
+    Version.parse(identity.tensorrt_version)
+    return identity
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and value.isprintable()
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+_IS_VALID: dict[Any, Callable[[Any], bool]] = {
+    "str": _is_text,
+    "int": _is_count,
+    "bool": lambda value: isinstance(value, bool),
+    "tuple[str, ...]": lambda value: isinstance(value, tuple) and all(map(_is_text, value)),
+    "dict[str, int]": lambda value: isinstance(value, dict) and all(map(_is_count, value.values())),
+    "Precision": lambda value: value in get_args(Precision),
+}
+"""By the types of `PlanIdentity`'s fields, which dataclasses keep as they are written."""
+
+
+def to_network_name(metadata: ModelMetadata) -> str:
+    """The metadata in one line for `INetworkDefinition.name`, which becomes the engine's name.
+
+    It survives where a plan is copied without its sidecar. Of many classes only the number fits; how it was quantised,
+    which nothing needs to know to run it, is left out.
+    """
+    props = replace(metadata, quantization=None).to_props()
+    name = _name(props)
+    if len(name) > MAX_NETWORK_NAME:
+        config = metadata.config.to_json() | {"class_names": metadata.config.num_classes, "category_ids": []}
+        name = _name(props | {CONFIG_KEY: json.dumps(config)})
+    return name
+
+
+def _name(props: dict[str, str]) -> str:
+    return NETWORK_NAME_PREFIX + json.dumps(props, separators=(",", ":"))
+
+
+def from_network_name(name: str, source: str) -> ModelMetadata | None:
+    """Inverse of `to_network_name`, None for a name that something else gave. Raises EngineError for a damaged one.
+
+    Classes whose names did not fit are called `class_0` and so on.
+    """
+    if not name.startswith(NETWORK_NAME_PREFIX):
+        return None
+    try:
+        props = json.loads(name[len(NETWORK_NAME_PREFIX) :])
+        config = json.loads(props[CONFIG_KEY])
+        if isinstance(config["class_names"], int):
+            config["class_names"] = [f"class_{index}" for index in range(config["class_names"])]
+            props[CONFIG_KEY] = json.dumps(config)
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise EngineError(f"{source} has a damaged network name ({error!r}); build it with yolact-build") from error
+    return ModelMetadata.from_props(props, source)

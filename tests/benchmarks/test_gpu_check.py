@@ -1,0 +1,275 @@
+"""`benchmarks/gpu_check.py` without a GPU: what becomes of steps that lack something, and what is told at the end."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from benchmark_modules import BENCHMARKS, wait_until
+from gpu_check_report import describe
+from gpu_check_steps import Outcome, Record
+from gpu_check_tests import gpu_test_files
+
+import yolact
+
+ROOT = BENCHMARKS.parent
+
+
+DRIVER = """
+import sys
+from pathlib import Path
+import gpu_check
+folder = Path(sys.argv.pop(1))
+gpu_check.FOLDER, gpu_check.NAMESPACE = folder / "work", folder / "namespace"
+"""
+"""The command, without disturbing a real run of it."""
+
+
+def run_command(
+    folder: Path, *arguments: str, program: str = "", started: Callable[[Any], None] = lambda child: None
+) -> tuple[int, str, str]:
+    """Exit code and output of the command, where neither PyTorch nor nvidia-smi sees a GPU. A program named nvidia-smi
+    in the folder's `bin` is found."""
+    code = DRIVER + program + "sys.exit(gpu_check.main())"
+    changes = {"PYTHONPATH": str(BENCHMARKS), "CUDA_VISIBLE_DEVICES": "", "PATH": str(folder / "bin")}
+    child = subprocess.Popen(
+        [sys.executable, "-c", code, str(folder), *arguments],
+        env=os.environ | changes,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    started(child)
+    output, errors = child.communicate()
+    return child.returncode, output, errors
+
+
+HANGING = """
+def steps():
+    from gpu_check_steps import Step
+    def step(name, code):
+        return Step(name, [sys.executable, "-c", code], 1000, folder / "work" / f"{name}.json")
+    hang = f"import os, time; open({str(folder / 'part')!r}, 'w').write('[4]'); "
+    hang += f"os.rename({str(folder / 'part')!r}, {str(folder / 'work' / 'hang.json')!r}); time.sleep(1000)"
+    return [step("environment", ""), step("hang", hang), step("later", "")]
+gpu_check.all_steps = steps
+"""
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_leaves_everything_until_then(tmp_path: Path, number: signal.Signals, code: int) -> None:
+    path = tmp_path / "results" / "all.json"
+
+    def stop(child: Any) -> None:
+        wait_until((tmp_path / "work" / "hang.json").exists)
+        child.send_signal(number)
+
+    returned, output, errors = run_command(tmp_path, "--json", str(path), program=HANGING, started=stop)
+    assert returned == code, errors
+    steps = json.loads(path.read_text())["steps"]
+    assert [one["status"] for one in steps.values()] == ["done", "interrupted", "interrupted"]
+    assert steps["hang"]["result"] == [4] and number.name in steps["hang"]["reason"]
+    assert re.search(r"^\| hang \| interrupted \|.*\n\| later \| interrupted \|", output, re.MULTILINE)
+    assert "Traceback" not in errors
+
+
+def test_without_a_gpu(tmp_path: Path) -> None:
+    """A sentence, exit code 4, and results of an earlier run stay."""
+    path = tmp_path / "all.json"
+    path.write_text("earlier")
+    code, output, errors = run_command(tmp_path, "--json", str(path))
+    assert code == 4 and path.read_text() == "earlier"
+    assert re.search(r"error: there is no CUDA GPU: PyTorch .* can use none; nvidia-smi .*\n$", errors)
+    rows = re.findall(r"^\| ([\w -]+) \| skipped \| .* \| there is no CUDA GPU", output, re.MULTILINE)
+    assert {"environment", "build", "tests", "kernels", "yolact_resnet50 recorded", "yolact_base ort-cuda"} <= set(rows)
+
+
+def test_a_gpu_that_pytorch_cannot_use(tmp_path: Path) -> None:
+    """What needs PyTorch says so; the file is written."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    smi = folder / "nvidia-smi"
+    values = "NVIDIA Test, 1.2, 9.0, 80 GiB, 1 MiB, 0 %, 30, 1 MHz, 2 MHz, 3 MHz, 4 MHz, 5 W, 6 W"
+    smi.write_text(f"#!{sys.executable}\nprint('{values}')\n")
+    smi.chmod(0o755)
+    path = tmp_path / "all.json"
+    code, output, errors = run_command(tmp_path, "--json", str(path), "--only", "yolact_base recorded", "kernels")
+    assert code == 0, errors
+    steps = json.loads(path.read_text())["steps"]
+    expected = {"environment": "done", "kernels": "skipped", "yolact_base recorded": "skipped"}
+    assert {name: one["status"] for name, one in steps.items()} == expected
+    assert all("can use no GPU" in one["reason"] for one in list(steps.values())[1:])
+    assert steps["environment"]["result"]["arch"] == "sm_90"
+    assert "clocks.max.sm: 2 MHz" in output and "architecture: sm_90" in output
+
+
+@pytest.mark.parametrize("arguments", [["--limit", "0"], ["--limit", "nan"], ["--limit", "x"], ["--only"], ["--fast"]])
+def test_refused_arguments(tmp_path: Path, arguments: list[str]) -> None:
+    code, output, errors = run_command(tmp_path, *arguments)
+    assert code == 2 and not output and "Traceback" not in errors and not (tmp_path / "work").exists()
+
+
+def test_the_repository_where_it_lies() -> None:
+    """Nothing is installed where Python does not look for installed packages (-S)."""
+    program = "import yolact, yolact.runtime.output_files, yolact.plugins.build as build; "
+    program += "print(yolact.__version__, build.SOURCES)"
+    places = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-S", "-c", program], env=places, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    version, sources = done.stdout.split()
+    assert version == yolact.__version__ and Path(sources) == ROOT / "plugins"
+
+
+def run_child(folder: Path, *arguments: str, program: str = "") -> subprocess.CompletedProcess[str]:
+    """One step without a GPU."""
+    code = f"import sys\n{program}\nimport gpu_check_child\nsys.exit(gpu_check_child.main(sys.argv[1:]))"
+    changes = {"PYTHONPATH": os.pathsep.join([str(folder), str(BENCHMARKS)]), "CUDA_VISIBLE_DEVICES": ""}
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments], env=os.environ | changes, capture_output=True, text=True
+    )
+
+
+@pytest.mark.parametrize(
+    ("module", "step"), [("cv2", "contender"), ("torch", "kernels"), ("click", "kernels"), ("pytest", "tests")]
+)
+def test_a_module_that_is_missing_skips(tmp_path: Path, module: str, step: str) -> None:
+    hidden = f"raise ModuleNotFoundError(\"No module named '{module}'\", name='{module}')"
+    (tmp_path / f"{module}.py").write_text(hidden)
+    arguments = ["yolact_resnet50", "eager", str(tmp_path)] if step == "contender" else []
+    done = run_child(tmp_path, step, str(tmp_path / "result.json"), *arguments)
+    assert (done.returncode, done.stdout) == (77, f"skipped: the Python module {module} is not installed\n")
+
+
+def test_a_mistake_is_no_missing_module(tmp_path: Path) -> None:
+    (tmp_path / "gpu_check_tests.py").write_text("import yolact.runtime.no_such_module")
+    done = run_child(tmp_path, "tests", str(tmp_path / "result.json"))
+    assert done.returncode == 1 and "no_such_module" in done.stderr
+
+
+def test_a_machine_without_most_modules_is_described(tmp_path: Path) -> None:
+    for module in ("torch", "cv2"):
+        (tmp_path / f"{module}.py").write_text(f"raise ModuleNotFoundError('', name='{module}')")
+    path = tmp_path / "result.json"
+    done = run_child(tmp_path, "environment", str(path), program="import os; os.environ['PATH'] = ''")
+    assert done.returncode == 77 and "the Python module torch is not installed; nvidia-smi does not run" in done.stdout
+    assert json.loads(path.read_text())["doctor"] == {"doctor": "the Python module cv2 is not installed"}
+
+
+def test_files_with_gpu_tests() -> None:
+    """By their syntax: a mark, or a test or fixture that takes the fixture `backend`."""
+
+    def has_gpu_tests(path: Path) -> bool:
+        nodes = list(ast.walk(ast.parse(path.read_text())))
+        marked = any(isinstance(node, ast.Attribute) and ast.unparse(node) == "pytest.mark.gpu" for node in nodes)
+        functions = [node for node in nodes if isinstance(node, ast.FunctionDef)]
+        return marked or any(one.arg == "backend" for function in functions for one in function.args.args)
+
+    assert gpu_test_files() == [path for path in sorted((ROOT / "tests").rglob("test_*.py")) if has_gpu_tests(path)]
+    assert len(gpu_test_files()) >= 6
+
+
+SUITE = {
+    "test_a.py": """
+import pytest
+pytestmark = MARK
+def test_good(): pass
+def test_also_good(): pass
+def test_bad(): assert 1 == 2, "one is not two"
+@pytest.mark.parametrize("i", [1, 2])
+def test_lazy(i): pytest.skip("too old a GPU")
+def test_lacks(): raise ModuleNotFoundError("No module named 'tensorrt'")
+@pytest.fixture
+def broken(): raise ValueError("no fixture")
+def test_needs(broken): pass
+""",
+    "test_b.py": "import pytest\npytestmark = MARK\nraise ModuleNotFoundError(\"No module named 'cv2'\")",
+    "test_c.py": "raise ValueError('not a test for a GPU, so never looked at')",
+    "test_d.py": "import pytest\ndef test_without_mark(): assert False\n@MARK\ndef test_marked(): pass",
+}
+
+
+def run_suite(folder: Path, suite: dict[str, str]) -> tuple[subprocess.CompletedProcess[str], dict[str, Any]]:
+    (folder / "tests").mkdir()
+    (folder / "pyproject.toml").write_text("[tool.pytest.ini_options]\nmarkers = ['gpu: x']")
+    for name, text in suite.items():
+        (folder / "tests" / name).write_text(text.replace("MARK", "pytest.mark.gpu"))
+    here = f"import gpu_check_tests; from pathlib import Path; gpu_check_tests.ROOT = Path({str(folder)!r})"
+    path = folder / "result.json"
+    done = run_child(folder, "tests", str(path), program=here)
+    return done, json.loads(path.read_text())
+
+
+def test_counts_of_the_tests(tmp_path: Path) -> None:
+    done, found = run_suite(tmp_path, SUITE)
+    assert (found["passed"], found["failed"], found["skipped"]) == (3, 2, 4)
+    reasons = {"too old a GPU": 2}
+    reasons |= {f"the Python module {name} is not installed": 1 for name in ("tensorrt", "cv2")}
+    assert found["reasons_for_skipping"] == reasons and found["running"] == ""
+    assert [name.split("::")[1] for name in found["failures"]] == ["test_bad", "test_needs"]
+    assert "one is not two" in found["failures"]["tests/test_a.py::test_bad"]
+    assert done.returncode == 1
+    assert re.search(r"^error: 2 of 5 tests failed, the first was .*test_bad: .*one is not two", done.stdout, re.M)
+
+
+VERDICTS = {
+    "all skipped": (
+        "def test_x(): pytest.skip('none here')",
+        77,
+        "skipped: no test could run, 1 of 1 because none here",
+    ),
+    "none there": ("", 77, "skipped: there are no such tests"),
+    "all passed": ("def test_x(): pass", 0, ""),
+    "an error outside of tests": ("raise ValueError('oh')", 1, "error: 1 of 1 tests failed, .*oh"),
+}
+
+
+@pytest.mark.parametrize("kind", VERDICTS)
+def test_verdict_on_the_tests(tmp_path: Path, kind: str) -> None:
+    body, code, line = VERDICTS[kind]
+    done, _ = run_suite(tmp_path, {"test_x.py": f"import pytest\npytestmark = MARK\n{body}"})
+    assert done.returncode == code and re.search(line, done.stdout)
+
+
+def test_the_tables(tmp_path: Path) -> None:
+    stages = {"prepare": 1.0, "network": 2.5}
+    fast = {"batch": 8, "fps": 2285.714, "milliseconds": 3.5, "stages": stages}
+    contender = {"network": "n", "contender": "c", "rows": [fast, {"batch": 32, "failed": "far off"}]}
+    contender["rows"] += [{"batch": 64, "skipped": "too large"}]
+    tests = {"passed": 3, "failed": 1, "skipped": 2, "failures": {"t": "m"}, "reasons_for_skipping": {"r": 2}}
+    kernels = {"step": "fast_nms", "batch": 1, "type": "fp16", "inputs": "realistic", "bytes": 10, "floor": 2.0}
+    outcomes = {
+        "environment": Outcome("done", result={"gpu": "G", "nvidia_smi": {"clocks.sm": "7 MHz"}, "doctor": {}}),
+        "tests": Outcome("failed", "a | b", 12.3, {**tests, "running": "t9"}),
+        "kernels": Outcome("timed_out", result={"rows": [{**kernels, "microseconds": 8.0, "aims": {}}]}),
+        "n c": Outcome("failed", "far off", 2.0, contender),
+        "odd": Outcome("done", result=[4]),
+    }
+    text = describe(Record(tmp_path / "all.json", 540, outcomes))
+    for line in (
+        "gpu: G",
+        "clocks.sm: 7 MHz",
+        "| tests | failed | 12 | a \\| b |",
+        "tests: 3 passed, 1 failed, 2 skipped",
+        "- FAILED t: m",
+        "- 2 skipped: r",
+        "- running when it ended: t9",
+        "| n | c | 8 | 2285.7 | 3.50 | prepare 1.00, network 2.50 |",
+        "| n | c | 32 | failed |  |  |",
+        "| n | c | 64 | too large |  |  |",
+    ):
+        assert f"\n{line}\n" in f"\n{text}\n"
+    assert re.search(r"^\| fast_nms \| 1 \| fp16 \| realistic \| 8.0 \| 2.00 \| 4.0 \|", text, re.MULTILINE)
+
+
+def test_the_tables_of_nothing(tmp_path: Path) -> None:
+    outcomes = {"environment": Outcome("failed", "ended by SIGSEGV"), "tests": Outcome("interrupted", "not started")}
+    assert "| environment | failed | 0 | ended by SIGSEGV |" in describe(Record(tmp_path / "x", 540, outcomes))

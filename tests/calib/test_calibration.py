@@ -1,0 +1,263 @@
+"""Calibration: what is measured, what the cache knows, and what happens when something is wrong."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import numpy_helper
+from seeded import seeded
+
+from yolact.calib import calibration, image_set
+from yolact.calib.activation_statistics import TensorStatistics
+from yolact.calib.calibration import calibrate
+from yolact.calib.calibration_files import CalibrationKey, Progress, write_progress
+from yolact.calib.image_set import ImageSet
+from yolact.calib.options import CalibrationOptions
+from yolact.calib.qdq import Ranges, insert_pairs
+from yolact.calib.quantization_points import MODULES, find_points
+from yolact.export.onnx_model import export_model
+from yolact.runtime.config import ModelConfig, PostprocessConfig
+from yolact.runtime.errors import AccuracyError, ImageError, UsageError, YolactError
+from yolact.runtime.images.check_image import make_check_image
+from yolact.runtime.images.preprocess import Preprocessor
+
+CONFIG = ModelConfig("tiny", "mobilenet_v2", 96, ("a", "b", "c"), fpn_channels=64)
+COUNT = 20
+
+
+@pytest.fixture(scope="module")
+def proto() -> onnx.ModelProto:
+    return export_model(seeded(CONFIG), PostprocessConfig(), weights_sha256="", graph="raw")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Images of several sizes, some in a folder below."""
+    path = tmp_path_factory.mktemp("images")
+    (path / "more").mkdir()
+    for index in range(COUNT):
+        name = f"more/{index:02}.png" if index % 5 == 4 else f"{index:02}.png"
+        cv2.imwrite(str(path / name), make_check_image(60 + index, 130 - 3 * index, index))
+    return path
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The images that are read, as they are."""
+    seen: list[Path] = []
+    read = image_set.read_image
+
+    def record(path: Path) -> np.ndarray:
+        seen.append(path)
+        return read(path)
+
+    monkeypatch.setattr(image_set, "read_image", record)
+    return seen
+
+
+def limits_by_hand(proto: onnx.ModelProto, folder: Path) -> dict[str, tuple[float, float]]:
+    """Smallest and largest value of what every convolution reads, all images in one batch."""
+    convolutions = [node for node in proto.graph.node if node.op_type == "Conv"]
+    names = list(dict.fromkeys(node.input[0] for node in convolutions))
+    probed = onnx.ModelProto()
+    probed.CopyFrom(proto)
+    probed.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
+    session = onnxruntime.InferenceSession(probed.SerializeToString(), providers=["CPUExecutionProvider"])
+    images = Preprocessor(CONFIG.image_size)([cv2.imread(str(path)) for path in sorted(folder.rglob("*.png"))])
+    values = dict(zip(names, session.run(names, {"images": images}), strict=True))
+    return {node.name: (values[node.input[0]].min(), values[node.input[0]].max()) for node in convolutions}
+
+
+@pytest.mark.parametrize("batch", [1, 3, 50])
+def test_limits_are_those_of_all_images(proto: onnx.ModelProto, folder: Path, batch: int) -> None:
+    ranges = calibrate(proto, ImageSet.of_folder(folder, 500), CalibrationOptions("minmax", batch))
+    expected = limits_by_hand(proto, folder)
+    found = {use.node: limits for use, limits in ranges.items() if use.node in expected}
+    assert found.keys() == expected.keys()
+    for node, limits in found.items():
+        np.testing.assert_allclose(limits, (min(expected[node][0], 0), max(expected[node][1], 0)), rtol=1e-3, atol=1e-3)
+
+
+def test_every_point_has_a_range_and_narrower_ones_for_narrower_algorithms(
+    proto: onnx.ModelProto, folder: Path
+) -> None:
+    images = ImageSet.of_folder(folder, 500)
+    found = {name: calibrate(proto, images, CalibrationOptions(name)) for name in ("minmax", "percentile", "entropy")}
+    for target in ("cpu", "tensorrt"):
+        points = find_points(proto, MODULES, (), target)
+        assert {use for uses in points.activations for use in uses} <= found["minmax"].keys()
+    for use, (low, high) in found["minmax"].items():
+        for other in ("percentile", "entropy"):
+            assert low <= found[other][use][0] <= 0 <= found[other][use][1] <= high
+
+
+def test_full_graphs_have_the_same_ranges(proto: onnx.ModelProto, folder: Path, tmp_path: Path) -> None:
+    """And share the cache."""
+    full = export_model(seeded(CONFIG), PostprocessConfig(), weights_sha256="other", graph="full")
+    images, options = ImageSet.of_folder(folder, 3), CalibrationOptions(cache=tmp_path / "c.json")
+    assert calibrate(full, images, options) == calibrate(proto, images, options)
+
+
+def test_cache_spares_the_images(proto: onnx.ModelProto, folder: Path, tmp_path: Path, reads: list[Path]) -> None:
+    images, options = ImageSet.of_folder(folder, 6), CalibrationOptions(cache=tmp_path / "c.json")
+    first = calibrate(proto, images, options)
+    assert len(reads) == 6 and options.cache is not None and json.loads(options.cache.read_text())
+    assert calibrate(proto, images, options) == first
+    assert len(reads) == 6
+    assert [path.name for path in tmp_path.iterdir()] == ["c.json"]
+
+
+def test_stale_cache_is_refused(proto: onnx.ModelProto, folder: Path, tmp_path: Path) -> None:
+    images, options = ImageSet.of_folder(folder, 3), CalibrationOptions(cache=tmp_path / "c.json")
+    calibrate(proto, images, options)
+    others = onnx.ModelProto()
+    others.CopyFrom(proto)
+    weight = next(tensor for tensor in others.graph.initializer if tensor.name == "prediction_layers.0.bbox_layer.bias")
+    weight.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(weight) * np.float32(1.001), weight.name))
+    larger = export_model(seeded(replace(CONFIG, image_size=128)), PostprocessConfig(), weights_sha256="", graph="raw")
+    for model, data, algorithm, match in (
+        (others, images, "percentile", "another network;"),
+        (larger, images, "percentile", "another network, another preprocessing;"),
+        (proto, ImageSet.of_folder(folder, 4), "percentile", "another images;"),
+        (proto, images, "minmax", "another algorithm;"),
+    ):
+        with pytest.raises(UsageError, match=match):
+            calibrate(model, data, replace(options, algorithm=algorithm))
+
+
+def test_a_changed_image_makes_the_cache_stale(proto: onnx.ModelProto, folder: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "images"
+    copy.mkdir()
+    cv2.imwrite(str(copy / "a.png"), make_check_image(50, 60, 1))
+    options = CalibrationOptions(cache=tmp_path / "c.json")
+    calibrate(proto, ImageSet.of_folder(copy, 9), options)
+    cv2.imwrite(str(copy / "a.png"), make_check_image(50, 60, 2))
+    with pytest.raises(UsageError, match="another images;"):
+        calibrate(proto, ImageSet.of_folder(copy, 9), options)
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", '{"schema": 1}', '{"schema": 9, "key": {}, "ranges": {}}', "\0\xff"]
+)
+def test_damaged_cache_is_refused(proto: onnx.ModelProto, folder: Path, tmp_path: Path, content: str) -> None:
+    cache = tmp_path / "c.json"
+    cache.write_text(content)
+    with pytest.raises(YolactError, match="is no calibration cache, or a damaged one"):
+        calibrate(proto, ImageSet.of_folder(folder, 2), CalibrationOptions(cache=cache))
+    assert cache.read_text() == content
+
+
+def test_interrupted_calibration_goes_on_where_it_was(
+    proto: onnx.ModelProto, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images, options = ImageSet.of_folder(folder, COUNT), CalibrationOptions(cache=tmp_path / "c.json")
+    whole = calibrate(proto, images, CalibrationOptions())
+    read, seen = image_set.read_image, []
+
+    def interrupt(path: Path) -> np.ndarray:
+        seen.append(path)
+        if len(seen) == 19:
+            raise KeyboardInterrupt
+        return read(path)
+
+    monkeypatch.setattr(image_set, "read_image", interrupt)
+    monkeypatch.setattr(calibration, "_SAVE_SECONDS", 0)  # after every image
+    with pytest.raises(KeyboardInterrupt):
+        calibrate(proto, images, options)
+    assert [path.name for path in tmp_path.iterdir()] == ["c.json.partial"]
+    done = len(seen)
+    resumed = calibrate(proto, images, options)
+    assert len(seen) - done == COUNT - 18
+    _assert_same(resumed, whole)
+    assert [path.name for path in tmp_path.iterdir()] == ["c.json"]
+
+
+def _assert_same(found: Ranges, expected: Ranges) -> None:
+    assert found.keys() == expected.keys()
+    for use, limits in expected.items():
+        assert found[use] == limits
+
+
+def test_progress_of_something_else_is_not_taken(
+    proto: onnx.ModelProto, folder: Path, tmp_path: Path, reads: list[Path]
+) -> None:
+    other = tmp_path / "other.json"
+    write_progress(other, CalibrationKey("a", "b", "c", "d"), Progress(1, {"x": TensorStatistics()}))
+    for partial in (b"", b"rubbish", other.with_name("other.json.partial").read_bytes()):
+        (tmp_path / "c.json.partial").write_bytes(partial)
+        calibrate(proto, ImageSet.of_folder(folder, 2), CalibrationOptions(cache=tmp_path / "c.json"))
+        (tmp_path / "c.json").unlink()
+    assert len(reads) == 6
+
+
+def test_progress_of_other_tensors_is_not_taken(
+    proto: onnx.ModelProto, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reads: list[Path]
+) -> None:
+    """As a version that rounds others would leave it."""
+    images, cache = ImageSet.of_folder(folder, 3), tmp_path / "c.json"
+    monkeypatch.setattr(calibration, "_SAVE_SECONDS", 0)
+    partial = cache.with_name("c.json.partial")
+    kept: list[bytes] = []
+    monkeypatch.setattr(calibration, "write_ranges", lambda *_: kept.append(partial.read_bytes()))
+    first = calibrate(proto, images, CalibrationOptions(cache=cache))
+    with np.load(io.BytesIO(kept[0])) as stored:
+        arrays = dict(stored)
+    arrays["names"] = np.array(["gone", *arrays["names"][1:]])
+    np.savez(partial.open("wb"), **arrays)
+    assert calibrate(proto, images, CalibrationOptions(cache=cache)) == first
+    assert len(reads) == 6
+
+
+def test_names_need_not_be_text(tmp_path: Path) -> None:
+    image = tmp_path / os.fsdecode(b"a\xff.png")
+    cv2.imwrite(str(tmp_path / "a.png"), make_check_image(50, 60, 1))
+    (tmp_path / "a.png").rename(image)
+    assert len(ImageSet.of_folder(tmp_path, 3)) == 1
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 0.0])
+def test_values_that_make_no_range_concern_those_who_need_it(
+    proto: onnx.ModelProto, folder: Path, value: float
+) -> None:
+    damaged = onnx.ModelProto()
+    damaged.CopyFrom(proto)
+    for tensor in damaged.graph.initializer:
+        if tensor.name in ("fpn.pred_layers.0.weight", "fpn.pred_layers.0.bias"):
+            tensor.CopyFrom(numpy_helper.from_array(np.full_like(numpy_helper.to_array(tensor), value), tensor.name))
+    ranges = calibrate(damaged, ImageSet.of_folder(folder, 2), CalibrationOptions())
+    insert_pairs(damaged, find_points(damaged, ["backbone"], (), "tensorrt"), ranges, "tensorrt")
+    with pytest.raises(AccuracyError, match=r"values of '\S*fpn.pred_layers.0\S*' are (not finite|all zero) on the"):
+        insert_pairs(damaged, find_points(damaged, ["head"], (), "tensorrt"), ranges, "tensorrt")
+
+
+def test_images_are_spread_over_the_names(folder: Path) -> None:
+    names = [path.relative_to(folder).as_posix() for path in ImageSet.of_folder(folder, 500).paths]
+    assert names == sorted(names) and len(names) == COUNT
+    few = [path.relative_to(folder).as_posix() for path in ImageSet.of_folder(folder, 4).paths]
+    assert few == names[::5]
+    assert len(ImageSet.of_folder(folder, 1)) == 1
+
+
+def test_folders_without_images_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("no image")
+    with pytest.raises(UsageError, match=r"expected images .* found none there or in folders below"):
+        ImageSet.of_folder(tmp_path, 5)
+    with pytest.raises(UsageError, match="there is no such folder"):
+        ImageSet.of_folder(tmp_path / "none", 5)
+
+
+def test_an_image_that_cannot_be_read_is_named(proto: onnx.ModelProto, folder: Path, tmp_path: Path) -> None:
+    good = next(folder.glob("*.png")).read_bytes()
+    (tmp_path / "a.png").write_bytes(good)
+    (tmp_path / "b.png").write_bytes(good[: len(good) // 2])
+    with pytest.raises(ImageError, match=r"b\.png"):
+        calibrate(proto, ImageSet.of_folder(tmp_path, 9), CalibrationOptions())

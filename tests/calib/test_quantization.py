@@ -1,0 +1,249 @@
+"""Where networks are quantised, and what becomes of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import numpy_helper
+from seeded import seeded
+
+from yolact.calib.qdq import Ranges, insert_pairs
+from yolact.calib.quantization_points import DEFAULT_MODULES, MODULES, Points, Target, find_points, layer_names
+from yolact.export.onnx_model import export_model
+from yolact.runtime.config import ModelConfig, PostprocessConfig
+from yolact.runtime.errors import AccuracyError, UsageError
+from yolact.runtime.metadata import Precision
+
+LIMITS = PostprocessConfig(max_detections=20)
+CONFIGS = {
+    "resnet50": ModelConfig("r", "resnet50", 96, ("a", "b", "c")),
+    "darknet53": ModelConfig("d", "darknet53", 96, ("a", "b", "c")),
+    "mobilenet_v2": ModelConfig("m", "mobilenet_v2", 96, ("a", "b", "c"), fpn_channels=64),
+    "plus": ModelConfig("p", "resnet50", 256, ("a", "b"), deformable_interval=3, mask_rescoring=True),
+}
+TARGETS: list[Target] = ["tensorrt", "cpu"]
+
+
+@pytest.fixture(scope="module", params=CONFIGS)
+def proto(request: pytest.FixtureRequest) -> onnx.ModelProto:
+    return export_model(seeded(CONFIGS[request.param]), LIMITS, weights_sha256="")
+
+
+@pytest.fixture(scope="module")
+def resnet() -> onnx.ModelProto:
+    return export_model(seeded(CONFIGS["resnet50"]), LIMITS, weights_sha256="")
+
+
+def quantised(proto: onnx.ModelProto, points: Points, ranges: Ranges, target: Target) -> onnx.ModelProto:
+    copy = onnx.ModelProto()
+    copy.CopyFrom(proto)
+    insert_pairs(copy, points, ranges, target)
+    return copy
+
+
+def wide(points: Points, low: float = -4.0, high: float = 12.0) -> Ranges:
+    return {use: (low, high) for uses in points.activations for use in uses}
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("modules", [*DEFAULT_MODULES.values()], ids=len)
+def test_chosen_convolutions_read_rounded_tensors_and_no_others(
+    proto: onnx.ModelProto, modules: tuple[str, ...], target: Target
+) -> None:
+    points = find_points(proto, modules, (), target)
+    after = quantised(proto, points, wide(points), target)
+    onnx.checker.check_model(after, full_check=True)
+    prefixes = tuple(MODULES[module] for module in modules)
+    weights = {node.name: node.input[1] for node in proto.graph.node if node.op_type == "Conv"}
+    for node in after.graph.node:
+        if node.op_type != "Conv":
+            continue
+        weight = weights[node.name]  # of deformable convolutions, which stay, it is another form of the weights
+        chosen = weight.startswith(prefixes) and weight.endswith(".weight") and "offset_mask" not in weight
+        if target == "tensorrt" and any(one.name == "group" and one.i > 1 for one in node.attribute):
+            chosen = False  # depthwise
+        assert [name.endswith(".dequantized") for name in node.input[:2]] == [chosen, chosen], node.name
+        if len(node.input) == 3:
+            assert node.input[2].endswith(".dequantized") == (chosen and target == "cpu")
+    assert not [node.name for node in after.graph.node if "offset_mask" in node.name and "quantize" in node.name]
+    made = {name for node in after.graph.node for name in node.output}
+    assert {name for node in proto.graph.node for name in node.output} <= made  # layers keep their names
+    assert [output.name for output in after.graph.output] == [output.name for output in proto.graph.output]
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_sums_round_the_shortcut_and_for_a_cpu_both(resnet: onnx.ModelProto, target: Target) -> None:
+    points = find_points(resnet, ["backbone"], (), target)
+    after = quantised(resnet, points, wide(points), target)
+    sums = [node for node in after.graph.node if node.op_type == "Add" and node.name.startswith("backbone.")]
+    assert len(sums) == 16
+    for node in sums:
+        rounded = [name.endswith(".dequantized") for name in node.input]
+        assert rounded == ([True, True] if target == "cpu" else [False, True])
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16"])
+def test_points_are_the_same_in_every_precision(resnet: onnx.ModelProto, precision: Precision) -> None:
+    opset = 22 if precision == "bf16" else 19
+    other = export_model(seeded(CONFIGS["resnet50"]), LIMITS, weights_sha256="", precision=precision, opset=opset)
+    for target in TARGETS:
+        points = find_points(other, MODULES, (), target)
+        assert points == find_points(resnet, MODULES, (), target)
+        onnx.checker.check_model(quantised(other, points, wide(points), target), full_check=True)
+
+
+def test_on_a_cpu_every_chosen_convolution_computes_in_int8(resnet: onnx.ModelProto, tmp_path: Path) -> None:
+    """ONNX Runtime fuses it only where its result is rounded too: all but Protonet's last, which is an output."""
+    raw = export_model(seeded(CONFIGS["resnet50"]), LIMITS, weights_sha256="", graph="raw")
+    points = find_points(raw, MODULES, (), "cpu")
+    settings = onnxruntime.SessionOptions()
+    settings.optimized_model_filepath = str(tmp_path / "optimised.onnx")
+    settings.log_severity_level = 4
+    after = quantised(raw, points, wide(points, 0.0, 6.0), "cpu")
+    onnxruntime.InferenceSession(after.SerializeToString(), settings, providers=["CPUExecutionProvider"])
+    kinds = Counter(node.op_type for node in onnx.load(tmp_path / "optimised.onnx").graph.node)
+    assert kinds["QLinearConv"] == len(points.convolutions) - 1
+    assert kinds["QLinearAdd"] == 16 + 2  # residual sums and FPN's
+
+
+def test_points_of_tensorrt_are_among_those_of_a_cpu(proto: onnx.ModelProto) -> None:
+    cpu, tensorrt = (find_points(proto, MODULES, (), target) for target in ("cpu", "tensorrt"))
+    assert set(tensorrt.convolutions) <= set(cpu.convolutions)
+    of_cpu = {use for uses in cpu.activations for use in uses}
+    assert {use for uses in tensorrt.activations for use in uses} < of_cpu
+
+
+def test_each_tensor_is_rounded_once(proto: onnx.ModelProto) -> None:
+    points = find_points(proto, MODULES, (), "cpu")
+    after = quantised(proto, points, wide(points), "cpu")
+    sources = Counter(node.input[0] for node in after.graph.node if node.op_type == "QuantizeLinear")
+    assert set(sources.values()) == {1}
+
+
+@pytest.mark.parametrize(
+    ("exclude", "gone"),
+    [
+        (["proto_net"], "proto_net."),
+        (["backbone.layers.3"], "backbone.layers.3."),
+        (["backbone.layers.0.1.conv2"], "backbone.layers.0.1.conv2"),
+        (["backbone.layers.0.1.bn2"], "backbone.layers.0.1.conv2"),  # by its output's name
+        (["prediction_layers.0.conf_layer"], "prediction_layers.0.conf_layer"),
+    ],
+)
+def test_excluded_layers_stay(resnet: onnx.ModelProto, exclude: list[str], gone: str) -> None:
+    everything = layer_names(resnet, find_points(resnet, MODULES, (), "cpu"))
+    left = layer_names(resnet, find_points(resnet, MODULES, exclude, "cpu"))
+    assert set(everything) - set(left) == {name for name in everything if name.startswith(gone)} != set()
+
+
+@pytest.mark.parametrize(
+    ("modules", "exclude", "match"),
+    [
+        (["neck"], [], "the modules are backbone, fpn, protonet, head, got neck"),
+        (["backbone"], ["layers.0"], "--exclude layers.0: no layer is called so"),
+        (["backbone"], ["backbone.layers.0.1.conv"], "no layer is called so"),  # up to a dot
+        (["protonet"], ["proto_net"], "nothing is left to quantise"),
+        ([], [], "nothing is left to quantise"),
+    ],
+)
+def test_rejects(resnet: onnx.ModelProto, modules: list[str], exclude: list[str], match: str) -> None:
+    with pytest.raises(UsageError, match=match):
+        find_points(resnet, modules, exclude, "tensorrt")
+
+
+def test_weights_are_rounded_per_channel(resnet: onnx.ModelProto) -> None:
+    """By hand: the nearest of 255 steps of each output channel."""
+    original = {tensor.name: numpy_helper.to_array(tensor) for tensor in resnet.graph.initializer}
+    points = find_points(resnet, MODULES, (), "cpu")
+    after = quantised(resnet, points, wide(points), "cpu")
+    stored = {tensor.name: numpy_helper.to_array(tensor) for tensor in after.graph.initializer}
+    for layer in layer_names(resnet, points):
+        weight = original[f"{layer}.weight"]
+        assert f"{layer}.weight" not in stored
+        rounded, scale = stored[f"{layer}.weight.rounded"], stored[f"{layer}.weight.scale"]
+        assert rounded.dtype == np.int8 and rounded.min() >= -127
+        for channel in range(len(weight)):
+            step = np.abs(weight[channel]).max() / 127
+            assert scale[channel] == pytest.approx(step, rel=1e-5)
+            assert np.abs(rounded[channel] * scale[channel] - weight[channel]).max() <= step / 2 * (1 + 1e-4)
+    assert after.ByteSize() < 0.3 * resnet.ByteSize()
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize(("low", "high"), [(0.0, 6.0), (-1.5, 6.0), (-6.0, -2.0), (2.0, 6.0), (0.0, 1e-9)])
+def test_activations_are_rounded_to_steps_of_the_range(
+    resnet: onnx.ModelProto, low: float, high: float, target: Target
+) -> None:
+    """Zero is exact, what lies in the range is half a step off at most, what is beyond is clipped."""
+    points = find_points(resnet, ["protonet"], (), target)
+    after = quantised(resnet, points, wide(points, low, high), target)
+    node = next(node for node in after.graph.node if node.op_type == "QuantizeLinear" and "weight" not in node.name)
+    stored = {tensor.name: numpy_helper.to_array(tensor) for tensor in after.graph.initializer}
+    scale, zero = (stored[name] for name in node.input[1:])
+    assert zero.dtype == (np.uint8 if target == "cpu" else np.int8)
+    values = np.linspace(min(low, 0), max(high, 0), 1000, dtype=np.float32)
+    info = np.iinfo(zero.dtype)
+    rounded = (np.clip(np.rint(values / scale) + zero, info.min, info.max) - zero) * scale
+    span = max(high, 0) - min(low, 0) if target == "cpu" else 2 * max(-low, high, 0)
+    assert np.abs(rounded - values).max() <= max(span / (255 if target == "cpu" else 254), 1e-6) * 0.51 + 1e-6
+    if target == "tensorrt":
+        assert zero == 0
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_fitting_ranges_change_little(resnet: onnx.ModelProto, target: Target) -> None:
+    """And ranges much too small a lot."""
+    raw = export_model(seeded(CONFIGS["resnet50"]), LIMITS, weights_sha256="", graph="raw")
+    images = np.random.default_rng(0).integers(0, 256, (2, 96, 96, 3), np.uint8)
+    points = find_points(raw, DEFAULT_MODULES["tensorrt"], (), target)
+    tensors = [_tensor(raw, uses[0].node, uses[0].position) for uses in points.activations]
+    probed = onnx.ModelProto()
+    probed.CopyFrom(raw)
+    probed.graph.output.extend(onnx.ValueInfoProto(name=name) for name in tensors)
+    values = _run(probed, images)[4:]
+    ranges = {use: (v.min(), v.max()) for uses, v in zip(points.activations, values, strict=True) for use in uses}
+    expected = _run(raw, images)
+    errors = []
+    for factor in (1.0, 0.05):
+        shrunk = {use: (low * factor, high * factor) for use, (low, high) in ranges.items()}
+        found = _run(quantised(raw, points, shrunk, target), images)
+        errors.append([np.sqrt(np.mean((f - e) ** 2) / np.mean(e**2)) for f, e in zip(found, expected, strict=True)])
+    assert max(errors[0]) < 0.35 and min(errors[0]) > 1e-3
+    assert all(small > 3 * fitting for fitting, small in zip(*errors, strict=True))
+
+
+@pytest.mark.parametrize(("limits", "what"), [((np.nan, np.nan), "are not finite"), ((0.0, 0.0), "are all zero")])
+def test_ranges_that_are_none_name_the_tensor(resnet: onnx.ModelProto, limits: tuple[float, float], what: str) -> None:
+    """Only where they are needed."""
+    points = find_points(resnet, ["backbone"], (), "cpu")
+    with_hole = wide(find_points(resnet, MODULES, (), "cpu")) | {points.activations[3][0]: limits}
+    tensor = _tensor(resnet, points.activations[3][0].node, points.activations[3][0].position)
+    with pytest.raises(AccuracyError, match=f"values of '{tensor}' {what}"):
+        quantised(resnet, points, with_hole, "cpu")
+    others = find_points(resnet, ["protonet"], (), "cpu")
+    quantised(resnet, others, with_hole, "cpu")
+
+
+def test_fp16_scales_never_clip(resnet: onnx.ModelProto) -> None:
+    """Rounded up, tiny ones too."""
+    proto = export_model(seeded(CONFIGS["resnet50"]), LIMITS, weights_sha256="", precision="fp16", opset=19)
+    points = find_points(proto, ["protonet"], (), "tensorrt")
+    for high in (6.0, 0.1, 3.1e-5, 1e-4):
+        after = quantised(proto, points, wide(points, 0.0, high), "tensorrt")
+        stored = {tensor.name: numpy_helper.to_array(tensor) for tensor in after.graph.initializer}
+        scales = [v for n, v in stored.items() if n.endswith(".scale") and "weight" not in n]
+        assert scales and all(float(scale) * 127 >= high * (1 - 1e-6) for scale in scales)
+
+
+def _tensor(proto: onnx.ModelProto, node: str, position: int) -> str:
+    return next(one for one in proto.graph.node if one.name == node).input[position]
+
+
+def _run(proto: onnx.ModelProto, images: np.ndarray) -> list[np.ndarray]:
+    session = onnxruntime.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
+    return session.run(None, {"images": images})

@@ -1,0 +1,445 @@
+"""`yolact-bench` as its users run it, and what it counts; how long anything takes is not looked at."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from scripted_engine import write_engine, write_photo, write_video
+
+from yolact.cli.bench import main
+from yolact.runtime.bench import machine
+from yolact.runtime.bench.measure import KEPT, WARM_UPS, count_fps, measure_detections
+from yolact.runtime.bench.photos import EncodedImage, Photos, find_photos
+from yolact.runtime.bench.report import report_lines
+from yolact.runtime.bench.stages import MAKE_MASKS, MaskForm, OnnxSteps, StagedDetector
+from yolact.runtime.bench.summary import fit_slope, summarise_runs
+from yolact.runtime.config import ModelConfig, PostprocessConfig
+from yolact.runtime.detections import Detections
+from yolact.runtime.detector import Detector
+from yolact.runtime.errors import EngineError
+from yolact.runtime.images.preprocess import Image
+from yolact.runtime.onnx.engine import OnnxEngine
+from yolact.runtime.postprocess.postprocess import NetworkDetections
+
+SHORT = ("--duration", "0.02")
+CPU_STAGES = {"decode", "preprocess", "engine", "postprocess", "end_to_end"}
+COLUMNS = ("p50_ms", "p90_ms", "p99_ms", "images_per_s")
+
+
+def bench(engine: Path, *arguments: str | Path) -> Result:
+    """The command in this process; nothing but an exit may come out of it."""
+    result = CliRunner().invoke(main, ["--engine", str(engine), *map(str, arguments)])
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result
+
+
+def read(path: Path) -> dict[str, Any]:
+    values = json.loads(path.read_text(encoding="ascii"))
+    assert isinstance(values, dict)
+    return values
+
+
+def encoded(image: Image, name: str = "image") -> EncodedImage:
+    return EncodedImage(name, cv2.imencode(".png", image)[1].tobytes())
+
+
+def staged(engine: OnnxEngine, masks: MaskForm = "full") -> StagedDetector:
+    return StagedDetector(OnnxSteps(engine), engine.metadata.config.image_size, masks)
+
+
+# ---- figures ----
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 10, 99, 100, 101, 1000])
+def test_percentiles_are_those_of_the_textbook(count: int) -> None:
+    samples = np.random.default_rng(count).gamma(2.0, 10.0, count).tolist()
+    got = summarise_runs(samples, 4)
+    ordered = sorted(samples)
+    for percent, key in ((50, "p50_ms"), (90, "p90_ms"), (99, "p99_ms")):
+        whole, rest = divmod((count - 1) * percent, 100)
+        following = ordered[min(whole + 1, count - 1)]
+        assert got[key] == pytest.approx(ordered[whole] + (following - ordered[whole]) * rest / 100)  # type: ignore[literal-required]
+    assert got["p50_ms"] == pytest.approx(statistics.median(samples))
+    assert got["mean_ms"] == pytest.approx(statistics.fmean(samples))
+    assert got["images_per_s"] == pytest.approx(4 * count / (sum(samples) / 1000))
+
+
+def test_no_rate_without_time() -> None:
+    assert summarise_runs([0.0, 0.0], 1)["images_per_s"] is None
+
+
+def test_the_slope_is_that_of_the_line() -> None:
+    assert fit_slope([0, 1, 10, 50], [2.0, 2.5, 7.0, 27.0]) == pytest.approx(0.5)
+    assert fit_slope([0, 2], [1.0, 0.0]) == pytest.approx(-0.5)
+    assert fit_slope([0], [1.0]) is None
+
+
+def test_fps_count_what_they_say() -> None:
+    def row(batch: int, **means: float) -> dict[str, Any]:
+        stages = {stage: {"mean_ms": value, "images_per_s": 1000 * batch / value} for stage, value in means.items()}
+        return {"batch": batch, "stages": stages}
+
+    times = {"decode": 5.0, "preprocess": 3.0, "host_to_device": 1.0, "engine": 20.0, "device_to_host": 2.0}
+    one = row(1, **times, postprocess=18.0, end_to_end=49.0)
+    assert count_fps([row(2, engine=1.0, postprocess=1.0, end_to_end=1.0), one]) == {
+        "as_the_paper": pytest.approx(25.0),  # 20 + 2 + 18 ms: nothing before the network
+        "end_to_end": pytest.approx(1000 / 49),
+    }
+    one["stages"]["device_to_host"] = None  # on a CPU
+    assert count_fps([one])["as_the_paper"] == pytest.approx(1000 / 38)
+    assert count_fps([row(2, end_to_end=1.0)]) == {"as_the_paper": None, "end_to_end": None}
+
+
+# ---- images ----
+
+
+def test_photos_take_turns(tmp_path: Path) -> None:
+    paths = [write_photo(tmp_path / f"{name}.png", 8 + index, 16) for index, name in enumerate("abc")]
+    photos = find_photos([str(paths[2]), str(tmp_path)])  # a file, then the folder in the order of names
+    names = [photo.name for batch in (2, 3, 1, 6) for photo in photos.take(batch)]
+    assert names == [str(paths[i]) for i in (2, 0, 1, 2) * 3]
+    assert photos.first().name == str(paths[2])
+    assert photos.first().decode().shape == (10, 16, 3)
+
+
+def test_the_made_up_scene_has_the_size_of_a_camera() -> None:
+    photos = find_photos([])
+    (name,) = photos.names
+    assert "1280x720" in name and photos.take(3) == [photos.first()] * 3
+    assert photos.first().decode().shape == (720, 1280, 3) and photos.first().data[:2] == b"\xff\xd8"
+
+
+# ---- stages ----
+
+
+@pytest.mark.parametrize("graph", ["full", "raw"])
+@pytest.mark.parametrize("count", [1, 3])
+def test_detections_are_the_detectors(
+    tiny_engine: Path, tiny_raw_engine: Path, photos: list[Image], graph: str, count: int
+) -> None:
+    path = tiny_engine if graph == "full" else tiny_raw_engine
+    timed = staged(OnnxEngine(path))([encoded(photo) for photo in photos[:count]])
+    expected = Detector.open(path)(photos[:count])
+    for one, other in zip(timed.detections, expected, strict=True):
+        assert len(one)
+        for name in ("boxes", "scores", "class_ids", "masks"):
+            np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+        assert one.image_size == other.image_size
+    assert set(timed.milliseconds) == CPU_STAGES
+    *parts, whole = timed.milliseconds.values()
+    assert sum(parts) == pytest.approx(
+        whole
+    )  # one clock, read between the stages: nothing is left out or counted twice
+
+
+def test_masks_are_made_in_the_form_asked_for(engine: Path) -> None:
+    found = Detector.open(engine)(np.full((30, 50, 3), 255, np.uint8))
+    assert np.shape(MAKE_MASKS["full"](found)) == (4, 30, 50)
+    assert MAKE_MASKS["rle"](found) == found.rle()
+
+
+class Recording(StagedDetector):
+    """Remembers what it finished."""
+
+    def finish(self, found: NetworkDetections, image_size: tuple[int, int]) -> Detections:
+        self.seen = [*getattr(self, "seen", []), (found, image_size)]
+        return super().finish(found, image_size)
+
+
+@pytest.mark.parametrize("mask_scores", [None, [0.9, 0.8, 0.7, 0.6]])
+def test_detections_are_kept_from_the_best(tmp_path: Path, mask_scores: list[float] | None) -> None:
+    engine = OnnxEngine(write_engine(tmp_path / "scripted.onnx", mask_scores))
+    detector = Recording(OnnxSteps(engine), 64, "rle")
+    found = detector.find(np.full((20, 30, 3), 255, np.uint8), 1)
+    table = measure_detections(detector, found, (20, 30), 0.01)
+    assert [row["detections"] for row in table["counts"]] == [0, 1, 4]  # of 0, 1, 10, 50, 100: as many as there are
+    assert (table["found"], table["width_px"], table["height_px"]) == (4, 30, 20)
+    counts = [len(part.scores) for part, _ in detector.seen]
+    assert counts == [0, 1, 4] * (WARM_UPS + table["runs"])
+    for part, size in detector.seen:
+        assert size == (20, 30)
+        for name, values in vars(part).items():
+            whole = getattr(found, name)
+            assert (values is None) == (whole is None)
+            if values is not None:
+                np.testing.assert_array_equal(values, whole[: len(part.scores)])
+
+
+@pytest.mark.parametrize(("found", "kept"), [(0, [0]), (1, [0, 1]), (10, [0, 1, 10]), (99, [0, 1, 10, 50, 99]),
+                                             (100, list(KEPT)), (150, list(KEPT))])  # fmt: skip
+def test_numbers_of_detections(engine: Path, found: int, kept: list[int]) -> None:
+    boxes, ones = np.zeros((found, 4), np.float32), np.ones(found, np.float32)
+    network = NetworkDetections(boxes, ones, ones.astype(np.int32), np.zeros((found, 4, 4), np.float32))
+    table = measure_detections(staged(OnnxEngine(engine)), network, (8, 8), 1e-9)
+    assert [row["detections"] for row in table["counts"]] == kept
+    assert table["runs"] == 1 and (table["ms_per_detection"] is None) == (found == 0)
+
+
+# ---- the command ----
+
+
+def test_a_made_up_scene_and_several_batches(tiny_engine: Path, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    run = OnnxEngine.run
+    monkeypatch.setattr(OnnxEngine, "run", lambda self, images: seen.append(len(images)) or run(self, images))
+    result = bench(tiny_engine, "--batch", "1", "--batch", "3", "--batch", "1", *SHORT, "--json", "b.json")
+    assert result.exit_code == 0 and result.stderr == "", result.output
+    values = read(here / "b.json")
+    assert [row["batch"] for row in values["batches"]] == values["settings"]["batches"] == [1, 3]
+    expected = []
+    for row in values["batches"]:
+        assert row["runs"] >= 1 and row["images"] == row["batch"] * row["runs"]
+        assert {stage for stage, latency in row["stages"].items() if latency} == CPU_STAGES
+        assert 0 < row["mean_detections"] <= 20
+        for latency in filter(None, row["stages"].values()):
+            assert 0 < latency["p50_ms"] <= latency["p90_ms"] <= latency["p99_ms"]
+        expected += [row["batch"]] * (row["runs"] + WARM_UPS)
+    assert seen == [*expected, 1]  # the last for the numbers of detections
+    assert values["engine"]["config"] == "tiny" and values["engine"]["file"] == str(tiny_engine)
+    assert values["engine"]["postprocess"]["max_detections"] == 20
+    assert values["settings"] == {
+        "images": ["made-up scene, 1280x720, JPEG"],
+        "batches": [1, 3],
+        "duration_s": 0.02,
+        "warm_up_runs": WARM_UPS,
+        "masks": "full",
+    }
+    assert values["by_detections"]["found"] == values["batches"][0]["mean_detections"]
+    assert values["machine"]["gpu"] is None and "gpu_rise_mib" not in values["memory"]
+    assert sorted(path.name for path in here.iterdir()) == ["b.json"]
+
+
+def test_the_table_is_the_json(tiny_engine: Path, here: Path) -> None:
+    result = bench(tiny_engine, "--batch", "2", "--batch", "1", *SHORT, "--masks", "rle", "--json", "b.json")
+    assert result.exit_code == 0, result.output
+    values, lines = read(here / "b.json"), result.stdout.splitlines()
+
+    def cells(latency: dict[str, float]) -> list[str]:
+        return [f"{latency[column]:.3f}" for column in COLUMNS]
+
+    titles = {"decode": "decode", "preprocess": "preprocess", "engine": "engine"}
+    titles |= {"postprocess": "post-process", "end_to_end": "end to end"}
+    for row in values["batches"]:
+        top = next(i for i, line in enumerate(lines) if line.startswith(f"batch {row['batch']}: {row['runs']} run"))
+        assert f"{row['images']} image" in lines[top] and f"{row['mean_detections']:.1f} detections" in lines[top]
+        for line, (stage, title) in zip(lines[top + 2 :], titles.items(), strict=False):
+            assert line.startswith(title) and line.removeprefix(title).split() == cells(row["stages"][stage])
+        latency = row["stages"]["end_to_end"]
+        (line,) = (line for line in lines if line.startswith(f"batch {row['batch']} "))
+        assert line.split()[2:] == [*cells(latency), f"{latency['mean_ms'] / row['batch']:.3f}"]
+    for row in values["by_detections"]["counts"]:
+        (line,) = (line for line in lines if line.startswith(f"{row['detections']} detection"))
+        assert line.split()[2:] == cells(row)
+    assert result.stdout.count("masks as RLE") == 4 and "full-size" not in result.stdout
+    assert f"no decoding or resizing): {values['fps']['as_the_paper']:.2f}" in result.stdout
+    assert f"{values['fps']['end_to_end']:.2f}" == lines[-2].split()[-1]
+    assert f"{values['by_detections']['ms_per_detection']:.4f} ms for each detection" in result.stdout
+    assert f"{values['memory']['peak_host_mib']:g} MiB" in lines[-1]
+    for name, version in values["machine"]["versions"].items():
+        assert f"{name} {version}" in result.stdout
+
+
+def test_photos_and_folders(engine: Path, here: Path) -> None:
+    write_photo(here / "photos" / "a.png", 20, 30)
+    write_photo(here / "photos" / "b.jpg", 40, 10)
+    result = bench(engine, "photos", *SHORT, "--json", "b.json")
+    assert result.exit_code == 0 and "images: 2 files, cycled" in result.stdout
+    values = read(here / "b.json")
+    assert values["settings"]["images"] == ["photos/a.png", "photos/b.jpg"]
+    assert (values["by_detections"]["image"], values["by_detections"]["width_px"]) == ("photos/a.png", 30)
+    assert values["batches"][0]["mean_detections"] == 4 and values["by_detections"]["found"] == 4
+
+
+def test_images_without_anything_to_find(engine: Path, here: Path) -> None:
+    cv2.imwrite("black.png", np.zeros((20, 30, 3), np.uint8))
+    result = bench(engine, "black.png", *SHORT, "--json", "b.json")
+    assert result.exit_code == 0, result.output
+    assert "nothing was found in this image" in result.stdout
+    values = read(here / "b.json")
+    assert values["by_detections"]["ms_per_detection"] is None and values["batches"][0]["mean_detections"] == 0
+
+
+@pytest.fixture(scope="module")
+def fixed_engine(
+    tiny_config: ModelConfig, export_seeded: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    path = tmp_path_factory.mktemp("fixed") / "two.onnx"
+    return export_seeded(tiny_config, path, PostprocessConfig(max_detections=20), batch=2)
+
+
+def test_a_file_for_a_fixed_batch(fixed_engine: Path, here: Path) -> None:
+    result = bench(fixed_engine, *SHORT, "--json", "b.json")
+    assert result.exit_code == 0, result.output
+    assert "FPS are counted at batch 1, which was not measured" in result.stdout
+    values = read(here / "b.json")
+    assert values["settings"]["batches"] == [2] and values["fps"]["as_the_paper"] is None
+    for other in ("1", "4"):
+        result = bench(fixed_engine, "--batch", "2", "--batch", other, *SHORT, "--json", "c.json")
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert result.stderr == (
+            f"error: this file was exported for batches of 2, got --batch {other}; leave --batch out, or export it "
+            "with yolact-export --batch dynamic\n"
+        )
+    assert not (here / "c.json").exists()
+
+
+# ---- what goes wrong ----
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["--batch", "0"], "0 is not in the range x>=1"),
+        (["--batch", "-1"], "-1 is not in the range x>=1"),
+        (["--batch", "two"], "'two' is not a valid integer"),
+        (["--duration", "0"], "expected seconds, more than 0, got 0.0"),
+        (["--duration", "-1"], "expected seconds, more than 0, got -1.0"),
+        (["--duration", "nan"], "expected seconds, more than 0, got nan"),
+        (["--duration", "inf"], "expected seconds, more than 0, got inf"),
+        (["--masks", "polygon"], "'full', 'rle'"),
+        (["--device", "gpu"], "expected a device like cpu"),
+        (["--metadata", "photo.jpg"], "is an ONNX file and has its metadata inside"),
+        (["--json", "folder"], "is a directory"),
+        (["--json", "-"], "--json: expected the name of a file, got -"),
+        (["--json", "/dev/null"], "it exists and is no regular file"),
+        (["--json", "nowhere/b.json"], "there is no folder nowhere"),
+        (["photo.jpg", "--json", "photo.jpg"], "is one of the inputs"),
+        (["film.avi"], "film.avi: expected image files or folders of images"),
+        (["0"], "camera 0: expected image files"),
+        (["http://localhost/a.jpg"], "expected image files or folders of images, got a video, camera or URL"),
+        (["--verbose"], "No such option"),
+    ],
+)
+def test_wrong_usage(engine: Path, here: Path, arguments: list[str], reason: str) -> None:
+    write_photo(here / "photo.jpg")
+    write_video(here / "film.avi", 2)
+    (here / "folder").mkdir()
+    before = sorted(here.rglob("*"))
+    result = bench(engine, *arguments)
+    assert result.exit_code == 2, result.output
+    assert reason in " ".join(result.stderr.split())
+    assert result.stdout == "" and sorted(here.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("image", "reason"),
+    [
+        ("gone.jpg", "gone.jpg: there is no such file or folder"),
+        ("empty", "empty: the folder holds no image"),
+        ("*.gif", "*.gif: no image or video matches this pattern"),
+        ("text.jpg", "text.jpg: this is no image in a format OpenCV reads"),
+        ("nothing.jpg", "nothing.jpg: expected an image, got an empty file"),
+        ("cut.jpg", "cut.jpg: this JPEG is truncated"),
+    ],
+)
+def test_images_that_are_none(engine: Path, here: Path, image: str, reason: str) -> None:
+    (here / "empty").mkdir()
+    (here / "text.jpg").write_text("no image")
+    (here / "nothing.jpg").touch()
+    (here / "cut.jpg").write_bytes(write_photo(here / "photo.jpg").read_bytes()[:-100])
+    result = bench(engine, "photo.jpg", image, *SHORT, "--json", "b.json")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith(f"error: {reason}") and len(result.stderr.splitlines()) == 1
+    assert not (here / "b.json").exists()
+
+
+def test_engines_that_are_none(here: Path) -> None:
+    assert bench(here / "gone.onnx").exit_code == 2
+    (here / "text.onnx").write_text("no engine")
+    (here / "text.plan").write_text("no engine")
+    for name in ("text.onnx", "text.plan"):
+        result = bench(here / name, *SHORT, "--json", "b.json")
+        assert (result.exit_code, result.stdout) == (4, "")
+        assert result.stderr.startswith(f"error: {here / name}") and len(result.stderr.splitlines()) == 1
+    assert not (here / "b.json").exists()
+
+
+def test_a_plan_without_a_gpu_says_why(here: Path) -> None:
+    (here / "yolact.plan").write_bytes(b"ftrt" + bytes(64))
+    result = bench(here / "yolact.plan", *SHORT)
+    assert result.exit_code == 4 and result.stderr.startswith("error: ") and len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(("error", "code", "line"), [
+    (KeyboardInterrupt(), 130, "interrupted"),
+    (MemoryError(), 1, "error: the host's memory does not suffice; take smaller batches, or --masks rle"),
+])  # fmt: skip
+def test_nothing_is_left_of_what_broke_off(
+    engine: Path, here: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int, line: str
+) -> None:
+    (here / "b.json").write_text("earlier")
+    take, calls = Photos.take, []
+
+    def break_off(self: Photos, count: int) -> list[EncodedImage]:
+        calls.append(count)
+        if len(calls) > WARM_UPS + 2:
+            raise error
+        return take(self, count)
+
+    monkeypatch.setattr(Photos, "take", break_off)
+    result = bench(engine, "--duration", "1000", "--json", "b.json")
+    assert (result.exit_code, result.stdout, result.stderr) == (code, "", f"{line}\n")
+    assert [path.name for path in here.iterdir()] == ["b.json"] and (here / "b.json").read_text() == "earlier"
+
+
+def test_a_run_that_fails_is_a_sentence(engine: Path) -> None:
+    with pytest.raises(EngineError, match=r"ONNX Runtime could not run a batch of shape \(1, 8, 8, 3\) \("):
+        OnnxEngine(engine).run(np.zeros((1, 8, 8, 3), np.uint8))
+
+
+def test_help_says_what_the_exit_codes_mean() -> None:
+    result = CliRunner().invoke(main, ["--help"])
+    assert result.exit_code == 0 and "130" in result.stdout and "IMAGE" in result.stdout
+
+
+# ---- the machine ----
+
+
+def test_peak_memory_is_a_peak_of_this_process() -> None:
+    statm = Path("/proc/self/statm")
+    if not statm.exists():
+        pytest.skip("only Linux tells")
+    block = np.ones(8 << 20)
+    pages = int(statm.read_text().split()[1])
+    peak = machine.peak_host_memory_mib()
+    assert peak is not None and peak * 2**20 >= min(block.nbytes, pages * 4096)
+    del block
+    assert machine.peak_host_memory_mib() >= peak
+
+
+def test_a_machine_that_tells_nothing(engine: Path, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "_read", lambda path: "")
+    monkeypatch.setattr(machine.platform, "processor", lambda: "")
+    monkeypatch.delattr(machine.os, "getloadavg")
+    result = bench(engine, *SHORT, "--json", "b.json")
+    assert result.exit_code == 0, result.output
+    assert "CPU: unknown" in result.stdout and "governor unknown, unknown, load unknown before\n" in result.stdout
+    assert result.stdout.endswith("whole process: unknown\n")
+    values = read(here / "b.json")
+    assert values["machine"]["cpu"]["model"] is values["machine"]["clocks_before"]["cpu_mhz"] is None
+
+
+def test_clocks_are_read_from_what_the_kernel_writes(monkeypatch: pytest.MonkeyPatch) -> None:
+    cpuinfo = "".join(f"model name\t: Some CPU @ 2GHz: fast\ncpu MHz\t\t: {mhz}\n\n" for mhz in (1000.0, 3000.5))
+    files = {"cpuinfo": cpuinfo, "scaling_governor": "powersave\n", "status": "VmPeak:\t 9 kB\nVmHWM:\t  3072 kB\n"}
+    monkeypatch.setattr(machine, "_read", lambda path: files[path.name])
+    assert machine.describe_cpu()["model"] == "Some CPU @ 2GHz: fast"
+    assert machine.describe_cpu()["governor"] == "powersave"
+    assert machine.read_clocks(None) == {"cpu_mhz": 2000.2}
+    assert machine.peak_host_memory_mib() == 3.0
+
+
+def test_clocks_before_and_after_are_both_reported(engine: Path, here: Path) -> None:
+    assert bench(engine, *SHORT, "--json", "b.json").exit_code == 0
+    values = read(here / "b.json")
+    values["machine"]["clocks_before"]["cpu_mhz"], values["machine"]["clocks_after"]["cpu_mhz"] = 800.0, 2100.0
+    assert any("800 MHz before, 2100 after" in line for line in report_lines(values))
+    assert all(len(line) <= 120 for line in report_lines(values) if not line.startswith(("versions", str(engine))))

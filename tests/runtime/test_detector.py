@@ -1,0 +1,212 @@
+"""The runtime's front door with real engines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from yolact.runtime.config import ModelConfig, PostprocessConfig
+from yolact.runtime.detections import Detections
+from yolact.runtime.detector import Detector
+from yolact.runtime.errors import EngineError, ImageError, UsageError
+from yolact.runtime.images.preprocess import Preprocessor
+from yolact.runtime.metadata import ModelMetadata
+
+
+def assert_same(found: Detections, expected: Detections) -> None:
+    assert len(found) == len(expected) > 0
+    np.testing.assert_array_equal(found.class_ids, expected.class_ids)
+    np.testing.assert_allclose(found.scores, expected.scores, rtol=0, atol=1e-4)
+    np.testing.assert_allclose(found.boxes, expected.boxes, rtol=0, atol=0.05)
+    assert found.masks.shape == expected.masks.shape
+    assert (found.masks != expected.masks).mean() < 1e-4
+
+
+def test_a_batch_of_photos_is_the_photos_one_by_one(tiny_engine: Path, photos: list[np.ndarray]) -> None:
+    with Detector.open(tiny_engine) as detector:
+        together = detector(photos)
+        for photo, found in zip(photos, together, strict=True):
+            assert_same(found, detector(photo))
+            assert found.image_size == photo.shape[:2]
+            height, width = photo.shape[:2]
+            assert (found.boxes >= 0).all() and (found.boxes <= [width, height, width, height]).all()
+        assert not np.array_equal(together[0].boxes, together[1].boxes)
+        assert detector([]) == []
+        assert detector.class_names == ("person", "dog", "kite")
+
+
+def test_a_fixed_batch_is_filled_up(
+    tiny_config: ModelConfig,
+    tiny_engine: Path,
+    photos: list[np.ndarray],
+    tmp_path: Path,
+    export_seeded: Callable[..., Path],
+) -> None:
+    path = export_seeded(tiny_config, tmp_path / "two.onnx", PostprocessConfig(max_detections=20), batch=2)
+    with Detector.open(path) as fixed, Detector.open(tiny_engine) as dynamic:
+        for found, expected in zip(fixed(photos), dynamic(photos), strict=True):
+            assert_same(found, expected)
+
+
+def test_a_raw_graph_detects_the_same(tiny_engine: Path, tiny_raw_engine: Path, photos: list[np.ndarray]) -> None:
+    with Detector.open(tiny_raw_engine) as raw, Detector.open(tiny_engine) as full:
+        for found, expected in zip(raw(photos), full(photos), strict=True):
+            assert_same(found, expected)
+
+
+def test_a_raw_graph_takes_other_settings(tiny_raw_engine: Path, photos: list[np.ndarray]) -> None:
+    with Detector.open(tiny_raw_engine) as detector:
+        fast = detector(photos[0])
+    counts = {}
+    for nms in ("cross-class", "traditional"):
+        settings = PostprocessConfig(nms=nms, max_detections=200)
+        with Detector.open(tiny_raw_engine, postprocess=settings) as detector:
+            counts[nms] = len(detector(photos[0]))
+    assert len(fast) == 20 < counts["cross-class"] != counts["traditional"]
+
+
+def test_yolact_plus_plus_has_mask_scores(
+    photos: list[np.ndarray], tmp_path: Path, export_seeded: Callable[..., Path]
+) -> None:
+    config = ModelConfig(
+        "tiny plus",
+        "resnet50",
+        256,
+        ("person", "dog", "kite"),
+        scales=((24, 30), (48, 60), (96, 120), (192, 240), (384, 480)),
+        square_anchors=False,
+        deformable_interval=1,
+        mask_rescoring=True,
+    )
+    path = export_seeded(config, tmp_path / "plus.onnx", PostprocessConfig(max_detections=20))
+    with Detector.open(path) as detector:
+        together = detector(photos)
+        for photo, found in zip(photos, together, strict=True):
+            alone = detector(photo)
+            assert_same(found, alone)
+            assert found.mask_scores is not None and alone.mask_scores is not None
+            np.testing.assert_allclose(found.mask_scores, alone.mask_scores, rtol=0, atol=1e-4)
+            assert found.mask_scores.any()
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 3), (1, 500, 3), (33, 17, 3), (2000, 30, 3)])
+def test_any_size_of_image(tiny_engine: Path, shape: tuple[int, int, int]) -> None:
+    image = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    with Detector.open(tiny_engine) as detector:
+        found = detector(image)
+    assert found.masks.shape == (len(found), *shape[:2])
+    assert len(found.rle()) == len(found.polygons()) == len(found)
+
+
+def test_preprocessing_stays_within_a_level_of_interpolation_in_float(photos: list[np.ndarray]) -> None:
+    import torch
+    import torch.nn.functional as F
+
+    for photo in photos:
+        (ours,) = Preprocessor(550)([photo])
+        pixels = torch.from_numpy(photo).permute(2, 0, 1)[None].float()
+        exact = F.interpolate(pixels, (550, 550), mode="bilinear", align_corners=False)[0].permute(1, 2, 0).numpy()
+        assert ours.dtype == np.uint8 and np.abs(ours - exact).max() <= 1
+
+
+REJECTED_IMAGES = {
+    "a path": ("photo.jpg", "got str"),
+    "grayscale": (np.zeros((4, 4), np.uint8), "got (4, 4) uint8"),
+    "alpha": (np.zeros((4, 4, 4), np.uint8), "got (4, 4, 4) uint8"),
+    "float": (np.zeros((4, 4, 3), np.float32), "got (4, 4, 3) float32"),
+    "empty": (np.zeros((0, 4, 3), np.uint8), "got (0, 4, 3) uint8"),
+    "nothing": (None, "got NoneType; cv2.imread gives None"),
+    "batch": (np.zeros((2, 4, 4, 3), np.uint8), "pass several images as a list"),
+}
+
+
+@pytest.mark.parametrize("name", REJECTED_IMAGES)
+def test_rejected_images(tiny_engine: Path, name: str) -> None:
+    image, message = REJECTED_IMAGES[name]
+    with Detector.open(tiny_engine) as detector, pytest.raises(ImageError) as caught:
+        detector([image])
+    assert message in str(caught.value)
+    with Detector.open(tiny_engine) as detector, pytest.raises(ImageError):
+        detector(image)
+
+
+def edit_metadata(proto: onnx.ModelProto, key: str, value: str) -> None:
+    next(prop for prop in proto.metadata_props if prop.key == key).value = value
+
+
+def rename_output(proto: onnx.ModelProto) -> None:
+    proto.graph.node.append(onnx.helper.make_node("Identity", ["scores"], ["marks"]))
+    proto.graph.output[2].name = "marks"
+
+
+DAMAGE = {
+    "no metadata": (lambda proto: proto.ClearField("metadata_props"), "carries no YOLACT metadata"),
+    "newer": (lambda proto: edit_metadata(proto, "yolact.schema_version", "99"), "metadata schema 99"),
+    "broken JSON": (lambda proto: edit_metadata(proto, "yolact.config", "{"), "damaged YOLACT metadata"),
+    "no name": (lambda proto: edit_metadata(proto, "yolact.config", "{}"), "damaged YOLACT metadata"),
+    "other kind of NMS": (lambda proto: edit_metadata(proto, "yolact.postprocess", '{"nms": "soft"}'), "nms must be"),
+    "other graph": (lambda proto: edit_metadata(proto, "yolact.graph", "half"), "damaged YOLACT metadata"),
+    "renamed output": (rename_output, "expected tensor 'scores'"),
+    "stripped": (lambda proto: proto.ClearField("functions"), "exported with --functions strip"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGE)
+def test_files_that_do_not_keep_the_contract(tiny_engine: Path, tmp_path: Path, name: str) -> None:
+    damage, message = DAMAGE[name]
+    proto = onnx.load(tiny_engine)
+    damage(proto)
+    onnx.save(proto, tmp_path / "other.onnx")
+    with pytest.raises(EngineError, match=message):
+        Detector.open(tmp_path / "other.onnx")
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no protobuf at all", "half"])
+def test_files_that_are_no_model(tiny_engine: Path, tmp_path: Path, content: bytes | str | None) -> None:
+    path = tmp_path / "broken.onnx"
+    if content is not None:
+        data = tiny_engine.read_bytes()
+        path.write_bytes(data[: len(data) // 2] if isinstance(content, str) else content)
+    with pytest.raises(EngineError) as caught:
+        Detector.open(path)
+    assert str(path) in str(caught.value) and "yolact-export" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_full_graphs_take_no_settings(tiny_engine: Path) -> None:
+    with pytest.raises(UsageError, match="--graph raw"):
+        Detector.open(tiny_engine, postprocess=PostprocessConfig())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"threads": 0}, "threads must be at least 1"),
+        ({"device": "cuda"}, "has no CUDAExecutionProvider for cuda:0, only"),
+        ({"device": "tensorrt:1"}, "has no TensorrtExecutionProvider for tensorrt:1"),
+        ({"device": "gpu"}, "expected a device like cpu"),
+    ],
+)
+def test_sessions_that_cannot_be_had(tiny_engine: Path, options: dict[str, object], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        Detector.open(tiny_engine, **options)
+
+
+def test_a_closed_detector_says_so(tiny_engine: Path, photos: list[np.ndarray]) -> None:
+    detector = Detector.open(tiny_engine)
+    detector.close()
+    detector.close()
+    with pytest.raises(EngineError, match="was closed"):
+        detector(photos)
+
+
+def test_metadata_survives_the_file(tiny_engine: Path, tiny_config: ModelConfig) -> None:
+    with Detector.open(tiny_engine) as detector:
+        metadata = detector.metadata
+    assert metadata.config == tiny_config
+    assert metadata.postprocess == PostprocessConfig(max_detections=20)
+    assert ModelMetadata.from_props(metadata.to_props(), "here") == metadata

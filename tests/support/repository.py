@@ -1,0 +1,12 @@
+"""Where the repository is, and what lies in it and beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+SHARED = ROOT.parent / "shared"
+"""Recorded reference numbers and photos; tests that use them are skipped where they are not."""
+
+(DEMO_CHECKPOINT,) = (ROOT / "examples").glob("yolact_demo_*.pth")

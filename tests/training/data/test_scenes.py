@@ -1,0 +1,89 @@
+"""Synthetic scenes: repeatable, exactly annotated, and the same in memory and in files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from yolact.cli.scenes import main
+from yolact.training.data.datasets import CocoDataset, SceneDataset
+from yolact.training.data.scenes import LEAST_AREA, draw_scene
+from yolact.training.models.configs import SCENE_CLASSES
+
+
+@pytest.mark.parametrize("size", [(288, 384), (64, 200), (500, 64)])
+def test_a_scene_depends_on_nothing_but_its_arguments(size: tuple[int, int]) -> None:
+    first, again, other, series = (draw_scene(*key, size) for key in ((3, 5), (3, 5), (3, 6), (4, 5)))
+    assert first.image.shape == (*size, 3) and first.image.dtype == np.uint8
+    np.testing.assert_array_equal(first.image, again.image)
+    np.testing.assert_array_equal(first.masks, again.masks)
+    assert not np.array_equal(first.image, other.image) and not np.array_equal(first.image, series.image)
+
+
+def test_every_pixel_belongs_to_one_shape_at_most_and_every_shape_is_visible() -> None:
+    seen = set()
+    for index in range(60):
+        scene = draw_scene(0, index)
+        assert scene.masks.shape == (len(scene.class_ids), 288, 384) and set(np.unique(scene.masks)) == {0, 1}
+        assert scene.masks.sum(axis=0).max() == 1
+        assert scene.masks.sum(axis=(1, 2)).min() >= LEAST_AREA
+        seen |= {SCENE_CLASSES[class_id] for class_id in scene.class_ids}
+        for mask, (x1, y1, x2, y2) in zip(scene.masks, scene.boxes, strict=True):
+            rows, columns = np.nonzero(mask)
+            assert [x1, y1, x2, y2] == [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+    assert seen == set(SCENE_CLASSES)
+
+
+def test_masks_have_the_form_their_class_says() -> None:
+    """By shape measures that drawing does not use: filled area over that of hull and of smallest enclosing triangle."""
+    solidity: dict[str, list[float]] = {name: [] for name in SCENE_CLASSES}
+    triangle: dict[str, list[float]] = {name: [] for name in SCENE_CLASSES}
+    for index in range(150):
+        scene = draw_scene(1, index)
+        for class_id, mask, box in zip(scene.class_ids, scene.masks, scene.boxes, strict=True):
+            whole = box.min() > 0 and box[2] < 384 and box[3] < 288 and mask.sum() > 1500
+            (outline, *pieces), _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+            if whole and not pieces:
+                name = SCENE_CLASSES[class_id]
+                solidity[name].append(mask.sum() / cv2.contourArea(cv2.convexHull(outline)))
+                triangle[name].append(mask.sum() / cv2.minEnclosingTriangle(outline)[0])
+    median = {name: float(np.median(values)) for name, values in solidity.items()}
+    assert min(len(values) for values in solidity.values()) >= 10
+    assert all(median[name] > 0.9 for name in ("disc", "box", "triangle"))
+    assert all(median[name] < 0.8 for name in ("ring", "star", "cross"))
+    assert np.median(triangle["triangle"]) > 0.85 > 0.7 > np.median(triangle["disc"])
+
+
+def test_files_hold_the_same_scenes(tmp_path: Path) -> None:
+    out = tmp_path / "set"
+    arguments = ["--count", "5", "--seed", "2", "--height", "288", "--width", "384", "--output", str(out)]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 0, result.output
+    assert "wrote 5 pictures" in result.stdout
+    from_files, drawn = CocoDataset(out / "annotations.json", out / "images"), SceneDataset(5, 2)
+    assert from_files.class_names == drawn.class_names and from_files.category_ids == drawn.category_ids
+    for index in range(5):
+        read, made = from_files[index], drawn[index]
+        for name in ("image", "boxes", "class_ids", "masks", "crowd_boxes"):
+            np.testing.assert_array_equal(getattr(read, name), getattr(made, name), err_msg=name)
+    areas = [a["area"] for a in json.loads((out / "annotations.json").read_text())["annotations"]]
+    assert areas == [int(mask.sum()) for index in range(5) for mask in drawn[index].masks]
+
+
+@pytest.mark.parametrize("options", [["--count", "0"], ["--height", "10"], ["--seed", "-1"], ["--output", "file"]])
+def test_wrong_usage(here: Path, options: list[str]) -> None:
+    (here / "file").touch()
+    result = CliRunner().invoke(main, options)
+    assert result.exit_code == 2 and "Traceback" not in result.output
+    assert [path.name for path in here.iterdir()] == ["file"]
+
+
+def test_a_folder_that_cannot_be_made(here: Path) -> None:
+    (here / "file").touch()
+    result = CliRunner().invoke(main, ["--count", "1", "--output", "file/inside"])
+    assert result.exit_code == 1 and "cannot write scenes to file/inside" in result.output

@@ -1,0 +1,1 @@
+"""Images and annotations to train and to measure on."""

@@ -1,0 +1,180 @@
+"""Where training images come from: COCO-format files, or scenes made up on the fly, behind one interface."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from yolact.runtime.errors import DatasetError, UsageError
+from yolact.runtime.images.image_files import read_image
+from yolact.runtime.images.preprocess import Image
+from yolact.training.data.annotations import AnnotatedImage, Annotation, decode_mask, read_annotations
+from yolact.training.data.scenes import draw_scene
+from yolact.training.models.configs import SCENE_CLASSES
+
+MOST_SCENES = 10_000_000
+"""Whose order still fits into memory."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One annotated image, in its own pixels.
+
+    Attributes:
+        image: (H, W, 3) BGR, uint8 from a dataset, float32 within augmentation.
+        boxes: (n, 4) float32 xyxy.
+        class_ids: (n,) int64.
+        masks: (n, H, W) uint8 of 0 and 1.
+        crowd_boxes: (m, 4) float32 xyxy; regions of uncounted objects.
+    """
+
+    image: Image | NDArray[np.float32]
+    boxes: NDArray[np.float32]
+    class_ids: NDArray[np.int64]
+    masks: NDArray[np.uint8]
+    crowd_boxes: NDArray[np.float32]
+
+
+class Dataset(Protocol):
+    """A sequence of annotated images."""
+
+    class_names: tuple[str, ...]
+    category_ids: tuple[int, ...]
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Sample:
+        """Image `index` with its objects, at least one. Raises YolactError where it cannot be read."""
+
+
+class CocoDataset:
+    """Images of a folder with annotations in COCO's format; classes are the file's own categories.
+
+    Images without any object that is not a crowd are left out.
+    """
+
+    def __init__(self, annotations: Path, images: Path) -> None:
+        """Raises DatasetError where the file contradicts itself, an image is missing, or nothing is annotated."""
+        content = read_annotations(annotations)
+        self.class_names = content.class_names
+        self.category_ids = content.category_ids
+        self._class_of = {category: index for index, category in enumerate(content.category_ids)}
+        self._images = [image for image in content.images if not all(a.is_crowd for a in image.annotations)]
+        if not self._images:
+            raise DatasetError(f"{annotations} annotates no object on any image")
+        self._paths = [image_path(images, image) for image in self._images]
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def __getitem__(self, index: int) -> Sample:
+        record = self._images[index]
+        image = read_annotated(self._paths[index], record)
+        objects = [a for a in record.annotations if not a.is_crowd]
+        return Sample(
+            image,
+            _xyxy(objects),
+            np.array([self._class_of[a.category_id] for a in objects], np.int64),
+            np.stack([decode_mask(a, record.size) for a in objects]),
+            _xyxy([a for a in record.annotations if a.is_crowd]),
+        )
+
+
+class SceneDataset:
+    """Scenes of `draw_scene`: no files, no end of variety, exact masks."""
+
+    class_names = SCENE_CLASSES
+    category_ids = tuple(range(1, len(SCENE_CLASSES) + 1))
+
+    def __init__(self, count: int, seed: int) -> None:
+        """``count`` scenes; another ``seed`` gives other ones."""
+        self._count, self._seed = count, seed
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: int) -> Sample:
+        scene = draw_scene(self._seed, index)
+        return Sample(
+            scene.image,
+            scene.boxes,
+            scene.class_ids,
+            scene.masks,
+            np.zeros((0, 4), np.float32),
+        )
+
+
+@dataclass(frozen=True)
+class DatasetSpec:
+    """A dataset as a command line names it.
+
+    Attributes:
+        annotations, images: a file in COCO's format and the folder of its images.
+        scenes, seed: instead of these, so many synthetic scenes of that series.
+    """
+
+    annotations: Path = Path()
+    images: Path = Path()
+    scenes: int = 0
+    seed: int = 0
+
+    @classmethod
+    def parse(cls, text: str) -> DatasetSpec:
+        """From ``ANNOTATIONS.json,IMAGE_FOLDER`` or ``scenes:COUNT[:SEED]``. Raises UsageError for anything else."""
+        kind, *numbers = text.split(":")
+        if kind == "scenes" and 1 <= len(numbers) <= 2 and all(n.isdecimal() for n in numbers) and int(numbers[0]):
+            if int(numbers[0]) > MOST_SCENES:
+                raise UsageError(f"expected at most {MOST_SCENES} scenes, got {numbers[0]}")
+            return cls(scenes=int(numbers[0]), seed=int(numbers[1]) if len(numbers) == 2 else 0)
+        annotations, comma, images = text.partition(",")
+        if not comma or not annotations or not images:
+            raise UsageError(f"expected ANNOTATIONS.json,IMAGE_FOLDER or scenes:COUNT[:SEED] as data, got {text!r}")
+        return cls(Path(annotations), Path(images))
+
+
+def open_dataset(spec: str) -> Dataset:
+    """The training data that `DatasetSpec` describes. Raises UsageError, DatasetError."""
+    parsed = DatasetSpec.parse(spec)
+    if parsed.scenes:
+        return SceneDataset(parsed.scenes, parsed.seed)
+    return CocoDataset(parsed.annotations, parsed.images)
+
+
+def image_path(folder: Path, image: AnnotatedImage) -> Path:
+    """Where the image is. Raises DatasetError where it is not there.
+
+    Annotations of 2014 prefix names that are often stored without (official data/coco.py).
+    """
+    names = [image.file_name]
+    if image.file_name.startswith("COCO_"):
+        names.append(image.file_name.rsplit("_", 1)[-1])
+    for name in names:
+        if (folder / name).is_file():
+            return folder / name
+    raise DatasetError(f"{folder / image.file_name} is missing, though annotated; check the image folder")
+
+
+def read_annotated(path: Path, annotated: AnnotatedImage) -> Image:
+    """The image, (H, W, 3) uint8 BGR.
+
+    Raises:
+        ImageError: it cannot be read.
+        DatasetError: it has another size than the annotations say.
+    """
+    image = read_image(path)
+    if image.shape[:2] != annotated.size:
+        got, expected = (f"{width}x{height}" for height, width in (image.shape[:2], annotated.size))
+        raise DatasetError(
+            f"{path} has {got} pixels, but its annotations say {expected}; they belong to another version of it"
+        )
+    return image
+
+
+def _xyxy(annotations: Sequence[Annotation]) -> NDArray[np.float32]:
+    boxes = np.array([a.box for a in annotations], np.float64).reshape(-1, 4)
+    return np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1).astype(np.float32)

@@ -1,0 +1,138 @@
+"""Annotated images to measure a model on, and whether model and annotations mean the same classes."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from yolact.runtime.config import ModelConfig
+from yolact.runtime.errors import DatasetError, UsageError, YolactError
+from yolact.runtime.images.preprocess import Image
+from yolact.training.data.annotations import AnnotatedImage, load_json, parse_annotations
+from yolact.training.data.datasets import image_path, read_annotated
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class GroundTruth:
+    """Images that are there, with annotations that do not contradict themselves.
+
+    Attributes:
+        source: the annotation file, for messages.
+        content: the file's images, categories, and those of its annotations that count, as pycocotools takes them.
+        categories: names by id, in the order of the ids.
+        images: in the order of the file, also those without any annotation.
+        paths: file of each image.
+    """
+
+    source: Path
+    content: dict[str, Any]
+    categories: dict[int, str]
+    images: tuple[AnnotatedImage, ...]
+    paths: tuple[Path, ...]
+
+    def read(self, index: int) -> Image:
+        """Image `index`, (H, W, 3) uint8 BGR.
+
+        Raises:
+            ImageError: it cannot be read.
+            DatasetError: it has another size than the annotations say.
+        """
+        return read_annotated(self.paths[index], self.images[index])
+
+    def count_objects(self) -> Counter[int]:
+        """Annotated objects of each category, crowds not counted."""
+        return Counter(a.category_id for image in self.images for a in image.annotations if not a.is_crowd)
+
+
+def read_ground_truth(annotations: Path, images: Path, limit: int | None = None) -> GroundTruth:
+    """Read and check an annotation file like COCO's ``instances_val2017.json``.
+
+    Args:
+        annotations: the file.
+        images: folder of its images.
+        limit: take only the first so many images of the file; None for all.
+
+    Raises:
+        DatasetError: the file cannot be read or contradicts itself, or an image is missing.
+        UsageError: `limit` is less than 1.
+        YolactError: pycocotools is not installed.
+    """
+    load_pycocotools()
+    if limit is not None and limit < 1:
+        raise UsageError(f"limit must be at least 1, or None for all images, got {limit}")
+    content = load_json(annotations)
+    parsed = parse_annotations(content, str(annotations))
+    chosen = parsed.images[:limit]
+    counted = {annotation.id for image in chosen for annotation in image.annotations}
+    return GroundTruth(
+        source=annotations,
+        content={
+            "images": content["images"],
+            "categories": content["categories"],
+            "annotations": [entry for entry in content["annotations"] if entry["id"] in counted],
+        },
+        categories=dict(zip(parsed.category_ids, parsed.class_names, strict=True)),
+        images=chosen,
+        paths=tuple(image_path(images, image) for image in chosen),
+    )
+
+
+def check_categories(config: ModelConfig, truth: GroundTruth) -> None:
+    """Warn where the model's classes and the annotations' are not the same.
+
+    Raises DatasetError where they have no id in common, so that every detection would count as wrong.
+    """
+    known = dict(zip(config.category_ids, config.class_names, strict=True))
+    if not known.keys() & truth.categories.keys():
+        raise DatasetError(
+            f"{truth.source} has the categories {_some(truth.categories)}, but the model has {_some(known)}; "
+            "use annotations with the category ids that the model was trained on"
+        )
+    unknown = {id: name for id, name in truth.categories.items() if id not in known}
+    if unknown:
+        logger.warning(
+            "%s has categories the model does not know, whose objects count as missed: %s",
+            truth.source,
+            _some(unknown),
+        )
+    surplus = {id: name for id, name in known.items() if id not in truth.categories}
+    if surplus:
+        logger.warning(
+            "%s lacks categories of the model, whose detections are left out: %s", truth.source, _some(surplus)
+        )
+    renamed = [id for id, name in truth.categories.items() if id in known and not _same(name, known[id])]
+    if renamed:
+        logger.warning(
+            "%s calls category %d %r, but the model calls it %r%s: make sure that both mean the same classes",
+            truth.source,
+            renamed[0],
+            truth.categories[renamed[0]],
+            known[renamed[0]],
+            f" (and {len(renamed) - 1} more)" if len(renamed) > 1 else "",
+        )
+
+
+def _same(name: str, other: str) -> bool:
+    return name.strip().casefold() == other.strip().casefold()
+
+
+def _some(categories: Mapping[int, str], limit: int = 5) -> str:
+    shown = ", ".join(f"{id} ({name})" for id, name in list(categories.items())[:limit])
+    return shown if len(categories) <= limit else f"{shown} and {len(categories) - limit} more"
+
+
+def load_pycocotools() -> tuple[Any, Any, Any]:
+    """Its classes COCO and COCOeval, and its module of masks. Raises YolactError where it is not installed."""
+    try:
+        from pycocotools import mask
+        from pycocotools.coco import COCO
+        from pycocotools.cocoeval import COCOeval
+    except ModuleNotFoundError:
+        raise YolactError("evaluating needs pycocotools; install it with: pip install 'yolact[eval]'") from None
+    return COCO, COCOeval, mask

@@ -1,0 +1,69 @@
+"""Synthetic scenes as files: pictures and annotations in COCO's format, for evaluation and for other tools."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from yolact.runtime.errors import YolactError
+from yolact.runtime.images.geometry import Region
+from yolact.runtime.images.image_files import write_image
+from yolact.runtime.images.mask_encoding import encode_rle
+from yolact.runtime.output_files import check_folder, replacing
+from yolact.training.data.scenes import SIZE, Scene, draw_scene
+from yolact.training.models.configs import SCENE_CLASSES
+
+ANNOTATION_FILE = "annotations.json"
+IMAGE_FOLDER = "images"
+
+
+def write_scenes(folder: Path, count: int, seed: int, size: tuple[int, int] = SIZE) -> None:
+    """Write the first ``count`` scenes of series ``seed`` to ``images/`` and ``annotations.json`` in a folder.
+
+    Args:
+        folder: created if needed.
+        count, seed: see `scenes.draw_scene`.
+        size: (height, width), pixels.
+
+    Raises YolactError where the folder or the disk does not allow it; there is no annotation file then.
+    """
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    try:
+        check_folder(folder / IMAGE_FOLDER)
+        for index in tqdm(range(count), unit=" scenes", disable=None):
+            scene = draw_scene(seed, index, size)
+            name = f"{index:06}.png"
+            write_image(folder / IMAGE_FOLDER / name, scene.image)
+            images.append({"id": index + 1, "file_name": name, "height": size[0], "width": size[1]})
+            for values in _annotations(scene):
+                annotations.append({"id": len(annotations) + 1, "image_id": index + 1, **values})
+        categories = [{"id": id, "name": name} for id, name in enumerate(SCENE_CLASSES, 1)]
+        content = {"images": images, "annotations": annotations, "categories": categories}
+        with replacing(folder / ANNOTATION_FILE) as temporary:
+            temporary.write_text(json.dumps(content), encoding="utf-8")
+    except OSError as error:
+        raise YolactError(f"cannot write scenes to {folder}: {error.strerror}") from error
+
+
+def _annotations(scene: Scene) -> list[dict[str, Any]]:
+    """The objects of a scene, without ids."""
+    found = []
+    for class_id, box, mask in zip(scene.class_ids.tolist(), scene.boxes.tolist(), scene.masks, strict=True):
+        x1, y1, x2, y2 = box
+        height, width = mask.shape
+        whole = Region(0, 0, height, width)
+        found.append(
+            {
+                "category_id": class_id + 1,
+                "bbox": [x1, y1, x2 - x1, y2 - y1],
+                "area": int(np.count_nonzero(mask)),
+                "iscrowd": 0,
+                "segmentation": encode_rle(mask.astype(np.bool_), whole, (height, width)),
+            }
+        )
+    return found

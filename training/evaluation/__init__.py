@@ -1,0 +1,1 @@
+"""Average precision, through the runtime that deploys."""

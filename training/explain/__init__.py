@@ -1,0 +1,1 @@
+"""How a network arrives at its masks, in numbers and in pictures."""

@@ -1,0 +1,234 @@
+"""How a network arrives at each mask: prototypes, coefficients, and what every product of the two contributes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from yolact.runtime.config import ModelConfig, PostprocessConfig
+from yolact.runtime.contract import INPUT_NAME, output_specs
+from yolact.runtime.detections import Detections, rank
+from yolact.runtime.detector import in_image
+from yolact.runtime.errors import EngineError, YolactError
+from yolact.runtime.images.geometry import BoolArray, FloatArray
+from yolact.runtime.images.preprocess import Image, Preprocessor
+from yolact.runtime.metadata import ModelMetadata
+from yolact.runtime.onnx.engine import OnnxEngine
+from yolact.runtime.postprocess.mask_assembly import assemble_masks
+from yolact.runtime.postprocess.nms import class_probabilities, decode_boxes, suppress
+from yolact.runtime.postprocess.postprocess import ImageHeads, NetworkDetections
+from yolact.runtime.postprocess.priors import make_priors
+from yolact.runtime.tensorrt.plan_file import read_plan_header
+
+if TYPE_CHECKING:
+    from yolact.training.models.model import Yolact
+
+PROTOTYPES, COEFFICIENTS = "prototypes", "detection_coefficients"
+"""Tensors of every full graph that are no outputs of it (export/onnx_model.py)."""
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What one image's masks are made of (paper section 3, figure 5).
+
+    Attributes:
+        prototypes: (K, Hp, Wp) float32, not negative.
+        coefficients: (D, K) float32 in [-1, 1], one row per detection.
+        found: the D detections in the frame of the network, with the masks that the network itself assembled.
+
+    Raises ValueError where the arrays' shapes do not belong together.
+    """
+
+    prototypes: FloatArray
+    coefficients: FloatArray
+    found: NetworkDetections
+
+    def __post_init__(self) -> None:
+        expected = (len(self.found.scores), len(self.prototypes))
+        if self.prototypes.ndim != 3 or self.coefficients.shape != expected:
+            raise ValueError(
+                f"coefficients must have shape {expected} to go with {expected[0]} detections and prototypes of shape "
+                f"{self.prototypes.shape}, got {self.coefficients.shape}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.coefficients)
+
+    @property
+    def ranking_scores(self) -> FloatArray:
+        """(D,) what instances are ranked by: mask scores where the network predicts them, else scores."""
+        return self.found.scores if self.found.mask_scores is None else self.found.mask_scores
+
+    def select(self, score_threshold: float = 0.0, top_k: int | None = None) -> Explanation:
+        """The best detections by the rule of `Detections.select`, in the same order."""
+        return self[rank(self.found.scores, self.ranking_scores, score_threshold)[:top_k]]
+
+    def __getitem__(self, index: NDArray[np.intp] | slice) -> Explanation:
+        """The detections at several indices or in a slice."""
+        found = self.found
+        scores = None if found.mask_scores is None else found.mask_scores[index]
+        arrays = (found.boxes[index], found.scores[index], found.class_ids[index], found.masks[index])
+        return Explanation(self.prototypes, self.coefficients[index], NetworkDetections(*arrays, scores))
+
+    def in_image(self, image_size: tuple[int, int]) -> Detections:
+        """The detections in pixels of the image of this size (height, width), in the order they have here."""
+        return in_image(self.found, image_size)
+
+    def contributions(self, instance: int) -> FloatArray:
+        """(K,) float32: the root mean square of every term over the cells that the instance's crop keeps.
+
+        That is |coefficient| times the energy of the prototype inside the box; 0 for a box outside the image.
+        """
+        inside = _crop(self.found.boxes[instance], self.prototypes)
+        cells = self.prototypes[:, inside]
+        energy = np.sqrt((cells**2).mean(axis=1)) if cells.size else np.zeros(len(cells), np.float32)
+        return np.abs(self.coefficients[instance]) * energy
+
+    def compose(self, instance: int, shown: int = 6) -> Composition:
+        """How the mask of one instance comes about, term by term; `shown` of them single, the others as a sum."""
+        order = np.argsort(-self.contributions(instance), kind="stable")
+        single, others = order[:shown], order[shown:]
+        coefficients = self.coefficients[instance]
+        return Composition(
+            indices=single,
+            coefficients=coefficients[single],
+            terms=coefficients[single, None, None] * self.prototypes[single],
+            rest=np.tensordot(coefficients[others], self.prototypes[others], axes=1),
+            others=len(others),
+            inside=_crop(self.found.boxes[instance], self.prototypes),
+        )
+
+
+@dataclass(frozen=True)
+class Composition:
+    """One instance's mask as a sum of prototypes times coefficients (paper equation 1), on the prototypes' grid.
+
+    Attributes:
+        indices: (n,) prototypes shown as terms of their own, strongest first.
+        coefficients: (n,) float32, theirs.
+        terms: (n, Hp, Wp) float32, each coefficient times its prototype.
+        rest: (Hp, Wp) float32, the sum of all other terms.
+        others: how many those are.
+        inside: (Hp, Wp) bool, the cells that cropping keeps.
+    """
+
+    indices: NDArray[np.intp]
+    coefficients: FloatArray
+    terms: FloatArray
+    rest: FloatArray
+    others: int
+    inside: BoolArray
+
+    @cached_property
+    def logits(self) -> FloatArray:
+        """(Hp, Wp) float32: the sum of all terms."""
+        total: FloatArray = self.terms.sum(axis=0) + self.rest
+        return total
+
+    @cached_property
+    def probabilities(self) -> FloatArray:
+        """(Hp, Wp) float32: sigmoid of the sum, not cropped yet."""
+        with np.errstate(over="ignore"):  # exp(-x) of a very negative logit is inf, its sigmoid 0
+            return np.float32(1) / (np.float32(1) + np.exp(-self.logits))
+
+    @cached_property
+    def cropped(self) -> FloatArray:
+        """(Hp, Wp) float32: probabilities inside the box, 0 outside it: the mask as networks return it."""
+        return np.where(self.inside, self.probabilities, np.float32(0))
+
+
+def explain_heads(heads: ImageHeads, config: ModelConfig, postprocess: PostprocessConfig) -> Explanation:
+    """Post-process the heads of one image and keep what its masks were assembled from.
+
+    The detections are those of `runtime.postprocess.postprocess`; of YOLACT++ too without mask scores.
+    """
+    boxes = decode_boxes(heads.locations, make_priors(config))
+    survivors = suppress(boxes, class_probabilities(heads.confidences), config.image_size, postprocess)
+    boxes, coefficients = boxes[survivors.prior_indices], heads.coefficients[survivors.prior_indices]
+    masks = assemble_masks(heads.prototypes, coefficients, boxes)
+    found = NetworkDetections(boxes, survivors.scores, survivors.class_ids, masks)
+    return Explanation(heads.prototypes, coefficients, found)
+
+
+def explain_network(model: Yolact, image: Image, postprocess: PostprocessConfig | None = None) -> Explanation:
+    """Run a PyTorch network on one image (H, W, 3) uint8 BGR, by default with the official evaluation's settings.
+
+    The network may be on any device and in training; it is left as it was. Raises ImageError for what is no image.
+    """
+    from yolact.training.models.torch_engine import TorchEngine
+
+    config = model.config
+    engine = TorchEngine(model, postprocess or PostprocessConfig())
+    batch = Preprocessor(config.image_size)([image])
+    explanation = explain_heads(engine.heads(batch)[0], config, engine.metadata.postprocess)
+    if config.mask_rescoring:  # a second run, which finds the same and adds the mask scores
+        explanation = replace(explanation, found=engine.detect(batch)[0])
+    return explanation
+
+
+class EngineExplainer:
+    """Explains what an engine file finds.
+
+    A full graph runs with two tensors from inside it as additional outputs, so what is explained is what the file
+    itself computes; a raw one is post-processed here, as the runtime does.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open an ONNX file written by yolact-export.
+
+        Raises:
+            EngineError: not such a file, a plan, or one whose inner tensors have other names.
+            YolactError: a full graph, and onnx is not installed.
+        """
+        if read_plan_header(path) is not None:
+            raise EngineError(f"{path} is a TensorRT plan and cannot be looked into; explain the ONNX file it is from")
+        engine = OnnxEngine(path)
+        self.metadata: ModelMetadata = engine.metadata
+        self._batch_size = engine.min_batch
+        self._run = engine.run if self.metadata.graph == "raw" else _inside_of(path, self.metadata)
+
+    def __call__(self, image: Image) -> Explanation:
+        """Explain one image (H, W, 3) uint8 BGR. Raises ImageError for what is no image."""
+        config, settings = self.metadata.config, self.metadata.postprocess
+        images = np.zeros((self._batch_size, config.image_size, config.image_size, 3), np.uint8)
+        images[:1] = Preprocessor(config.image_size)([image])  # a fixed batch is filled with black
+        outputs = [array[0] for array in self._run(images)]
+        if self.metadata.graph == "raw":
+            return explain_heads(ImageHeads(*outputs), config, settings)
+        prototypes, coefficients, count, *arrays = outputs
+        found = slice(int(count[0]))
+        prototypes, coefficients = (array.astype(np.float32, copy=False) for array in (prototypes, coefficients))
+        return Explanation(prototypes, coefficients[found], NetworkDetections(*(array[found] for array in arrays)))
+
+
+def _inside_of(path: Path, metadata: ModelMetadata) -> Callable[[Image], list[NDArray[Any]]]:
+    """A full graph, run for prototypes, the detections' coefficients and then its outputs in contract order."""
+    try:
+        import onnx
+    except ModuleNotFoundError:
+        raise YolactError("explaining a full graph needs onnx; install it with: pip install 'yolact[export]'") from None
+    proto = onnx.load(path)
+    computed = {name for node in proto.graph.node for name in node.output}
+    for name in (PROTOTYPES, COEFFICIENTS):
+        if name not in computed:
+            raise EngineError(f"{path} has no tensor {name!r} inside to explain; export it again with yolact-export")
+        proto.graph.output.append(onnx.ValueInfoProto(name=name))
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    names = [PROTOTYPES, COEFFICIENTS, *output_specs("full", metadata.config, metadata.postprocess)]
+    return lambda images: session.run(names, {INPUT_NAME: images})
+
+
+def _crop(box: FloatArray, prototypes: FloatArray) -> BoolArray:
+    """(Hp, Wp) bool: the cells that `assemble_masks` keeps for a box (4,) xyxy relative to the network input."""
+    anything = np.zeros((1, 1), np.float32)  # of which the sigmoid is above zero
+    kept: BoolArray = assemble_masks(np.zeros_like(prototypes[:1]), anything, box[None])[0] > 0
+    return kept

@@ -1,0 +1,1 @@
+"""The networks, their configurations and checkpoints."""

@@ -1,0 +1,252 @@
+"""Official checkpoints: safe loading, old key names, recognition of the configuration."""
+
+from __future__ import annotations
+
+import json
+import logging
+import pickle
+import re
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from os import PathLike
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from yolact.runtime.config import ModelConfig
+from yolact.runtime.errors import CheckpointError, UsageError
+from yolact.training.models.configs import COCO_CLASSES, CONFIGS
+from yolact.training.models.model import Yolact
+
+logger = logging.getLogger(__name__)
+
+
+def load_checkpoint(
+    path: str | PathLike[str],
+    config: ModelConfig | None = None,
+    class_names: Sequence[str] | None = None,
+) -> Yolact:
+    """The network stored in a ``.pth`` file, on the CPU and in evaluation mode.
+
+    The file is never trusted: only tensors are read, and a file with code in it is refused. Accepted are the
+    state dicts of the official repository and of its first release, also with a ``module.`` prefix or wrapped
+    in a dictionary under ``state_dict``, ``model`` or ``net``.
+
+    Args:
+        path: the checkpoint.
+        config: its configuration. By default the one in a ``.json`` of the same name, as training writes it, else
+            the one in the file name, if that reads like an official one
+            (``<configuration>_<epoch>_<iteration>.pth``), else the one `recognize_config` finds. The numbers
+            of classes and of coefficients follow the tensors in any case.
+        class_names: names of the classes. By default those of the configuration where their number fits, else
+            ``class_0``, ``class_1`` and so on.
+
+    Raises:
+        CheckpointError: the file is missing, unreadable, damaged or contains code, holds no YOLACT network,
+            does not fit the configuration or the class names, or has weights that are not finite.
+    """
+    path = Path(path)
+    state = read_state_dict(path)
+    try:
+        if config is None:
+            config = config_beside(path) or _config_of_name(path) or recognize_config(state)
+        config = _fit(config, state, class_names)
+        check_finite(state)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from None
+    with torch.device("meta"):  # no memory and no random initialisation for weights about to be replaced
+        model = Yolact(config)
+    model.load_state_dict(_as_typed(state, model.state_dict()), assign=True)
+    return model.eval()
+
+
+def recognize_config(state: Mapping[str, Tensor]) -> ModelConfig:
+    """The official configuration whose network has exactly these tensors, whatever the number of classes.
+
+    Image size and anchor sizes leave no trace in the tensors. Where several configurations fit, the first
+    with as many classes is chosen, else the first in `CONFIGS`, and a warning names the others: yolact_im400
+    and yolact_im700 cannot be told from yolact_base, nor can 20 custom classes on yolact_resnet50 from
+    yolact_resnet50_pascal.
+
+    Raises:
+        CheckpointError: not the tensors of a YOLACT network, or of none of the official configurations.
+    """
+    fitting = _fitting_configs(state)
+    if not fitting:
+        closest = min(CONFIGS.values(), key=lambda config: len(_differences(_adapt(config, state), state)))
+        differences = _summary(_differences(_adapt(closest, state), state))
+        raise CheckpointError(
+            f"no official configuration has these tensors; the closest is {closest.name}, but {differences}; "
+            "load it with the ModelConfig it was trained with"
+        )
+    num_classes, _ = _head_sizes(state)
+    chosen = next((config for config in fitting if config.num_classes == num_classes), fitting[0])
+    # 80 classes are almost certainly COCO, which rules out Pascal's anchors; 20 may well be someone's own.
+    others = [
+        config.name
+        for config in fitting
+        if config is not chosen and (config.num_classes == num_classes or num_classes != len(COCO_CLASSES))
+    ]
+    if others:
+        logger.warning(
+            "recognised %s by its tensors, which fit %s as well: pass --config if it is one of those",
+            chosen.name,
+            " and ".join(others),
+        )
+    return _adapt(chosen, state)
+
+
+def read_state_dict(path: Path) -> dict[str, Tensor]:
+    """The tensors in a checkpoint, wrappers, prefixes and the first release's leftovers taken off.
+
+    Raises CheckpointError where the file is missing, damaged, contains code or holds no state dict.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about formats that end in one of the errors below
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise CheckpointError(f"cannot read {path}: {error.strerror or error}; check the path") from None
+    except Exception as error:  # torch.load lets anything out: KeyError, EOFError, struct.error, RuntimeError
+        code = re.search(r"GLOBAL (\S+)", str(error)) if isinstance(error, pickle.UnpicklingError) else None
+        if code is not None:
+            raise CheckpointError(
+                f"{path} contains code ({code[1]}), not only tensors, and was refused; "
+                "save it again with torch.save(model.state_dict(), path)"
+            ) from None
+        raise CheckpointError(
+            f"{path} is not a PyTorch checkpoint or is truncated; download or copy it again"
+        ) from None
+    for wrapper in ("state_dict", "model", "net"):
+        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
+            content = content[wrapper]
+    if not isinstance(content, Mapping) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in content.items()
+    ):
+        raise CheckpointError(
+            f"{path} holds no state dict, expected a dictionary of tensors; "
+            "save it again with torch.save(model.state_dict(), path)"
+        )
+    return _clean(content)
+
+
+def _clean(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Without DataParallel's prefix and the first release's leftovers (official yolact.py, load_weights)."""
+    clean = {}
+    for name, tensor in state.items():
+        name = name.removeprefix("module.")
+        old_backbone = re.match(r"backbone\.layer\d", name)
+        old_downsampling = re.match(r"fpn\.downsample_layers\.([2-9]|\d\d)", name)
+        if not old_backbone and not old_downsampling:
+            clean[name] = tensor
+    return clean
+
+
+def config_beside(path: Path) -> ModelConfig | None:
+    """What training wrote next to the checkpoint; another program's JSON of that name is ignored."""
+    try:
+        values = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        return ModelConfig.from_json(values)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    except UsageError as error:
+        raise CheckpointError(f"{path.with_suffix('.json')} beside it is damaged ({error})") from None
+
+
+def _config_of_name(path: Path) -> ModelConfig | None:
+    match = re.fullmatch(r"(.+?)_\d+_\d+(_interrupt)?", path.stem)
+    return CONFIGS.get(match[1] if match else path.stem)
+
+
+def _head_sizes(state: Mapping[str, Tensor]) -> tuple[int, int]:
+    """Number of classes C and of coefficients K, from the prediction head's biases."""
+    names = [f"prediction_layers.0.{layer}_layer.bias" for layer in ("bbox", "conf", "mask")]
+    missing = [name for name in names if name not in state]
+    if missing:
+        first = ", ".join(list(state)[:3]) or "no tensor at all"
+        raise CheckpointError(
+            f"not a YOLACT checkpoint, {missing[0]} is missing (the first tensors are {first}); "
+            "choose one trained with the official code"
+        )
+    boxes, confidences, coefficients = (state[name].numel() for name in names)
+    anchors = boxes // 4
+    if anchors == 0 or boxes % 4 or confidences % anchors or coefficients % anchors or confidences <= anchors:
+        raise CheckpointError(
+            f"the prediction head has {boxes}, {confidences} and {coefficients} channels, expected 4, C + 1 "
+            "and K for each anchor; choose a checkpoint trained with the official code"
+        )
+    return confidences // anchors - 1, coefficients // anchors
+
+
+def _adapt(config: ModelConfig, state: Mapping[str, Tensor]) -> ModelConfig:
+    """The configuration with as many classes and coefficients as the tensors have."""
+    num_classes, num_coefficients = _head_sizes(state)
+    if config.num_classes != num_classes:
+        config = config.with_classes([f"class_{index}" for index in range(num_classes)])
+    return replace(config, num_coefficients=num_coefficients)
+
+
+def _fit(config: ModelConfig, state: Mapping[str, Tensor], class_names: Sequence[str] | None) -> ModelConfig:
+    """The configuration, adapted and named, if the tensors fit it."""
+    adapted = _adapt(config, state)
+    differences = _differences(adapted, state)
+    if differences:
+        fitting = [other.name for other in _fitting_configs(state)]
+        advice = f"pass --config {' or '.join(fitting)}" if fitting else "no official configuration fits"
+        raise CheckpointError(f"does not fit {config.name}: {_summary(differences)}; {advice}")
+    if class_names is None and all(config.class_names != known.class_names for known in CONFIGS.values()):
+        class_names = config.class_names  # the caller's own, not a configuration's defaults
+    if class_names is None:
+        return adapted
+    if len(class_names) != adapted.num_classes:
+        raise CheckpointError(
+            f"has {adapted.num_classes} classes, but {len(class_names)} class names were given; "
+            "give one name per class, background not included"
+        )
+    return replace(adapted, class_names=tuple(class_names))
+
+
+def _fitting_configs(state: Mapping[str, Tensor]) -> list[ModelConfig]:
+    return [config for config in CONFIGS.values() if not _differences(_adapt(config, state), state)]
+
+
+def _differences(config: ModelConfig, state: Mapping[str, Tensor]) -> list[str]:
+    """What sets the tensors apart from the configuration's network, one phrase per tensor."""
+    with torch.device("meta"):
+        expected = Yolact(config).state_dict()
+    differences = []
+    for name in sorted(expected.keys() | state.keys()):
+        if name not in state:
+            # PyTorch before 0.4.1 saved no batch counters, and nothing here uses them.
+            if not name.endswith(".num_batches_tracked"):
+                differences.append(f"{name} is missing")
+        elif name not in expected:
+            differences.append(f"{name} is unexpected")
+        elif state[name].shape != expected[name].shape:
+            got, wanted = (tuple(tensors[name].shape) for tensors in (state, expected))
+            differences.append(f"{name} is {got} instead of {wanted}")
+    return differences
+
+
+def _summary(differences: list[str]) -> str:
+    more = f" and {len(differences) - 3} more" if len(differences) > 3 else ""
+    return ", ".join(differences[:3]) + more
+
+
+def check_finite(state: Mapping[str, Tensor]) -> None:
+    """Raise CheckpointError where a tensor has NaN or infinite values."""
+    for name, tensor in state.items():
+        if not tensor.isfinite().all():
+            raise CheckpointError(
+                f"{name} contains NaN or infinite values, as if training diverged; use an earlier checkpoint"
+            )
+
+
+def _as_typed(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors in the network's own types; half precision is widened, absent batch counters are zero."""
+    return {
+        name: state[name].to(like.dtype) if name in state else torch.zeros(like.shape, dtype=like.dtype)
+        for name, like in expected.items()
+    }
