@@ -21,8 +21,6 @@ from repository import ROOT
 SOURCES = [
     *(ROOT / "engines").glob("*.py"),
     *(ROOT / "runtime" / "tensorrt").glob("*.py"),
-    *(ROOT / "runtime").glob("plan_*.py"),
-    ROOT / "runtime" / "tensorrt" / "plugin_library.py",
 ]
 
 VERSIONS = {
