@@ -14,8 +14,8 @@ from yolact.runtime.tensorrt.flavour import TENSORRT_RTX, TensorRt, registered_p
 PLUGINS = ("YolactFastNms", "YolactMaskAssembly")
 """Names under which the plugins register; without them TensorRT builds the bodies of the ONNX functions."""
 
-FOLDER = Path(__file__).parents[1] / "plugins" / "lib"
-"""Where `yolact-build-plugins` installs."""
+FOLDER = Path(__file__).parents[2] / "plugins" / "lib"
+"""Where `yolact-build-plugins` installs the libraries."""
 
 HOW_TO_BUILD = "build them here with: yolact-build-plugins"
 

@@ -69,7 +69,8 @@ def write(folder: Path, *archs: str, ptx: str | None = None) -> None:
     (folder / FILE).write_text(json.dumps({"archs": archs, "ptx": ptx}))
 
 
-def test_the_file_is_the_one_of_the_build() -> None:
+def test_the_folder_and_the_file_are_those_of_the_build() -> None:
+    assert plugin_library.FOLDER.resolve() == build.LIBRARY_FOLDER
     assert str(build.DESCRIPTION) == FILE
 
 
