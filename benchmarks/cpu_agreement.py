@@ -13,7 +13,8 @@ from yolact.diff.detection_diff import DetectionTotals, compare_detections
 from yolact.export.comparison import MAX_HEAD_DIFFERENCE
 from yolact.runtime.detections import Detections
 from yolact.runtime.detector import Detector
-from yolact.runtime.images.preprocess import Image, Preprocessor
+from yolact.runtime.images.arrays import Image
+from yolact.runtime.images.preprocess import Preprocessor
 from yolact.runtime.onnx.engine import OnnxEngine
 
 MOST_WITHOUT_PARTNER = 0.05

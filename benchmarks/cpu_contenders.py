@@ -16,8 +16,8 @@ from cpu_files import Files
 
 from yolact.runtime.detections import Detections
 from yolact.runtime.engine import Engine
-from yolact.runtime.images.geometry import BoolArray, ImageTransform, Region
-from yolact.runtime.images.preprocess import Image
+from yolact.runtime.images.arrays import BoolArray, Image
+from yolact.runtime.images.geometry import ImageTransform, Region
 from yolact.runtime.metadata import ModelMetadata
 
 REFERENCE, BASELINE = "ours-fp32", "eager"

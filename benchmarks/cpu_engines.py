@@ -17,7 +17,7 @@ from yolact.runtime.config import ModelConfig
 from yolact.runtime.contract import output_specs
 from yolact.runtime.detector import Detector
 from yolact.runtime.engine import Engine
-from yolact.runtime.images.preprocess import Image
+from yolact.runtime.images.arrays import Image
 from yolact.runtime.metadata import ModelMetadata
 from yolact.runtime.postprocess.postprocess import ImageHeads, NetworkDetections, postprocess
 

@@ -23,9 +23,10 @@ from tqdm import tqdm, trange
 
 from yolact.calib.image_set import ImageSet
 from yolact.runtime.config import PostprocessConfig
+from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.check_image import make_check_image
 from yolact.runtime.images.image_files import write_image
-from yolact.runtime.images.preprocess import Image, Preprocessor
+from yolact.runtime.images.preprocess import Preprocessor
 from yolact.training.data.scene_files import ANNOTATION_FILE, IMAGE_FOLDER, write_scenes
 from yolact.training.models.checkpoints import load_checkpoint
 from yolact.training.models.model import Yolact

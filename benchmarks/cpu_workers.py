@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 
 from yolact.runtime.bench.machine import peak_host_memory_mib
 from yolact.runtime.detections import Detections
+from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.image_files import read_image
-from yolact.runtime.images.preprocess import Image, Preprocessor
+from yolact.runtime.images.preprocess import Preprocessor
 
 ANSWER_SECONDS = 400
 """`torch.compile` takes a minute or two for its first image on two cores."""

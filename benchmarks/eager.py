@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch_postprocess import Heads, Image, official_images
 
-from yolact.runtime import preprocess
 from yolact.runtime.config import PostprocessConfig
+from yolact.runtime.images import arrays
 from yolact.runtime.postprocess.priors import make_priors
 from yolact.training.models.model import Yolact
 
@@ -25,7 +25,7 @@ class EagerDetector:
         self._detect = torch.compile(self._steps) if compiled else self._steps
 
     @torch.inference_mode()
-    def __call__(self, image: preprocess.Image) -> Image:
+    def __call__(self, image: arrays.Image) -> Image:
         """Of one image (H, W, 3) uint8 BGR: boxes in its pixels, masks bool at its size."""
         return self._detect(torch.from_numpy(image))
 

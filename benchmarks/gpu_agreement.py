@@ -18,8 +18,8 @@ from yolact.diff.gates import Thresholds, detection_gates
 from yolact.runtime.config import PostprocessConfig
 from yolact.runtime.detections import Detections
 from yolact.runtime.detector import in_image
-from yolact.runtime.images.geometry import BoolArray, FloatArray, ImageTransform, Region
-from yolact.runtime.images.preprocess import Image
+from yolact.runtime.images.arrays import BoolArray, FloatArray, Image
+from yolact.runtime.images.geometry import ImageTransform, Region
 from yolact.runtime.output_files import replacing
 from yolact.training.models.model import Yolact
 from yolact.training.models.torch_engine import TorchEngine

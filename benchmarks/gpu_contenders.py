@@ -21,8 +21,9 @@ from torch_postprocess import Heads, official_images
 
 from yolact.runtime.config import PostprocessConfig
 from yolact.runtime.cuda.kernels import KernelLibrary, MasksToImageParams, MasksToImageTensors
+from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.geometry import ImageTransform, Region
-from yolact.runtime.images.preprocess import Image, Preprocessor
+from yolact.runtime.images.preprocess import Preprocessor
 from yolact.runtime.postprocess.mask_assembly import CROP_PADDING
 from yolact.runtime.postprocess.priors import make_priors
 from yolact.training.models.configs import normalization

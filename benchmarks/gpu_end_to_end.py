@@ -34,8 +34,8 @@ from yolact.runtime.config import ModelConfig, PostprocessConfig
 from yolact.runtime.cuda.kernels import LIBRARY, KernelLibrary
 from yolact.runtime.detections import Detections
 from yolact.runtime.errors import YolactError
+from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.check_image import make_check_image
-from yolact.runtime.images.preprocess import Image
 from yolact.runtime.metadata import Precision
 from yolact.training.models.configs import get_config
 from yolact.training.models.model import Yolact

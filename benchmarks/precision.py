@@ -32,9 +32,10 @@ from yolact.export.onnx_model import export_model
 from yolact.runtime.config import PostprocessConfig
 from yolact.runtime.contract import INPUT_NAME
 from yolact.runtime.detector import Detector
+from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.check_image import make_check_image
 from yolact.runtime.images.image_files import read_image
-from yolact.runtime.images.preprocess import Image, Preprocessor
+from yolact.runtime.images.preprocess import Preprocessor
 from yolact.runtime.metadata import Precision
 from yolact.runtime.postprocess.postprocess import ImageHeads, NetworkDetections, postprocess
 from yolact.training.data.ground_truth import read_ground_truth

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from yolact.runtime.errors import ImageError, UsageError
+from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.image_files import IMAGE_SUFFIXES, read_image
-from yolact.runtime.images.preprocess import Image, Preprocessor
+from yolact.runtime.images.preprocess import Preprocessor
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from yolact.runtime.contract import INPUT_NAME
 from yolact.runtime.errors import EngineError
-from yolact.runtime.images.preprocess import Image
+from yolact.runtime.images.arrays import Image
 
 
 class Probe:

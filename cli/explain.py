@@ -18,7 +18,7 @@ from yolact.training.models.weights import load_weights
 
 if TYPE_CHECKING:
     from yolact.runtime.config import ModelConfig
-    from yolact.runtime.images.preprocess import Image
+    from yolact.runtime.images.arrays import Image
     from yolact.training.explain.explanation import Explanation
 
 DRAWN = 15

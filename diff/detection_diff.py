@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yolact.runtime.detections import Detections
-from yolact.runtime.images.geometry import BoolArray, FloatArray, Region
+from yolact.runtime.images.arrays import BoolArray, FloatArray
+from yolact.runtime.images.geometry import Region
 
 MATCHING_IOU = 0.5
 """Box IoU from which two detections of one class are taken for the same object."""

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from yolact.runtime.errors import ImageError, UsageError
+from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.image_files import read_image
-from yolact.runtime.images.preprocess import Image
 from yolact.runtime.images.sources import expand_source
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from yolact.diff.gates import SUSPICIOUS
 from yolact.runtime.contract import INPUT_NAME
 from yolact.runtime.errors import EngineError, YolactError
-from yolact.runtime.images.preprocess import Image
+from yolact.runtime.images.arrays import Image
 
 if TYPE_CHECKING:
     from yolact.diff.sides import Subject

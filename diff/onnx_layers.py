@@ -15,7 +15,7 @@ from yolact.diff.layer_diff import HEADS, TensorDiff, Tensors
 from yolact.runtime.contract import INPUT_NAME
 from yolact.runtime.engine import DeviceChoice
 from yolact.runtime.errors import EngineError
-from yolact.runtime.images.preprocess import Image
+from yolact.runtime.images.arrays import Image
 
 MOVING = frozenset(
     [

@@ -10,9 +10,8 @@ import numpy as np
 
 from yolact.diff.detection_diff import ImageDetectionDiff
 from yolact.runtime.detections import Detections
+from yolact.runtime.images.arrays import BoolArray, Image
 from yolact.runtime.images.drawing import annotate
-from yolact.runtime.images.geometry import BoolArray
-from yolact.runtime.images.preprocess import Image
 
 SHOWN = 3
 """How many images."""

@@ -21,7 +21,8 @@ from yolact.diff.polygraphy_command import polygraphy_command
 from yolact.diff.sides import OnnxSubject, Subject
 from yolact.runtime.detector import Detector
 from yolact.runtime.errors import UsageError
-from yolact.runtime.images.preprocess import Image, Preprocessor
+from yolact.runtime.images.arrays import Image
+from yolact.runtime.images.preprocess import Preprocessor
 
 if TYPE_CHECKING:
     from yolact.training.evaluation.evaluation import Scores

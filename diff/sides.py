@@ -15,7 +15,7 @@ from yolact.runtime.config import PostprocessConfig
 from yolact.runtime.contract import INPUT_NAME
 from yolact.runtime.engine import DeviceChoice, Engine
 from yolact.runtime.errors import EngineError
-from yolact.runtime.images.preprocess import Image
+from yolact.runtime.images.arrays import Image
 
 if TYPE_CHECKING:
     import onnx

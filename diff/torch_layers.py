@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from yolact.diff.layer_diff import HEADS, Recompute, Tensors
 from yolact.runtime.contract import INPUT_NAME
-from yolact.runtime.images.preprocess import Image
+from yolact.runtime.images.arrays import Image
 from yolact.training.models.model import Yolact
 from yolact.training.models.torch_engine import TorchEngine
 

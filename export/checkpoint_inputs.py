@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from yolact.runtime.errors import UsageError
 
 if TYPE_CHECKING:
-    from yolact.runtime.images.preprocess import Image
+    from yolact.runtime.images.arrays import Image
     from yolact.training.models.model import Yolact
 
 

@@ -17,7 +17,7 @@ from yolact.export.int8 import quantize
 from yolact.export.onnx_model import export_model, strip_functions
 from yolact.export.summary import print_gate, print_int8, print_verification
 from yolact.export.verify import verify_model
-from yolact.runtime.images.preprocess import Image
+from yolact.runtime.images.arrays import Image
 from yolact.runtime.metadata import Graph, Precision
 
 if TYPE_CHECKING:

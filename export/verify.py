@@ -18,7 +18,8 @@ from yolact.export.half_emulation import emulate_half
 from yolact.runtime.config import ModelConfig, PostprocessConfig
 from yolact.runtime.contract import INPUT_NAME, output_specs
 from yolact.runtime.errors import AccuracyError, EngineError
-from yolact.runtime.images.preprocess import Image, Preprocessor
+from yolact.runtime.images.arrays import Image
+from yolact.runtime.images.preprocess import Preprocessor
 from yolact.runtime.metadata import Graph, Precision
 from yolact.runtime.postprocess.postprocess import ImageHeads, postprocess
 from yolact.training.models.model import Yolact

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from yolact.runtime.images.geometry import BoolArray, FloatArray, ImageTransform, Region
+from yolact.runtime.images.arrays import BoolArray, FloatArray
+from yolact.runtime.images.geometry import ImageTransform, Region
 from yolact.runtime.images.mask_encoding import Rle, encode_rle, trace_polygons
 
 if TYPE_CHECKING:

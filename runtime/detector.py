@@ -15,8 +15,9 @@ from yolact.runtime.detections import Detections
 from yolact.runtime.engine import DeviceChoice, Engine
 from yolact.runtime.engine_files import open_engine
 from yolact.runtime.errors import EngineError, UsageError
+from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.geometry import ImageTransform
-from yolact.runtime.images.preprocess import Image, Preprocessor
+from yolact.runtime.images.preprocess import Preprocessor
 from yolact.runtime.metadata import ModelMetadata
 from yolact.runtime.postprocess.postprocess import NetworkDetections
 

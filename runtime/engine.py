@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, cast
 from yolact.runtime.errors import UsageError
 
 if TYPE_CHECKING:  # the commands name devices before they load what runs a network
-    from yolact.runtime.images.preprocess import Image
+    from yolact.runtime.images.arrays import Image
     from yolact.runtime.metadata import ModelMetadata
     from yolact.runtime.postprocess.postprocess import NetworkDetections
 

@@ -16,12 +16,12 @@ from yolact.runtime.detector import Detector
 from yolact.runtime.engine import DeviceChoice, Engine
 from yolact.runtime.engine_files import open_engine
 from yolact.runtime.errors import ImageError, UsageError, YolactError
+from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.drawing import annotate
-from yolact.runtime.images.picture_writer import PictureWriter, Say
-from yolact.runtime.images.preprocess import Image
 from yolact.runtime.images.sources import Source, expand_source, open_ahead
 from yolact.runtime.images.video import VideoFile, VideoReader
 from yolact.runtime.output_files import OutputNames, check_folder, check_replaceable
+from yolact.runtime.picture_writer import PictureWriter, Say
 from yolact.runtime.results import JsonResults, MaskFormat, count_noun, summarise, to_row
 
 

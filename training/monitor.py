@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 
 from yolact.runtime.errors import YolactError
-from yolact.runtime.images.preprocess import Image
+from yolact.runtime.images.arrays import Image
 from yolact.runtime.output_files import replacing
 
 if TYPE_CHECKING:

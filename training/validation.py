@@ -7,8 +7,8 @@ from pathlib import Path
 
 from yolact.runtime.config import ModelConfig, PostprocessConfig
 from yolact.runtime.detector import Detector
+from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.drawing import annotate
-from yolact.runtime.images.preprocess import Image
 from yolact.training.data.datasets import DatasetSpec
 from yolact.training.data.ground_truth import GroundTruth, check_categories, read_ground_truth
 from yolact.training.data.scene_files import ANNOTATION_FILE, IMAGE_FOLDER, write_scenes

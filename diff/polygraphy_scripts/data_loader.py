@@ -17,7 +17,8 @@ import numpy as np
 
 from yolact.diff.images import find_images
 from yolact.runtime.contract import INPUT_NAME
-from yolact.runtime.images.preprocess import Image, Preprocessor
+from yolact.runtime.images.arrays import Image
+from yolact.runtime.images.preprocess import Preprocessor
 
 
 class ImageLoader:

@@ -10,9 +10,9 @@ from typing import NamedTuple
 import cv2
 
 from yolact.runtime.errors import UsageError
+from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.check_image import make_check_image
 from yolact.runtime.images.image_files import decode_image, read_image_file
-from yolact.runtime.images.preprocess import Image
 from yolact.runtime.images.sources import expand_source
 from yolact.runtime.images.video import VIDEO_SUFFIXES
 

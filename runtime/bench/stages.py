@@ -12,7 +12,8 @@ from yolact.runtime.detections import Detections
 from yolact.runtime.detector import in_image
 from yolact.runtime.engine import Engine
 from yolact.runtime.errors import UsageError
-from yolact.runtime.images.preprocess import Image, Preprocessor
+from yolact.runtime.images.arrays import Image
+from yolact.runtime.images.preprocess import Preprocessor
 from yolact.runtime.postprocess.postprocess import NetworkDetections
 from yolact.runtime.tensorrt.engine import TensorRTEngine
 from yolact.runtime.tensorrt.flavour import FLAVOURS

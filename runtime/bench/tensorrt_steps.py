@@ -8,7 +8,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from yolact.runtime.cuda.device import Device, TimingEvent
-from yolact.runtime.images.preprocess import Image
+from yolact.runtime.images.arrays import Image
 from yolact.runtime.tensorrt.context import TensorRTContext
 from yolact.runtime.tensorrt.plan import Execution, Plan
 

@@ -14,8 +14,8 @@ import numpy as np
 from yolact.runtime.detections import Detections
 from yolact.runtime.detector import Detector
 from yolact.runtime.errors import EngineError, ImageError, UsageError
+from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.image_files import decode_image
-from yolact.runtime.images.preprocess import Image
 
 STATUSES: dict[type[Exception], int] = {UsageError: 1, EngineError: 3, ImageError: 4, MemoryError: 6}
 """YOLACT_ERROR_... of the exceptions whose sentence is meant for the caller."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from yolact.runtime.images.preprocess import Image
+from yolact.runtime.images.arrays import Image
 
 
 def make_check_image(height: int = 480, width: int = 640, seed: int = 0) -> Image:

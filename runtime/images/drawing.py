@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 
 from yolact.runtime.detections import Detections
-from yolact.runtime.images.geometry import BoolArray, Region
-from yolact.runtime.images.preprocess import Image
+from yolact.runtime.images.arrays import BoolArray, Image
+from yolact.runtime.images.geometry import Region
 
 Color = tuple[int, int, int]
 """Blue, green, red in [0, 255]."""

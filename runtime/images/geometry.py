@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-BoolArray = NDArray[np.bool_]
-FloatArray = NDArray[np.float32]
+from yolact.runtime.images.arrays import BoolArray, FloatArray
 
 MASK_THRESHOLD = 0.5
 """A pixel belongs to an instance where its interpolated probability is strictly above this."""

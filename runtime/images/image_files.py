@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from yolact.runtime.errors import ImageError, YolactError
-from yolact.runtime.images.preprocess import Image
+from yolact.runtime.images.arrays import Image
 from yolact.runtime.output_files import replacing
 
 WRITABLE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")

@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from yolact.runtime.images.geometry import BoolArray, Region
+from yolact.runtime.images.arrays import BoolArray
+from yolact.runtime.images.geometry import Region
 
 
 class Rle(TypedDict):

@@ -6,11 +6,9 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from yolact.runtime.errors import ImageError
-
-Image = NDArray[np.uint8]
+from yolact.runtime.images.arrays import Image
 
 
 class Preprocessor:

@@ -16,8 +16,8 @@ from urllib.parse import quote, unquote, urlsplit
 from urllib.request import Request, urlopen
 
 from yolact.runtime.errors import ImageError
+from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.image_files import IMAGE_SUFFIXES, WRITABLE_SUFFIXES, decode_image, read_image
-from yolact.runtime.images.preprocess import Image
 from yolact.runtime.images.video import VIDEO_SUFFIXES, VideoReader
 
 _DOWNLOADED_SCHEMES = ("http", "https")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from yolact.runtime.contract import INPUT_NAME, input_spec, output_specs
 from yolact.runtime.engine import CPU, DeviceChoice
 from yolact.runtime.errors import EngineError, UsageError
-from yolact.runtime.images.preprocess import Image
+from yolact.runtime.images.arrays import Image
 from yolact.runtime.metadata import ModelMetadata
 from yolact.runtime.postprocess.postprocess import ImageHeads, NetworkDetections, postprocess
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from yolact.runtime.images.geometry import FloatArray
+from yolact.runtime.images.arrays import FloatArray
 
 CROP_PADDING = 1
 """Cells of the prototype grid that a crop keeps around the box on each side."""

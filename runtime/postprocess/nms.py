@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yolact.runtime.config import PostprocessConfig
-from yolact.runtime.images.geometry import FloatArray
+from yolact.runtime.images.arrays import FloatArray
 
 CENTRE_VARIANCE = 0.1
 SIZE_VARIANCE = 0.2

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yolact.runtime.config import ModelConfig, PostprocessConfig
-from yolact.runtime.images.geometry import FloatArray
+from yolact.runtime.images.arrays import FloatArray
 from yolact.runtime.postprocess.mask_assembly import assemble_masks
 from yolact.runtime.postprocess.nms import class_probabilities, decode_boxes, suppress
 from yolact.runtime.postprocess.priors import make_priors

@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 
 from yolact.runtime.config import ModelConfig
-from yolact.runtime.images.geometry import FloatArray
+from yolact.runtime.images.arrays import FloatArray
 
 
 @lru_cache(maxsize=8)

@@ -21,7 +21,7 @@ from yolact.runtime.contract import INPUT_NAME
 from yolact.runtime.cuda.arrays import DeviceArray, as_device_array, as_stream
 from yolact.runtime.cuda.device import Device, DeviceMemory, Event, Graph, PinnedMemory, Stream
 from yolact.runtime.errors import EngineError, UsageError
-from yolact.runtime.images.preprocess import Image
+from yolact.runtime.images.arrays import Image
 from yolact.runtime.tensorrt.plan import Execution, Plan
 
 COUNT, MASKS = "num_detections", "masks"

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from yolact.runtime.cuda.device import Device
 from yolact.runtime.errors import EngineError
-from yolact.runtime.images.preprocess import Image
+from yolact.runtime.images.arrays import Image
 from yolact.runtime.metadata import ModelMetadata
 from yolact.runtime.postprocess.postprocess import ImageHeads, NetworkDetections, postprocess
 from yolact.runtime.tensorrt.context import COUNT, TensorRTContext

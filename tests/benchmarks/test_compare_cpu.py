@@ -26,9 +26,9 @@ from seeded import seeded
 from yolact.calib.image_set import ImageSet
 from yolact.export.onnx_model import export_model
 from yolact.runtime.config import ModelConfig, PostprocessConfig
+from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.check_image import make_check_image
 from yolact.runtime.images.image_files import write_image
-from yolact.runtime.images.preprocess import Image
 
 PHOTOS = [make_check_image(120, 200, seed) for seed in range(2)]
 BENCHMARKS = Path(cpu_measuring.__file__).parent

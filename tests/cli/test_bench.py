@@ -25,7 +25,7 @@ from yolact.runtime.config import ModelConfig, PostprocessConfig
 from yolact.runtime.detections import Detections
 from yolact.runtime.detector import Detector
 from yolact.runtime.errors import EngineError
-from yolact.runtime.images.preprocess import Image
+from yolact.runtime.images.arrays import Image
 from yolact.runtime.onnx.engine import OnnxEngine
 from yolact.runtime.postprocess.postprocess import NetworkDetections
 

@@ -20,8 +20,8 @@ from scripted_engine import write_engine
 pytest.importorskip("polygraphy", reason="comparing needs it")
 
 from yolact.cli.diff import main
+from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.image_files import write_image
-from yolact.runtime.images.preprocess import Image
 
 DAMAGED = "fpn.lat_layers.1"
 

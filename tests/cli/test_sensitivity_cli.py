@@ -20,8 +20,8 @@ from sensitive_network import LIMITS, SMALL, make_sensitive
 from yolact.calib import accuracy
 from yolact.calib.quantization_points import MODULES, find_points
 from yolact.cli.sensitivity import main
+from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.image_files import read_image, write_image
-from yolact.runtime.images.preprocess import Image
 from yolact.training.data.scene_files import ANNOTATION_FILE, IMAGE_FOLDER, write_scenes
 
 

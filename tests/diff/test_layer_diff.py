@@ -24,7 +24,8 @@ from yolact.diff.opening import OpenOptions, check_comparable, open_subjects, sh
 from yolact.diff.sides import TorchSubject
 from yolact.runtime.config import PostprocessConfig
 from yolact.runtime.errors import EngineError
-from yolact.runtime.images.preprocess import Image, Preprocessor
+from yolact.runtime.images.arrays import Image
+from yolact.runtime.images.preprocess import Preprocessor
 
 DAMAGED = "backbone.layers.2.1.conv.0.0"
 DAMAGED_LAYER = "backbone.layers.2.1.conv.0.1"

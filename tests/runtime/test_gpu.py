@@ -20,7 +20,8 @@ from yolact.runtime.cuda.gpu import read_gpu
 from yolact.runtime.detections import Detections
 from yolact.runtime.detector import Detector
 from yolact.runtime.errors import EngineError
-from yolact.runtime.images.preprocess import Image, Preprocessor
+from yolact.runtime.images.arrays import Image
+from yolact.runtime.images.preprocess import Preprocessor
 
 if TYPE_CHECKING:
     from yolact.runtime.tensorrt.engine import TensorRTEngine

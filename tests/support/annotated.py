@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from yolact.runtime.config import ModelConfig, PostprocessConfig
+from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.image_files import write_image
-from yolact.runtime.images.preprocess import Image, Preprocessor
+from yolact.runtime.images.preprocess import Preprocessor
 from yolact.runtime.metadata import ModelMetadata
 from yolact.runtime.postprocess.postprocess import NetworkDetections
 

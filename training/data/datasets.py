@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yolact.runtime.errors import DatasetError, UsageError
+from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.image_files import read_image
-from yolact.runtime.images.preprocess import Image
 from yolact.training.data.annotations import AnnotatedImage, Annotation, decode_mask, read_annotations
 from yolact.training.data.scenes import draw_scene
 from yolact.training.models.configs import SCENE_CLASSES

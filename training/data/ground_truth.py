@@ -11,7 +11,7 @@ from typing import Any
 
 from yolact.runtime.config import ModelConfig
 from yolact.runtime.errors import DatasetError, UsageError, YolactError
-from yolact.runtime.images.preprocess import Image
+from yolact.runtime.images.arrays import Image
 from yolact.training.data.annotations import AnnotatedImage, load_json, parse_annotations
 from yolact.training.data.datasets import image_path, read_annotated
 

@@ -8,9 +8,8 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from yolact.runtime.images.arrays import BoolArray, FloatArray, Image
 from yolact.runtime.images.drawing import Color, annotate, class_color
-from yolact.runtime.images.geometry import BoolArray, FloatArray
-from yolact.runtime.images.preprocess import Image
 from yolact.training.explain.explanation import Composition, Explanation
 from yolact.training.explain.panels import (
     GAP,

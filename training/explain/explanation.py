@@ -17,8 +17,8 @@ from yolact.runtime.contract import INPUT_NAME, output_specs
 from yolact.runtime.detections import Detections, rank
 from yolact.runtime.detector import in_image
 from yolact.runtime.errors import EngineError, YolactError
-from yolact.runtime.images.geometry import BoolArray, FloatArray
-from yolact.runtime.images.preprocess import Image, Preprocessor
+from yolact.runtime.images.arrays import BoolArray, FloatArray, Image
+from yolact.runtime.images.preprocess import Preprocessor
 from yolact.runtime.metadata import ModelMetadata
 from yolact.runtime.onnx.engine import OnnxEngine
 from yolact.runtime.postprocess.mask_assembly import assemble_masks

@@ -13,9 +13,8 @@ from typing import Literal, TypeVar, cast
 import cv2
 import numpy as np
 
+from yolact.runtime.images.arrays import BoolArray, FloatArray, Image
 from yolact.runtime.images.drawing import Color
-from yolact.runtime.images.geometry import BoolArray, FloatArray
-from yolact.runtime.images.preprocess import Image
 
 PAPER: Color = (255, 255, 255)
 INK: Color = (48, 40, 34)

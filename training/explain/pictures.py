@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from yolact.runtime.images.arrays import FloatArray, Image
 from yolact.runtime.images.drawing import annotate
-from yolact.runtime.images.geometry import FloatArray
-from yolact.runtime.images.preprocess import Image, check_image
+from yolact.runtime.images.preprocess import check_image
 from yolact.training.explain.composition import composition_row
 from yolact.training.explain.explanation import Explanation
 from yolact.training.explain.panels import (

@@ -11,8 +11,7 @@ import torch
 from torch import nn
 
 from yolact.runtime.config import PostprocessConfig
-from yolact.runtime.images.geometry import FloatArray
-from yolact.runtime.images.preprocess import Image
+from yolact.runtime.images.arrays import FloatArray, Image
 from yolact.runtime.metadata import ModelMetadata
 from yolact.runtime.postprocess.postprocess import ImageHeads, NetworkDetections, postprocess
 from yolact.training.models.model import Yolact

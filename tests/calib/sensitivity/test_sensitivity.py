@@ -39,8 +39,9 @@ from yolact.calib.sensitivity.ranking import (
 from yolact.export.onnx_model import export_model
 from yolact.runtime.config import ModelConfig, PostprocessConfig
 from yolact.runtime.errors import DatasetError, EngineError, UsageError
+from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.image_files import write_image
-from yolact.runtime.images.preprocess import Image, Preprocessor
+from yolact.runtime.images.preprocess import Preprocessor
 from yolact.training.data.ground_truth import read_ground_truth
 from yolact.training.data.scene_files import ANNOTATION_FILE, IMAGE_FOLDER, write_scenes
 

@@ -15,7 +15,8 @@ from host_cuda.host_tensorrt import HostEngine
 from yolact.runtime.cuda.arrays import DeviceArray, as_stream
 from yolact.runtime.cuda.device import Device, DeviceMemory, PinnedMemory, Stream
 from yolact.runtime.errors import EngineError, UsageError
-from yolact.runtime.images.preprocess import Image, Preprocessor
+from yolact.runtime.images.arrays import Image
+from yolact.runtime.images.preprocess import Preprocessor
 from yolact.runtime.onnx.engine import OnnxEngine
 from yolact.runtime.tensorrt.context import TensorRTContext
 from yolact.runtime.tensorrt.engine import TensorRTEngine

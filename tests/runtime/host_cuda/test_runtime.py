@@ -19,7 +19,8 @@ from scripted_engine import IMAGE_SIZE
 from yolact.runtime.cuda.device import Device
 from yolact.runtime.detector import Detector
 from yolact.runtime.errors import EngineError, UsageError
-from yolact.runtime.images.preprocess import Image, Preprocessor
+from yolact.runtime.images.arrays import Image
+from yolact.runtime.images.preprocess import Preprocessor
 from yolact.runtime.onnx.engine import OnnxEngine
 from yolact.runtime.postprocess.postprocess import NetworkDetections
 from yolact.runtime.tensorrt.engine import TensorRTEngine

@@ -16,7 +16,8 @@ from annotated import CATEGORIES, CONFIG, METADATA, Picture, Thing, ToldEngine, 
 
 from yolact.runtime.detector import Detector
 from yolact.runtime.errors import DatasetError, ImageError, UsageError
-from yolact.runtime.images.preprocess import Image, Preprocessor
+from yolact.runtime.images.arrays import Image
+from yolact.runtime.images.preprocess import Preprocessor
 from yolact.runtime.postprocess.postprocess import NetworkDetections
 from yolact.training.data.annotations import decode_mask
 from yolact.training.data.ground_truth import read_ground_truth

@@ -14,8 +14,9 @@ import torch
 
 from yolact.runtime.config import ModelConfig, PostprocessConfig
 from yolact.runtime.detector import Detector
+from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.image_files import write_image
-from yolact.runtime.images.preprocess import Image, Preprocessor
+from yolact.runtime.images.preprocess import Preprocessor
 from yolact.runtime.onnx.engine import OnnxEngine
 from yolact.training.evaluation.evaluation import evaluate, score_results
 from yolact.training.models.configs import CONFIGS

@@ -10,9 +10,9 @@ from typing import Any
 
 from yolact.runtime.detections import Detections
 from yolact.runtime.errors import ImageError
+from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.drawing import annotate
 from yolact.runtime.images.image_files import write_image
-from yolact.runtime.images.preprocess import Image
 from yolact.runtime.images.sources import Source
 from yolact.runtime.results import JsonResults, MaskFormat, to_row
 
