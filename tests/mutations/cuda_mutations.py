@@ -1,0 +1,144 @@
+"""Faults of the CUDA kernels: the tests run these on a CPU, with every access beyond an array and every order seen."""
+
+from __future__ import annotations
+
+from mutation import Mutation
+
+_NMS = ("test_fast_nms_kernel.py",)
+_ASSEMBLY = ("test_mask_assembly_kernel.py",)
+_IMAGES = ("test_masks_to_image.py",)
+_RESIZE = ("test_resize_pack.py",)
+
+_KEYS = """| static_cast<unsigned>(~id);
+}
+__device__ inline float scoreOf(uint64_t key) { return __uint_as_float(static_cast<unsigned>(key >> 32)); }
+__device__ inline unsigned idOf(uint64_t key) { return ~static_cast<unsigned>(key); }"""
+
+CUDA_MUTATIONS = (
+    # common/top_k.cuh
+    Mutation("tie-to-the-higher-id", _KEYS, _KEYS.replace("~", ""), _NMS),
+    Mutation("sort-waits-for-warps-only", "stride > 32 || next > 32", "stride > 64 || next > 64", _NMS),
+    Mutation("full-buffer-is-not-shrunk", "count + static_cast<int>(blockDim.x) > capacity", "count > capacity", _NMS),
+    Mutation("filter-by-the-best-key", "count < k ? 0 : buffer[k - 1]", "count < k ? 0 : buffer[0]", _NMS),
+    Mutation(
+        "buffer-keeps-old-keys", "for (int i = count + threadIdx.x; i", "for (int i = count + 1 + threadIdx.x; i", _NMS
+    ),
+    Mutation(
+        "count-is-read-late",
+        "__syncthreads();  // everybody has read the count before somebody raises it",
+        "",
+        _NMS,
+    ),
+    # common/workspace.h
+    Mutation(
+        "workspace-rounds-down",
+        "used_ += (count * sizeof(T) + kAlignment - 1) / kAlignment * kAlignment;",
+        "used_ += count * sizeof(T) / kAlignment * kAlignment;",
+        _NMS,
+    ),
+    # fast_nms/fast_nms.cu
+    Mutation("workspace-of-one-list", "images * listsOf(p) * depthOf(p)", "images * depthOf(p)", _NMS),
+    Mutation("counts-of-one-image-are-cleared", "0, p.batch * sizeof(Counts)", "0, sizeof(Counts)", _NMS),
+    Mutation("logits-copy-is-not-waited-for", "    __syncthreads();\n    return copy;", "    return copy;", _NMS),
+    Mutation(
+        "logits-copy-past-its-end",
+        "const int vectors = (n - head) / kPerVector;",
+        "const int vectors = (n - head + kPerVector - 1) / kPerVector;",
+        _NMS,
+    ),
+    Mutation("no-room-for-a-shifted-copy", "rows * row_bytes + 16;", "rows * row_bytes;", _NMS),
+    Mutation("softmax-of-the-smallest", "value = fmaxf(value, __shfl", "value = fminf(value, __shfl", _NMS),
+    Mutation(
+        "softmax-without-the-last-class",
+        "for (int c = lane; c <= p.classes; c",
+        "for (int c = lane; c < p.classes; c",
+        _NMS,
+    ),
+    Mutation(
+        "candidate-at-the-threshold", "probability > p.score_threshold;", "probability >= p.score_threshold;", _NMS
+    ),
+    Mutation(
+        "rows-leave-the-warp",
+        "!__any_sync(kAllLanes, numerator > p.score_threshold)",
+        "!(numerator > p.score_threshold)",
+        _NMS,
+    ),
+    Mutation(
+        "best-class-is-never-the-first",
+        "c = p.classes - 1 - lane; c >= 0; c -= lanes",
+        "c = p.classes - 1 - lane; c > 0; c -= lanes",
+        _NMS,
+    ),
+    Mutation("one-row-too-many", "const bool exists = row < count;", "const bool exists = row <= count;", _NMS),
+    Mutation(
+        "every-lane-adds-the-candidate",
+        "exists && score.is_candidate && lane == 0",
+        "exists && score.is_candidate",
+        _NMS,
+    ),
+    Mutation(
+        "candidates-of-all-images-in-one-count",
+        "&scratch.counts[image].candidates, found",
+        "&scratch.counts[0].candidates, found",
+        _NMS,
+    ),
+    Mutation(
+        "suppressed-at-the-threshold",
+        "return !(intersection / all <= threshold);",
+        "return !(intersection / all < threshold);",
+        _NMS,
+    ),
+    Mutation("boxes-without-area-all-stay", "if (intersection == 0 && all > 0) {", "if (intersection == 0) {", _NMS),
+    Mutation("box-suppresses-itself", "better < rank && suppresses(", "better <= rank && suppresses(", _NMS),
+    Mutation(
+        "last-warp-of-better-boxes-is-skipped",
+        "int start = 0; start < rank && !suppressed;",
+        "int start = 0; start + kWarp < rank && !suppressed;",
+        _NMS,
+    ),
+    Mutation("first-survivor-is-lost", "if (slots[rank] >= 0) {", "if (slots[rank] > 0) {", _NMS),
+    Mutation("coefficients-past-the-count", "gathered[i] = d < found ?", "gathered[i] = d <= found ?", _NMS),
+    # fast_nms/fast_nms_check.cpp
+    Mutation(
+        "ids-fill-32-bits",
+        "static_cast<long long>(p.classes) * p.priors >= UINT_MAX",
+        "static_cast<long long>(p.classes) * p.priors > 2LL * UINT_MAX",
+        _NMS,
+    ),
+    # mask_assembly/mask_assembly.cu
+    Mutation("crop-padded-inwards", "box.x * width - p.crop_padding,", "box.x * width + p.crop_padding,", _ASSEMBLY),
+    Mutation("crop-includes-its-right-end", "column < crop.right", "column <= crop.right", _ASSEMBLY),
+    Mutation("crop-excludes-its-top", "row >= crop.top", "row > crop.top", _ASSEMBLY),
+    Mutation("mask-past-the-count", "first + i < count ? cropOf", "first + i <= count ? cropOf", _ASSEMBLY),
+    Mutation(
+        "threads-load-coefficients-alone", "if (__syncthreads_or(inside != 0)) {", "if (inside != 0) {", _ASSEMBLY
+    ),
+    Mutation("masks-past-the-chunk", "if (exists && d + i < chunk) {", "if (exists) {", _ASSEMBLY),
+    # masks_to_image/masks_to_image.cu
+    Mutation("pixel-at-the-threshold", "blend > kThreshold && k < count", "blend >= kThreshold && k < count", _IMAGES),
+    Mutation("bits-beyond-the-region", "blend > kThreshold && k < count", "blend > kThreshold", _IMAGES),
+    Mutation("position-carries-late", "rest >= 2 * axis.pixels", "rest > 2 * axis.pixels", _IMAGES),
+    Mutation("lower-row-is-always-reused", "if (cell == held + 1) {", "if (cell >= held + 1) {", _IMAGES),
+    Mutation("byte-past-the-array", "if (index < target.bytes) {", "if (index <= target.bytes) {", _IMAGES),
+    Mutation(
+        "last-strip-is-missing",
+        "const int tasks = (height + kRows - 1) / kRows",
+        "const int tasks = height / kRows",
+        _IMAGES,
+    ),
+    # resize_pack/resize_pack.cu
+    Mutation("byte-rounds-down", "(sum + 2) >> 2", "(sum + 1) >> 2", _RESIZE),
+    Mutation(
+        "pixel-past-the-image",
+        "blend.second = min(low + 1, pixels - 1);",
+        "blend.second = min(low + 1, pixels);",
+        _RESIZE,
+    ),
+    Mutation("column-past-the-output", "if (x >= size) {", "if (x > size) {", _RESIZE),
+    Mutation(
+        "row-positions-are-not-waited-for",
+        "row_scale, image.height);\n    }\n    __syncthreads();",
+        "row_scale, image.height);\n    }",
+        _RESIZE,
+    ),
+)

@@ -1,0 +1,16 @@
+"""The table of mutations follows the sources; `python tests/mutations` is what tries them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from repository import ROOT
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="which files are sources is known in a clone only")
+def test_every_mutation_finds_its_text_and_its_tests() -> None:
+    command = [sys.executable, str(ROOT / "tests" / "mutations"), "--list"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
