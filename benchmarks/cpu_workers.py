@@ -22,6 +22,7 @@ from yolact.runtime.detections import Detections
 from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.image_files import read_image
 from yolact.runtime.images.preprocess import Preprocessor
+from yolact.runtime.wording import one_line
 
 ANSWER_SECONDS = 400
 """`torch.compile` takes a minute or two for its first image on two cores."""
@@ -170,5 +171,5 @@ def describe(error: Exception) -> str:
     """Why a contender cannot run, in one line."""
     if isinstance(error, ModuleNotFoundError):
         return f"{error.name} is not installed"
-    text = " ".join(str(error).split()) or type(error).__name__
+    text = one_line(error) or type(error).__name__
     return text if len(text) <= LONGEST_REASON else text[: LONGEST_REASON - 3] + "..."

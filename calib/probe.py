@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from yolact.runtime.contract import INPUT_NAME
 from yolact.runtime.errors import EngineError
 from yolact.runtime.images.arrays import Image
+from yolact.runtime.wording import one_line
 
 
 class Probe:
@@ -30,12 +31,12 @@ class Probe:
         try:
             self._session = onnxruntime.InferenceSession(probed.SerializeToString(), settings, providers=providers)
         except Exception as error:  # ONNX Runtime's exceptions share no public base class
-            raise EngineError(f"ONNX Runtime cannot open the network ({' '.join(str(error).split())})") from error
+            raise EngineError(f"ONNX Runtime cannot open the network ({one_line(error)})") from error
 
     def __call__(self, images: Image) -> list[NDArray[Any]]:
         """Their values for a batch (N, S, S, 3) uint8 BGR. Raises EngineError where ONNX Runtime fails."""
         try:
             values: list[NDArray[Any]] = self._session.run(self._tensors, {INPUT_NAME: images})
         except Exception as error:
-            raise EngineError(f"ONNX Runtime cannot run the network ({' '.join(str(error).split())})") from error
+            raise EngineError(f"ONNX Runtime cannot run the network ({one_line(error)})") from error
         return values

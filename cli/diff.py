@@ -14,7 +14,7 @@ import click
 from yolact.cli.command import check_fraction, reports_errors, running_options
 from yolact.diff.gates import SUSPICIOUS, Thresholds
 from yolact.runtime.output_files import check_output, write_output
-from yolact.runtime.results import count_noun
+from yolact.runtime.wording import count_noun
 
 if TYPE_CHECKING:
     from yolact.diff.detection_diff import DetectionTotals

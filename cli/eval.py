@@ -17,7 +17,7 @@ from yolact.runtime.config import PostprocessConfig
 from yolact.runtime.engine import DeviceChoice
 from yolact.runtime.errors import UsageError
 from yolact.runtime.output_files import check_output, write_output
-from yolact.runtime.results import count_noun
+from yolact.runtime.wording import count_noun
 from yolact.training.models.weights import check_torch, load_weights
 
 if TYPE_CHECKING:

@@ -20,6 +20,7 @@ from yolact.diff.gates import SUSPICIOUS
 from yolact.runtime.contract import INPUT_NAME
 from yolact.runtime.errors import EngineError, YolactError
 from yolact.runtime.images.arrays import Image
+from yolact.runtime.wording import one_line
 
 if TYPE_CHECKING:
     from yolact.diff.sides import Subject
@@ -175,7 +176,7 @@ def compare_tensors(
             results = comparator.run(runners, data_loader=feeds(), streaming=True)
             comparator.compare_accuracy(results, compare_func=figures)
         except failure as error:
-            raise YolactError(f"Polygraphy could not compare the engines: {' '.join(str(error).split())}") from error
+            raise YolactError(f"Polygraphy could not compare the engines: {one_line(error)}") from error
     return list(figures.diffs.values())
 
 

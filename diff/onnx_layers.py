@@ -16,6 +16,7 @@ from yolact.runtime.contract import INPUT_NAME
 from yolact.runtime.engine import DeviceChoice
 from yolact.runtime.errors import EngineError
 from yolact.runtime.images.arrays import Image
+from yolact.runtime.wording import one_line
 
 MOVING = frozenset(
     [
@@ -103,7 +104,7 @@ def open_session(
     try:
         return onnxruntime.InferenceSession(proto.SerializeToString(), options, providers=providers)
     except Exception as error:  # ONNX Runtime's exceptions share no public base class
-        reason = " ".join(str(error).split())
+        reason = one_line(error)
         raise EngineError(f"ONNX Runtime cannot run this model with its layers as outputs ({reason})") from error
 
 

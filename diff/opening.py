@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from yolact.runtime.engine import DeviceChoice
 from yolact.runtime.engine_files import open_engine, read_metadata
 from yolact.runtime.errors import EngineError, UsageError, YolactError
 from yolact.runtime.tensorrt.plan_file import read_plan_header
+from yolact.runtime.wording import list_some
 
 if TYPE_CHECKING:
     from yolact.runtime.config import ModelConfig
@@ -153,8 +153,8 @@ def check_comparable(tested: Subject, reference: Subject) -> None:
         )
     if a.class_names != b.class_names:
         raise EngineError(
-            f"{tested.path} knows {len(a.class_names)} classes ({_some(a.class_names)}), {reference.path} "
-            f"{len(b.class_names)} ({_some(b.class_names)}); compare files of the same model"
+            f"{tested.path} knows {len(a.class_names)} classes ({list_some(a.class_names, 3)}), {reference.path} "
+            f"{len(b.class_names)} ({list_some(b.class_names, 3)}); compare files of the same model"
         )
     fixed = [subject.engine.min_batch for subject in (tested, reference)]
     largest = [subject.engine.max_batch for subject in (tested, reference)]
@@ -181,7 +181,3 @@ def share_settings(tested: Subject, reference: Subject) -> str | None:
 
 def _has_own_settings(subject: Subject) -> bool:
     return not isinstance(subject, TorchSubject) and subject.engine.metadata.graph == "full"
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")

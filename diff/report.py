@@ -10,7 +10,7 @@ from string import Template
 from typing import TYPE_CHECKING
 
 from yolact.diff.chart import draw_chart
-from yolact.runtime.results import count_noun
+from yolact.runtime.wording import count_noun
 
 if TYPE_CHECKING:
     from yolact.diff.layer_diff import TensorDiff

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from yolact.export.int8 import FEW_IMAGES
-from yolact.runtime.results import count_noun
+from yolact.runtime.wording import count_noun
 
 if TYPE_CHECKING:
     import onnx

@@ -22,6 +22,7 @@ from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.preprocess import Preprocessor
 from yolact.runtime.metadata import Graph, Precision
 from yolact.runtime.postprocess.postprocess import ImageHeads, postprocess
+from yolact.runtime.wording import one_line
 from yolact.training.models.model import Yolact
 
 NOT_HALF = "this network needs full precision"
@@ -183,7 +184,7 @@ class _Check:
 
 
 def _cannot_run(error: Exception) -> EngineError:
-    reason = " ".join(str(error).split())
+    reason = one_line(error)
     return EngineError(
         f"ONNX Runtime {onnxruntime.__version__} cannot run the exported model ({reason}); try a lower --opset"
     )

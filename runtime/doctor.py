@@ -16,7 +16,6 @@ from yolact.runtime.engine import DeviceChoice
 from yolact.runtime.engine_files import open_engine
 from yolact.runtime.errors import EngineError, YolactError
 from yolact.runtime.metadata import ModelMetadata
-from yolact.runtime.results import count_noun
 from yolact.runtime.tensorrt.flavour import (
     FLAVOURS,
     TENSORRT_RTX,
@@ -27,6 +26,7 @@ from yolact.runtime.tensorrt.flavour import (
 from yolact.runtime.tensorrt.plan_compatibility import describe_build
 from yolact.runtime.tensorrt.plan_file import PlanIdentity, read_plan_header, read_sidecar, sidecar_of
 from yolact.runtime.tensorrt.plugin_library import describe_library, load_plugins
+from yolact.runtime.wording import count_noun
 
 
 class Finding(NamedTuple):

@@ -22,7 +22,8 @@ from yolact.runtime.images.sources import Source, expand_source, open_ahead
 from yolact.runtime.images.video import VideoFile, VideoReader
 from yolact.runtime.output_files import OutputNames, check_folder, check_replaceable
 from yolact.runtime.picture_writer import PictureWriter, Say
-from yolact.runtime.results import JsonResults, MaskFormat, count_noun, summarise, to_row
+from yolact.runtime.results import JsonResults, MaskFormat, summarise, to_row
+from yolact.runtime.wording import count_noun, list_some
 
 
 @dataclass(frozen=True)
@@ -104,13 +105,8 @@ def _find_class(word: str, ids: dict[str, int], class_names: Sequence[str]) -> i
         raise UsageError(f"--classes: this engine has classes 0 to {len(class_names) - 1}, got {word}")
     lower = {name.lower(): name for name in class_names}
     close = [lower[match] for match in difflib.get_close_matches(word.lower(), lower, n=3)]
-    known = f"did you mean {' or '.join(close)}?" if close else f"it knows {_some(class_names)}"
+    known = f"did you mean {' or '.join(close)}?" if close else f"it knows {list_some(class_names, 10)}"
     raise UsageError(f"--classes: this engine has no class {word!r}; {known}")
-
-
-def _some(names: Sequence[str], limit: int = 10) -> str:
-    shown = ", ".join(names[:limit])
-    return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more"
 
 
 def _expand(arguments: Sequence[str], report: Say) -> tuple[list[Source], bool]:

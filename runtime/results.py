@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, Literal
 
 from yolact.runtime.detections import Detections
 from yolact.runtime.output_files import temporary_beside
+from yolact.runtime.wording import count_noun
 
 MaskFormat = Literal["rle", "polygon", "none"]
 
@@ -97,10 +98,3 @@ def summarise(detections: Detections, class_names: Sequence[str]) -> str:
     """Counts by class, most frequent first: ``3 persons, 1 dog``."""
     counts = Counter(detections.class_ids.tolist()).most_common()
     return ", ".join(count_noun(count, class_names[class_id]) for class_id, count in counts) or "no detections"
-
-
-def count_noun(count: int, noun: str) -> str:
-    """``1 dog``, ``2 dogs``, ``2 buses``."""
-    if count == 1:
-        return f"1 {noun}"
-    return f"{count} {noun}{'es' if noun.endswith(('s', 'x', 'ch', 'sh')) else 's'}"

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from yolact.runtime.results import count_noun
+from yolact.runtime.wording import count_noun
 
 if TYPE_CHECKING:
     from yolact.calib.sensitivity.chart import Bar

@@ -15,7 +15,7 @@ from yolact.calib.sensitivity.report import Report
 from yolact.engines.source_model import OnnxModel, read_onnx_model
 from yolact.runtime.contract import PLUGIN_NAMESPACE
 from yolact.runtime.errors import EngineError
-from yolact.runtime.results import count_noun
+from yolact.runtime.wording import count_noun
 
 if TYPE_CHECKING:
     from yolact.training.data.ground_truth import GroundTruth

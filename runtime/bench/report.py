@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from yolact.runtime.results import count_noun
+from yolact.runtime.wording import count_noun
 
 _TITLES = {
     "decode": "decode",

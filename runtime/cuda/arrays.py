@@ -16,6 +16,7 @@ import numpy as np
 from yolact.runtime.cuda.device import Device, Stream
 from yolact.runtime.cuda.driver import DriverError
 from yolact.runtime.errors import UsageError
+from yolact.runtime.wording import one_line
 
 ALIGNMENT = 256
 """Bytes; what TensorRT asks of every address (NvInferRuntime.h, `setTensorAddress`)."""
@@ -104,9 +105,7 @@ def _interface(array: object, name: str, expected: str) -> Mapping[str, Any]:
     try:
         interface: Mapping[str, Any] = array.__cuda_array_interface__  # type: ignore[attr-defined]
     except (AttributeError, RuntimeError, TypeError) as error:  # PyTorch's for a tensor on the CPU, or with a gradient
-        reason = (
-            f" ({' '.join(str(error).split())})" if not isinstance(array, np.ndarray) else ", in memory of the host"
-        )
+        reason = f" ({one_line(error)})" if not isinstance(array, np.ndarray) else ", in memory of the host"
         raise UsageError(
             f"expected {name} to be an array in GPU memory with __cuda_array_interface__, {expected}, "
             f"got {type(array).__name__}{reason}"

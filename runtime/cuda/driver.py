@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 from yolact.runtime.errors import EngineError
+from yolact.runtime.wording import one_line
 
 
 class DriverError(EngineError):
@@ -32,7 +33,7 @@ class Driver:
             self("cuInit", 0)
         except RuntimeError as error:  # what cuda-bindings raises where there is no libcuda
             missing = type(error).__name__ == "DynamicLibNotFoundError"  # which talks of search paths at length
-            reason = "libcuda is not found" if missing else " ".join(str(error).split())
+            reason = "libcuda is not found" if missing else one_line(error)
             raise EngineError(
                 f"there is no NVIDIA driver on this machine ({reason}); install it, or run an ONNX file on the CPU"
             ) from error

@@ -14,6 +14,7 @@ from yolact.runtime.errors import EngineError, UsageError
 from yolact.runtime.images.arrays import Image
 from yolact.runtime.metadata import ModelMetadata
 from yolact.runtime.postprocess.postprocess import ImageHeads, NetworkDetections, postprocess
+from yolact.runtime.wording import one_line
 
 _PROVIDERS = {
     "cpu": ("CPUExecutionProvider",),
@@ -58,7 +59,7 @@ class OnnxEngine:
         try:
             outputs: list[NDArray[Any]] = self._session.run(self._outputs, {INPUT_NAME: images})
         except Exception as error:  # see _open_session
-            reason = " ".join(str(error).split())
+            reason = one_line(error)
             raise EngineError(f"ONNX Runtime could not run a batch of shape {images.shape} ({reason})") from error
         return outputs
 
@@ -108,7 +109,7 @@ def _open_session(path: Path, threads: int | None, device: DeviceChoice) -> onnx
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=_provider_options(device))
     except Exception as error:  # ONNX Runtime's exceptions share no public base class
-        raise EngineError(_why_not_opened(path, " ".join(str(error).split()))) from error
+        raise EngineError(_why_not_opened(path, one_line(error))) from error
     used, wanted = session.get_providers()[0], _PROVIDERS[device.kind][0]
     if used != wanted:
         raise EngineError(

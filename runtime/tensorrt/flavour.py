@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from yolact.runtime.contract import PLUGIN_NAMESPACE, PLUGIN_VERSION
 from yolact.runtime.errors import YolactError
+from yolact.runtime.wording import one_line
 
 PLAN_MAGIC_SIZE = 4
 
@@ -103,7 +104,7 @@ def load_flavour(flavour: Flavour) -> TensorRt:
 
 
 def _broken(flavour: Flavour, error: Exception) -> str:
-    reason = " ".join(str(error).split())
+    reason = one_line(error)
     return f"{flavour.title} is installed but does not load ({reason}); install it again or mend its libraries"
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from yolact.runtime.errors import EngineError
 from yolact.runtime.tensorrt.flavour import TensorRt
+from yolact.runtime.wording import one_line
 
 _NOT_A_REASON = ("driver version is insufficient", "no CUDA-capable device")
 """Follow-up messages of a machine without a GPU, where building ahead of time works all the same."""
@@ -35,7 +36,7 @@ def make_logger(module: Any) -> Any:
 
         def log(self, severity: Any, message: str) -> None:
             if severity in (module.ILogger.INTERNAL_ERROR, module.ILogger.ERROR):
-                self.errors.append(" ".join(message.split()))
+                self.errors.append(one_line(message))
 
         def reason(self) -> str:
             """The first error that says what went wrong, of those since this was last asked for."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from yolact.runtime.cuda.gpu import FILE, Gpu, GpuCode, read_gpu_code
 from yolact.runtime.errors import EngineError
 from yolact.runtime.tensorrt.flavour import TENSORRT_RTX, TensorRt, registered_plugins
+from yolact.runtime.wording import one_line
 
 PLUGINS = ("YolactFastNms", "YolactMaskAssembly")
 """Names under which the plugins register; without them TensorRT builds the bodies of the ONNX functions."""
@@ -105,7 +106,7 @@ def _preload(tensorrt: TensorRt, library: Path) -> str | None:
         for path in wanted:
             ctypes.CDLL(str(path))
     except OSError as error:
-        return " ".join(str(error).split())
+        return one_line(error)
     return None
 
 
@@ -113,5 +114,5 @@ def _load(registry: object, library: Path) -> str | None:
     try:
         handle = registry.load_library(str(library))  # type: ignore[attr-defined]
     except Exception as error:  # what the bindings raise differs between versions
-        return " ".join(str(error).split())
+        return one_line(error)
     return "TensorRT gave no reason" if handle is None else None

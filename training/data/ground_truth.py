@@ -12,6 +12,7 @@ from typing import Any
 from yolact.runtime.config import ModelConfig
 from yolact.runtime.errors import DatasetError, UsageError, YolactError
 from yolact.runtime.images.arrays import Image
+from yolact.runtime.wording import list_some
 from yolact.training.data.annotations import AnnotatedImage, load_json, parse_annotations
 from yolact.training.data.datasets import image_path, read_annotated
 
@@ -122,9 +123,8 @@ def _same(name: str, other: str) -> bool:
     return name.strip().casefold() == other.strip().casefold()
 
 
-def _some(categories: Mapping[int, str], limit: int = 5) -> str:
-    shown = ", ".join(f"{id} ({name})" for id, name in list(categories.items())[:limit])
-    return shown if len(categories) <= limit else f"{shown} and {len(categories) - limit} more"
+def _some(categories: Mapping[int, str]) -> str:
+    return list_some([f"{id} ({name})" for id, name in categories.items()], 5)
 
 
 def load_pycocotools() -> tuple[Any, Any, Any]:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from yolact.runtime.config import ModelConfig
 from yolact.runtime.errors import CheckpointError, UsageError
+from yolact.runtime.wording import list_some
 from yolact.training.models.configs import COCO_CLASSES, CONFIGS
 from yolact.training.models.model import Yolact
 
@@ -76,7 +77,7 @@ def recognize_config(state: Mapping[str, Tensor]) -> ModelConfig:
     fitting = _fitting_configs(state)
     if not fitting:
         closest = min(CONFIGS.values(), key=lambda config: len(_differences(_adapt(config, state), state)))
-        differences = _summary(_differences(_adapt(closest, state), state))
+        differences = list_some(_differences(_adapt(closest, state), state), 3)
         raise CheckpointError(
             f"no official configuration has these tensors; the closest is {closest.name}, but {differences}; "
             "load it with the ModelConfig it was trained with"
@@ -195,7 +196,7 @@ def _fit(config: ModelConfig, state: Mapping[str, Tensor], class_names: Sequence
     if differences:
         fitting = [other.name for other in _fitting_configs(state)]
         advice = f"pass --config {' or '.join(fitting)}" if fitting else "no official configuration fits"
-        raise CheckpointError(f"does not fit {config.name}: {_summary(differences)}; {advice}")
+        raise CheckpointError(f"does not fit {config.name}: {list_some(differences, 3)}; {advice}")
     if class_names is None and all(config.class_names != known.class_names for known in CONFIGS.values()):
         class_names = config.class_names  # the caller's own, not a configuration's defaults
     if class_names is None:
@@ -228,11 +229,6 @@ def _differences(config: ModelConfig, state: Mapping[str, Tensor]) -> list[str]:
             got, wanted = (tuple(tensors[name].shape) for tensors in (state, expected))
             differences.append(f"{name} is {got} instead of {wanted}")
     return differences
-
-
-def _summary(differences: list[str]) -> str:
-    more = f" and {len(differences) - 3} more" if len(differences) > 3 else ""
-    return ", ".join(differences[:3]) + more
 
 
 def check_finite(state: Mapping[str, Tensor]) -> None:
