@@ -3,7 +3,6 @@
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 GPU_PYTHON ?= python3
-PACKAGES := calib cli diff engines export plugins runtime training
 READY := $(VENV)/.ready
 NATIVE = $(shell find benchmarks examples plugins runtime/capi tests/support -name '*.cu' -o -name '*.cuh' -o -name '*.cpp' -o -name '*.c' -o -name '*.h')
 
@@ -32,7 +31,7 @@ lint: $(READY)
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	@$(VENV)/bin/clang-format --dry-run --Werror $(NATIVE)
-	MYPYPATH=$(VENV)/package $(PYTHON) -m mypy -p yolact
+	MYPYPATH=build/editable $(PYTHON) -m mypy -p yolact
 
 format: $(READY)
 	$(PYTHON) -m ruff check --fix .
@@ -43,12 +42,8 @@ clean:
 	rm -rf $(VENV) demo build plugins/lib runtime/capi/lib *.egg-info
 
 # PyTorch comes first and pinned: with it in place nothing below asks for another build.
-# The links are how mypy sees the folders as one package, whatever the clone is called.
 $(READY): setup.py pyproject.toml
 	python3 -m venv $(VENV)
 	$(PYTHON) -m pip install --quiet torch==2.13.0
 	$(PYTHON) -m pip install --quiet --editable '.[dev]'
-	rm -rf $(VENV)/package
-	mkdir -p $(VENV)/package/yolact
-	ln -s $(PACKAGES:%="$(CURDIR)/%") "$(CURDIR)"/yolact/* $(VENV)/package/yolact
 	touch $@

@@ -1,4 +1,4 @@
-"""Maps the flat top-level folders onto the `yolact.*` namespace and builds the CUDA library where that is possible.
+"""Puts the top-level folders into the package `yolact` and builds the CUDA library where that is possible.
 
 Everything else is in pyproject.toml.
 """
@@ -9,11 +9,11 @@ import shutil
 import sys
 import sysconfig
 from pathlib import Path
-from types import ModuleType
 
 from setuptools import find_packages, setup
 from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_py import build_py
+from setuptools.command.editable_wheel import editable_wheel
 
 ROOMS = ["calib", "cli", "diff", "engines", "export", "plugins", "runtime", "training"]
 PACKAGES = {
@@ -21,16 +21,16 @@ PACKAGES = {
 }
 PLUGIN_SOURCES = ["CMakeLists.txt", "cmake/*.cmake", "**/*.cpp", "**/*.cu", "**/*.cuh", "**/*.h", "**/*.map"]
 
+LINKS = Path("build/editable")
+"""Folder that an editable installation puts on the path."""
 
 ARCHS = "YOLACT_PLUGIN_ARCHS"
-"""Environment variable: all, or a list such as sm_86,sm_89. Where it is set, the library is not optional."""
+"""Environment variable: all, or a list such as sm_86,sm_89, for which the library must be built; none leaves it out."""
 
 
 def import_builder():
     """`yolact.plugins.build` of this folder, which is no installed package yet."""
-    package = ModuleType("yolact")
-    package.__path__ = [str(Path(__file__).parent)]
-    sys.modules["yolact"] = package
+    sys.path.insert(0, str(Path(__file__).parent))
     return importlib.import_module("yolact.plugins.build")
 
 
@@ -38,12 +38,16 @@ class BuildWithPlugins(build_py):
     """Copies the packages, and builds `plugins/lib` into the copy. An editable installation has `make plugins`."""
 
     def run(self):
+        shutil.rmtree(Path(self.build_lib, "yolact"), ignore_errors=True)  # modules that there are no more, for one
         super().run()
         if self.editable_mode:
             print("yolact: an editable installation has its CUDA library from `make plugins` or yolact-build-plugins")
             return
         output = Path(self.build_lib, "yolact/plugins/lib")
-        shutil.rmtree(output, ignore_errors=True)  # of an earlier installation, or of this clone's own `make plugins`
+        shutil.rmtree(output, ignore_errors=True)  # of this clone's own `make plugins`
+        if os.environ.get(ARCHS) == "none":
+            print(f"yolact: the CUDA library was left out, as {ARCHS} says none")
+            return
         builder = import_builder()
         try:
             files = builder.build(os.environ.get(ARCHS) or "all", output, builder.find_tools())
@@ -56,6 +60,23 @@ class BuildWithPlugins(build_py):
         print("yolact: built", ", ".join(file.name for file in files))
         if output / builder.PLUGINS not in files:
             print("yolact: the plugins were not built, only the kernels.", builder.HOW_TO_GET_HEADERS)
+
+
+class EditableLinks(editable_wheel):
+    """Installs links to the folders, laid out as the installed package is, in a folder that a .pth file names.
+
+    setuptools alone would install an import hook. Python asks it last, so any folder called `yolact` in the working
+    directory would hide the package, and type checkers do not ask it at all.
+    """
+
+    def finalize_options(self):
+        package = LINKS / "yolact"
+        shutil.rmtree(package, ignore_errors=True)
+        package.mkdir(parents=True)
+        for source in [*Path("yolact").glob("*.*"), *map(Path, ROOMS)]:  # no __pycache__
+            (package / source.name).symlink_to(Path("../../..", source), target_is_directory=source.is_dir())
+        self.distribution.package_dir = {"": str(LINKS)}
+        super().finalize_options()
 
 
 class PlatformWheel(bdist_wheel):
@@ -76,5 +97,5 @@ setup(
     | {"yolact.plugins": [*PLUGIN_SOURCES, "lib/*.so", "lib/*.json", "lib/rtx/*.so"]}
     | {"yolact.runtime.capi": ["*.c", "*.h"]},
     include_package_data=False,  # what is packaged is listed here
-    cmdclass={"build_py": BuildWithPlugins, "bdist_wheel": PlatformWheel},
+    cmdclass={"build_py": BuildWithPlugins, "bdist_wheel": PlatformWheel, "editable_wheel": EditableLinks},
 )

@@ -1,1 +1,3 @@
 """INT8 calibration."""
+
+import yolact.runtime  # noqa: F401  first of all, it checks the installation

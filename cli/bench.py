@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from yolact import __version__
 from yolact.cli.command import reports_errors, running_options
 from yolact.runtime.output_files import check_output, write_output
 
@@ -63,7 +64,7 @@ def _check_duration(context: click.Context, parameter: click.Parameter, value: f
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write all figures to this file.",
 )
-@click.version_option(package_name="yolact")
+@click.version_option(__version__)
 @reports_errors
 def main(
     images: tuple[str, ...],

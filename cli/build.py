@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from yolact import __version__
 from yolact.cli.build_options import builder_options
 from yolact.cli.command import reports_errors
 from yolact.engines.build_options import BuildRequest
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     help="ONNX file written by yolact-export; its types are the plan's.",
 )
 @click.option("--output", type=click.Path(path_type=Path), default=Path("yolact.plan"), help="Plan to write.")
-@click.version_option(package_name="yolact")
+@click.version_option(__version__)
 @reports_errors
 @builder_options
 def main(onnx_file: Path, output: Path, build: BuildRequest) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from yolact import __version__
 from yolact.cli.command import reports_errors
 from yolact.plugins.build import (
     HOW_TO_GET_HEADERS,
@@ -42,7 +43,7 @@ from yolact.runtime.tensorrt.plugin_library import file_size
     help="Folder for the libraries. The toolkit itself only looks into its own.  [default: in the package]",
 )
 @click.option("--jobs", type=click.IntRange(min=1), help="Compilers at a time.  [default: one a processor]")
-@click.version_option(package_name="yolact")
+@click.version_option(__version__)
 @reports_errors
 def main(arch: str | None, tensorrt_include: Path | None, output: Path | None, jobs: int | None) -> None:
     """Build the CUDA kernels and, with TensorRT's headers, the plugins that take the place of two ONNX functions.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from yolact import __version__
 from yolact.cli.command import check_fraction, reports_errors, running_options
 from yolact.diff.gates import SUSPICIOUS, Thresholds
 from yolact.runtime.output_files import check_output, write_output
@@ -68,7 +69,7 @@ def threshold_options(command: _Command) -> _Command:
 @click.option("--config", "config_name", help="Of a checkpoint; by default from the file name or the tensors.")
 @threshold_options
 @running_options
-@click.version_option(package_name="yolact")
+@click.version_option(__version__)
 @reports_errors
 def main(
     engine: Path,

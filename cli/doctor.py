@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from yolact import __version__
 from yolact.cli.command import reports_errors, running_options
 from yolact.runtime.errors import EngineError
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     help="ONNX file or TensorRT plan: say whether it runs here, and if not, why.",
 )
 @running_options
-@click.version_option(package_name="yolact")
+@click.version_option(__version__)
 @reports_errors
 def main(engine: Path | None, device: DeviceChoice | None, metadata_file: Path | None, allow_host_code: bool) -> None:
     """Report the versions and the state of everything that running an engine file depends on.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from yolact import __version__
 from yolact.cli.command import reports_errors, running_options
 from yolact.cli.model_options import check_model_options, model_options
 from yolact.runtime.config import PostprocessConfig
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
 )
 @click.option("--limit", type=click.IntRange(min=1), help="Take only the first so many images.  [default: all]")
 @running_options
-@click.version_option(package_name="yolact")
+@click.version_option(__version__)
 @reports_errors
 def main(
     engine: Path | None,

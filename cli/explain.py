@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from yolact import __version__
 from yolact.cli.command import check_fraction, reports_errors
 from yolact.cli.model_options import check_model_options, model_options
 from yolact.runtime.config import PostprocessConfig
@@ -38,7 +39,7 @@ _NAMED_PROTOTYPES = 4  # in the line about an instance
 )
 @click.option("--instances", default=3, type=click.IntRange(min=1), help="Explain this many, the best ones.")
 @click.option("--score-threshold", default=0.15, callback=check_fraction, help="Leave out detections that score lower.")
-@click.version_option(package_name="yolact")
+@click.version_option(__version__)
 @reports_errors
 def main(
     image_file: Path,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from yolact import __version__
 from yolact.calib.options import Int8Request, require_data
 from yolact.cli.build import check_plan_output, command_line, describe_plan
 from yolact.cli.build_options import builder_options
@@ -86,7 +87,7 @@ def _parse_batch(context: click.Context, parameter: click.Parameter, value: str)
 @click.option("--verify-images", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Their images.")
 @click.option("--verify-limit", type=click.IntRange(min=1), help="Take only the first so many.  [default: all]")
 @click.option("--max-ap-drop", type=click.FloatRange(min=0), default=0.5, help="Points of mask AP that may be lost.")
-@click.version_option(package_name="yolact")
+@click.version_option(__version__)
 @reports_errors
 @builder_options
 @int8_options

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from yolact import __version__
 from yolact.cli.command import check_fraction, print_above_bar, report_above_bar, reports_errors, running_options
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ if TYPE_CHECKING:
     type=click.Choice(["rle", "polygon", "none"]),
     help="Masks in the JSON: COCO run-length encoding, outlines, or left out.",
 )
-@click.version_option(package_name="yolact")
+@click.version_option(__version__)
 @reports_errors
 def main(
     sources: tuple[str, ...],

@@ -6,6 +6,8 @@ import importlib
 
 import click
 
+from yolact import __version__
+
 COMMANDS = (
     "export",
     "build",
@@ -37,7 +39,7 @@ class _Commands(click.Group):
 
 
 @click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="yolact", prog_name="yolact")
+@click.version_option(__version__, prog_name="yolact")
 def main() -> None:
     """Train and deploy YOLACT and YOLACT++, real-time instance segmentation.
 

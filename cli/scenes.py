@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from yolact import __version__
 from yolact.cli.command import reports_errors
 
 
@@ -15,7 +16,7 @@ from yolact.cli.command import reports_errors
 @click.option("--height", type=click.IntRange(min=64), default=288, help="Pixels.")
 @click.option("--width", type=click.IntRange(min=64), default=384, help="Pixels.")
 @click.option("--output", type=click.Path(file_okay=False, path_type=Path), default=Path("scenes"), help="Folder.")
-@click.version_option(package_name="yolact")
+@click.version_option(__version__)
 @reports_errors
 def main(count: int, seed: int, height: int, width: int, output: Path) -> None:
     """Draw pictures of textured shapes that overlap, with their exact masks as annotations in COCO's format.

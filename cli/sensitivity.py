@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from yolact import __version__
 from yolact.calib.options import Int8Request, require_data
 from yolact.calib.quantization_points import DEFAULT_MODULES
 from yolact.cli.command import reports_errors
@@ -89,7 +90,7 @@ def _check_limit(context: click.Context, parameter: click.Parameter, value: floa
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write all figures here.",
 )
-@click.version_option(package_name="yolact")
+@click.version_option(__version__)
 @reports_errors
 @int8_options
 def main(

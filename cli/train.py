@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from yolact import __version__
 from yolact.cli.command import reports_errors
 from yolact.runtime.errors import YolactError
 
@@ -48,7 +49,7 @@ _POSITIVE = click.IntRange(min=1)
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, help="Of weights, order and augmentation.")
 @click.option("--save-every", type=_POSITIVE, default=10_000, help="Iterations between checkpoints and validations.")
 @click.option("--wandb", is_flag=True, help="Also log to Weights & Biases.")
-@click.version_option(package_name="yolact")
+@click.version_option(__version__)
 @reports_errors
 def main(
     config_name: str,

@@ -1,1 +1,3 @@
 """PyTorch to ONNX."""
+
+import yolact.runtime  # noqa: F401  first of all, it checks the installation

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
 
 import onnx
 import onnx.inliner
 from onnx import helper
 
+from yolact import __version__
 from yolact.export import functions
 from yolact.export.graph_builder import GraphBuilder
 from yolact.export.network import HeadTensors, NetworkWriter
@@ -70,7 +70,7 @@ def export_model(
     bodies: list[onnx.FunctionProto] = []
     if graph == "full":
         bodies = _add_postprocessing(b, writer, heads, model, postprocess)
-    metadata = ModelMetadata(graph, model.config, postprocess, weights_sha256, version("yolact"), precision)
+    metadata = ModelMetadata(graph, model.config, postprocess, weights_sha256, __version__, precision)
     proto = _model_proto(b, model.config, specs, bodies, batch)
     if inline_functions:
         proto = onnx.inliner.inline_local_functions(proto)
@@ -173,5 +173,5 @@ def _model_proto(
         opset_imports=imports,
         ir_version=helper.find_min_ir_version_for(imports, ignore_unknown=True),
         producer_name="yolact",
-        producer_version=version("yolact"),
+        producer_version=__version__,
     )

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from importlib.metadata import version
 
 import torch
 from torch import nn
 
+from yolact import __version__
 from yolact.runtime.config import PostprocessConfig
 from yolact.runtime.images.arrays import FloatArray, Image
 from yolact.runtime.metadata import ModelMetadata
@@ -18,7 +18,7 @@ from yolact.training.models.model import Yolact
 
 
 class TorchEngine:
-    """A network with the interface of `runtime.onnx_engine.OnnxEngine`: heads in float32 on the network's device, then
+    """A network with the interface of `runtime.onnx.engine.OnnxEngine`: heads in float32 on the network's device, then
     the runtime's own post-processing on the CPU.
 
     Every call leaves each module in the mode, training or evaluation, in which it found it.
@@ -31,7 +31,7 @@ class TorchEngine:
             postprocess: NMS kind and limits.
             weights_sha256: digest of the checkpoint file, for the metadata.
         """
-        self.metadata = ModelMetadata("full", model.config, postprocess, weights_sha256, version("yolact"))
+        self.metadata = ModelMetadata("full", model.config, postprocess, weights_sha256, __version__)
         self.min_batch: int = 1
         self.max_batch: int | None = None
         self._model = model

@@ -1,0 +1,25 @@
+"""Names an installation that does not fit the files it points to, instead of letting some import fail."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+
+
+def check_installation() -> None:
+    """Raise ImportError where `yolact` is no package but only a folder of that name; a command ends with the sentence.
+
+    That is so in a clone that was installed with `pip install -e` before it had the folder `yolact/`: the installation
+    still finds the folders beside it by their old list, and the commands still ask for modules that have moved.
+    """
+    if getattr(sys.modules["yolact"], "__file__", None) is not None:
+        return
+    clone = Path(__file__).resolve().parents[1]
+    message = (
+        f"yolact was installed from {clone} before the files in there were moved; install it again with: "
+        f"{shlex.join([sys.executable, '-m', 'pip', 'install', '-e', str(clone)])}"
+    )
+    if Path(sys.argv[0]).name.startswith("yolact"):  # a command, which shows no traceback
+        sys.exit(f"error: {message}")
+    raise ImportError(message)
