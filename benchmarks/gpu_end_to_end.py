@@ -10,7 +10,7 @@ A step of `gpu_check.py`; one contender by itself is timed by
 
     python benchmarks/gpu_check_child.py contender RESULT.json yolact_resnet50 recorded FOLDER
 
-with `build/namespace` on PYTHONPATH, as `gpu_check.py` makes it. Not yet run on a GPU.
+with the repository on PYTHONPATH, as `gpu_check.py` puts it there. Not yet run on a GPU.
 """
 
 from __future__ import annotations

@@ -16,10 +16,9 @@ def check_installation() -> None:
     if getattr(sys.modules["yolact"], "__file__", None) is not None:
         return
     clone = Path(__file__).resolve().parents[1]
-    message = (
-        f"yolact was installed from {clone} before the files in there were moved; install it again with: "
-        f"{shlex.join([sys.executable, '-m', 'pip', 'install', '-e', str(clone)])}"
-    )
-    if Path(sys.argv[0]).name.startswith("yolact"):  # a command, which shows no traceback
+    command = shlex.join([sys.executable, "-m", "pip", "install", "-e", str(clone)])
+    message = f"yolact is found in {clone}, but by an installation older than what lies there, or none; run: {command}"
+    is_command = Path(sys.argv[0]).name.startswith("yolact") or sys.argv[0] == "-m"  # -m: Python looks for the command
+    if is_command:
         sys.exit(f"error: {message}")
     raise ImportError(message)
