@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from zipfile import ZipFile
 
 import pytest
 from click.testing import CliRunner, Result
+from installations import copy_sources
 from repository import ROOT
 from tiny_plugins import DOES_NOT_COMPILE, NEVER_DONE, tiny_tools, write_sources, write_toolkit
 
@@ -334,11 +334,7 @@ def make_wheel(tmp_path: Path, archs: str, nvcc: str | None = None) -> subproces
     """From a copy of the repository with the tiny sources, in which two earlier builds left libraries."""
     pytest.importorskip("setuptools", minversion="77", reason="needs setuptools 77 or later")
     tiny_tools()
-    copy = tmp_path / "copy"
-    for folder in ("calib", "engines", "export", "plugins", "runtime", "training"):
-        shutil.copytree(ROOT / folder, copy / folder, ignore=shutil.ignore_patterns("lib", "__pycache__"))
-    for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE", "MANIFEST.in"):
-        shutil.copy(ROOT / name, copy)
+    copy = copy_sources(tmp_path / "copy")
     write_sources(copy / "plugins")
     for stale in (copy / "plugins/lib", copy / "build/lib/yolact/plugins/lib"):
         stale.mkdir(parents=True)
@@ -377,7 +373,7 @@ def test_wheels(tmp_path: Path, possible: bool) -> None:
         if possible:
             assert b"archs: 90-real 90-virtual." in archive.read(f"yolact/plugins/lib/{KERNELS}")
             assert b'["sm_90"]' in archive.read(f"yolact/plugins/lib/{DESCRIPTION}")
-    assert {f"yolact/plugins/{name}" for name in ("CMakeLists.txt", "build.py", "py.typed")} <= names
+    assert {f"yolact/plugins/{name}" for name in ("CMakeLists.txt", "build.py")} <= names
     files = [path for path in (ROOT / "plugins").glob("*/*") if path.is_file() and path.suffix != ".pyc"]
     files = [path for path in files if path.parent.name != "lib"]
     expected = {f"yolact/{path.relative_to(ROOT)}" for path in files if path.name != "README.md"}
