@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from yolact.diff.detection_diff import DetectionTotals, compare_detections
-from yolact.diff.gates import Thresholds, detection_gates
+from yolact.diff.gates import Limits, detection_gates
 from yolact.runtime.config import PostprocessConfig
 from yolact.runtime.detections import Detections
 from yolact.runtime.detector import in_image
@@ -29,8 +29,13 @@ Prepare = Callable[[Sequence[Image]], np.ndarray]
 
 ARRAYS = ("boxes", "scores", "class_ids", "mask_probabilities")
 
-THRESHOLDS = Thresholds(
-    score=0.3, max_missed=0.05, max_spurious=0.05, max_score_difference=0.06, min_box_iou=0.98, min_mask_iou=0.97
+LIMITS = Limits(
+    score_threshold=0.3,
+    max_missed=0.05,
+    max_spurious=0.05,
+    max_score_difference=0.06,
+    min_box_iou=0.98,
+    min_mask_iou=0.97,
 )
 """Rounding to fp16 on a CPU moved scores of the made-up weights by 0.02, median IoUs to 0.996 (boxes) and 0.988 (masks)
 and 1 detection in 56 over the threshold of NMS; rounding to bf16 moved the masks to 0.94."""
@@ -84,11 +89,11 @@ def by_the_book(
 
 
 def differences(found: Sequence[Found], expected: Sequence[Detections]) -> tuple[DetectionTotals, str]:
-    """Totals over the images, and what is beyond the THRESHOLDS; empty where nothing is."""
+    """Totals over the images, and what is beyond the LIMITS; empty where nothing is."""
     totals = DetectionTotals.of(
-        compare_detections(one, other, THRESHOLDS.score, THRESHOLDS.max_score_difference)
+        compare_detections(one, other, LIMITS.score_threshold, LIMITS.max_score_difference)
         for one, other in zip(found, expected, strict=True)
     )
     if not totals.matched:
         return totals, f"none of the {totals.missed} expected detections was found"
-    return totals, "; ".join(str(gate) for gate in detection_gates(totals, THRESHOLDS) if not gate.passed)
+    return totals, "; ".join(str(gate) for gate in detection_gates(totals, LIMITS) if not gate.passed)

@@ -13,26 +13,26 @@ import click
 
 from yolact import __version__
 from yolact.cli.command import check_fraction, reports_errors, running_options
-from yolact.diff.gates import SUSPICIOUS, Thresholds
+from yolact.diff.gates import Limits
 from yolact.runtime.output_files import check_output, write_output
 from yolact.runtime.wording import count_noun
 
 if TYPE_CHECKING:
     from yolact.diff.detection_diff import DetectionTotals
-    from yolact.diff.layer_diff import TensorDiff
     from yolact.diff.run import DiffResult
+    from yolact.diff.tensor_diff import TensorDiff
     from yolact.runtime.engine import DeviceChoice
     from yolact.training.evaluation.evaluation import Scores
 
 ACCURACY_FAILED = 3
-"""Exit code where a threshold is not kept."""
+"""Exit code where a limit is not kept."""
 
 _LISTED = 10  # layers on the terminal; the report has all
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
-_THRESHOLDS = {
-    "score": ("--score-threshold", "Detections that score above this have to be found by both."),
+_LIMITS = {
+    "score_threshold": ("--score-threshold", "Detections that score above this have to be found by both."),
     "max_head_error": ("--max-head-error", "Relative RMS error of each of the network's heads at most."),
     "max_missed": ("--max-missed", "Share of the reference's detections that the engine may miss."),
     "max_spurious": ("--max-spurious", "Share of the engine's detections that the reference may lack."),
@@ -42,11 +42,11 @@ _THRESHOLDS = {
 }
 
 
-def threshold_options(command: _Command) -> _Command:
-    """One option for each of the thresholds."""
-    defaults = Thresholds()
-    for field in reversed(fields(Thresholds)):
-        option, text = _THRESHOLDS[field.name]
+def limit_options(command: _Command) -> _Command:
+    """One option for each of the limits."""
+    defaults = Limits()
+    for field in reversed(fields(Limits)):
+        option, text = _LIMITS[field.name]
         default = getattr(defaults, field.name)
         command = click.option(option, field.name, default=default, callback=check_fraction, help=text)(command)
     return command
@@ -67,7 +67,7 @@ def threshold_options(command: _Command) -> _Command:
     "--report", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="Write an HTML page with it all."
 )
 @click.option("--config", "config_name", help="Of a checkpoint; by default from the file name or the tensors.")
-@threshold_options
+@limit_options
 @running_options
 @click.version_option(__version__)
 @reports_errors
@@ -83,14 +83,14 @@ def main(
     device: DeviceChoice | None,
     metadata_file: Path | None,
     allow_host_code: bool,
-    **thresholds: float,
+    **limits: float,
 ) -> None:
     """Show where an engine differs from a reference: the network's heads, on request every layer, and the detections,
     matched by class and overlap.
 
     Prints the commands that repeat the comparison with Polygraphy alone.
 
-    Exit codes: 0 within all thresholds, 3 not, 1 an input or the output failed, 2 wrong usage, 4 an engine does not fit
+    Exit codes: 0 within all limits, 3 not, 1 an input or the output failed, 2 wrong usage, 4 an engine does not fit
     this runtime or the other engine, 130 interrupted.
     """
     if report is not None:
@@ -98,9 +98,10 @@ def main(
     # OpenCV reports on stderr what this command reports in a sentence; it reads this when it is loaded.
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     from yolact.diff.images import find_images
-    from yolact.diff.opening import OpenOptions
     from yolact.diff.report import render_report
-    from yolact.diff.run import DiffRequest, check_request, run_diff
+    from yolact.diff.request import DiffRequest
+    from yolact.diff.run import run_diff
+    from yolact.diff.sides import OpenOptions
 
     request = DiffRequest(
         engine,
@@ -109,10 +110,9 @@ def main(
         count,
         annotations,
         layers,
-        Thresholds(**thresholds),
+        Limits(**limits),
         OpenOptions(device, config_name, metadata_file, allow_host_code),
     )
-    check_request(request)
     result = run_diff(request, find_images(data, count, annotations))
     if report is not None:
         write_output(report, render_report(result).encode())
@@ -134,7 +134,7 @@ def _summary(result: DiffResult) -> Iterator[str]:
     yield from _tensor_table("head", result.heads)
     if result.layers:
         yield from _layer_lines(result)
-    yield from _detection_lines(result.totals, request.thresholds.score)
+    yield from _detection_lines(result.totals, request.limits.score_threshold)
     if result.scores is not None:
         yield from _score_lines(result.scores)
     for gate in result.gates:
@@ -161,6 +161,8 @@ def _tensor_table(title: str, diffs: list[TensorDiff]) -> Iterator[str]:
 
 
 def _layer_lines(result: DiffResult) -> Iterator[str]:
+    from yolact.diff.tensor_diff import SUSPICIOUS
+
     suspect = result.suspect
     if suspect is None:
         yield f"first suspect: none, of {len(result.layers)} layers none adds a relative error of {SUSPICIOUS:g}"

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from html import escape
 
-from yolact.diff.layer_diff import TensorDiff
+from yolact.diff.tensor_diff import TensorDiff
 
 WIDTH, HEIGHT = 1160, 330
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 12, 14, 58

@@ -8,19 +8,15 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from yolact.diff.detection_diff import DetectionTotals
-    from yolact.diff.layer_diff import TensorDiff
-
-SUSPICIOUS = 0.01
-"""Relative error from which a layer is worth a look: in half precision layers add 0.0005 (fp16) to 0.003 (bf16), in
-another runtime's float32 0.000001."""
+    from yolact.diff.tensor_diff import TensorDiff
 
 
 @dataclass(frozen=True)
-class Thresholds:
+class Limits:
     """Limits, all fractions of 1.
 
     Attributes:
-        score: detections count that score above it: the official display's.
+        score_threshold: detections with a score above it are compared; the default is the official display's.
         max_head_error: relative RMS error of each of the network's heads.
         max_missed: share of the reference's detections without a partner.
         max_spurious: share of the tested engine's detections without a partner.
@@ -28,7 +24,7 @@ class Thresholds:
         min_box_iou, min_mask_iou: median over the matched detections.
     """
 
-    score: float = 0.15
+    score_threshold: float = 0.15
     max_head_error: float = 0.1
     max_missed: float = 0.02
     max_spurious: float = 0.02
@@ -39,7 +35,7 @@ class Thresholds:
 
 @dataclass(frozen=True)
 class Gate:
-    """One threshold and what was measured; `option` sets it."""
+    """One limit and what was measured; `option` sets the limit."""
 
     name: str
     option: str
@@ -49,7 +45,7 @@ class Gate:
 
     @property
     def passed(self) -> bool:
-        """NaN does not pass."""
+        """Whether the limit is kept; a measurement that is NaN fails."""
         return self.measured >= self.limit if self.at_least else self.measured <= self.limit
 
     def __str__(self) -> str:
@@ -59,21 +55,21 @@ class Gate:
         )
 
 
-def head_gates(heads: list[TensorDiff], thresholds: Thresholds) -> Iterator[Gate]:
+def head_gates(heads: list[TensorDiff], limits: Limits) -> Iterator[Gate]:
     """One for each head."""
     for head in heads:
-        yield Gate(f"relative error of {head.name}", "--max-head-error", head.relative, thresholds.max_head_error)
+        yield Gate(f"relative error of {head.name}", "--max-head-error", head.relative, limits.max_head_error)
 
 
-def detection_gates(totals: DetectionTotals, thresholds: Thresholds) -> Iterator[Gate]:
+def detection_gates(totals: DetectionTotals, limits: Limits) -> Iterator[Gate]:
     """On the detections of all images; without matches there is no IoU to judge."""
-    yield Gate("missed share", "--max-missed", totals.missed_share, thresholds.max_missed)
-    yield Gate("spurious share", "--max-spurious", totals.spurious_share, thresholds.max_spurious)
-    limit = thresholds.max_score_difference
+    yield Gate("missed share", "--max-missed", totals.missed_share, limits.max_missed)
+    yield Gate("spurious share", "--max-spurious", totals.spurious_share, limits.max_spurious)
+    limit = limits.max_score_difference
     yield Gate("largest score difference", "--max-score-difference", totals.max_score_difference, limit)
     for name, option, value, least in (
-        ("median box IoU", "--min-box-iou", totals.median_box_iou, thresholds.min_box_iou),
-        ("median mask IoU", "--min-mask-iou", totals.median_mask_iou, thresholds.min_mask_iou),
+        ("median box IoU", "--min-box-iou", totals.median_box_iou, limits.min_box_iou),
+        ("median mask IoU", "--min-mask-iou", totals.median_mask_iou, limits.min_mask_iou),
     ):
         if value is not None:
             yield Gate(name, option, value, least, at_least=True)

@@ -11,7 +11,7 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx import helper
 
-from yolact.diff.layer_diff import HEADS, TensorDiff, Tensors
+from yolact.diff.tensor_diff import HEADS, TensorDiff, Tensors
 from yolact.runtime.contract import INPUT_NAME
 from yolact.runtime.engine import DeviceChoice
 from yolact.runtime.errors import EngineError
@@ -116,7 +116,7 @@ class LayerByLayer:
         self._session: onnxruntime.InferenceSession | None = None
 
     def __call__(self, images: Image, tested: Tensors, reference: Tensors) -> Tensors:
-        """See `layer_diff.Recompute`. The first call tells the names and types of the layers."""
+        """See `tensor_diff.Recompute`. The first call tells the names and types of the layers."""
         if self._session is None:
             types = {name: tested[name].dtype for name in tested if tested[name].dtype.kind == "f"}
             self._session = open_session(with_given_layers(self._proto, types), self._device)

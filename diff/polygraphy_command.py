@@ -8,25 +8,25 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from yolact.diff.gates import Thresholds
-from yolact.diff.layer_diff import HEADS
-from yolact.diff.sides import OnnxSubject, PlanSubject, Subject
+from yolact.diff.gates import Limits
+from yolact.diff.sides import OnnxSide, PlanSide, Side
+from yolact.diff.tensor_diff import HEADS
 from yolact.runtime.contract import output_specs
 from yolact.runtime.tensorrt.plan_file import sidecar_of
 
 if TYPE_CHECKING:
-    from yolact.diff.run import DiffRequest
+    from yolact.diff.request import DiffRequest
 
 SCRIPTS = Path(__file__).with_name("polygraphy_scripts")
 """Where the scripts are that `polygraphy run` loads."""
 
 
-def polygraphy_command(tested: Subject, reference: Subject, request: DiffRequest) -> str | None:
+def polygraphy_command(tested: Side, reference: Side, request: DiffRequest) -> str | None:
     """Shell lines that run the reference, keep its outputs, run the tested engine and compare; None where Polygraphy
     cannot run one of the files."""
-    for subject in (tested, reference):
-        is_emulated = isinstance(subject, OnnxSubject) and subject.is_emulated
-        if is_emulated or not isinstance(subject, OnnxSubject | PlanSubject):
+    for side in (tested, reference):
+        is_emulated = isinstance(side, OnnxSide) and side.is_emulated
+        if is_emulated or not isinstance(side, OnnxSide | PlanSide):
             return None
     heads = [name for name in HEADS if name in tested.tensors and name in reference.tensors]
     lines = [f"export {name}={shlex.quote(value)}" for name, value in _environment(request).items()]
@@ -51,28 +51,28 @@ def _environment(request: DiffRequest) -> dict[str, str]:
         variables["YOLACT_DIFF_COUNT"] = str(request.count)
     if request.annotations is not None:
         variables["YOLACT_DIFF_ANNOTATIONS"] = str(request.annotations.absolute())
-    if request.thresholds != Thresholds():
-        variables["YOLACT_DIFF_THRESHOLDS"] = json.dumps(asdict(request.thresholds))
+    if request.limits != Limits():
+        variables["YOLACT_DIFF_LIMITS"] = json.dumps(asdict(request.limits))
     return variables
 
 
-def _run(subject: Subject, heads: list[str], request: DiffRequest) -> str:
-    path = shlex.quote(str(subject.path.absolute()))
-    metadata = subject.engine.metadata
-    if isinstance(subject, PlanSubject):
+def _run(side: Side, heads: list[str], request: DiffRequest) -> str:
+    path = shlex.quote(str(side.path.absolute()))
+    metadata = side.engine.metadata
+    if isinstance(side, PlanSide):
         command = f"polygraphy run {path} --model-type engine --trt"
     else:
         finals = output_specs(metadata.graph, metadata.config, metadata.postprocess)
         outputs = ["mark", "all"] if request.layers else list(dict.fromkeys([*heads, *finals]))
-        device = request.opening.device
+        device = request.open_options.device
         providers = "" if device is None else f" --providers {device.kind}"
         command = f"polygraphy run {path} --onnxrt{providers} --onnx-outputs {' '.join(outputs)}"
     return command
 
 
-def _metadata_file(subject: Subject) -> str:
-    path = subject.path.absolute()
-    return str(sidecar_of(path) if isinstance(subject, PlanSubject) else path)
+def _metadata_file(side: Side) -> str:
+    path = side.path.absolute()
+    return str(sidecar_of(path) if isinstance(side, PlanSide) else path)
 
 
 def _option(name: str, script: Path) -> str:

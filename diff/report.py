@@ -13,9 +13,9 @@ from yolact.diff.chart import draw_chart
 from yolact.runtime.wording import count_noun
 
 if TYPE_CHECKING:
-    from yolact.diff.layer_diff import TensorDiff
     from yolact.diff.pictures import WorstImage
     from yolact.diff.run import DiffResult
+    from yolact.diff.tensor_diff import TensorDiff
     from yolact.training.evaluation.evaluation import RegionScores
 
 
@@ -29,7 +29,7 @@ def render_report(result: DiffResult) -> str:
         *_detections(result),
         *_accuracy(result),
         *_tensors(result),
-        *_pictures(result.worst, request.thresholds.score),
+        *_pictures(result.worst, request.limits.score_threshold),
         *_images(result),
         *_command(result),
     ]
@@ -47,9 +47,9 @@ def _head(result: DiffResult) -> Iterator[str]:
     )
     failed = sum(not gate.passed for gate in result.gates)
     if failed:
-        yield f'<p class="verdict fail">{count_noun(failed, "threshold")} not kept</p>'
+        yield f'<p class="verdict fail">{count_noun(failed, "limit")} not kept</p>'
     else:
-        yield '<p class="verdict pass">within all thresholds</p>'
+        yield '<p class="verdict pass">within all limits</p>'
     rows = [
         ("engine", str(request.tested), result.names[0]),
         ("reference", str(request.reference), result.names[1]),
@@ -65,7 +65,7 @@ def _head(result: DiffResult) -> Iterator[str]:
 
 
 def _gates(result: DiffResult) -> Iterator[str]:
-    yield "<h2>Thresholds</h2>"
+    yield "<h2>Limits</h2>"
     rows = [
         (
             gate.name,
@@ -77,14 +77,14 @@ def _gates(result: DiffResult) -> Iterator[str]:
         for gate in result.gates
     ]
     marks = {"kept": "pass-text", "not kept": "fail-text"}
-    yield _table(("", "measured", "threshold", "verdict", "option"), rows, marks)
+    yield _table(("", "measured", "limit", "verdict", "option"), rows, marks)
 
 
 def _detections(result: DiffResult) -> Iterator[str]:
     totals = result.totals
     yield "<h2>Detections</h2>"
     yield (
-        f"<p>Matched by class and box overlap; what scores above {result.request.thresholds.score:g} counts. "
+        f"<p>Matched by class and box overlap; what scores above {result.request.limits.score_threshold:g} counts. "
         f"<strong>{totals.matched}</strong> matched, <strong>{totals.missed}</strong> only in the reference (missed), "
         f"<strong>{totals.spurious}</strong> only in the engine (spurious).</p>"
     )

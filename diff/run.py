@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from tqdm import tqdm
 
+from yolact.diff.comparability import check_comparable, share_settings, shared_names
+from yolact.diff.comparator import compare_tensors, load_polygraphy
 from yolact.diff.detection_diff import DetectionTotals, ImageDetectionDiff, compare_detections
-from yolact.diff.gates import Gate, Thresholds, detection_gates, head_gates
+from yolact.diff.gates import Gate, Limits, detection_gates, head_gates
 from yolact.diff.images import DiffImage, DiffImages
-from yolact.diff.layer_diff import HEADS, TensorDiff, compare_tensors, first_suspect, load_polygraphy
-from yolact.diff.opening import OpenOptions, check_comparable, open_subjects, share_settings, shared_names
 from yolact.diff.pictures import WorstImage, WorstImages
 from yolact.diff.polygraphy_command import polygraphy_command
-from yolact.diff.sides import OnnxSubject, Subject
+from yolact.diff.request import DiffRequest
+from yolact.diff.sides import OnnxSide, Side, open_sides
+from yolact.diff.tensor_diff import HEADS, TensorDiff, first_suspect
 from yolact.runtime.detector import Detector
-from yolact.runtime.errors import UsageError
 from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.preprocess import Preprocessor
 
@@ -28,28 +28,6 @@ if TYPE_CHECKING:
     from yolact.training.evaluation.evaluation import Scores
 
 _T = TypeVar("_T")
-
-
-@dataclass(frozen=True)
-class DiffRequest:
-    """What to compare.
-
-    Attributes:
-        tested, reference: ONNX file, checkpoint or plan.
-        data, count, annotations: see `images.find_images`.
-        layers: compare every shared layer, not only the heads.
-        thresholds: limits.
-        opening: how the files are opened.
-    """
-
-    tested: Path
-    reference: Path
-    data: Path | None = None
-    count: int | None = None
-    annotations: Path | None = None
-    layers: bool = False
-    thresholds: Thresholds = field(default_factory=Thresholds)
-    opening: OpenOptions = field(default_factory=OpenOptions)
 
 
 @dataclass(frozen=True)
@@ -87,18 +65,18 @@ class DiffResult:
 
     @property
     def suspect(self) -> TensorDiff | None:
-        """The layer that error starts at, see `layer_diff.first_suspect`."""
+        """The layer that error starts at, see `tensor_diff.first_suspect`."""
         return first_suspect(self.layers)
 
     @property
     def gates(self) -> list[Gate]:
-        """Every threshold with what was measured."""
-        thresholds = self.request.thresholds
-        return [*head_gates(self.heads, thresholds), *detection_gates(self.totals, thresholds)]
+        """Every limit with what was measured."""
+        limits = self.request.limits
+        return [*head_gates(self.heads, limits), *detection_gates(self.totals, limits)]
 
     @property
     def passed(self) -> bool:
-        """Whether everything is within its threshold."""
+        """Whether everything is within its limit."""
         return all(gate.passed for gate in self.gates)
 
 
@@ -112,26 +90,26 @@ def run_diff(request: DiffRequest, images: DiffImages) -> DiffResult:
         YolactError: a library is missing.
     """
     load_polygraphy()
-    tested, reference = open_subjects(request.tested, request.reference, request.opening)
+    tested, reference = open_sides(request.tested, request.reference, request.open_options)
     with closing(tested.engine), closing(reference.engine):
         check_comparable(tested, reference)
         warning = share_settings(tested, reference)
         tensors = _compare_inside(tested, reference, request, images.images)
-        found = _Detections(tested, reference, request.thresholds)
+        found = _Detections(tested, reference, request.limits)
         for image in _progress(images.images, "detections"):
             found.add(image)
         scores = None if images.truth is None else found.scores(images)
         heads = [diff for diff in tensors if diff.name in HEADS]
         notes = [] if warning is None else [warning]
-        if any(not gate.passed for gate in head_gates(heads, request.thresholds)):
+        if any(not gate.passed for gate in head_gates(heads, request.limits)):
             worst = max(head.relative for head in heads)
             notes += _check_runtime((tested, reference), images.images[0], worst)
         if not heads:
             notes.append("no heads to compare: one of the files has only detections to show")
         if not any(diff.matches or diff.missed or diff.spurious for _, diff in found.diffs):
             notes.append(
-                f"neither finds anything that scores above {request.thresholds.score:g} here; give images of objects "
-                "with --data"
+                f"neither finds anything that scores above {request.limits.score_threshold:g} here; give images of "
+                "objects with --data"
             )
         return DiffResult(
             request=request,
@@ -148,7 +126,7 @@ def run_diff(request: DiffRequest, images: DiffImages) -> DiffResult:
 
 
 def _compare_inside(
-    tested: Subject, reference: Subject, request: DiffRequest, images: Sequence[DiffImage]
+    tested: Side, reference: Side, request: DiffRequest, images: Sequence[DiffImage]
 ) -> list[TensorDiff]:
     """Heads, or all shared layers where they are asked for."""
     names = shared_names(tested, reference, layers=request.layers)
@@ -163,22 +141,22 @@ def _compare_inside(
             pixels[:1] = preprocess([image.read()])
             yield pixels
 
-    limit = request.thresholds.max_head_error
+    limit = request.limits.max_head_error
     return compare_tensors(tested, reference, names, batches(), layers=request.layers, limit=limit)
 
 
-def _check_runtime(subjects: Iterable[Subject], image: DiffImage, worst: float) -> Iterator[str]:
+def _check_runtime(sides: Iterable[Side], image: DiffImage, worst: float) -> Iterator[str]:
     """Tells of files whose layers are innocent, as ONNX Runtime goes wrong when it optimises the whole graph.
 
     Kernels for INT8 round differently from what the file says, which explains part of an error, never most of it.
     """
-    for subject in subjects:
-        if isinstance(subject, OnnxSubject):
-            pixels = Preprocessor(subject.engine.metadata.config.image_size)([image.read()])
-            error = subject.optimisation_error(np.repeat(pixels, subject.engine.min_batch, axis=0))
+    for side in sides:
+        if isinstance(side, OnnxSide):
+            pixels = Preprocessor(side.engine.metadata.config.image_size)([image.read()])
+            error = side.optimisation_error(np.repeat(pixels, side.engine.min_batch, axis=0))
             if error > worst / 2:
                 yield (
-                    f"ONNX Runtime's own optimisations change the heads of {subject.path} by a relative {error:.2g}: "
+                    f"ONNX Runtime's own optimisations change the heads of {side.path} by a relative {error:.2g}: "
                     "most of the error is the runtime's, not the file's"
                 )
 
@@ -186,19 +164,19 @@ def _check_runtime(subjects: Iterable[Subject], image: DiffImage, worst: float) 
 class _Detections:
     """Runs both engines as they are deployed and keeps what is reported of their detections."""
 
-    def __init__(self, tested: Subject, reference: Subject, thresholds: Thresholds) -> None:
+    def __init__(self, tested: Side, reference: Side, limits: Limits) -> None:
         self.diffs: list[tuple[str, ImageDetectionDiff]] = []
-        self.worst = WorstImages(thresholds.score, tested.engine.metadata.config.class_names)
+        self.worst = WorstImages(limits.score_threshold, tested.engine.metadata.config.class_names)
         self._detectors = (Detector(tested.engine), Detector(reference.engine))
-        self._thresholds = thresholds
+        self._limits = limits
         self._rows: tuple[list[list[Any]], list[list[Any]]] = ([[], []], [[], []])  # boxes and masks of both
 
     def add(self, image: DiffImage) -> None:
         """Run both on an image."""
         pixels = image.read()
         tested, reference = (detector(pixels) for detector in self._detectors)
-        tolerance = self._thresholds.max_score_difference
-        diff = compare_detections(tested, reference, self._thresholds.score, tolerance)
+        tolerance = self._limits.max_score_difference
+        diff = compare_detections(tested, reference, self._limits.score_threshold, tolerance)
         self.diffs.append((image.name, diff))
         self.worst.add(image.name, pixels, tested, reference, diff)
         if image.id is None:
@@ -220,8 +198,8 @@ class _Detections:
         return ours, theirs
 
 
-def _describe(subject: Subject) -> str:
-    metadata = subject.engine.metadata
+def _describe(side: Side) -> str:
+    metadata = side.engine.metadata
     int8 = "" if metadata.quantization is None else " with INT8"
     return f"{metadata.config.name}, {metadata.precision}{int8}"
 
@@ -230,9 +208,3 @@ def _progress(items: Sequence[_T], what: str) -> Iterable[_T]:
     """A bar on stderr where that is a terminal."""
     bar: Callable[..., Iterable[_T]] = tqdm
     return bar(items, desc=what, unit=" images", leave=None, disable=None)
-
-
-def check_request(request: DiffRequest) -> None:
-    """Raise UsageError where options contradict each other."""
-    if request.opening.config_name is not None and not {request.tested.suffix, request.reference.suffix} & {".pth"}:
-        raise UsageError("--config is for checkpoints (.pth); engine files know their configuration")

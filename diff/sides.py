@@ -1,30 +1,35 @@
-"""What is compared: an ONNX file, a checkpoint or a TensorRT plan, with what can be seen of its inside."""
+"""The two sides of a comparison, each an ONNX file, a checkpoint or a TensorRT plan, and the tensors they can show."""
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 
-from yolact.diff.layer_diff import HEADS, Recompute
+from yolact.diff.tensor_diff import HEADS, Recompute
 from yolact.runtime.config import PostprocessConfig
 from yolact.runtime.contract import INPUT_NAME
 from yolact.runtime.engine import DeviceChoice, Engine
-from yolact.runtime.errors import EngineError
+from yolact.runtime.engine_files import open_engine, read_metadata
+from yolact.runtime.errors import EngineError, UsageError, YolactError
 from yolact.runtime.images.arrays import Image
+from yolact.runtime.tensorrt.plan_file import read_plan_header
 
 if TYPE_CHECKING:
     import onnx
 
     from yolact.diff.torch_layers import LayerRecorder
+    from yolact.runtime.config import ModelConfig
     from yolact.training.models.model import Yolact
 
 
-class Subject(Protocol):
+class Side(Protocol):
     """One of the two sides.
 
     Attributes:
@@ -44,7 +49,7 @@ class Subject(Protocol):
         """Computes each of these tensors from the reference's values at its inputs."""
 
 
-class OnnxSubject:
+class OnnxSide:
     """An ONNX file, looked into by making its inner tensors outputs.
 
     Attributes:
@@ -66,13 +71,13 @@ class OnnxSubject:
         self._proto, self._device = proto, device
 
     def runner(self, name: str, names: Sequence[str]) -> Any:
-        """See `Subject`."""
+        """See `Side`."""
         from yolact.diff.onnx_layers import onnx_runner
 
         return onnx_runner(self._proto, name, names, self._device)
 
     def recomputing(self, names: Sequence[str]) -> Recompute:
-        """See `Subject`."""
+        """See `Side`."""
         from yolact.diff.onnx_layers import LayerByLayer
 
         return LayerByLayer(self._proto, self._device)
@@ -84,7 +89,7 @@ class OnnxSubject:
         return optimisation_error(self._proto, [name for name in HEADS if name in self.tensors], self._device, images)
 
 
-class TorchSubject:
+class TorchSide:
     """A checkpoint, run by PyTorch."""
 
     def __init__(self, path: Path, model: Yolact, postprocess: PostprocessConfig) -> None:
@@ -98,19 +103,19 @@ class TorchSubject:
         self.tensors: Mapping[str, bool] = dict.fromkeys(self._record(np.zeros((1, size, size, 3), np.uint8)), True)
 
     def runner(self, name: str, names: Sequence[str]) -> Any:
-        """See `Subject`."""
+        """See `Side`."""
         from yolact.diff.torch_layers import TorchRunner
 
         return TorchRunner(self._record, name, names, self.engine.metadata.config.image_size)
 
     def recomputing(self, names: Sequence[str]) -> Recompute:
-        """See `Subject`."""
+        """See `Side`."""
         from yolact.diff.torch_layers import recompute_layers
 
         return recompute_layers(self._record, names)
 
 
-class PlanSubject:
+class PlanSide:
     """A TensorRT plan: heads where they are its outputs, nothing else of its inside."""
 
     def __init__(self, path: Path, engine: Any) -> None:
@@ -118,7 +123,7 @@ class PlanSubject:
         self.tensors: Mapping[str, bool] = dict.fromkeys(HEADS if engine.metadata.graph == "raw" else (), True)
 
     def runner(self, name: str, names: Sequence[str]) -> Any:
-        """See `Subject`."""
+        """See `Side`."""
         from polygraphy.backend.base import BaseRunner
         from polygraphy.common import TensorMetadata
 
@@ -145,3 +150,104 @@ class PlanSubject:
     def recomputing(self, names: Sequence[str]) -> Recompute:
         """A plan gives nothing but its outputs, so `shared_names` finds no layers to ask for."""
         raise EngineError("a plan cannot compute single layers; compare the ONNX file it was built from")
+
+
+@dataclass(frozen=True)
+class OpenOptions:
+    """How files are opened.
+
+    Attributes:
+        device: of both; None: a plan on the first GPU, everything else on the CPU.
+        config_name: of checkpoints; None: that of the other side where it is an engine file, else from the file name or
+            the tensors.
+        metadata_file, allow_host_code: for plans, see `engine_files.open_engine`.
+    """
+
+    device: DeviceChoice | None = None
+    config_name: str | None = None
+    metadata_file: Path | None = None
+    allow_host_code: bool = False
+
+
+def open_sides(tested: Path, reference: Path, options: OpenOptions) -> tuple[Side, Side]:
+    """Open two files, each by its kind: a checkpoint by its suffix, else as `open_engine` does.
+
+    Raises:
+        EngineError: a file is missing, is no such file, or cannot run here.
+        UsageError: options for another kind of file.
+        YolactError: a checkpoint that does not fit, or a library is missing.
+    """
+    opened: dict[Path, Side] = {}
+    config = None
+    try:
+        for path in sorted((tested, reference), key=_is_checkpoint):  # engine files know what a checkpoint may not
+            if _is_checkpoint(path):
+                opened[path] = _open_checkpoint(path, config, options)
+            else:
+                opened[path] = _open(path, options)
+            config = opened[path].engine.metadata.config
+    except BaseException:
+        for side in opened.values():
+            side.engine.close()
+        raise
+    if options.metadata_file is not None and not any(isinstance(one, PlanSide) for one in opened.values()):
+        raise UsageError("--metadata is for TensorRT plans; other files have their metadata inside")
+    return opened[tested], opened[reference]
+
+
+def _is_checkpoint(path: Path) -> bool:
+    return path.suffix == ".pth"
+
+
+def _open(path: Path, options: OpenOptions) -> Side:
+    if not path.is_file() or read_plan_header(path) is None:
+        return _open_onnx(path, options.device)
+    engine = open_engine(
+        path,
+        device=options.device,
+        metadata_file=options.metadata_file,
+        allow_host_code=options.allow_host_code,
+    )
+    return PlanSide(path, engine)
+
+
+def _open_checkpoint(path: Path, config: ModelConfig | None, options: OpenOptions) -> TorchSide:
+    from yolact.training.models.weights import check_torch, load_weights
+
+    check_torch()
+    import torch
+
+    from yolact.training.models.checkpoints import load_checkpoint
+
+    device = options.device or DeviceChoice("cpu")
+    if device.kind == "tensorrt":
+        raise UsageError(f"{path} is a checkpoint, which runs on cpu or cuda, got {device}")
+    try:
+        torch.zeros(1, device=str(device))
+    except (RuntimeError, AssertionError) as error:  # PyTorch without CUDA raises the latter
+        reason = str(error).partition("\n")[0]
+        raise UsageError(f"--device {device}: PyTorch cannot use it ({reason}); choose cpu") from None
+    if options.config_name is not None or config is None:
+        model = load_weights(path, options.config_name)
+    else:
+        model = load_checkpoint(path, config, config.class_names)
+    return TorchSide(path, model.to(str(device)), PostprocessConfig())
+
+
+def _open_onnx(path: Path, device: DeviceChoice | None) -> OnnxSide:
+    try:
+        import onnx
+    except ModuleNotFoundError:
+        raise YolactError("looking into ONNX files needs onnx; install it with: pip install 'yolact[diff]'") from None
+    on_cpu = device is None or device.kind == "cpu"
+    if path.is_file() and path.suffix == ".onnx" and on_cpu and read_metadata(path).precision == "bf16":
+        from yolact.export.half_emulation import emulate_half
+
+        proto = emulate_half(onnx.load(path))  # ONNX Runtime's CPU has no bf16
+        with tempfile.TemporaryDirectory() as folder:
+            emulated = Path(folder) / "emulated.onnx"
+            onnx.save(proto, emulated)
+            engine = open_engine(emulated, device=device)
+        return OnnxSide(path, engine, proto, device, is_emulated=True)
+    engine = open_engine(path, device=device)
+    return OnnxSide(path, engine, onnx.load(path), device)

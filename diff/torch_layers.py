@@ -19,7 +19,7 @@ from polygraphy.backend.base import BaseRunner
 from polygraphy.common import TensorMetadata
 from torch import Tensor, nn
 
-from yolact.diff.layer_diff import HEADS, Recompute, Tensors
+from yolact.diff.tensor_diff import HEADS, Recompute, Tensors
 from yolact.runtime.contract import INPUT_NAME
 from yolact.runtime.images.arrays import Image
 from yolact.training.models.model import Yolact

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import sys
 from importlib.metadata import entry_points
@@ -61,21 +60,3 @@ def test_every_command_starts() -> None:
     assert len(commands) >= 9
     for entry in commands:
         assert callable(entry.load()), entry
-
-
-MAY_IMPORT = {
-    "runtime": {"runtime"},
-    "engines": {"engines", "runtime"},
-    "plugins": {"plugins", "runtime"},
-    "training": {"runtime", "training"},
-    "calib": {"calib", "engines", "runtime", "training"},
-    "export": {"calib", "engines", "export", "runtime", "training"},
-    "diff": {"diff", "export", "runtime", "training"},
-    "cli": {"calib", "cli", "diff", "engines", "export", "plugins", "runtime", "training"},
-}
-
-
-@pytest.mark.parametrize("folder", MAY_IMPORT)
-def test_folders_import_one_way(folder: str) -> None:
-    for path in (ROOT / folder).rglob("*.py"):
-        assert set(re.findall(r"yolact\.(\w+)[.\w]* import", path.read_text())) <= MAY_IMPORT[folder], path

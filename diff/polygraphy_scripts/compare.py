@@ -3,7 +3,7 @@
 Element by element, as Polygraphy's own functions compare, the outputs of NMS differ where two detections change places.
 
 Environment:
-    YOLACT_DIFF_THRESHOLDS: JSON object with attributes of `calib.diff.thresholds.Thresholds`; defaults for the rest.
+    YOLACT_DIFF_LIMITS: JSON object with attributes of `diff.gates.Limits`; defaults for the rest.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from yolact.diff.comparator import TensorFigures
 from yolact.diff.detection_diff import DetectionTotals, compare_detections
-from yolact.diff.gates import Thresholds, detection_gates, head_gates
-from yolact.diff.layer_diff import HEADS, TensorFigures
+from yolact.diff.gates import Limits, detection_gates, head_gates
+from yolact.diff.tensor_diff import HEADS
 from yolact.runtime.detections import Detections
 from yolact.runtime.detector import in_image
 from yolact.runtime.postprocess.postprocess import NetworkDetections
@@ -32,23 +33,23 @@ def compare_outputs(tested: Any, reference: Any) -> OrderedDict[str, bool]:
 
     Layers are reported, but only heads and detections fail.
     """
-    thresholds = Thresholds(**json.loads(os.environ.get("YOLACT_DIFF_THRESHOLDS", "{}")))
+    limits = Limits(**json.loads(os.environ.get("YOLACT_DIFF_LIMITS", "{}")))
     shared = [name for name in tested if name in reference and name not in (*_DETECTIONS, "detection_coefficients")]
     names = [name for name in shared if np.asarray(tested[name]).dtype.kind == "f"]
-    figures = TensorFigures(names, thresholds.max_head_error)
+    figures = TensorFigures(names, limits.max_head_error)
     figures(tested, reference)
     verdicts = OrderedDict((name, True) for name in names)
     for diff in figures.diffs.values():
         print(f"{diff.name}: relative error {diff.relative:.3g}, cosine {diff.cosine:.6f}, largest {diff.max_abs:.3g}")
-    gates = list(head_gates([diff for diff in figures.diffs.values() if diff.name in HEADS], thresholds))
+    gates = list(head_gates([diff for diff in figures.diffs.values() if diff.name in HEADS], limits))
     for gate, name in zip(gates, [name for name in names if name in HEADS], strict=True):
         verdicts[name] = gate.passed
     if all(name in result for name in _DETECTIONS[:5] for result in (tested, reference)):
         ours, theirs = _detections(tested), _detections(reference)
         totals = DetectionTotals.of(
-            [compare_detections(ours, theirs, thresholds.score, thresholds.max_score_difference)]
+            [compare_detections(ours, theirs, limits.score_threshold, limits.max_score_difference)]
         )
-        of_set = list(detection_gates(totals, thresholds))
+        of_set = list(detection_gates(totals, limits))
         print(f"detections: {totals.matched} matched, {totals.missed} missed, {totals.spurious} spurious")
         verdicts["num_detections"] = all(gate.passed for gate in of_set)
         gates += of_set

@@ -116,7 +116,7 @@ def test_polygraphy_repeats_it() -> None:
     assert again.returncode != 0 and "FAILED: relative error of prototypes" in again.stdout
 
 
-def test_polygraphy_repeats_raw_graphs_and_thresholds() -> None:
+def test_polygraphy_repeats_raw_graphs_and_limits() -> None:
     first = diff("raw.onnx", "sound.onnx", "--count", "1", "--max-head-error", "0.001")
     assert first.exit_code == 0, first.output
     again = repeat(first)

@@ -21,10 +21,11 @@ from diff_networks import damage, export
 from yolact.diff.chart import draw_chart
 from yolact.diff.detection_diff import DetectionTotals, ImageDetectionDiff
 from yolact.diff.images import find_images
-from yolact.diff.layer_diff import TensorDiff
 from yolact.diff.pictures import ONLY_REFERENCE, ONLY_TESTED, SHOWN, WorstImages, draw_difference
 from yolact.diff.report import render_report
-from yolact.diff.run import DiffRequest, DiffResult, run_diff
+from yolact.diff.request import DiffRequest
+from yolact.diff.run import DiffResult, run_diff
+from yolact.diff.tensor_diff import TensorDiff
 from yolact.runtime.detections import Detections
 from yolact.runtime.images.check_image import make_check_image
 from yolact.runtime.images.geometry import ImageTransform
@@ -107,7 +108,7 @@ def test_the_page_tells_everything(page: Path, result: DiffResult) -> None:
     for gate in result.gates:
         assert gate.name in text and gate.option in text and f"{gate.measured:.4g}" in text
     failed = sum(not gate.passed for gate in result.gates)
-    assert failed and re.search(rf"\b{failed} thresholds? not kept", text)
+    assert failed and re.search(rf"\b{failed} limits? not kept", text)
     for diff in result.layers:
         assert diff.name in text
     assert result.command is not None and result.command in text
@@ -177,7 +178,7 @@ def test_nothing_found_is_a_page_too(result: DiffResult) -> None:
         request, result.names, 128, [], [], [("a", ImageDetectionDiff((), (), ()))], None, [], None, ["nothing here"]
     )
     text = " ".join(Reader(render_report(empty)).texts)
-    assert empty.passed and "within all thresholds" in text and "nothing here" in text
+    assert empty.passed and "within all limits" in text and "nothing here" in text
     assert empty.totals == DetectionTotals(images=1) and "made-up scenes" in text
 
 

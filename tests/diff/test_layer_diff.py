@@ -18,10 +18,10 @@ pytest.importorskip("polygraphy", reason="comparing needs it")
 
 from diff_networks import CONFIG, POSTPROCESS, damage, export, lively_state, network
 
-from yolact.diff.gates import SUSPICIOUS
-from yolact.diff.layer_diff import HEADS, TensorDiff, compare_tensors, first_suspect
-from yolact.diff.opening import OpenOptions, check_comparable, open_subjects, share_settings, shared_names
-from yolact.diff.sides import TorchSubject
+from yolact.diff.comparability import check_comparable, share_settings, shared_names
+from yolact.diff.comparator import compare_tensors
+from yolact.diff.sides import OpenOptions, TorchSide, open_sides
+from yolact.diff.tensor_diff import HEADS, SUSPICIOUS, TensorDiff, first_suspect
 from yolact.runtime.config import PostprocessConfig
 from yolact.runtime.errors import EngineError
 from yolact.runtime.images.arrays import Image
@@ -82,7 +82,7 @@ def quantise(source: Path, target: Path, images: Image) -> Path:
 
 
 def compare(tested: Path, reference: Path, batches: Sequence[Image], *, layers: bool = True) -> dict[str, TensorDiff]:
-    a, b = open_subjects(tested, reference, OpenOptions())
+    a, b = open_sides(tested, reference, OpenOptions())
     names = shared_names(a, b, layers=layers)
     diffs = compare_tensors(a, b, names, batches, layers=layers, limit=0.1)
     assert [diff.name for diff in diffs] == names
@@ -220,13 +220,13 @@ def state_convolutions() -> list[str]:
 
 
 def test_two_checkpoints(batches: list[Image], tmp_path: Path) -> None:
-    subjects = []
+    sides = []
     for factor in (0.5, 1.0):
         model = network()
         dict(model.named_parameters())[f"{DAMAGED}.weight"].data *= factor
-        subjects.append(TorchSubject(tmp_path, model, POSTPROCESS))
-    names = shared_names(*subjects, layers=True)
-    diffs = compare_tensors(*subjects, names, batches, layers=True, limit=0.1)
+        sides.append(TorchSide(tmp_path, model, POSTPROCESS))
+    names = shared_names(*sides, layers=True)
+    diffs = compare_tensors(*sides, names, batches, layers=True, limit=0.1)
     suspect = first_suspect(diffs)
     assert suspect is not None and suspect.name == DAMAGED
 
@@ -237,9 +237,9 @@ def test_deformable_convolutions(tmp_path: Path, photos: list[Image]) -> None:
     module = "backbone.layers.1.3.conv2"
     damaged = damage(path, tmp_path / "damaged.onnx", f"{module}.conv_offset_mask", 3.0)
     images = [Preprocessor(config.image_size)(photos[:1])]
-    torch_subject = TorchSubject(tmp_path, network(config), POSTPROCESS)
-    onnx_subject = open_subjects(damaged, damaged, OpenOptions())[0]
-    for pair in ((torch_subject, onnx_subject), (onnx_subject, torch_subject)):
+    torch_side = TorchSide(tmp_path, network(config), POSTPROCESS)
+    onnx_side = open_sides(damaged, damaged, OpenOptions())[0]
+    for pair in ((torch_side, onnx_side), (onnx_side, torch_side)):
         names = shared_names(*pair, layers=True)
         assert {f"{module[:-5]}bn2", "backbone.layers.1.3"} <= {*names}
         suspect = first_suspect(compare_tensors(*pair, names, images, layers=True, limit=0.1))
@@ -262,12 +262,12 @@ def test_networks_that_cannot_be_compared(small: Path, engine: Path, tmp_path: P
     for config, words in ((larger, "192x192.*128x128"), (renamed, "person, cat, kite.*person, dog, kite")):
         path = export(tmp_path / "other.onnx", config)
         with pytest.raises(EngineError, match=words):
-            check_comparable(*open_subjects(path, small, OpenOptions()))
+            check_comparable(*open_sides(path, small, OpenOptions()))
     two, three = (export(tmp_path / f"{size}.onnx", batch=size) for size in (2, 3))
     with pytest.raises(EngineError, match=r"different batches \(2, 3\)"):
-        check_comparable(*open_subjects(two, three, OpenOptions()))
+        check_comparable(*open_sides(two, three, OpenOptions()))
     with pytest.raises(EngineError, match="share no layers"):
-        shared_names(*open_subjects(engine, engine, OpenOptions()), layers=True)
+        shared_names(*open_sides(engine, engine, OpenOptions()), layers=True)
 
 
 def test_post_processing_is_the_same_on_both_sides(tmp_path: Path) -> None:
@@ -275,9 +275,9 @@ def test_post_processing_is_the_same_on_both_sides(tmp_path: Path) -> None:
     path = export(tmp_path / "full.onnx", CONFIG, ours)
     raw = export(tmp_path / "raw.onnx", graph="raw")
     for pair in ((raw, path), (path, raw)):
-        subjects = open_subjects(*pair, OpenOptions())
-        assert share_settings(*subjects) is None
-        assert all(subject.engine.metadata.postprocess == ours for subject in subjects)
+        sides = open_sides(*pair, OpenOptions())
+        assert share_settings(*sides) is None
+        assert all(side.engine.metadata.postprocess == ours for side in sides)
     other = export(tmp_path / "other.onnx", CONFIG, PostprocessConfig(max_detections=8))
-    warning = share_settings(*open_subjects(path, other, OpenOptions()))
+    warning = share_settings(*open_sides(path, other, OpenOptions()))
     assert warning is not None and "different post-processing" in warning

@@ -1,0 +1,38 @@
+"""What the user asked `yolact-diff` to compare."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from yolact.diff.gates import Limits
+from yolact.diff.sides import OpenOptions
+from yolact.runtime.errors import UsageError
+
+
+@dataclass(frozen=True)
+class DiffRequest:
+    """What to compare.
+
+    Attributes:
+        tested, reference: ONNX file, checkpoint or plan.
+        data, count, annotations: see `images.find_images`.
+        layers: compare every shared layer, not only the heads.
+        limits: limits.
+        open_options: how the files are opened.
+    """
+
+    tested: Path
+    reference: Path
+    data: Path | None = None
+    count: int | None = None
+    annotations: Path | None = None
+    layers: bool = False
+    limits: Limits = field(default_factory=Limits)
+    open_options: OpenOptions = field(default_factory=OpenOptions)
+
+    def __post_init__(self) -> None:
+        """Raises UsageError where the options contradict each other."""
+        suffixes = {self.tested.suffix, self.reference.suffix}
+        if self.open_options.config_name is not None and ".pth" not in suffixes:
+            raise UsageError("--config is for checkpoints (.pth); engine files know their configuration")
