@@ -1,4 +1,4 @@
-"""INT8: accuracy, sizes and CPU latency beside fp32 and fp16, for the two targets and two choices of modules.
+"""INT8: accuracy, sizes and CPU latency beside fp32 and fp16, for the two platforms and two choices of modules.
 
 Accuracy is the demo model's on scenes it has not seen; fp16 is emulated. Plans are built ahead of time by TensorRT for
 RTX and not run. Latency is that of the raw heads of YOLACT-ResNet50 at 550 with made-up weights on ONNX Runtime, each
@@ -76,10 +76,10 @@ def measure_ap(scenes: int, folder: Path) -> dict[str, dict[str, float]]:
     variants: dict[str, onnx.ModelProto] = {**exact}
     for algorithm in ("percentile", "minmax", "entropy"):
         ranges = calibrate(exact["fp32"], images, CalibrationOptions(algorithm))  # type: ignore[arg-type]
-        for target, precision in (("tensorrt", "fp16"), ("cpu", "fp32")):
+        for platform, precision in (("tensorrt", "fp16"), ("cpu", "fp32")):
             for choice, modules in CHOICES.items():
-                proto = quantised(exact[precision], ranges, modules, target)  # type: ignore[index, arg-type]
-                variants[f"int8 {choice} {target} {algorithm}"] = proto
+                proto = quantised(exact[precision], ranges, modules, platform)  # type: ignore[index, arg-type]
+                variants[f"int8 {choice} {platform} {algorithm}"] = proto
     return {
         name: measure_accuracy(emulate_half(proto), truth)._asdict()
         for name, proto in tqdm(variants.items(), disable=None)
@@ -93,9 +93,9 @@ def measure_photos(weights: Path, annotations: Path, folder: Path) -> dict[str, 
     exact = {"fp32": export(model, "fp32"), "fp16": export(model, "fp16")}
     ranges = calibrate(exact["fp32"], images, CalibrationOptions())
     variants = {**exact}
-    for target, precision in (("tensorrt", "fp16"), ("cpu", "fp32")):
+    for platform, precision in (("tensorrt", "fp16"), ("cpu", "fp32")):
         for choice, modules in CHOICES.items():
-            variants[f"int8 {choice} {target}"] = quantised(exact[precision], ranges, modules, target)  # type: ignore[arg-type]
+            variants[f"int8 {choice} {platform}"] = quantised(exact[precision], ranges, modules, platform)  # type: ignore[arg-type]
     ap = {
         name: measure_accuracy(emulate_half(proto), truth)._asdict()
         for name, proto in tqdm(variants.items(), disable=None)
@@ -123,8 +123,8 @@ def measure_latency(model: Yolact, ranges: Ranges, runs: int, threads: int) -> d
     raw = export(model, "fp32", graph="raw")
     variants = {"fp32": raw}
     for choice, modules in CHOICES.items():
-        for target in ("cpu", "tensorrt"):
-            variants[f"int8 {choice} {target}"] = quantised(raw, ranges, modules, target)  # type: ignore[arg-type]
+        for platform in ("cpu", "tensorrt"):
+            variants[f"int8 {choice} {platform}"] = quantised(raw, ranges, modules, platform)  # type: ignore[arg-type]
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads = threads
     settings.log_severity_level = 3

@@ -8,7 +8,7 @@ import onnx
 import torch
 
 from yolact.calib.qdq import Ranges, insert_pairs
-from yolact.calib.quantization_points import Target, find_points
+from yolact.calib.quantization_points import Platform, find_points
 from yolact.training.models.configs import CONFIGS
 from yolact.training.models.model import Yolact
 from yolact.training.models.seeded_weights import seeded_state_dict
@@ -27,9 +27,9 @@ def seeded_model(name: str, background_bias: float | None = None) -> Yolact:
     return model.eval()
 
 
-def quantised(proto: onnx.ModelProto, ranges: Ranges, modules: tuple[str, ...], target: Target) -> onnx.ModelProto:
+def quantised(proto: onnx.ModelProto, ranges: Ranges, modules: tuple[str, ...], platform: Platform) -> onnx.ModelProto:
     """A copy in INT8."""
     copy = onnx.ModelProto()
     copy.CopyFrom(proto)
-    insert_pairs(copy, find_points(copy, modules, (), target), ranges, target)
+    insert_pairs(copy, find_points(copy, modules, (), platform), ranges, platform)
     return copy

@@ -1,7 +1,7 @@
 """Measures what range of values every activation has on real images, in the float32 network on ONNX Runtime.
 
-All activations that any choice of modules and either target could round are measured at once, so one calibration serves
-all of them. Images are streamed; interrupted, it goes on where it was.
+All activations that any choice of modules and either platform could round are measured at once, so one calibration
+serves all choices. Images are streamed, and a calibration that was interrupted goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def calibrate(proto: onnx.ModelProto, images: ImageSet, options: CalibrationOpti
     """The range of every activation that could be rounded; not finite where its values were not.
 
     Args:
-        proto: in float32 for any batch, as the exporter makes it.
+        proto: in float32 for any batch, as `export_model` makes it.
         images: see `ImageSet.of_folder`.
         options: see there.
 

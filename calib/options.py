@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from yolact.calib.quantization_points import Target
+from yolact.calib.quantization_points import Platform
 from yolact.calib.ranges import Algorithm
 from yolact.runtime.errors import UsageError
 
@@ -33,8 +33,8 @@ class Int8Request:
         data: folder of calibration images, None where it was not given.
         count: images to take from it.
         options: of the calibration.
-        target: what the file is for, None to go by the output.
-        modules: parts of the network to quantise, None for the target's default.
+        platform: what the file is for, None to go by the output.
+        modules: parts of the network to quantise, None for the platform's default.
         exclude: layers to leave out.
         given: the options that were on the command line.
     """
@@ -42,7 +42,7 @@ class Int8Request:
     data: Path | None
     count: int
     options: CalibrationOptions
-    target: Target | None
+    platform: Platform | None
     modules: tuple[str, ...] | None
     exclude: tuple[str, ...]
     given: tuple[str, ...]

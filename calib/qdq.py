@@ -13,7 +13,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from yolact.calib.quantization_points import Points, Target, Use
+from yolact.calib.quantization_points import Platform, Points, Use
 from yolact.runtime.errors import AccuracyError
 
 Ranges = Mapping[Use, tuple[float, float]]
@@ -26,7 +26,7 @@ _TINIEST = 1e-7
 """A scale has to be positive and, in fp16, not to round to zero; this is fp16's smallest number and more."""
 
 
-def insert_pairs(proto: onnx.ModelProto, points: Points, ranges: Ranges, target: Target) -> None:
+def insert_pairs(proto: onnx.ModelProto, points: Points, ranges: Ranges, platform: Platform) -> None:
     """Quantise a network in place.
 
     Weights are signed and symmetric with a scale for each output channel. For TensorRT they stay in high precision in
@@ -35,17 +35,17 @@ def insert_pairs(proto: onnx.ModelProto, points: Points, ranges: Ranges, target:
 
     Args:
         proto: the network the points were found in; its type is the high precision.
-        points: from `find_points` with the same target.
+        points: from `find_points` with the same platform.
         ranges: of every activation of the points.
 
     Raises AccuracyError for an activation whose range is not finite or nothing.
     """
-    _Insertion(proto, target).run(points, ranges)
+    _Insertion(proto, platform).run(points, ranges)
 
 
 class _Insertion:
-    def __init__(self, proto: onnx.ModelProto, target: Target) -> None:
-        self._graph, self._target = proto.graph, target
+    def __init__(self, proto: onnx.ModelProto, platform: Platform) -> None:
+        self._graph, self._platform = proto.graph, platform
         self._nodes = {node.name: node for node in proto.graph.node}
         self._constants = {tensor.name: tensor for tensor in proto.graph.initializer}
         self._first: list[onnx.NodeProto] = []
@@ -76,7 +76,7 @@ class _Insertion:
         if not np.isfinite(limits).all() or tuple(limits) == (0, 0):
             what = "are all zero" if tuple(limits) == (0, 0) else "are not finite"
             raise AccuracyError(f"values of {tensor!r} {what} on the calibration images; check the checkpoint")
-        exact, zero = _activation_scale(*limits, self._target)
+        exact, zero = _activation_scale(*limits, self._platform)
         scale = _not_below(np.array(exact), dtype)
         self._scales[f"{tensor}.dequantized"] = float(scale)
         names = self._constant(scale, tensor, "scale"), self._constant(zero, tensor, "zero")
@@ -94,7 +94,7 @@ class _Insertion:
         node.input[1] = f"{weight}.dequantized"
         if f"{weight}.scale" not in self._constants:  # the levels share the head's
             self._round_weight(weight, node.input[1], dtype)
-        if self._target == "cpu" and len(node.input) > 2:
+        if self._platform == "cpu" and len(node.input) > 2:
             self._round_bias(node, weight)
 
     def _round_bias(self, node: onnx.NodeProto, weight: str) -> None:
@@ -117,7 +117,7 @@ class _Insertion:
         scales = _not_below(_weight_scales(values), dtype)
         zeros = np.zeros(len(values), np.int8)
         names = self._constant(scales, weight, "scale"), self._constant(zeros, weight, "zero")
-        if self._target == "cpu":
+        if self._platform == "cpu":
             steps = values / scales.astype(np.float32)[:, None, None, None]
             rounded = self._constant(np.clip(np.rint(steps), -LEVELS, LEVELS).astype(np.int8), weight, "rounded")
         else:
@@ -148,10 +148,10 @@ def _weight_scales(weights: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.maximum(largest / LEVELS, _TINIEST).astype(np.float32)
 
 
-def _activation_scale(low: float, high: float, target: Target) -> tuple[float, NDArray[Any]]:
+def _activation_scale(low: float, high: float, platform: Platform) -> tuple[float, NDArray[Any]]:
     """Scale and zero point. Zero itself is always exact: padding and ReLU make many."""
     low, high = min(low, 0.0), max(high, 0.0)
-    if target == "tensorrt":
+    if platform == "tensorrt":
         return max(-low, high, _TINIEST * LEVELS) / LEVELS, np.array(0, np.int8)
     scale = max((high - low) / 255, _TINIEST)
     return scale, np.array(round(-low / scale), np.uint8)

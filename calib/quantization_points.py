@@ -13,15 +13,15 @@ from yolact.runtime.errors import UsageError
 if TYPE_CHECKING:
     import onnx
 
-Target = Literal["tensorrt", "cpu"]
-"""What the file is for. TensorRT wants signed symmetric activations and fuses a sum into the convolution before it, so
-only the other summand is rounded. ONNX Runtime's CPU kernels are fastest with unsigned activations, and a sum is in
+Platform = Literal["tensorrt", "cpu"]
+"""What is to run the file. TensorRT wants signed symmetric activations and fuses a sum into the convolution before it,
+so only the other summand is rounded. ONNX Runtime's CPU kernels are fastest with unsigned activations, and a sum is in
 INT8 only if both summands are rounded."""
 
 MODULES = {"backbone": "backbone.", "fpn": "fpn.", "protonet": "proto_net.", "head": "prediction_layers."}
 """Parts of a network that can be quantised, and how the names of their layers begin."""
 
-DEFAULT_MODULES: dict[Target, tuple[str, ...]] = {"tensorrt": ("backbone", "protonet"), "cpu": tuple(MODULES)}
+DEFAULT_MODULES: dict[Platform, tuple[str, ...]] = {"tensorrt": ("backbone", "protonet"), "cpu": tuple(MODULES)}
 """TensorRT's rest is fp16, which is fast too, and YolactEdge found that FPN and prediction head lose more accuracy than
 they gain speed (arXiv 2012.12259). A CPU's rest is fp32: all in INT8 is three times as fast as that, backbone and
 Protonet alone twice (docs/int8.md)."""
@@ -53,14 +53,14 @@ class Points(NamedTuple):
     activations: tuple[tuple[Use, ...], ...]
 
 
-def find_points(proto: onnx.ModelProto, modules: Iterable[str], exclude: Iterable[str], target: Target) -> Points:
+def find_points(proto: onnx.ModelProto, modules: Iterable[str], exclude: Iterable[str], platform: Platform) -> Points:
     """The points of an exported file.
 
     Args:
-        proto: written by the exporter, in any precision, not quantised.
+        proto: made by `export_model`, in any precision, not quantised.
         modules: keys of `MODULES`.
         exclude: layers, or what their names begin with up to a dot, that stay in high precision.
-        target: see there.
+        platform: see there.
 
     Raises UsageError for a module there is not, for an exclusion that fits no layer, and where nothing is left.
     """
@@ -77,7 +77,7 @@ def find_points(proto: onnx.ModelProto, modules: Iterable[str], exclude: Iterabl
         return any(name.startswith(prefixes) for name in names) and not _is_excluded(names, exclude)
 
     chosen = [node for node in graph.node if is_chosen(node)]
-    convolutions = [n for n in chosen if n.op_type == "Conv" and n.input[1] in weights and _can_round(n, target)]
+    convolutions = [n for n in chosen if n.op_type == "Conv" and n.input[1] in weights and _can_round(n, platform)]
     if not convolutions:
         raise UsageError("nothing is left to quantise; give more --int8-modules or fewer --exclude")
     readers: dict[str, list[Use]] = {node.input[0]: [] for node in convolutions}
@@ -86,7 +86,7 @@ def find_points(proto: onnx.ModelProto, modules: Iterable[str], exclude: Iterabl
     for node in chosen:
         if any(_POSITIONS in name for name in layers[node.name]):
             continue
-        for index in _rounded_inputs(node, target):
+        for index in _rounded_inputs(node, platform):
             readers.setdefault(node.input[index], []).append(Use(node.name, index))
     return Points(tuple(node.name for node in convolutions), tuple(map(tuple, readers.values())))
 
@@ -97,17 +97,17 @@ def layer_names(proto: onnx.ModelProto, points: Points) -> tuple[str, ...]:
     return tuple(dict.fromkeys(weights[name].removesuffix(".weight") for name in points.convolutions))
 
 
-def _can_round(convolution: onnx.NodeProto, target: Target) -> bool:
+def _can_round(convolution: onnx.NodeProto, platform: Platform) -> bool:
     """TensorRT for RTX 1.7 makes depthwise convolutions in INT8 dense: plans of MobileNet then get twice as large."""
     groups = next((attribute.i for attribute in convolution.attribute if attribute.name == "group"), 1)
-    return _POSITIONS not in convolution.input[1] and (groups == 1 or target == "cpu")
+    return _POSITIONS not in convolution.input[1] and (groups == 1 or platform == "cpu")
 
 
-def _rounded_inputs(node: onnx.NodeProto, target: Target) -> tuple[int, ...]:
+def _rounded_inputs(node: onnx.NodeProto, platform: Platform) -> tuple[int, ...]:
     """Inputs of what lies between convolutions."""
     if node.op_type == "Add":
-        return (0, 1) if target == "cpu" else (1,)  # the second is the shortcut
-    return (0,) if node.op_type in _ENDS_OF_CONVOLUTIONS and target == "cpu" else ()
+        return (0, 1) if platform == "cpu" else (1,)  # the second is the shortcut
+    return (0,) if node.op_type in _ENDS_OF_CONVOLUTIONS and platform == "cpu" else ()
 
 
 def _layers(nodes: Iterable[onnx.NodeProto]) -> dict[str, tuple[str, ...]]:

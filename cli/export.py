@@ -19,8 +19,8 @@ from yolact.cli.int8_options import int8_options
 from yolact.engines.build_options import BuildRequest
 from yolact.export.accuracy_gate import GateRequest
 from yolact.export.checkpoint_inputs import load_model, read_check_images, sha256_of
+from yolact.export.destination import Destination, choose_destination
 from yolact.export.int8 import check_opset, choose_arithmetic
-from yolact.export.output import Target, choose_target
 from yolact.export.summary import print_onnx
 from yolact.runtime.config import PostprocessConfig
 from yolact.runtime.errors import UsageError, YolactError
@@ -137,39 +137,41 @@ def main(
         raise UsageError(f"{request.given[0]} is for --int8")
     gate = _gate(verify, verify_images, verify_limit, max_ap_drop)
     cache = request.options.cache
-    target = choose_target(output, build, half=precision != "fp32" or int8)
-    int8_target = None
+    destination = choose_destination(output, build, half=precision != "fp32" or int8)
+    int8_platform = None
     if int8:
         require_data(request)
-        int8_target, precision = choose_arithmetic(request, precision, target)
+        int8_platform, precision = choose_arithmetic(request, precision, destination)
         opset = check_opset(opset, precision)
-    if target.tensorrt is not None and function_mode != "keep":
+    if destination.tensorrt is not None and function_mode != "keep":
         raise UsageError("--functions is for ONNX files; give --output a name that ends in .onnx")
-    if target.tensorrt is not None and batch is not None:
+    if destination.tensorrt is not None and batch is not None:
         build.options.for_fixed_batch(batch)  # refused here rather than after the export
     _check_libraries()
-    from yolact.export.pipeline import ExportJob
+    from yolact.export.pipeline import ExportPipeline
 
     inputs = [weights, class_names, *check_images, verify, cache]
     if cache is not None:
         check_output("--calib-cache", cache, inputs[:-1])
-    if target.tensorrt is not None:
-        check_plan_output(target.path, inputs)
+    if destination.tensorrt is not None:
+        check_plan_output(destination.path, inputs)
     else:
-        check_output("--output", target.path, inputs)
+        check_output("--output", destination.path, inputs)
     images = read_check_images(check_images)
     model = load_model(weights, config_name, class_names, imgsz)
-    job = ExportJob(model, postprocess, sha256_of(weights), graph, function_mode, batch, opset, precision, int8_target)
-    proto = job.run(images, gate, request)
-    if target.note:
-        click.echo(target.note)
-    if target.tensorrt is None:
-        write_output(target.path, proto.SerializeToString())
-        print_onnx(proto, target.path, batch)
+    pipeline = ExportPipeline(
+        model, postprocess, sha256_of(weights), graph, function_mode, batch, opset, precision, int8_platform
+    )
+    proto = pipeline.run(images, gate, request)
+    if destination.note:
+        click.echo(destination.note)
+    if destination.tensorrt is None:
+        write_output(destination.path, proto.SerializeToString())
+        print_onnx(proto, destination.path, batch)
         if precision == "bf16":
             click.echo("bf16 does not run on ONNX Runtime's CPU provider; build a plan from it with yolact-build")
     else:
-        _write_plan(proto, target, build)
+        _write_plan(proto, destination, build)
 
 
 def _precision(fp16: bool, bf16: bool) -> Precision:
@@ -195,19 +197,19 @@ def _was_given(name: str) -> bool:
     return click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE
 
 
-def _write_plan(proto: onnx.ModelProto, target: Target, build: BuildRequest) -> None:
+def _write_plan(proto: onnx.ModelProto, destination: Destination, build: BuildRequest) -> None:
     from yolact.engines.builder import build_plan
     from yolact.engines.source_model import parse_onnx_model
 
-    assert target.tensorrt is not None
+    assert destination.tensorrt is not None
     model = parse_onnx_model(proto.SerializeToString(), "the exported model")
     start = time.perf_counter()
-    built = build_plan(model, build.options, target.tensorrt, command=command_line("yolact-export"))
+    built = build_plan(model, build.options, destination.tensorrt, command=command_line("yolact-export"))
     seconds = time.perf_counter() - start
-    built.save(target.path)
+    built.save(destination.path)
     for note in built.notes:
         click.echo(click.format_filename(note), err=True)
-    for line in describe_plan(built, target.path, seconds):
+    for line in describe_plan(built, destination.path, seconds):
         click.echo(click.format_filename(line))
 
 

@@ -11,7 +11,7 @@ import click
 from click.core import ParameterSource
 
 from yolact.calib.options import CalibrationOptions, Int8Request
-from yolact.calib.quantization_points import MODULES, Target
+from yolact.calib.quantization_points import MODULES, Platform
 from yolact.calib.ranges import Algorithm
 from yolact.runtime.output_files import check_output
 
@@ -43,8 +43,8 @@ _OPTIONS = (
         help="How ranges are chosen.",
     ),
     click.option(
-        "--int8-target",
-        type=click.Choice(get_args(Target)),
+        "--int8-platform",
+        type=click.Choice(get_args(Platform)),
         help="What is to run it.  [default: by the output: tensorrt for a plan, cpu for an ONNX file]",
     ),
     click.option(
@@ -62,7 +62,7 @@ _NAMES = (
     "calib_batch",
     "calib_cache",
     "calib_algorithm",
-    "int8_target",
+    "int8_platform",
     "int8_modules",
     "exclude",
 )
@@ -82,7 +82,7 @@ def int8_options(command: Callable[..., Any]) -> Callable[..., Any]:
         calib_batch: int,
         calib_cache: Path | None,
         calib_algorithm: Algorithm,
-        int8_target: Target | None,
+        int8_platform: Platform | None,
         int8_modules: tuple[str, ...] | None,
         exclude: tuple[str, ...],
         **others: Any,
@@ -93,7 +93,7 @@ def int8_options(command: Callable[..., Any]) -> Callable[..., Any]:
             data=calib_data,
             count=calib_count,
             options=CalibrationOptions(calib_algorithm, calib_batch, calib_cache),
-            target=int8_target,
+            platform=int8_platform,
             modules=int8_modules,
             exclude=exclude,
             given=_given(),

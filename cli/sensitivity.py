@@ -109,7 +109,7 @@ def main(
     """Rank a network's modules or layers by what each costs if it alone is in INT8, and propose those to exclude.
 
     The proposal is the shortest list of the most costly whose exclusion keeps the cost of all the others within the
-    limit, measured with all of these in INT8 at once. INT8 is for TensorRT unless --int8-target says otherwise.
+    limit, measured with all of these in INT8 at once. INT8 is for TensorRT unless --int8-platform says otherwise.
 
     Exit codes: 0 done, 1 an input or an output failed, 2 wrong usage, 3 no list short of everything meets the limit,
     4 no ONNX file of this toolkit in full precision, 130 interrupted.
@@ -127,8 +127,8 @@ def main(
     from yolact.calib.sensitivity.run import analyse, read_unquantised
 
     model = read_unquantised(onnx_file)
-    target = request.target or "tensorrt"
-    choice = Choice(model.proto, request.modules or DEFAULT_MODULES[target], request.exclude, target)
+    platform = request.platform or "tensorrt"
+    choice = Choice(model.proto, request.modules or DEFAULT_MODULES[platform], request.exclude, platform)
     calibration = ImageSet.of_folder(data, request.count)
     measured_on: GroundTruth | ImageSet
     if annotations is None:

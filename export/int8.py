@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from yolact.calib.options import Int8Request
-from yolact.calib.quantization_points import Target as Int8Target
-from yolact.export.output import Target
+from yolact.calib.quantization_points import Platform
+from yolact.export.destination import Destination
 from yolact.runtime.errors import UsageError
 from yolact.runtime.metadata import ModelMetadata, Precision, Quantization
 
@@ -25,17 +25,17 @@ FEW_IMAGES = 100
 """Below so many images ranges fit these rather than what the network will see."""
 
 
-def choose_arithmetic(request: Int8Request, asked: Precision, target: Target) -> tuple[Int8Target, Precision]:
+def choose_arithmetic(request: Int8Request, asked: Precision, destination: Destination) -> tuple[Platform, Precision]:
     """What INT8 is arranged for, and the precision of the rest: fp16 for TensorRT, fp32 for a CPU.
 
     Raises UsageError for a plan with INT8 for a CPU, and for half precision on a CPU.
     """
-    int8_target = request.target or ("cpu" if target.tensorrt is None else "tensorrt")
-    if int8_target == "cpu" and target.tensorrt is not None:
-        raise UsageError("--int8-target cpu is for ONNX files; a plan needs --int8-target tensorrt")
-    if int8_target == "cpu" and asked != "fp32":
-        raise UsageError(f"--{asked} is for TensorRT; add --int8-target tensorrt, or leave it out for a CPU")
-    return int8_target, "fp16" if int8_target == "tensorrt" and asked == "fp32" else asked
+    platform = request.platform or ("cpu" if destination.tensorrt is None else "tensorrt")
+    if platform == "cpu" and destination.tensorrt is not None:
+        raise UsageError("--int8-platform cpu is for ONNX files; a plan needs --int8-platform tensorrt")
+    if platform == "cpu" and asked != "fp32":
+        raise UsageError(f"--{asked} is for TensorRT; add --int8-platform tensorrt, or leave it out for a CPU")
+    return platform, "fp16" if platform == "tensorrt" and asked == "fp32" else asked
 
 
 def check_opset(opset: int | None, precision: Precision) -> int | None:
@@ -52,7 +52,7 @@ def quantize(
     model: Yolact,
     postprocess: PostprocessConfig,
     request: Int8Request,
-    target: Int8Target,
+    platform: Platform,
     images: ImageSet,
 ) -> Quantization:
     """Quantise an exported model in place.
@@ -61,7 +61,7 @@ def quantize(
         proto: in any precision.
         model, postprocess: that it was exported from.
         request: what the user asked.
-        target: what it is for.
+        platform: what is to run it.
         images: to calibrate on.
 
     Raises:
@@ -76,12 +76,12 @@ def quantize(
     from yolact.calib.quantization_points import DEFAULT_MODULES, find_points
     from yolact.export.onnx_model import export_model
 
-    modules = request.modules or DEFAULT_MODULES[target]
-    points = find_points(proto, modules, request.exclude, target)
+    modules = request.modules or DEFAULT_MODULES[platform]
+    points = find_points(proto, modules, request.exclude, platform)
     ranges = calibrate(export_model(model, postprocess, weights_sha256="", graph="raw"), images, request.options)
-    insert_pairs(proto, points, ranges, target)
+    insert_pairs(proto, points, ranges, platform)
     algorithm = request.options.algorithm
-    done = Quantization(target, modules, request.exclude, algorithm, len(images), images.digest)
+    done = Quantization(platform, modules, request.exclude, algorithm, len(images), images.digest)
     metadata = ModelMetadata.from_props({entry.key: entry.value for entry in proto.metadata_props}, "the export")
     helper.set_model_props(proto, replace(metadata, quantization=done).to_props())
     return done

@@ -10,8 +10,7 @@ import onnx
 
 from yolact.calib.image_set import ImageSet
 from yolact.calib.options import Int8Request, require_data
-from yolact.calib.quantization_points import DEFAULT_MODULES, find_points
-from yolact.calib.quantization_points import Target as Int8Target
+from yolact.calib.quantization_points import DEFAULT_MODULES, Platform, find_points
 from yolact.export.accuracy_gate import check_accuracy
 from yolact.export.int8 import quantize
 from yolact.export.onnx_model import export_model, strip_functions
@@ -30,12 +29,12 @@ FunctionMode = Literal["keep", "strip", "inline"]
 
 
 @dataclass(frozen=True)
-class ExportJob:
-    """What is exported and how; see `exporter.export_model`.
+class ExportPipeline:
+    """What is exported and how; see `onnx_model.export_model`.
 
     Attributes:
         functions: ``keep`` the functions' bodies, ``strip`` them, or ``inline`` them.
-        int8_target: what INT8 is arranged for, None for no INT8.
+        int8_platform: what INT8 is arranged for, None for no INT8.
     """
 
     model: Yolact
@@ -46,7 +45,7 @@ class ExportJob:
     batch: int | None
     opset: int | None
     precision: Precision
-    int8_target: Int8Target | None
+    int8_platform: Platform | None
 
     def run(self, images: Sequence[Image], gate: GateRequest | None, int8: Int8Request) -> onnx.ModelProto:
         """Export, compare with PyTorch, quantise and gate.
@@ -54,21 +53,21 @@ class ExportJob:
         Args:
             images: to compare on.
             gate: accuracy to hold, None for no such check.
-            int8: how to quantise, where `int8_target` says so.
+            int8: how to quantise, where `int8_platform` says so.
 
         Raises what `export_model`, `verify_model`, `int8.quantize` and `check_accuracy` raise.
         """
         truth = None if gate is None else self._read_truth(gate)
         calibration = None
-        if self.int8_target is not None:
+        if self.int8_platform is not None:
             calibration = ImageSet.of_folder(require_data(int8), int8.count)
         proto = self._export(self.precision)
-        if self.int8_target is not None:  # what is wrong with the request shows before the comparisons
-            find_points(proto, int8.modules or DEFAULT_MODULES[self.int8_target], int8.exclude, self.int8_target)
+        if self.int8_platform is not None:  # what is wrong with the request shows before the comparisons
+            find_points(proto, int8.modules or DEFAULT_MODULES[self.int8_platform], int8.exclude, self.int8_platform)
         found = verify_model(proto, self.model, self.postprocess, self.graph, images, self.batch, self.precision)
         print_verification(self.model.config, self.precision, found)
-        if self.int8_target is not None and calibration is not None:
-            done = quantize(proto, self.model, self.postprocess, int8, self.int8_target, calibration)
+        if self.int8_platform is not None and calibration is not None:
+            done = quantize(proto, self.model, self.postprocess, int8, self.int8_platform, calibration)
             found = verify_model(proto, self.model, self.postprocess, self.graph, images, self.batch, "int8")
             print_int8(done, self.precision, proto, found)
         if gate is not None and truth is not None:

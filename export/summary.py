@@ -50,7 +50,7 @@ def print_int8(done: Quantization, precision: Precision, proto: onnx.ModelProto,
     if done.exclude:
         where += f" without {count_noun(len(done.exclude), 'exclusion')}"
     click.echo(
-        f"int8 for {done.target}: {rounded} of {len(convolutions)} convolutions ({where}), the rest {precision}; "
+        f"int8 for {done.platform}: {rounded} of {len(convolutions)} convolutions ({where}), the rest {precision}; "
         f"{done.algorithm} ranges of {count_noun(done.images, 'image')}"
     )
     if done.images < FEW_IMAGES:

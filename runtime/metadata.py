@@ -9,7 +9,7 @@ from typing import Literal, cast, get_args
 from yolact.runtime.config import ModelConfig, PostprocessConfig
 from yolact.runtime.errors import EngineError, UsageError
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 _PREFIX = "yolact."
 CONFIG_KEY = f"{_PREFIX}config"
 QUANTIZATION_KEY = f"{_PREFIX}quantization"
@@ -23,7 +23,7 @@ class Quantization:
     """Which part of a network computes in INT8, and by what calibration.
 
     Attributes:
-        target: what the rounding is arranged for, ``tensorrt`` or ``cpu``.
+        platform: what the rounding is arranged for, ``tensorrt`` or ``cpu``.
         modules: parts of the network.
         exclude: layers in them that stay in the network's precision.
         algorithm: how ranges were chosen.
@@ -31,7 +31,7 @@ class Quantization:
         images_sha256: digest of their names and contents.
     """
 
-    target: str
+    platform: str
     modules: tuple[str, ...]
     exclude: tuple[str, ...]
     algorithm: str
@@ -87,7 +87,7 @@ class ModelMetadata:
     def from_props(cls, props: dict[str, str], source: str) -> ModelMetadata:
         """Inverse of `to_props`; `source` names the file in errors.
 
-        Raises EngineError where the keys are missing, damaged, or of a newer schema.
+        Raises EngineError where the keys are missing, damaged, or of another schema.
         """
         version = props.get(f"{_PREFIX}schema_version")
         if version is None:

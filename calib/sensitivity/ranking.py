@@ -14,7 +14,7 @@ import onnx
 from tqdm import tqdm
 
 from yolact.calib.qdq import Ranges, insert_pairs
-from yolact.calib.quantization_points import MODULES, Points, Target, find_points
+from yolact.calib.quantization_points import MODULES, Platform, Points, find_points
 from yolact.runtime.errors import UsageError
 
 By = Literal["modules", "layers"]
@@ -82,13 +82,13 @@ class Choice:
     proto: onnx.ModelProto
     modules: tuple[str, ...]
     exclude: tuple[str, ...]
-    target: Target
+    platform: Platform
 
     def points(self, leave_out: Sequence[Part] = ()) -> Points | None:
         """All of it but some parts; None where that is nothing."""
         exclude = (*self.exclude, *(name for part in leave_out for name in part.exclude))
         try:
-            return find_points(self.proto, self.modules, exclude, self.target)
+            return find_points(self.proto, self.modules, exclude, self.platform)
         except UsageError:
             if not leave_out:
                 raise
@@ -129,11 +129,11 @@ def propose(choice: Choice, ranking: Sequence[PartCost], measure: Measure, limit
     return min(tried, key=lambda one: (not one.met, one.cost, len(one.parts)))
 
 
-def quantised(proto: onnx.ModelProto, points: Points, ranges: Ranges, target: Target) -> onnx.ModelProto:
+def quantised(proto: onnx.ModelProto, points: Points, ranges: Ranges, platform: Platform) -> onnx.ModelProto:
     """A copy with these points in INT8."""
     copied = onnx.ModelProto()
     copied.CopyFrom(proto)
-    insert_pairs(copied, points, ranges, target)
+    insert_pairs(copied, points, ranges, platform)
     return copied
 
 
@@ -155,7 +155,7 @@ def _modules(choice: Choice) -> Iterator[Part]:
     for module, prefix in MODULES.items():
         chosen = module in choice.modules
         try:
-            points = find_points(choice.proto, [module], choice.exclude, choice.target)
+            points = find_points(choice.proto, [module], choice.exclude, choice.platform)
         except UsageError:  # all of it is excluded already
             continue
         yield Part(module, (prefix.removesuffix("."),), points, chosen)

@@ -44,7 +44,7 @@ class Report:
     @property
     def title(self) -> str:
         """Line above table and chart."""
-        return f"{self.metadata.config.name}, INT8 for {self.choice.target}, each {self.by[:-1]} alone"
+        return f"{self.metadata.config.name}, INT8 for {self.choice.platform}, each {self.by[:-1]} alone"
 
     def lines(self, limit_option: str, calibration: Sequence[str]) -> Iterator[str]:
         """For the terminal.
@@ -86,7 +86,7 @@ class Report:
 
     def _export_command(self, proposal: Proposal, calibration: Sequence[str]) -> str:
         """As it can be pasted into a shell, but for the checkpoint's name."""
-        words = ["yolact-export", "--weights", "CHECKPOINT.pth", "--int8", "--int8-target", self.choice.target]
+        words = ["yolact-export", "--weights", "CHECKPOINT.pth", "--int8", "--int8-platform", self.choice.platform]
         words += ["--int8-modules", ",".join(self.choice.modules), *calibration]
         for name in (*self.choice.exclude, *proposal.exclude):
             words += ["--exclude", name]
@@ -107,7 +107,7 @@ class Report:
             "by": self.by,
             "measured": self.measured,
             "basis": self.basis,
-            "target": self.choice.target,
+            "platform": self.choice.platform,
             "modules": self.choice.modules,
             "exclude": self.choice.exclude,
             "ranking": [

@@ -81,7 +81,7 @@ def analyse(
         basis = f"{on}, where fp32 has {loss.reference:.2f}"
 
     def measure(points: Points) -> float:
-        return cost(quantised(model.proto, points, ranges, choice.target))
+        return cost(quantised(model.proto, points, ranges, choice.platform))
 
     ranking = rank(parts, measure)
     proposal = None if limit is None else propose(choice, ranking, measure, limit)

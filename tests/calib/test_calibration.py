@@ -92,8 +92,8 @@ def test_every_point_has_a_range_and_narrower_ones_for_narrower_algorithms(
 ) -> None:
     images = ImageSet.of_folder(folder, 500)
     found = {name: calibrate(proto, images, CalibrationOptions(name)) for name in ("minmax", "percentile", "entropy")}
-    for target in ("cpu", "tensorrt"):
-        points = find_points(proto, MODULES, (), target)
+    for platform in ("cpu", "tensorrt"):
+        points = find_points(proto, MODULES, (), platform)
         assert {use for uses in points.activations for use in uses} <= found["minmax"].keys()
     for use, (low, high) in found["minmax"].items():
         for other in ("percentile", "entropy"):

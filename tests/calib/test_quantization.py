@@ -13,7 +13,7 @@ from onnx import numpy_helper
 from seeded import seeded
 
 from yolact.calib.qdq import Ranges, insert_pairs
-from yolact.calib.quantization_points import DEFAULT_MODULES, MODULES, Points, Target, find_points, layer_names
+from yolact.calib.quantization_points import DEFAULT_MODULES, MODULES, Platform, Points, find_points, layer_names
 from yolact.export.onnx_model import export_model
 from yolact.runtime.config import ModelConfig, PostprocessConfig
 from yolact.runtime.errors import AccuracyError, UsageError
@@ -26,7 +26,7 @@ CONFIGS = {
     "mobilenet_v2": ModelConfig("m", "mobilenet_v2", 96, ("a", "b", "c"), fpn_channels=64),
     "plus": ModelConfig("p", "resnet50", 256, ("a", "b"), deformable_interval=3, mask_rescoring=True),
 }
-TARGETS: list[Target] = ["tensorrt", "cpu"]
+PLATFORMS: list[Platform] = ["tensorrt", "cpu"]
 
 
 @pytest.fixture(scope="module", params=CONFIGS)
@@ -39,10 +39,10 @@ def resnet() -> onnx.ModelProto:
     return export_model(seeded(CONFIGS["resnet50"]), LIMITS, weights_sha256="")
 
 
-def quantised(proto: onnx.ModelProto, points: Points, ranges: Ranges, target: Target) -> onnx.ModelProto:
+def quantised(proto: onnx.ModelProto, points: Points, ranges: Ranges, platform: Platform) -> onnx.ModelProto:
     copy = onnx.ModelProto()
     copy.CopyFrom(proto)
-    insert_pairs(copy, points, ranges, target)
+    insert_pairs(copy, points, ranges, platform)
     return copy
 
 
@@ -50,13 +50,13 @@ def wide(points: Points, low: float = -4.0, high: float = 12.0) -> Ranges:
     return {use: (low, high) for uses in points.activations for use in uses}
 
 
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("platform", PLATFORMS)
 @pytest.mark.parametrize("modules", [*DEFAULT_MODULES.values()], ids=len)
 def test_chosen_convolutions_read_rounded_tensors_and_no_others(
-    proto: onnx.ModelProto, modules: tuple[str, ...], target: Target
+    proto: onnx.ModelProto, modules: tuple[str, ...], platform: Platform
 ) -> None:
-    points = find_points(proto, modules, (), target)
-    after = quantised(proto, points, wide(points), target)
+    points = find_points(proto, modules, (), platform)
+    after = quantised(proto, points, wide(points), platform)
     onnx.checker.check_model(after, full_check=True)
     prefixes = tuple(MODULES[module] for module in modules)
     weights = {node.name: node.input[1] for node in proto.graph.node if node.op_type == "Conv"}
@@ -65,36 +65,36 @@ def test_chosen_convolutions_read_rounded_tensors_and_no_others(
             continue
         weight = weights[node.name]  # of deformable convolutions, which stay, it is another form of the weights
         chosen = weight.startswith(prefixes) and weight.endswith(".weight") and "offset_mask" not in weight
-        if target == "tensorrt" and any(one.name == "group" and one.i > 1 for one in node.attribute):
+        if platform == "tensorrt" and any(one.name == "group" and one.i > 1 for one in node.attribute):
             chosen = False  # depthwise
         assert [name.endswith(".dequantized") for name in node.input[:2]] == [chosen, chosen], node.name
         if len(node.input) == 3:
-            assert node.input[2].endswith(".dequantized") == (chosen and target == "cpu")
+            assert node.input[2].endswith(".dequantized") == (chosen and platform == "cpu")
     assert not [node.name for node in after.graph.node if "offset_mask" in node.name and "quantize" in node.name]
     made = {name for node in after.graph.node for name in node.output}
     assert {name for node in proto.graph.node for name in node.output} <= made  # layers keep their names
     assert [output.name for output in after.graph.output] == [output.name for output in proto.graph.output]
 
 
-@pytest.mark.parametrize("target", TARGETS)
-def test_sums_round_the_shortcut_and_for_a_cpu_both(resnet: onnx.ModelProto, target: Target) -> None:
-    points = find_points(resnet, ["backbone"], (), target)
-    after = quantised(resnet, points, wide(points), target)
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_sums_round_the_shortcut_and_for_a_cpu_both(resnet: onnx.ModelProto, platform: Platform) -> None:
+    points = find_points(resnet, ["backbone"], (), platform)
+    after = quantised(resnet, points, wide(points), platform)
     sums = [node for node in after.graph.node if node.op_type == "Add" and node.name.startswith("backbone.")]
     assert len(sums) == 16
     for node in sums:
         rounded = [name.endswith(".dequantized") for name in node.input]
-        assert rounded == ([True, True] if target == "cpu" else [False, True])
+        assert rounded == ([True, True] if platform == "cpu" else [False, True])
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16"])
 def test_points_are_the_same_in_every_precision(resnet: onnx.ModelProto, precision: Precision) -> None:
     opset = 22 if precision == "bf16" else 19
     other = export_model(seeded(CONFIGS["resnet50"]), LIMITS, weights_sha256="", precision=precision, opset=opset)
-    for target in TARGETS:
-        points = find_points(other, MODULES, (), target)
-        assert points == find_points(resnet, MODULES, (), target)
-        onnx.checker.check_model(quantised(other, points, wide(points), target), full_check=True)
+    for platform in PLATFORMS:
+        points = find_points(other, MODULES, (), platform)
+        assert points == find_points(resnet, MODULES, (), platform)
+        onnx.checker.check_model(quantised(other, points, wide(points), platform), full_check=True)
 
 
 def test_on_a_cpu_every_chosen_convolution_computes_in_int8(resnet: onnx.ModelProto, tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_on_a_cpu_every_chosen_convolution_computes_in_int8(resnet: onnx.ModelPr
 
 
 def test_points_of_tensorrt_are_among_those_of_a_cpu(proto: onnx.ModelProto) -> None:
-    cpu, tensorrt = (find_points(proto, MODULES, (), target) for target in ("cpu", "tensorrt"))
+    cpu, tensorrt = (find_points(proto, MODULES, (), platform) for platform in ("cpu", "tensorrt"))
     assert set(tensorrt.convolutions) <= set(cpu.convolutions)
     of_cpu = {use for uses in cpu.activations for use in uses}
     assert {use for uses in tensorrt.activations for use in uses} < of_cpu
@@ -174,33 +174,33 @@ def test_weights_are_rounded_per_channel(resnet: onnx.ModelProto) -> None:
     assert after.ByteSize() < 0.3 * resnet.ByteSize()
 
 
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("platform", PLATFORMS)
 @pytest.mark.parametrize(("low", "high"), [(0.0, 6.0), (-1.5, 6.0), (-6.0, -2.0), (2.0, 6.0), (0.0, 1e-9)])
 def test_activations_are_rounded_to_steps_of_the_range(
-    resnet: onnx.ModelProto, low: float, high: float, target: Target
+    resnet: onnx.ModelProto, low: float, high: float, platform: Platform
 ) -> None:
     """Zero is exact, what lies in the range is half a step off at most, what is beyond is clipped."""
-    points = find_points(resnet, ["protonet"], (), target)
-    after = quantised(resnet, points, wide(points, low, high), target)
+    points = find_points(resnet, ["protonet"], (), platform)
+    after = quantised(resnet, points, wide(points, low, high), platform)
     node = next(node for node in after.graph.node if node.op_type == "QuantizeLinear" and "weight" not in node.name)
     stored = {tensor.name: numpy_helper.to_array(tensor) for tensor in after.graph.initializer}
     scale, zero = (stored[name] for name in node.input[1:])
-    assert zero.dtype == (np.uint8 if target == "cpu" else np.int8)
+    assert zero.dtype == (np.uint8 if platform == "cpu" else np.int8)
     values = np.linspace(min(low, 0), max(high, 0), 1000, dtype=np.float32)
     info = np.iinfo(zero.dtype)
     rounded = (np.clip(np.rint(values / scale) + zero, info.min, info.max) - zero) * scale
-    span = max(high, 0) - min(low, 0) if target == "cpu" else 2 * max(-low, high, 0)
-    assert np.abs(rounded - values).max() <= max(span / (255 if target == "cpu" else 254), 1e-6) * 0.51 + 1e-6
-    if target == "tensorrt":
+    span = max(high, 0) - min(low, 0) if platform == "cpu" else 2 * max(-low, high, 0)
+    assert np.abs(rounded - values).max() <= max(span / (255 if platform == "cpu" else 254), 1e-6) * 0.51 + 1e-6
+    if platform == "tensorrt":
         assert zero == 0
 
 
-@pytest.mark.parametrize("target", TARGETS)
-def test_fitting_ranges_change_little(resnet: onnx.ModelProto, target: Target) -> None:
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_fitting_ranges_change_little(resnet: onnx.ModelProto, platform: Platform) -> None:
     """And ranges much too small a lot."""
     raw = export_model(seeded(CONFIGS["resnet50"]), LIMITS, weights_sha256="", graph="raw")
     images = np.random.default_rng(0).integers(0, 256, (2, 96, 96, 3), np.uint8)
-    points = find_points(raw, DEFAULT_MODULES["tensorrt"], (), target)
+    points = find_points(raw, DEFAULT_MODULES["tensorrt"], (), platform)
     tensors = [_tensor(raw, uses[0].node, uses[0].position) for uses in points.activations]
     probed = onnx.ModelProto()
     probed.CopyFrom(raw)
@@ -211,7 +211,7 @@ def test_fitting_ranges_change_little(resnet: onnx.ModelProto, target: Target) -
     errors = []
     for factor in (1.0, 0.05):
         shrunk = {use: (low * factor, high * factor) for use, (low, high) in ranges.items()}
-        found = _run(quantised(raw, points, shrunk, target), images)
+        found = _run(quantised(raw, points, shrunk, platform), images)
         errors.append([np.sqrt(np.mean((f - e) ** 2) / np.mean(e**2)) for f, e in zip(found, expected, strict=True)])
     assert max(errors[0]) < 0.35 and min(errors[0]) > 1e-3
     assert all(small > 3 * fitting for fitting, small in zip(*errors, strict=True))

@@ -67,12 +67,12 @@ def test_for_a_cpu(small: tuple[str, ...], scenes: Path) -> None:
         images = [read_image(path) for path in sorted((scenes / "images").iterdir())]
         counts = [[len(found.select(0.3)) for found in detector(images)] for detector in (rounded, exact)]
     assert quantization is not None and quantization.images == 12
-    assert (quantization.target, quantization.modules) == ("cpu", ("backbone", "fpn", "protonet", "head"))
+    assert (quantization.platform, quantization.modules) == ("cpu", ("backbone", "fpn", "protonet", "head"))
     assert sum(counts[1]) > 20 and np.abs(np.subtract(*counts)).sum() <= 0.15 * sum(counts[1])
 
 
 def test_for_tensorrt_the_rest_is_fp16(small: tuple[str, ...]) -> None:
-    result = export(*small, "--output", "a.onnx", "--int8-target", "tensorrt", "--int8-modules", "protonet,head")
+    result = export(*small, "--output", "a.onnx", "--int8-platform", "tensorrt", "--int8-modules", "protonet,head")
     assert result.exit_code == 0, result.output
     assert "(protonet, head), the rest fp16" in result.stdout and "opset 19" in result.stdout
     assert kinds(Path("a.onnx"), "Conv") == {onnx.TensorProto.FLOAT16}
@@ -89,7 +89,7 @@ def test_becomes_a_plan(small: tuple[str, ...]) -> None:
     assert result.exit_code == 0, result.output
     assert "those of backbone, protonet rounded to INT8" in result.stdout
     identity, metadata = read_sidecar(Path("a.plan.json"))
-    assert metadata.quantization is not None and metadata.quantization.target == "tensorrt"
+    assert metadata.quantization is not None and metadata.quantization.platform == "tensorrt"
     assert identity.precision_obtained == {"HALF": 81}
 
 
@@ -145,7 +145,11 @@ def test_the_gate_holds_back_what_lost_too_much(scenes: Path, cache: Path, here:
         (["--int8", "--calib-data", "{images}", "--calib-cache", "none/c"], 2, "there is no folder none"),
         (["--int8", "--calib-data", "{images}", "--calib-cache", "{images}"], 2, "is no regular file"),
         (["--int8", "--calib-data", "{images}", "--fp16"], 2, "--fp16 is for TensorRT"),
-        (["--int8", "--calib-data", "{images}", "--int8-target", "tensorrt", "--opset", "17"], 2, "opset 19 or later"),
+        (
+            ["--int8", "--calib-data", "{images}", "--int8-platform", "tensorrt", "--opset", "17"],
+            2,
+            "opset 19 or later",
+        ),
         (["--verify", "{annotations}"], 2, "--verify and --verify-images go together"),
         (["--verify", "{annotations}", "--verify-images", "."], 1, "image"),
         (["--max-ap-drop", "0.1"], 2, "--max-ap-drop is for --verify"),
@@ -166,8 +170,8 @@ def test_refusals(scenes: Path, here: Path, arguments: list[str], code: int, mat
 
 def test_a_plan_takes_no_int8_for_a_cpu(small: tuple[str, ...]) -> None:
     pytest.importorskip("tensorrt_rtx", reason="TensorRT for RTX is not installed (Linux x86-64: the rtx extra)")
-    result = export(*small, "--output", "a.plan", "--int8-target", "cpu")
-    assert result.exit_code == 2 and "--int8-target cpu is for ONNX files" in result.stderr
+    result = export(*small, "--output", "a.plan", "--int8-platform", "cpu")
+    assert result.exit_code == 2 and "--int8-platform cpu is for ONNX files" in result.stderr
 
 
 def test_a_damaged_description_is_refused() -> None:

@@ -98,7 +98,7 @@ def test_the_sensitive_layer_is_proposed_and_drawn(files: dict[str, Path], here:
     assert done.exit_code == 0, done.stderr
     rows = ranked(done.stdout)
     assert rows[0][0] == "proto_net.2" and rows[0][2] > 5 * rows[1][2] and len(rows) == 5
-    options = ["--int8-target", "tensorrt", "--int8-modules", "protonet", "--calib-data", str(files["calib"])]
+    options = ["--int8-platform", "tensorrt", "--int8-modules", "protonet", "--calib-data", str(files["calib"])]
     assert proposed(done.stdout) == [*options, "--calib-cache", "cache.json", "--exclude", "proto_net.2"]
     assert "\nall but 1 layer of 5: 0." in done.stdout and "\non 2 calibration images" in done.stdout
     found = json.loads((here / "found.json").read_text())
@@ -116,9 +116,9 @@ def test_the_sensitive_layer_is_proposed_and_drawn(files: dict[str, Path], here:
 def test_the_proposal_keeps_what_it_promises(files: dict[str, Path], here: Path) -> None:
     """What is proposed, given as --exclude, leaves a cost within the limit and nothing more to exclude."""
     base = ["--onnx", files["sensitive.onnx"], "--calib-data", files["calib"], "--by", "layers", "--max-distance", 0.1]
-    done = run(*base, "--int8-modules", "protonet", "--int8-target", "cpu", "--calib-algorithm", "minmax")
+    done = run(*base, "--int8-modules", "protonet", "--int8-platform", "cpu", "--calib-algorithm", "minmax")
     options = proposed(done.stdout)
-    assert options[:4] == ["--int8-target", "cpu", "--int8-modules", "protonet"] and "--exclude" in options
+    assert options[:4] == ["--int8-platform", "cpu", "--int8-modules", "protonet"] and "--exclude" in options
     again = run(*base, *options)
     assert again.exit_code == 0 and proposed(again.stdout) == options
     assert len(ranked(again.stdout)) == 4 and "proto_net.2 " not in again.stdout

@@ -44,15 +44,15 @@ EXPORT_MUTATIONS = (
         'b.LessOrEqual(np.arange(detections, dtype=np.int32), "num_detections")',
         ("test_functions.py",),
     ),
-    Mutation("network-deforms-by-half", "np.float32(2 / side)", "np.float32(1 / side)", ("test_exporter.py",)),
+    Mutation("network-deforms-by-half", "np.float32(2 / side)", "np.float32(1 / side)", ("test_onnx_model.py",)),
     Mutation(
-        "network-samples-at-corners", "((2 * grid + 1) / side - 1)", "((2 * grid) / side - 1)", ("test_exporter.py",)
+        "network-samples-at-corners", "((2 * grid + 1) / side - 1)", "((2 * grid) / side - 1)", ("test_onnx_model.py",)
     ),
     Mutation(
         "network-keeps-the-channels",
         "weight[:, ::-1] if channels_reversed else weight",
         "weight if channels_reversed else weight",
-        ("test_exporter.py",),
+        ("test_onnx_model.py",),
     ),
     Mutation(
         "comparison-overlooks-the-missing",
@@ -120,14 +120,14 @@ EXPORT_MUTATIONS = (
     ),
     Mutation(
         "first-summand-is-rounded",
-        '(0, 1) if target == "cpu" else (1,)',
-        '(0, 1) if target == "cpu" else (0,)',
+        '(0, 1) if platform == "cpu" else (1,)',
+        '(0, 1) if platform == "cpu" else (0,)',
         ("test_quantization.py",),
     ),
     Mutation(
         "depthwise-in-int8",
-        '(groups == 1 or target == "cpu")',
-        '(groups >= 1 or target == "cpu")',
+        '(groups == 1 or platform == "cpu")',
+        '(groups >= 1 or platform == "cpu")',
         ("test_quantization.py",),
     ),
     Mutation(

@@ -22,7 +22,7 @@ from sensitive_network import LIMITS, SMALL, make_sensitive
 from yolact.calib.calibration import calibrate
 from yolact.calib.image_set import ImageSet
 from yolact.calib.options import CalibrationOptions
-from yolact.calib.quantization_points import MODULES, Points, Target, Use
+from yolact.calib.quantization_points import MODULES, Platform, Points, Use
 from yolact.calib.sensitivity.chart import Bar, draw_chart
 from yolact.calib.sensitivity.measures import HEADS, HeadDistance, MaskApLoss
 from yolact.calib.sensitivity.ranking import (
@@ -77,10 +77,12 @@ def uses(points: Points) -> set[Use]:
 
 
 @pytest.mark.parametrize("modules", [("backbone", "protonet"), EVERYTHING], ids=len)
-@pytest.mark.parametrize("target", ["tensorrt", "cpu"])
-def test_layers_are_all_there_is_to_quantise(proto: onnx.ModelProto, modules: tuple[str, ...], target: Target) -> None:
+@pytest.mark.parametrize("platform", ["tensorrt", "cpu"])
+def test_layers_are_all_there_is_to_quantise(
+    proto: onnx.ModelProto, modules: tuple[str, ...], platform: Platform
+) -> None:
     """Nothing that is rounded is in no layer, or every list of exclusions would leave some rounding behind."""
-    choice = Choice(proto, modules, (), target)
+    choice = Choice(proto, modules, (), platform)
     points, parts = choice.points(), find_parts(choice, "layers")
     assert points is not None and len({part.name for part in parts}) == len(parts) > 5
     assert {name for part in parts for name in part.points.convolutions} == set(points.convolutions)
@@ -197,16 +199,16 @@ def test_costs_are_those_of_pytorch(small: onnx.ModelProto, images: ImageSet) ->
         assert 0 < found[name] < 1
 
 
-@pytest.mark.parametrize("target", ["tensorrt", "cpu"])
-def test_a_sensitive_layer_is_found_and_proposed(small: onnx.ModelProto, images: ImageSet, target: Target) -> None:
+@pytest.mark.parametrize("platform", ["tensorrt", "cpu"])
+def test_a_sensitive_layer_is_found_and_proposed(small: onnx.ModelProto, images: ImageSet, platform: Platform) -> None:
     proto = make_sensitive(small)
     assert HeadDistance(small, images)(proto) < 1e-3  # unquantised they are the same
-    choice = Choice(proto, ("protonet",), (), target)
+    choice = Choice(proto, ("protonet",), (), platform)
     ranges = calibrate(proto, images, CalibrationOptions())
     distance = HeadDistance(proto, images)
 
     def measure(points: Points) -> float:
-        return distance(quantised(proto, points, ranges, target))
+        return distance(quantised(proto, points, ranges, platform))
 
     ranking = rank(find_parts(choice, "layers"), measure)
     assert ranking[0].part.name == "proto_net.2" and ranking[0].cost > 5 * ranking[1].cost

@@ -15,7 +15,7 @@ ONNX_SUFFIX = ".onnx"
 DEFAULT_ONNX, DEFAULT_PLAN = Path("yolact.onnx"), Path("yolact.plan")
 
 
-class Target(NamedTuple):
+class Destination(NamedTuple):
     """The file to write.
 
     Attributes:
@@ -29,7 +29,7 @@ class Target(NamedTuple):
     note: str = ""
 
 
-def choose_target(output: Path | None, build: BuildRequest, *, half: bool) -> Target:
+def choose_destination(output: Path | None, build: BuildRequest, *, half: bool) -> Destination:
     """Decide by the file's name; without one, a plan where it is asked for by a builder's option, or where the network
     is in half precision and something here can build plans.
 
@@ -39,18 +39,18 @@ def choose_target(output: Path | None, build: BuildRequest, *, half: bool) -> Ta
     """
     if output is not None:
         if output.suffix in PLAN_SUFFIXES:
-            return Target(output, choose_builder(build.options, build.module))
+            return Destination(output, choose_builder(build.options, build.module))
         if output.suffix != ONNX_SUFFIX:
             names = ", ".join((ONNX_SUFFIX, *PLAN_SUFFIXES))
             raise UsageError(f"--output {output}: expected a name that ends in one of {names}")
         if build.given:
             raise UsageError(f"{build.given[0]} is for plans; give --output a name that ends in {PLAN_SUFFIXES[0]}")
-        return Target(output)
+        return Destination(output)
     if build.given:
-        return Target(DEFAULT_PLAN, choose_builder(build.options, build.module))
+        return Destination(DEFAULT_PLAN, choose_builder(build.options, build.module))
     if not half:
-        return Target(DEFAULT_ONNX)
+        return Destination(DEFAULT_ONNX)
     try:
-        return Target(DEFAULT_PLAN, choose_builder(build.options))
+        return Destination(DEFAULT_PLAN, choose_builder(build.options))
     except BuilderMissing as missing:
-        return Target(DEFAULT_ONNX, note=f"no plan but an ONNX file, as nothing here builds plans: {missing}")
+        return Destination(DEFAULT_ONNX, note=f"no plan but an ONNX file, as nothing here builds plans: {missing}")
