@@ -2,14 +2,16 @@
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
+PIP := $(PYTHON) -m pip --disable-pip-version-check install
 GPU_PYTHON ?= python3
 READY := $(VENV)/.ready
+READY_FOR_DEMO := $(VENV)/.ready-demo
 NATIVE = $(shell find benchmarks examples plugins runtime/capi tests/support -name '*.cu' -o -name '*.cuh' -o -name '*.cpp' -o -name '*.c' -o -name '*.h')
 
 .PHONY: capi demo gpu-check plugins test test-gpu lint format clean
 
-demo: $(READY)
-	$(PYTHON) examples/demo.py
+demo: $(READY_FOR_DEMO)
+	@$(PYTHON) examples/demo.py
 
 plugins: $(READY)
 	$(VENV)/bin/yolact-build-plugins
@@ -17,8 +19,9 @@ plugins: $(READY)
 capi: $(READY)
 	$(PYTHON) -m yolact.runtime.capi.build
 
+# One process a core, and no more than memory holds; a file's tests stay together, as do what it builds for them.
 test: $(READY)
-	$(PYTHON) -m pytest
+	$(PYTHON) -m pytest -q --numprocesses logical --maxprocesses 8 --dist loadgroup
 
 test-gpu: $(READY)
 	$(PYTHON) -m pytest -m gpu
@@ -42,8 +45,17 @@ clean:
 	rm -rf $(VENV) demo build plugins/lib runtime/capi/lib *.egg-info
 
 # PyTorch comes first and pinned: with it in place nothing below asks for another build.
-$(READY): setup.py pyproject.toml
-	python3 -m venv $(VENV)
-	$(PYTHON) -m pip install --quiet torch==2.13.0
-	$(PYTHON) -m pip install --quiet --editable '.[dev]'
-	touch $@
+$(READY_FOR_DEMO): setup.py pyproject.toml
+	@echo "Setting up $(VENV), once; every make command uses it."
+	@echo "1 of 3: an empty Python environment"
+	@python3 -m venv $(VENV)
+	@echo "2 of 3: PyTorch 2.13.0; its build with CUDA, which PyPI has for Linux, is a download of more than 2 GB"
+	@$(PIP) torch==2.13.0
+	@echo "3 of 3: this toolkit with NumPy, OpenCV, ONNX and ONNX Runtime, a download of about 150 MB"
+	@$(PIP) --editable '.[export]'
+	@touch $@
+
+$(READY): $(READY_FOR_DEMO)
+	@echo "Adding what tests, linters and training need, a download of about 500 MB"
+	@$(PIP) --editable '.[dev]'
+	@touch $@

@@ -1,29 +1,24 @@
-"""Fixtures shared by all tests."""
+"""How the tests are run, and fixtures that several folders of tests share."""
 
 from __future__ import annotations
 
+import os
 import signal
-from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
+import made_once
 import pytest
+from made_once import MakeOnce
 from repository import SHARED
 
 from yolact.runtime.config import ModelConfig, PostprocessConfig
-from yolact.runtime.errors import YolactError
 
 if TYPE_CHECKING:
-    from kernel_backends import Backend
-
-
-def pytest_configure() -> None:
-    """Let signals do what they do in a terminal, also where a shell started the tests in the background."""
-    for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
-        if signal.getsignal(number) == signal.SIG_IGN:
-            signal.signal(number, handler)
+    from yolact.runtime.images.preprocess import Image
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -32,42 +27,56 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_configure() -> None:
+    """Let signals do what they do in a terminal, also where a shell started the tests in the background."""
+    for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, handler)
+    if "PYTEST_XDIST_WORKER" in os.environ:  # or a test of such a process has started this one
+        take_one_thread()
+
+
+def take_one_thread() -> None:
+    """Workers are as many as there are cores: more threads, in them and the programs they start, would only wait."""
+    os.environ |= {"OMP_NUM_THREADS": "1", "OPENCV_FOR_THREADS_NUM": "1"}  # read where a library is first imported
+    import onnxruntime
+
+    class OneThread(onnxruntime.SessionOptions):  # type: ignore[misc]  # ONNX Runtime reads no environment variable
+        def __init__(self) -> None:
+            super().__init__()
+            self.intra_op_num_threads = 1
+
+    onnxruntime.SessionOptions = OneThread
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of one file stay in one process, which makes what they share once; a file may name other groups."""
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What was skipped, one line a reason."""
+    reports = terminalreporter.getreports("skipped")
+    reasons = Counter(str(report.longrepr[2]).removeprefix("Skipped: ") for report in reports)
+    for reason, count in reasons.most_common():
+        terminalreporter.write_line(f"skipped {count} {'test' if count == 1 else 'tests'}: {reason}", yellow=True)
+
+
+@pytest.fixture(scope="session")
+def make_once(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> MakeOnce:
+    """See `made_once`."""
+    own = tmp_path_factory.getbasetemp()
+    return partial(made_once.make_once, own.parent if hasattr(pytestconfig, "workerinput") else own)
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of recorded reference numbers beside the repository; its tests are skipped without it."""
     if not SHARED.is_dir():
         pytest.skip("the recorded reference numbers (../shared) are not on this machine")
     return SHARED
-
-
-@pytest.fixture(scope="session")
-def parity_log(request: pytest.FixtureRequest) -> Iterator[Callable[..., None]]:
-    """Collects largest differences per configuration and runtime; see `--parity-table`."""
-    table: dict[tuple[str, str], dict[str, float]] = defaultdict(dict)
-
-    def log(config: str, runtime: str, image: str, differences: dict[str, float]) -> None:
-        row = table[config, runtime]
-        for name, value in differences.items():
-            row[name] = max(value, row.get(name, 0.0))
-
-    yield log
-    path = request.config.getoption("--parity-table")
-    if path is not None:
-        path.write_text(_as_tables(table))
-
-
-def _as_tables(table: dict[tuple[str, str], dict[str, float]]) -> str:
-    """Markdown, one table per runtime."""
-    parts = []
-    for runtime in dict.fromkeys(runtime for _, runtime in table):
-        rows = {config: row for (config, other), row in table.items() if other == runtime}
-        columns = list(dict.fromkeys(name for row in rows.values() for name in row))
-        lines = [f"### {runtime}", "", f"| configuration | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
-        for config, row in rows.items():
-            cells = [f"{row[name]:.2g}" if name in row else "" for name in columns]
-            lines.append(f"| {config} | {' | '.join(cells)} |")
-        parts.append("\n".join(lines) + "\n")
-    return "\n".join(parts)
 
 
 @pytest.fixture(scope="session")
@@ -92,25 +101,31 @@ def tiny_config() -> ModelConfig:
 
 
 @pytest.fixture(scope="session")
-def tiny_engine(
-    tiny_config: ModelConfig, export_seeded: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def tiny_engines(tiny_config: ModelConfig, export_seeded: Callable[..., Path], make_once: MakeOnce) -> Path:
+    """The folder of the two engines below."""
+
+    def export(folder: Path) -> None:
+        few = PostprocessConfig(max_detections=20)
+        export_seeded(tiny_config, folder / "tiny.onnx", few)
+        export_seeded(tiny_config, folder / "tiny-raw.onnx", few, graph="raw")
+
+    return make_once("engines", export)
+
+
+@pytest.fixture(scope="session")
+def tiny_engine(tiny_engines: Path) -> Path:
     """A full graph of `tiny_config` for any batch, with at most 20 detections."""
-    path = tmp_path_factory.mktemp("engine") / "tiny.onnx"
-    return export_seeded(tiny_config, path, PostprocessConfig(max_detections=20))
+    return tiny_engines / "tiny.onnx"
 
 
 @pytest.fixture(scope="session")
-def tiny_raw_engine(
-    tiny_config: ModelConfig, export_seeded: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def tiny_raw_engine(tiny_engines: Path) -> Path:
     """The same network up to its heads."""
-    path = tmp_path_factory.mktemp("engine") / "tiny-raw.onnx"
-    return export_seeded(tiny_config, path, PostprocessConfig(max_detections=20), graph="raw")
+    return tiny_engines / "tiny-raw.onnx"
 
 
 @pytest.fixture(scope="session")
-def photos() -> list[np.ndarray]:
+def photos() -> list[Image]:
     """Three images of different shapes, none square: photos where they are on this machine, else scenes."""
     import cv2
 
@@ -133,45 +148,12 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def host_kernels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def host_kernels(make_once: MakeOnce) -> Path:
     """The CUDA kernels, built for this CPU."""
     from host_kernel_build import build_host_kernels
 
-    return build_host_kernels(tmp_path_factory.mktemp("kernels") / "libyolact_kernels.so")
-
-
-@pytest.fixture(scope="session", params=["cpu", pytest.param("gpu", marks=pytest.mark.gpu)])
-def backend(request: pytest.FixtureRequest) -> Backend:
-    """The CUDA kernels, on this CPU and on a GPU."""
-    from kernel_backends import GpuBackend, HostBackend
-
-    if request.param == "cpu":
-        return HostBackend(request.getfixturevalue("host_kernels"))
-    try:
-        return GpuBackend()
-    except YolactError as error:
-        pytest.skip(str(error))
-
-
-@pytest.fixture(scope="session")
-def capi_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder with libyolact.so, built for this environment."""
-    from yolact.runtime.capi.build import BuildFailed, build
-
-    folder = tmp_path_factory.mktemp("capi")
-    try:
-        build(folder)
-    except BuildFailed as error:
-        pytest.skip(str(error))
-    return folder
-
-
-@pytest.fixture(scope="session")
-def capi(capi_folder: Path) -> Any:
-    """The library, loaded into this process, which runs Python already."""
-    import capi_client
-
-    return capi_client.load(capi_folder / "libyolact.so")
+    library = "libyolact_kernels.so"
+    return make_once("kernels", lambda folder: build_host_kernels(folder / library)) / library
 
 
 @pytest.fixture

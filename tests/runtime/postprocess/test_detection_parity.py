@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,6 +61,36 @@ def subject(request: pytest.FixtureRequest, shared: Path) -> Iterator[Subject]:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     yield Subject(model, onnxruntime.InferenceSession(proto.SerializeToString(), options))
+
+
+@pytest.fixture(scope="session")
+def parity_log(request: pytest.FixtureRequest) -> Iterator[Callable[..., None]]:
+    """Collects largest differences per configuration and runtime; see `--parity-table`."""
+    table: dict[tuple[str, str], dict[str, float]] = defaultdict(dict)
+
+    def log(config: str, runtime: str, image: str, differences: dict[str, float]) -> None:
+        row = table[config, runtime]
+        for name, value in differences.items():
+            row[name] = max(value, row.get(name, 0.0))
+
+    yield log
+    path = request.config.getoption("--parity-table")
+    if path is not None:
+        path.write_text(_as_tables(table))
+
+
+def _as_tables(table: dict[tuple[str, str], dict[str, float]]) -> str:
+    """Markdown, one table per runtime."""
+    parts = []
+    for runtime in dict.fromkeys(runtime for _, runtime in table):
+        rows = {config: row for (config, other), row in table.items() if other == runtime}
+        columns = list(dict.fromkeys(name for row in rows.values() for name in row))
+        lines = [f"### {runtime}", "", f"| configuration | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
+        for config, row in rows.items():
+            cells = [f"{row[name]:.2g}" if name in row else "" for name in columns]
+            lines.append(f"| {config} | {' | '.join(cells)} |")
+        parts.append("\n".join(lines) + "\n")
+    return "\n".join(parts)
 
 
 def run_pytorch(subject: Subject, pixels: torch.Tensor) -> tuple[ImageHeads, NetworkDetections]:
