@@ -2,7 +2,7 @@
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
-PIP := $(PYTHON) -m pip --disable-pip-version-check install
+PIP := $(PYTHON) -m pip --disable-pip-version-check install --no-compile
 GPU_PYTHON ?= python3
 READY := $(VENV)/.ready
 READY_FOR_DEMO := $(VENV)/.ready-demo

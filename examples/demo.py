@@ -5,12 +5,13 @@ The network is small and knows six shapes in synthetic scenes (docs/demo-model.m
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
 import sys
 from pathlib import Path
 
-CHECKPOINT = next(Path(__file__).parent.glob("yolact_demo_*.pth"))
+CHECKPOINT = Path(os.path.relpath(next(Path(__file__).parent.glob("yolact_demo_*.pth"))))
 FOLDER = Path("demo")
 SEED = "2019"
 """Of a series that the network was not trained on."""
@@ -32,8 +33,9 @@ def main() -> None:
     run("yolact-infer", "--engine", engine, scenes / "images", "--output", FOLDER / "output")
     picture = scenes / "images" / "000000.png"
     run("yolact-explain", "--engine", engine, picture, "--output", FOLDER / "explained.png")
-    print(f"\nLook at {FOLDER / 'output'} and {FOLDER / 'explained.png'}.", end=" ")
-    print(f"The commands are in {Path(sys.executable).parent}.")
+    print(f"\nPictures: {FOLDER / 'output'} shows what was found, {FOLDER / 'explained.png'} how masks come about.")
+    export = Path(os.path.relpath(sys.executable)).parent / "yolact-export"
+    print(f"Next, a checkpoint of yours: {export} --weights yolact_resnet50_54_800000.pth --output yolact.onnx")
 
 
 if __name__ == "__main__":
