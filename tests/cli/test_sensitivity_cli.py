@@ -230,11 +230,12 @@ def test_calibration_images_are_needed(files: dict[str, Path]) -> None:
 
 INTERRUPTED = """
 import os
-from yolact.calib import sensitivity_measures, sensitivity_run
+from yolact.calib.sensitivity import measures
+from yolact.calib.sensitivity import run as sensitivity_run
 from yolact.calib.quantization_points import MODULES, find_points
 from yolact.cli.sensitivity import main
 
-class Interrupting(sensitivity_measures.HeadDistance):
+class Interrupting(measures.HeadDistance):
     calls = 0
 
     def __call__(self, proto):

@@ -130,7 +130,7 @@ def test_gpus_without_code_in_the_library(library: Path, tiny_engine: Path, here
     program = """
 from click.testing import CliRunner
 from yolact.cli.build import main
-from yolact.runtime import plan_compatibility
+from yolact.runtime.tensorrt import plan_compatibility
 from yolact.runtime.cuda.gpu import Gpu
 def embed(*arguments):
     return CliRunner().invoke(main, ["--onnx", "tiny.onnx", "--plugins", "embed", *arguments]).output
