@@ -30,7 +30,7 @@ from yolact.export.comparison import compare_head, count_found_again
 from yolact.export.half_emulation import emulate_half
 from yolact.export.onnx_model import export_model
 from yolact.runtime.config import PostprocessConfig
-from yolact.runtime.contract import INPUT_NAME
+from yolact.runtime.contract import HEADS, INPUT_NAME
 from yolact.runtime.detector import Detector
 from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.check_image import make_check_image
@@ -50,7 +50,6 @@ SCENE_SEED = 11
 PHOTOS, COMPARED_SCENES = 4, 100
 POSTPROCESS = PostprocessConfig()
 PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "bf16")
-HEADS = ("locations", "confidences", "coefficients", "prototypes")
 
 Heads = dict[str, NDArray[Any]]
 

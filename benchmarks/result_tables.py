@@ -8,6 +8,8 @@ from gpu_check_report import contender_table
 from gpu_report import Row, rows_table
 from markdown_tables import table
 
+from yolact.runtime.contract import HEADS
+
 Figures = dict[str, Any]
 
 
@@ -49,13 +51,12 @@ def precision_accuracy(figures: Figures) -> str:
 
 def precision_heads(figures: Figures) -> str:
     """Difference of each head from float32, relative to the head, and detections found again."""
-    names = ("locations", "confidences", "coefficients", "prototypes")
     rows = []
     for name, precisions in (figures["trained"]["heads"] | figures["official"]["heads"]).items():
         for precision, row in precisions.items():
             again = f"{row['found_again']:.0f} of {row['telling']:.0f}" if row["telling"] else "-"
-            rows.append((name, precision, *(f"{row[head]:.2g}" for head in names), again))
-    return table(("configuration", "", *names, "found again"), rows)
+            rows.append((name, precision, *(f"{row[head]:.2g}" for head in HEADS), again))
+    return table(("configuration", "", *HEADS, "found again"), rows)
 
 
 def engines(figures: Figures) -> str:

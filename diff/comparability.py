@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from yolact.diff.sides import PlanSide, Side, TorchSide
-from yolact.diff.tensor_diff import HEADS
+from yolact.runtime.contract import HEADS
 from yolact.runtime.errors import EngineError, UsageError
 from yolact.runtime.wording import list_some
 

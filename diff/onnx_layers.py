@@ -11,8 +11,8 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx import helper
 
-from yolact.diff.tensor_diff import HEADS, TensorDiff, Tensors
-from yolact.runtime.contract import INPUT_NAME
+from yolact.diff.tensor_diff import TensorDiff, Tensors
+from yolact.runtime.contract import HEADS, INPUT_NAME
 from yolact.runtime.engine import DeviceChoice
 from yolact.runtime.errors import EngineError
 from yolact.runtime.images.arrays import Image

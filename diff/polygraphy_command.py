@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 from yolact.diff.gates import Limits
 from yolact.diff.sides import OnnxSide, PlanSide, Side
-from yolact.diff.tensor_diff import HEADS
-from yolact.runtime.contract import output_specs
+from yolact.runtime.contract import HEADS, output_specs
 from yolact.runtime.tensorrt.plan_file import sidecar_of
 
 if TYPE_CHECKING:

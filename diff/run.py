@@ -19,7 +19,8 @@ from yolact.diff.pictures import WorstImage, WorstImages
 from yolact.diff.polygraphy_command import polygraphy_command
 from yolact.diff.request import DiffRequest
 from yolact.diff.sides import OnnxSide, Side, open_sides
-from yolact.diff.tensor_diff import HEADS, TensorDiff, first_suspect
+from yolact.diff.tensor_diff import TensorDiff, first_suspect
+from yolact.runtime.contract import HEADS
 from yolact.runtime.detector import Detector
 from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.preprocess import Preprocessor

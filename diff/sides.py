@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 
-from yolact.diff.tensor_diff import HEADS, Recompute
+from yolact.diff.tensor_diff import Recompute
 from yolact.runtime.config import PostprocessConfig
-from yolact.runtime.contract import INPUT_NAME
+from yolact.runtime.contract import HEADS, INPUT_NAME
 from yolact.runtime.engine import DeviceChoice, Engine
 from yolact.runtime.engine_files import open_engine, read_metadata
 from yolact.runtime.errors import EngineError, UsageError, YolactError

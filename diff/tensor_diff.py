@@ -17,8 +17,6 @@ from numpy.typing import NDArray
 
 from yolact.runtime.images.arrays import Image
 
-HEADS = ("locations", "confidences", "coefficients", "prototypes")
-
 SUSPICIOUS = 0.01
 """Relative error from which a layer is worth a look: in half precision layers add 0.0005 (fp16) to 0.003 (bf16), in
 another runtime's float32 0.000001."""

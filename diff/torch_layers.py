@@ -19,8 +19,8 @@ from polygraphy.backend.base import BaseRunner
 from polygraphy.common import TensorMetadata
 from torch import Tensor, nn
 
-from yolact.diff.tensor_diff import HEADS, Recompute, Tensors
-from yolact.runtime.contract import INPUT_NAME
+from yolact.diff.tensor_diff import Recompute, Tensors
+from yolact.runtime.contract import HEADS, INPUT_NAME
 from yolact.runtime.images.arrays import Image
 from yolact.training.models.model import Yolact
 from yolact.training.models.torch_engine import TorchEngine

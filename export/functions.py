@@ -15,7 +15,7 @@ from numpy.typing import DTypeLike
 
 from yolact.export.graph_builder import GraphBuilder
 from yolact.runtime.config import ModelConfig, PostprocessConfig
-from yolact.runtime.contract import PLUGIN_NAMESPACE, PLUGIN_VERSION
+from yolact.runtime.contract import DETECTION_COEFFICIENTS, PLUGIN_NAMESPACE, PLUGIN_VERSION
 from yolact.runtime.postprocess.mask_assembly import CROP_PADDING
 from yolact.runtime.postprocess.nms import CENTRE_VARIANCE, SIZE_VARIANCE
 
@@ -96,7 +96,7 @@ def fast_nms(
         "boxes": b.Where(present, b.GatherND(chosen_boxes, position, batch_dims=1), nothing),
         "scores": b.Where(valid, final_scores, nothing),
         "classes": b.Mul(b.cast(classes, np.int32), b.cast(valid, np.int32)),
-        "detection_coefficients": b.Where(present, coefficients, np.zeros((), dtype)),
+        DETECTION_COEFFICIENTS: b.Where(present, coefficients, np.zeros((), dtype)),
     }
     inputs = ["locations", "confidences", "coefficients", "priors"]
     return b.function(FAST_NMS, inputs, outputs, [*PLUGIN_ATTRIBUTES, *fast_nms_attributes(config)])
@@ -200,7 +200,7 @@ def mask_assembly(
     b = GraphBuilder(opset, scope=f"{MASK_ASSEMBLY}/")
     size, detections = model.prototype_size, config.max_detections
     flat = b.Reshape("prototypes", [0, model.num_coefficients, size * size])
-    product = b.MatMul("detection_coefficients", flat)
+    product = b.MatMul(DETECTION_COEFFICIENTS, flat)
     if np.dtype(dtype) != np.float32:
         product = b.cast(product, np.float32)
     logits = b.Reshape(product, [0, detections, size, size])
@@ -211,7 +211,7 @@ def mask_assembly(
     rows = _inside(b, y1, y2, cells)
     box = b.Mul(b.Unsqueeze(b.cast(rows, np.float32), [3]), b.Unsqueeze(b.cast(columns, np.float32), [2]))
     outputs = {"masks": b.Mul(b.Sigmoid(logits), box)}
-    inputs = ["prototypes", "detection_coefficients", "boxes", "num_detections"]
+    inputs = ["prototypes", DETECTION_COEFFICIENTS, "boxes", "num_detections"]
     return b.function(MASK_ASSEMBLY, inputs, outputs, [*PLUGIN_ATTRIBUTES, *MASK_ASSEMBLY_ATTRIBUTES])
 
 

@@ -13,7 +13,14 @@ from yolact.export import functions
 from yolact.export.graph_builder import GraphBuilder
 from yolact.export.network import HeadTensors, NetworkWriter
 from yolact.runtime.config import ModelConfig, PostprocessConfig
-from yolact.runtime.contract import INPUT_NAME, PLUGIN_NAMESPACE, TensorSpec, input_spec, output_specs
+from yolact.runtime.contract import (
+    DETECTION_COEFFICIENTS,
+    INPUT_NAME,
+    PLUGIN_NAMESPACE,
+    TensorSpec,
+    input_spec,
+    output_specs,
+)
 from yolact.runtime.errors import UsageError
 from yolact.runtime.metadata import Graph, ModelMetadata, Precision
 from yolact.runtime.postprocess.priors import make_priors
@@ -124,14 +131,14 @@ def _add_postprocessing(
     b.node(
         functions.FAST_NMS,
         *(heads.locations, heads.confidences, heads.coefficients, priors),
-        outputs=["num_detections", "boxes", "scores", "classes", "detection_coefficients"],
+        outputs=["num_detections", "boxes", "scores", "classes", DETECTION_COEFFICIENTS],
         domain=PLUGIN_NAMESPACE,
         **functions.PLUGIN_ATTRIBUTES,
         **functions.fast_nms_attributes(postprocess),
     )
     b.node(
         functions.MASK_ASSEMBLY,
-        *(heads.prototypes, "detection_coefficients", "boxes", "num_detections"),
+        *(heads.prototypes, DETECTION_COEFFICIENTS, "boxes", "num_detections"),
         outputs=["masks"],
         domain=PLUGIN_NAMESPACE,
         **functions.PLUGIN_ATTRIBUTES,

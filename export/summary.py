@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from yolact.export.int8 import FEW_IMAGES
+from yolact.runtime.contract import HEADS
 from yolact.runtime.wording import count_noun
 
 if TYPE_CHECKING:
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
     from yolact.runtime.config import ModelConfig
     from yolact.runtime.metadata import Precision, Quantization
 
-_HEADS = 4
-"""Of a verification's differences, those of the heads come first."""
-
 
 def print_verification(config: ModelConfig, precision: Precision, verification: Verification) -> None:
     measure = "largest difference" if precision == "fp32" else "relative root mean square of the difference"
@@ -29,7 +27,7 @@ def print_verification(config: ModelConfig, precision: Precision, verification: 
     )
     click.echo(f"heads, {measure} from PyTorch:")
     for index, difference in enumerate(verification.differences):
-        if index == _HEADS:
+        if index == len(HEADS):
             click.echo("detections, largest difference from NumPy post-processing of the same heads:")
         click.echo(f"  {difference.output:<15} {difference.largest:.1e}")
     if precision != "fp32":
@@ -56,7 +54,7 @@ def print_int8(done: Quantization, precision: Precision, proto: onnx.ModelProto,
     if done.images < FEW_IMAGES:
         click.echo("that is few: ranges may not fit other images; some hundred typical ones are usual", err=True)
     click.echo("heads, relative root mean square of the difference from PyTorch:")
-    for difference in verification.differences[:_HEADS]:
+    for difference in verification.differences[: len(HEADS)]:
         click.echo(f"  {difference.output:<15} {difference.largest:.1e}")
     _print_found_again(verification, "int8")
 

@@ -16,7 +16,7 @@ from onnx import helper, numpy_helper
 from yolact.export.comparison import Arithmetic, Difference, compare_detections, compare_head, count_found_again
 from yolact.export.half_emulation import emulate_half
 from yolact.runtime.config import ModelConfig, PostprocessConfig
-from yolact.runtime.contract import INPUT_NAME, output_specs
+from yolact.runtime.contract import HEADS, INPUT_NAME, output_specs
 from yolact.runtime.errors import AccuracyError, EngineError
 from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.preprocess import Preprocessor
@@ -115,7 +115,6 @@ class _Check:
     ) -> None:
         self.preprocess = Preprocessor(model.config.image_size)
         self._proto, self._model, self._config, self._arithmetic = proto, model, config, arithmetic
-        self._heads = list(output_specs("raw", model.config, config))
         self._finals = (
             list(output_specs("full", model.config, config)) if graph == "full" and arithmetic != "int8" else []
         )
@@ -126,7 +125,7 @@ class _Check:
         outputs = self._run(self._session, pixels)
         with torch.inference_mode():
             expected = self._model(self._model.normalize(torch.from_numpy(pixels[:1])))
-        heads = {name: getattr(expected, name).numpy() for name in self._heads}
+        heads = {name: getattr(expected, name).numpy() for name in HEADS}
         differences = []
         for name, head in heads.items():
             self._check_finite(name, outputs[name])
@@ -164,7 +163,7 @@ class _Check:
         probed = onnx.ModelProto()
         probed.CopyFrom(proto)
         present = {output.name for output in probed.graph.output}
-        for name in self._heads:
+        for name in HEADS:
             if name not in present:
                 probed.graph.output.append(helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
         options = onnxruntime.SessionOptions()
@@ -176,7 +175,7 @@ class _Check:
 
     def _run(self, session: onnxruntime.InferenceSession, pixels: Image) -> dict[str, NDArray[Any]]:
         """All outputs of the contract by name, heads first."""
-        names = [*self._heads, *self._finals]
+        names = [*HEADS, *self._finals]
         try:
             return dict(zip(names, session.run(names, {INPUT_NAME: pixels}), strict=True))
         except Exception as error:

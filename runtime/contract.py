@@ -12,6 +12,12 @@ from yolact.runtime.metadata import Graph
 
 INPUT_NAME = "images"
 
+HEADS = ("locations", "confidences", "coefficients", "prototypes")
+"""The network's own outputs: the outputs of a raw graph, and tensors inside a full one."""
+
+DETECTION_COEFFICIENTS = "detection_coefficients"
+"""A tensor inside every full graph: the coefficients of each detection, which its mask is assembled from."""
+
 PLUGIN_NAMESPACE, PLUGIN_VERSION = "yolact", "1"
 """Under which the plugins for the two functions register with TensorRT; also the functions' ONNX domain."""
 
@@ -32,12 +38,13 @@ def output_specs(graph: Graph, model: ModelConfig, postprocess: PostprocessConfi
     """Outputs by name, in the order of the contract (docs/design.md)."""
     grid = (model.prototype_size, model.prototype_size)
     if graph == "raw":
-        return {
-            "locations": _spec(np.float32, model.num_priors, 4),
-            "confidences": _spec(np.float32, model.num_priors, model.num_classes + 1),
-            "coefficients": _spec(np.float32, model.num_priors, model.num_coefficients),
-            "prototypes": _spec(np.float32, model.num_coefficients, *grid),
-        }
+        shapes = (
+            (model.num_priors, 4),
+            (model.num_priors, model.num_classes + 1),
+            (model.num_priors, model.num_coefficients),
+            (model.num_coefficients, *grid),
+        )
+        return {name: _spec(np.float32, *shape) for name, shape in zip(HEADS, shapes, strict=True)}
     detections = postprocess.max_detections
     specs = {
         "num_detections": _spec(np.int32, 1),

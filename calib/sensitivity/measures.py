@@ -12,12 +12,10 @@ from numpy.typing import NDArray
 from yolact.calib.accuracy import measure_accuracy
 from yolact.calib.image_set import ImageSet
 from yolact.calib.probe import Probe
+from yolact.runtime.contract import HEADS
 from yolact.runtime.images.preprocess import Preprocessor
 from yolact.runtime.metadata import ModelMetadata
 from yolact.training.data.ground_truth import GroundTruth, check_categories
-
-HEADS = ("locations", "confidences", "coefficients", "prototypes")
-"""Tensors by these names are in full graphs as in raw ones."""
 
 
 class CostMeasure(Protocol):

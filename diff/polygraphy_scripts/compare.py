@@ -18,7 +18,7 @@ import numpy as np
 from yolact.diff.comparator import TensorFigures
 from yolact.diff.detection_diff import DetectionTotals, compare_detections
 from yolact.diff.gates import Limits, detection_gates, head_gates
-from yolact.diff.tensor_diff import HEADS
+from yolact.runtime.contract import DETECTION_COEFFICIENTS, HEADS
 from yolact.runtime.detections import Detections
 from yolact.runtime.detector import in_image
 from yolact.runtime.postprocess.postprocess import NetworkDetections
@@ -34,7 +34,7 @@ def compare_outputs(tested: Any, reference: Any) -> OrderedDict[str, bool]:
     Layers are reported, but only heads and detections fail.
     """
     limits = Limits(**json.loads(os.environ.get("YOLACT_DIFF_LIMITS", "{}")))
-    shared = [name for name in tested if name in reference and name not in (*_DETECTIONS, "detection_coefficients")]
+    shared = [name for name in tested if name in reference and name not in (*_DETECTIONS, DETECTION_COEFFICIENTS)]
     names = [name for name in shared if np.asarray(tested[name]).dtype.kind == "f"]
     figures = TensorFigures(names, limits.max_head_error)
     figures(tested, reference)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from yolact.diff.tensor_diff import HEADS
+from yolact.runtime.contract import HEADS
 from yolact.runtime.engine_files import read_metadata
 from yolact.runtime.postprocess.postprocess import ImageHeads, postprocess
 

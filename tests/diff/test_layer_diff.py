@@ -14,6 +14,8 @@ import pytest
 import torch
 from onnx import helper, numpy_helper
 
+from yolact.runtime.contract import HEADS
+
 pytest.importorskip("polygraphy", reason="comparing needs it")
 
 from diff_networks import CONFIG, POSTPROCESS, damage, export, lively_state, network
@@ -21,7 +23,7 @@ from diff_networks import CONFIG, POSTPROCESS, damage, export, lively_state, net
 from yolact.diff.comparability import check_comparable, share_settings, shared_names
 from yolact.diff.comparator import compare_tensors
 from yolact.diff.sides import OpenOptions, TorchSide, open_sides
-from yolact.diff.tensor_diff import HEADS, SUSPICIOUS, TensorDiff, first_suspect
+from yolact.diff.tensor_diff import SUSPICIOUS, TensorDiff, first_suspect
 from yolact.runtime.config import PostprocessConfig
 from yolact.runtime.errors import EngineError
 from yolact.runtime.images.arrays import Image

@@ -13,7 +13,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from yolact.runtime.config import ModelConfig, PostprocessConfig
-from yolact.runtime.contract import INPUT_NAME, output_specs
+from yolact.runtime.contract import DETECTION_COEFFICIENTS, HEADS, INPUT_NAME, output_specs
 from yolact.runtime.detections import Detections, rank
 from yolact.runtime.detector import in_image
 from yolact.runtime.errors import EngineError, YolactError
@@ -30,8 +30,8 @@ from yolact.runtime.tensorrt.plan_file import read_plan_header
 if TYPE_CHECKING:
     from yolact.training.models.model import Yolact
 
-PROTOTYPES, COEFFICIENTS = "prototypes", "detection_coefficients"
-"""Tensors of every full graph that are no outputs of it (export/onnx_model.py)."""
+INSIDE = (HEADS[-1], DETECTION_COEFFICIENTS)
+"""Tensors of every full graph that are no outputs of it: the prototypes, and what each mask takes of them."""
 
 
 @dataclass(frozen=True)
@@ -216,14 +216,14 @@ def _inside_of(path: Path, metadata: ModelMetadata) -> Callable[[Image], list[ND
         raise YolactError("explaining a full graph needs onnx; install it with: pip install 'yolact[export]'") from None
     proto = onnx.load(path)
     computed = {name for node in proto.graph.node for name in node.output}
-    for name in (PROTOTYPES, COEFFICIENTS):
+    for name in INSIDE:
         if name not in computed:
             raise EngineError(f"{path} has no tensor {name!r} inside to explain; export it again with yolact-export")
         proto.graph.output.append(onnx.ValueInfoProto(name=name))
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    names = [PROTOTYPES, COEFFICIENTS, *output_specs("full", metadata.config, metadata.postprocess)]
+    names = [*INSIDE, *output_specs("full", metadata.config, metadata.postprocess)]
     return lambda images: session.run(names, {INPUT_NAME: images})
 
 

@@ -24,7 +24,7 @@ from yolact.calib.image_set import ImageSet
 from yolact.calib.options import CalibrationOptions
 from yolact.calib.quantization_points import MODULES, Platform, Points, Use
 from yolact.calib.sensitivity.chart import Bar, draw_chart
-from yolact.calib.sensitivity.measures import HEADS, HeadDistance, MaskApLoss
+from yolact.calib.sensitivity.measures import HeadDistance, MaskApLoss
 from yolact.calib.sensitivity.ranking import (
     Choice,
     Part,
@@ -38,6 +38,7 @@ from yolact.calib.sensitivity.ranking import (
 )
 from yolact.export.onnx_model import export_model
 from yolact.runtime.config import ModelConfig, PostprocessConfig
+from yolact.runtime.contract import HEADS
 from yolact.runtime.errors import DatasetError, EngineError, UsageError
 from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.image_files import write_image
