@@ -45,11 +45,10 @@ def write_files(
         onnx.save(proto, folder / f"{name}.onnx")
         onnx.save(quantised(proto, ranges, DEFAULT_MODULES["cpu"], "cpu"), folder / f"{name}-int8.onnx")
     torch.save(model.state_dict(), folder / "weights.pth")
-    props = {entry.key: entry.value for entry in forms["full"].metadata_props}
     problems = {}
     if ncnn and (reason := convert_for_ncnn(forms["raw"], folder)):
         problems["raw.ncnn.param"] = reason
-    return Files(folder, ModelMetadata.from_props(props, "the export"), problems)
+    return Files(folder, ModelMetadata.from_proto(forms["full"], "the export"), problems)
 
 
 def convert_for_ncnn(raw: onnx.ModelProto, folder: Path) -> str | None:

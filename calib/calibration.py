@@ -53,7 +53,7 @@ def calibrate(proto: onnx.ModelProto, images: ImageSet, options: CalibrationOpti
         EngineError: ONNX Runtime cannot run the network.
     """
     tensors = _tensors(proto)
-    metadata = ModelMetadata.from_props({entry.key: entry.value for entry in proto.metadata_props}, "the network")
+    metadata = ModelMetadata.from_proto(proto, "the network")
     key = CalibrationKey(
         network=_network_digest(proto, metadata),
         preprocessing=f"stretched to {metadata.config.image_size} pixels, bilinear, uint8 BGR",

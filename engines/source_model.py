@@ -63,7 +63,7 @@ def parse_onnx_model(data: bytes, source: str) -> OnnxModel:
         proto = onnx.ModelProto.FromString(data)
     except DecodeError:
         raise EngineError(f"{source} is no ONNX file, or a damaged one; export it with yolact-export") from None
-    metadata = ModelMetadata.from_props({entry.key: entry.value for entry in proto.metadata_props}, source)
+    metadata = ModelMetadata.from_proto(proto, source)
     inputs = [one for one in proto.graph.input if one.name == INPUT_NAME]
     if not inputs:
         raise EngineError(f"{source} has no input {INPUT_NAME!r}; export it again with yolact-export")

@@ -82,6 +82,6 @@ def quantize(
     insert_pairs(proto, points, ranges, platform)
     algorithm = request.options.algorithm
     done = Quantization(platform, modules, request.exclude, algorithm, len(images), images.digest)
-    metadata = ModelMetadata.from_props({entry.key: entry.value for entry in proto.metadata_props}, "the export")
+    metadata = ModelMetadata.from_proto(proto, "the export")
     helper.set_model_props(proto, replace(metadata, quantization=done).to_props())
     return done

@@ -85,7 +85,7 @@ def read_metadata(path: Path) -> ModelMetadata:
     except ModuleNotFoundError:
         raise EngineError(f"reading the metadata of {path} needs onnx; install it with: pip install onnx") from None
     try:
-        props = ModelProto.FromString(path.read_bytes()).metadata_props
+        proto = ModelProto.FromString(path.read_bytes())
     except DecodeError:
         raise EngineError(f"{path} is no ONNX file to take metadata from, or a damaged one") from None
-    return ModelMetadata.from_props({entry.key: entry.value for entry in props}, str(path))
+    return ModelMetadata.from_proto(proto, str(path))

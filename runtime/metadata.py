@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import Literal, cast, get_args
+from typing import TYPE_CHECKING, Literal, cast, get_args
 
 from yolact.runtime.config import ModelConfig, PostprocessConfig
 from yolact.runtime.errors import EngineError, UsageError
+
+if TYPE_CHECKING:
+    import onnx
 
 SCHEMA_VERSION = 4
 _PREFIX = "yolact."
@@ -82,6 +85,11 @@ class ModelMetadata:
         if self.quantization is not None:
             props[QUANTIZATION_KEY] = json.dumps(asdict(self.quantization))
         return props
+
+    @classmethod
+    def from_proto(cls, proto: onnx.ModelProto, source: str) -> ModelMetadata:
+        """The metadata in an ONNX model; `source` names it in errors. Raises EngineError as `from_props` does."""
+        return cls.from_props({entry.key: entry.value for entry in proto.metadata_props}, source)
 
     @classmethod
     def from_props(cls, props: dict[str, str], source: str) -> ModelMetadata:

@@ -37,7 +37,7 @@ class MaskApLoss:
             ImageError: an image cannot be read.
         """
         self._truth = truth
-        check_categories(ModelMetadata.from_props(_props(proto), "the network").config, truth)
+        check_categories(ModelMetadata.from_proto(proto, "the network").config, truth)
         self.reference = measure_accuracy(proto, self._truth, progress=False).mask
 
     def __call__(self, proto: onnx.ModelProto) -> float:
@@ -54,7 +54,7 @@ class HeadDistance:
             EngineError: ONNX Runtime cannot run the network.
             ImageError: an image cannot be read.
         """
-        preprocess = Preprocessor(ModelMetadata.from_props(_props(proto), "the network").config.image_size)
+        preprocess = Preprocessor(ModelMetadata.from_proto(proto, "the network").config.image_size)
         self._batches = [pixels for pixels, _ in images.batches(preprocess, 1)]
         probe = Probe(proto, HEADS)
         self._originals = [probe(pixels) for pixels in self._batches]
@@ -71,7 +71,3 @@ class HeadDistance:
 
 def _square(values: NDArray[np.float32]) -> float:
     return float(np.square(values, dtype=np.float64).sum())
-
-
-def _props(proto: onnx.ModelProto) -> dict[str, str]:
-    return {entry.key: entry.value for entry in proto.metadata_props}

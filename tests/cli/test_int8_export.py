@@ -79,7 +79,7 @@ def test_for_tensorrt_the_rest_is_fp16(small: tuple[str, ...]) -> None:
     proto = onnx.load("a.onnx")
     zeros = {t.data_type for t in proto.graph.initializer if t.name.endswith(".zero")}
     assert zeros == {onnx.TensorProto.INT8}
-    metadata = ModelMetadata.from_props({entry.key: entry.value for entry in proto.metadata_props}, "a.onnx")
+    metadata = ModelMetadata.from_proto(proto, "a.onnx")
     assert metadata.quantization is not None and metadata.quantization.modules == ("protonet", "head")
 
 
