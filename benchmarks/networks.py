@@ -7,8 +7,8 @@ from pathlib import Path
 import onnx
 import torch
 
-from yolact.calib.qdq import Ranges, insert_pairs
-from yolact.calib.quantization_points import Platform, find_points
+from yolact.calib.qdq import Ranges, insert_qdq_pairs
+from yolact.calib.quantization_points import Platform, find_quantization_points
 from yolact.training.models.configs import CONFIGS
 from yolact.training.models.model import Yolact
 from yolact.training.models.seeded_weights import seeded_state_dict
@@ -31,5 +31,5 @@ def quantised(proto: onnx.ModelProto, ranges: Ranges, modules: tuple[str, ...], 
     """A copy in INT8."""
     copy = onnx.ModelProto()
     copy.CopyFrom(proto)
-    insert_pairs(copy, find_points(copy, modules, (), platform), ranges, platform)
+    insert_qdq_pairs(copy, find_quantization_points(copy, modules, (), platform), ranges, platform)
     return copy

@@ -28,7 +28,7 @@ from yolact.calib.image_set import ImageSet
 from yolact.calib.options import CalibrationOptions
 from yolact.calib.probe import Probe
 from yolact.calib.qdq import Ranges
-from yolact.calib.quantization_points import MODULES, Use, find_points
+from yolact.calib.quantization_points import MODULES, Consumer, find_quantization_points
 from yolact.calib.ranges import find_range
 from yolact.runtime.contract import output_specs
 from yolact.runtime.errors import AccuracyError
@@ -69,7 +69,7 @@ def calibrate(proto: onnx.ModelProto, images: ImageSet, options: CalibrationOpti
     missing = sorted(tensors.keys() - limits.keys())
     if missing:
         raise AccuracyError(f"--calib-cache {options.cache} has no range for {missing[0]!r}; name another file")
-    return {use: limits[tensor] for tensor, uses in tensors.items() for use in uses}
+    return {consumer: limits[tensor] for tensor, consumers in tensors.items() for consumer in consumers}
 
 
 def _network_digest(proto: onnx.ModelProto, metadata: ModelMetadata) -> str:
@@ -89,12 +89,13 @@ def _network_digest(proto: onnx.ModelProto, metadata: ModelMetadata) -> str:
     return digest.hexdigest()
 
 
-def _tensors(proto: onnx.ModelProto) -> dict[str, list[Use]]:
+def _tensors(proto: onnx.ModelProto) -> dict[str, list[Consumer]]:
     """Activations that could be rounded, and who reads them so."""
     inputs = {node.name: node.input for node in proto.graph.node}
-    tensors: dict[str, list[Use]] = {}
-    for uses in find_points(proto, MODULES, (), "cpu").activations:  # those of TensorRT are among them
-        tensors.setdefault(inputs[uses[0].node][uses[0].position], []).extend(uses)
+    tensors: dict[str, list[Consumer]] = {}
+    points = find_quantization_points(proto, MODULES, (), "cpu")  # which include those of TensorRT
+    for consumers in points.activations:
+        tensors.setdefault(inputs[consumers[0].node][consumers[0].position], []).extend(consumers)
     return tensors
 
 

@@ -13,10 +13,10 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from yolact.calib.quantization_points import Platform, Points, Use
+from yolact.calib.quantization_points import Consumer, Platform, QuantizationPoints
 from yolact.runtime.errors import AccuracyError
 
-Ranges = Mapping[Use, tuple[float, float]]
+Ranges = Mapping[Consumer, tuple[float, float]]
 """Smallest and largest value of each activation that is to be represented; larger ones saturate."""
 
 LEVELS = 127
@@ -26,7 +26,7 @@ _TINIEST = 1e-7
 """A scale has to be positive and, in fp16, not to round to zero; this is fp16's smallest number and more."""
 
 
-def insert_pairs(proto: onnx.ModelProto, points: Points, ranges: Ranges, platform: Platform) -> None:
+def insert_qdq_pairs(proto: onnx.ModelProto, points: QuantizationPoints, ranges: Ranges, platform: Platform) -> None:
     """Quantise a network in place.
 
     Weights are signed and symmetric with a scale for each output channel. For TensorRT they stay in high precision in
@@ -35,15 +35,15 @@ def insert_pairs(proto: onnx.ModelProto, points: Points, ranges: Ranges, platfor
 
     Args:
         proto: the network the points were found in; its type is the high precision.
-        points: from `find_points` with the same platform.
+        points: from `find_quantization_points` with the same platform.
         ranges: of every activation of the points.
 
     Raises AccuracyError for an activation whose range is not finite or nothing.
     """
-    _Insertion(proto, platform).run(points, ranges)
+    _QdqWriter(proto, platform).run(points, ranges)
 
 
-class _Insertion:
+class _QdqWriter:
     def __init__(self, proto: onnx.ModelProto, platform: Platform) -> None:
         self._graph, self._platform = proto.graph, platform
         self._nodes = {node.name: node for node in proto.graph.node}
@@ -52,10 +52,10 @@ class _Insertion:
         self._scales: dict[str, float] = {}  # of rounded activations
         self._after: dict[str, list[onnx.NodeProto]] = {}  # by the tensor that has to be there already
 
-    def run(self, points: Points, ranges: Ranges) -> None:
+    def run(self, points: QuantizationPoints, ranges: Ranges) -> None:
         dtype = self._dtype(points)
-        for uses in points.activations:
-            self._round_activation(uses, ranges[uses[0]], dtype)
+        for consumers in points.activations:
+            self._round_activation(consumers, ranges[consumers[0]], dtype)
         for name in points.convolutions:
             self._round_weights(self._nodes[name], dtype)
         nodes = list(self._first)
@@ -67,12 +67,14 @@ class _Insertion:
         del self._graph.initializer[:]
         self._graph.initializer.extend(tensor for name, tensor in self._constants.items() if name in used)
 
-    def _dtype(self, points: Points) -> np.dtype[Any]:
+    def _dtype(self, points: QuantizationPoints) -> np.dtype[Any]:
         weight = self._constants[self._nodes[points.convolutions[0]].input[1]]
         return np.dtype(helper.tensor_dtype_to_np_dtype(weight.data_type))
 
-    def _round_activation(self, uses: tuple[Use, ...], limits: tuple[float, float], dtype: np.dtype[Any]) -> None:
-        tensor = self._nodes[uses[0].node].input[uses[0].position]
+    def _round_activation(
+        self, consumers: tuple[Consumer, ...], limits: tuple[float, float], dtype: np.dtype[Any]
+    ) -> None:
+        tensor = self._nodes[consumers[0].node].input[consumers[0].position]
         if not np.isfinite(limits).all() or tuple(limits) == (0, 0):
             what = "are all zero" if tuple(limits) == (0, 0) else "are not finite"
             raise AccuracyError(f"values of {tensor!r} {what} on the calibration images; check the checkpoint")
@@ -86,8 +88,8 @@ class _Insertion:
                 "DequantizeLinear", [f"{tensor}.rounded", *names], [f"{tensor}.dequantized"], f"{tensor}.dequantize"
             ),
         ]
-        for use in uses:
-            self._nodes[use.node].input[use.position] = f"{tensor}.dequantized"
+        for consumer in consumers:
+            self._nodes[consumer.node].input[consumer.position] = f"{tensor}.dequantized"
 
     def _round_weights(self, node: onnx.NodeProto, dtype: np.dtype[Any]) -> None:
         weight = node.input[1]

@@ -34,14 +34,14 @@ _ENDS_OF_CONVOLUTIONS = ("LeakyRelu", "Resize", "Transpose")
 """What reads a convolution's result without being one. A CPU computes it in INT8 only if its result is rounded."""
 
 
-class Use(NamedTuple):
+class Consumer(NamedTuple):
     """Reader of an activation: the node's name and which of its inputs."""
 
     node: str
     position: int
 
 
-class Points(NamedTuple):
+class QuantizationPoints(NamedTuple):
     """Where to quantise.
 
     Attributes:
@@ -50,10 +50,12 @@ class Points(NamedTuple):
     """
 
     convolutions: tuple[str, ...]
-    activations: tuple[tuple[Use, ...], ...]
+    activations: tuple[tuple[Consumer, ...], ...]
 
 
-def find_points(proto: onnx.ModelProto, modules: Iterable[str], exclude: Iterable[str], platform: Platform) -> Points:
+def find_quantization_points(
+    proto: onnx.ModelProto, modules: Iterable[str], exclude: Iterable[str], platform: Platform
+) -> QuantizationPoints:
     """The points of an exported file.
 
     Args:
@@ -80,18 +82,18 @@ def find_points(proto: onnx.ModelProto, modules: Iterable[str], exclude: Iterabl
     convolutions = [n for n in chosen if n.op_type == "Conv" and n.input[1] in weights and _can_round(n, platform)]
     if not convolutions:
         raise UsageError("nothing is left to quantise; give more --int8-modules or fewer --exclude")
-    readers: dict[str, list[Use]] = {node.input[0]: [] for node in convolutions}
+    readers: dict[str, list[Consumer]] = {node.input[0]: [] for node in convolutions}
     for node in convolutions:
-        readers[node.input[0]].append(Use(node.name, 0))
+        readers[node.input[0]].append(Consumer(node.name, 0))
     for node in chosen:
         if any(_POSITIONS in name for name in layers[node.name]):
             continue
         for index in _rounded_inputs(node, platform):
-            readers.setdefault(node.input[index], []).append(Use(node.name, index))
-    return Points(tuple(node.name for node in convolutions), tuple(map(tuple, readers.values())))
+            readers.setdefault(node.input[index], []).append(Consumer(node.name, index))
+    return QuantizationPoints(tuple(node.name for node in convolutions), tuple(map(tuple, readers.values())))
 
 
-def layer_names(proto: onnx.ModelProto, points: Points) -> tuple[str, ...]:
+def layer_names(proto: onnx.ModelProto, points: QuantizationPoints) -> tuple[str, ...]:
     """The convolutions by the names of their modules, in network order: the head's, shared by all levels, once."""
     weights = {node.name: node.input[1] for node in proto.graph.node if node.op_type == "Conv"}
     return tuple(dict.fromkeys(weights[name].removesuffix(".weight") for name in points.convolutions))

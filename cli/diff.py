@@ -19,7 +19,7 @@ from yolact.runtime.wording import count_noun
 
 if TYPE_CHECKING:
     from yolact.diff.detection_diff import DetectionTotals
-    from yolact.diff.run import DiffResult
+    from yolact.diff.engine_diff import EngineDiff
     from yolact.diff.tensor_diff import TensorDiff
     from yolact.runtime.engine import DeviceChoice
     from yolact.training.evaluation.evaluation import Scores
@@ -97,10 +97,10 @@ def main(
         check_output("--report", report, (engine, reference, annotations))
     # OpenCV reports on stderr what this command reports in a sentence; it reads this when it is loaded.
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+    from yolact.diff.engine_diff import compare_engines
     from yolact.diff.images import find_images
     from yolact.diff.report import render_report
     from yolact.diff.request import DiffRequest
-    from yolact.diff.run import run_diff
     from yolact.diff.sides import OpenOptions
 
     request = DiffRequest(
@@ -113,7 +113,7 @@ def main(
         Limits(**limits),
         OpenOptions(device, config_name, metadata_file, allow_host_code),
     )
-    result = run_diff(request, find_images(data, count, annotations))
+    result = compare_engines(request, find_images(data, count, annotations))
     if report is not None:
         write_output(report, render_report(result).encode())
     for line in _summary(result):
@@ -122,7 +122,7 @@ def main(
         sys.exit(ACCURACY_FAILED)
 
 
-def _summary(result: DiffResult) -> Iterator[str]:
+def _summary(result: EngineDiff) -> Iterator[str]:
     """Lines of the output."""
     request = result.request
     yield f"engine     {request.tested} ({result.names[0]})"
@@ -160,7 +160,7 @@ def _tensor_table(title: str, diffs: list[TensorDiff]) -> Iterator[str]:
     yield ""
 
 
-def _layer_lines(result: DiffResult) -> Iterator[str]:
+def _layer_lines(result: EngineDiff) -> Iterator[str]:
     from yolact.diff.tensor_diff import SUSPICIOUS
 
     suspect = result.suspect

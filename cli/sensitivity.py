@@ -20,7 +20,7 @@ from yolact.runtime.output_files import check_output, write_outputs
 
 if TYPE_CHECKING:
     from yolact.calib.image_set import ImageSet
-    from yolact.calib.sensitivity.ranking import By
+    from yolact.calib.sensitivity.ranking import Granularity
     from yolact.calib.sensitivity.report import Report
     from yolact.training.data.ground_truth import GroundTruth
 
@@ -98,7 +98,7 @@ def main(
     annotations: Path | None,
     images: Path | None,
     limit: int | None,
-    by: By,
+    by: Granularity,
     max_ap_drop: float | None,
     max_distance: float | None,
     distance_count: int | None,
@@ -123,12 +123,12 @@ def main(
     # OpenCV reports on stderr what this command reports in a sentence; it reads this when it is loaded.
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     from yolact.calib.image_set import ImageSet
-    from yolact.calib.sensitivity.ranking import Choice
-    from yolact.calib.sensitivity.run import analyse, read_unquantised
+    from yolact.calib.sensitivity.analysis import analyse, read_unquantised
+    from yolact.calib.sensitivity.ranking import Int8Selection
 
     model = read_unquantised(onnx_file)
     platform = request.platform or "tensorrt"
-    choice = Choice(model.proto, request.modules or DEFAULT_MODULES[platform], request.exclude, platform)
+    selection = Int8Selection(model.proto, request.modules or DEFAULT_MODULES[platform], request.exclude, platform)
     calibration = ImageSet.of_folder(data, request.count)
     measured_on: GroundTruth | ImageSet
     if annotations is None:
@@ -141,7 +141,7 @@ def main(
         measured_on = read_ground_truth(annotations, images, limit)
         allowed = MAX_AP_DROP if max_ap_drop is None else max_ap_drop
     _check_outputs(outputs, [*calibration.paths, *measured_on.paths])
-    report = analyse(model, choice, by, (calibration, request.options), measured_on, allowed)
+    report = analyse(model, selection, by, (calibration, request.options), measured_on, allowed)
     _write(report, chart, json_file)
     limit_option = "--max-distance" if annotations is None else "--max-ap-drop"
     for line in report.lines(limit_option, _calibration_words(data, request)):

@@ -13,13 +13,13 @@ from yolact.diff.chart import draw_chart
 from yolact.runtime.wording import count_noun
 
 if TYPE_CHECKING:
+    from yolact.diff.engine_diff import EngineDiff
     from yolact.diff.pictures import WorstImage
-    from yolact.diff.run import DiffResult
     from yolact.diff.tensor_diff import TensorDiff
     from yolact.training.evaluation.evaluation import RegionScores
 
 
-def render_report(result: DiffResult) -> str:
+def render_report(result: EngineDiff) -> str:
     """The page."""
     request = result.request
     template = Template((files("yolact.diff") / "report.html").read_text(encoding="utf-8"))
@@ -37,7 +37,7 @@ def render_report(result: DiffResult) -> str:
     return template.substitute(title=_text(title), body="\n".join(parts))
 
 
-def _head(result: DiffResult) -> Iterator[str]:
+def _head(result: EngineDiff) -> Iterator[str]:
     request = result.request
     yield f"<h1>{_text(request.tested.name)} against {_text(request.reference.name)}</h1>"
     where = "made-up scenes" if request.data is None else str(request.data)
@@ -64,7 +64,7 @@ def _head(result: DiffResult) -> Iterator[str]:
         )
 
 
-def _gates(result: DiffResult) -> Iterator[str]:
+def _gates(result: EngineDiff) -> Iterator[str]:
     yield "<h2>Limits</h2>"
     rows = [
         (
@@ -80,7 +80,7 @@ def _gates(result: DiffResult) -> Iterator[str]:
     yield _table(("", "measured", "limit", "verdict", "option"), rows, marks)
 
 
-def _detections(result: DiffResult) -> Iterator[str]:
+def _detections(result: EngineDiff) -> Iterator[str]:
     totals = result.totals
     yield "<h2>Detections</h2>"
     yield (
@@ -97,7 +97,7 @@ def _detections(result: DiffResult) -> Iterator[str]:
         yield f"<p>Scores differ by {totals.max_score_difference:.4f} at most.</p>"
 
 
-def _accuracy(result: DiffResult) -> Iterator[str]:
+def _accuracy(result: EngineDiff) -> Iterator[str]:
     if result.scores is None:
         return
     yield "<h2>Average precision</h2>"
@@ -113,7 +113,7 @@ def _percents(scores: RegionScores) -> list[str]:
     return ["-" if value is None else f"{100 * value:.2f}" for value in values]
 
 
-def _tensors(result: DiffResult) -> Iterator[str]:
+def _tensors(result: EngineDiff) -> Iterator[str]:
     if result.heads:
         yield "<h2>Heads</h2>"
         yield _tensor_table(result.heads, None)
@@ -173,7 +173,7 @@ def _pictures(worst: Sequence[WorstImage], threshold: float) -> Iterator[str]:
         yield "</div>"
 
 
-def _images(result: DiffResult) -> Iterator[str]:
+def _images(result: EngineDiff) -> Iterator[str]:
     yield f"<h2>Every image</h2><details><summary>{count_noun(len(result.images), 'image')}</summary>"
     rows = [
         (
@@ -190,7 +190,7 @@ def _images(result: DiffResult) -> Iterator[str]:
     yield "</details>"
 
 
-def _command(result: DiffResult) -> Iterator[str]:
+def _command(result: EngineDiff) -> Iterator[str]:
     yield "<h2>Repeat it with Polygraphy</h2>"
     if result.command is None:
         yield "<p>Polygraphy alone cannot: it runs no checkpoints, and no bf16 on a CPU.</p>"

@@ -72,14 +72,14 @@ def quantize(
     from onnx import helper
 
     from yolact.calib.calibration import calibrate
-    from yolact.calib.qdq import insert_pairs
-    from yolact.calib.quantization_points import DEFAULT_MODULES, find_points
+    from yolact.calib.qdq import insert_qdq_pairs
+    from yolact.calib.quantization_points import DEFAULT_MODULES, find_quantization_points
     from yolact.export.onnx_model import export_model
 
     modules = request.modules or DEFAULT_MODULES[platform]
-    points = find_points(proto, modules, request.exclude, platform)
+    points = find_quantization_points(proto, modules, request.exclude, platform)
     ranges = calibrate(export_model(model, postprocess, weights_sha256="", graph="raw"), images, request.options)
-    insert_pairs(proto, points, ranges, platform)
+    insert_qdq_pairs(proto, points, ranges, platform)
     algorithm = request.options.algorithm
     done = Quantization(platform, modules, request.exclude, algorithm, len(images), images.digest)
     metadata = ModelMetadata.from_proto(proto, "the export")

@@ -10,7 +10,7 @@ import onnx
 
 from yolact.calib.image_set import ImageSet
 from yolact.calib.options import Int8Request, require_data
-from yolact.calib.quantization_points import DEFAULT_MODULES, Platform, find_points
+from yolact.calib.quantization_points import DEFAULT_MODULES, Platform, find_quantization_points
 from yolact.export.accuracy_gate import check_accuracy
 from yolact.export.int8 import quantize
 from yolact.export.onnx_model import export_model, strip_functions
@@ -63,7 +63,9 @@ class ExportPipeline:
             calibration = ImageSet.of_folder(require_data(int8), int8.count)
         proto = self._export(self.precision)
         if self.int8_platform is not None:  # what is wrong with the request shows before the comparisons
-            find_points(proto, int8.modules or DEFAULT_MODULES[self.int8_platform], int8.exclude, self.int8_platform)
+            find_quantization_points(
+                proto, int8.modules or DEFAULT_MODULES[self.int8_platform], int8.exclude, self.int8_platform
+            )
         found = verify_model(proto, self.model, self.postprocess, self.graph, images, self.batch, self.precision)
         print_verification(self.model.config, self.precision, found)
         if self.int8_platform is not None and calibration is not None:

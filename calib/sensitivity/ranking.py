@@ -13,13 +13,13 @@ from typing import Literal, NamedTuple
 import onnx
 from tqdm import tqdm
 
-from yolact.calib.qdq import Ranges, insert_pairs
-from yolact.calib.quantization_points import MODULES, Platform, Points, find_points
+from yolact.calib.qdq import Ranges, insert_qdq_pairs
+from yolact.calib.quantization_points import MODULES, Platform, QuantizationPoints, find_quantization_points
 from yolact.runtime.errors import UsageError
 
-By = Literal["modules", "layers"]
+Granularity = Literal["modules", "layers"]
 
-Measure = Callable[[Points], float]
+Measure = Callable[[QuantizationPoints], float]
 """The cost of quantising at these points, in any unit; infinite where the network breaks."""
 
 
@@ -35,7 +35,7 @@ class Part(NamedTuple):
 
     name: str
     exclude: tuple[str, ...]
-    points: Points
+    points: QuantizationPoints
     chosen: bool
 
 
@@ -76,30 +76,30 @@ class Proposal:
 
 
 @dataclass(frozen=True)
-class Choice:
-    """What is to be quantised; see `quantization_points.find_points`."""
+class Int8Selection:
+    """What is to be quantised; see `quantization_points.find_quantization_points`."""
 
     proto: onnx.ModelProto
     modules: tuple[str, ...]
     exclude: tuple[str, ...]
     platform: Platform
 
-    def points(self, leave_out: Sequence[Part] = ()) -> Points | None:
+    def points(self, leave_out: Sequence[Part] = ()) -> QuantizationPoints | None:
         """All of it but some parts; None where that is nothing."""
         exclude = (*self.exclude, *(name for part in leave_out for name in part.exclude))
         try:
-            return find_points(self.proto, self.modules, exclude, self.platform)
+            return find_quantization_points(self.proto, self.modules, exclude, self.platform)
         except UsageError:
             if not leave_out:
                 raise
             return None
 
 
-def find_parts(choice: Choice, by: By) -> list[Part]:
+def find_parts(selection: Int8Selection, by: Granularity) -> list[Part]:
     """What is ranked, in network order. Raises UsageError where there is nothing to quantise."""
-    points = choice.points()
+    points = selection.points()
     assert points is not None  # that is for exclusions
-    return _layers(choice, points) if by == "layers" else list(_modules(choice))
+    return _layers(selection, points) if by == "layers" else list(_modules(selection))
 
 
 def rank(parts: Sequence[Part], measure: Measure) -> list[PartCost]:
@@ -108,9 +108,9 @@ def rank(parts: Sequence[Part], measure: Measure) -> list[PartCost]:
     return sorted((PartCost(part, measure(part.points)) for part in bar), key=lambda one: -one.cost)
 
 
-def propose(choice: Choice, ranking: Sequence[PartCost], measure: Measure, limit: float) -> Proposal:
+def propose(selection: Int8Selection, ranking: Sequence[PartCost], measure: Measure, limit: float) -> Proposal:
     """The shortest list of the most costly parts whose exclusion keeps the cost of all others within the limit."""
-    points = choice.points()
+    points = selection.points()
     assert points is not None
     candidates = [one.part for one in ranking if one.part.chosen]
     everything = measure(points)
@@ -122,18 +122,20 @@ def propose(choice: Choice, ranking: Sequence[PartCost], measure: Measure, limit
             if set(part.points.convolutions) <= {name for one in left_out for name in one.points.convolutions}:
                 continue  # it is in a residual block that is left out
             left_out.append(part)
-            rest = choice.points(left_out)
+            rest = selection.points(left_out)
             if rest is None:
                 break
             tried.append(Proposal(limit, everything, tuple(left_out), measure(rest), len(candidates)))
     return min(tried, key=lambda one: (not one.met, one.cost, len(one.parts)))
 
 
-def quantised(proto: onnx.ModelProto, points: Points, ranges: Ranges, platform: Platform) -> onnx.ModelProto:
+def quantised(
+    proto: onnx.ModelProto, points: QuantizationPoints, ranges: Ranges, platform: Platform
+) -> onnx.ModelProto:
     """A copy with these points in INT8."""
     copied = onnx.ModelProto()
     copied.CopyFrom(proto)
-    insert_pairs(copied, points, ranges, platform)
+    insert_qdq_pairs(copied, points, ranges, platform)
     return copied
 
 
@@ -143,54 +145,55 @@ def shortest(exclude: Iterable[str]) -> tuple[str, ...]:
     return tuple(name for name in names if not any(name.startswith(f"{other}.") for other in names))
 
 
-def difference(points: Points, rest: Points) -> Points:
+def difference(points: QuantizationPoints, rest: QuantizationPoints) -> QuantizationPoints:
     """What is rounded at `points` and not at `rest`."""
-    kept = {use for uses in rest.activations for use in uses}
-    groups = (tuple(use for use in uses if use not in kept) for uses in points.activations)
+    kept = {consumer for consumers in rest.activations for consumer in consumers}
+    groups = (tuple(consumer for consumer in consumers if consumer not in kept) for consumers in points.activations)
     convolutions = tuple(name for name in points.convolutions if name not in set(rest.convolutions))
-    return Points(convolutions, tuple(group for group in groups if group))
+    return QuantizationPoints(convolutions, tuple(group for group in groups if group))
 
 
-def _modules(choice: Choice) -> Iterator[Part]:
+def _modules(selection: Int8Selection) -> Iterator[Part]:
     for module, prefix in MODULES.items():
-        chosen = module in choice.modules
+        chosen = module in selection.modules
         try:
-            points = find_points(choice.proto, [module], choice.exclude, choice.platform)
+            points = find_quantization_points(selection.proto, [module], selection.exclude, selection.platform)
         except UsageError:  # all of it is excluded already
             continue
         yield Part(module, (prefix.removesuffix("."),), points, chosen)
 
 
-def _layers(choice: Choice, points: Points) -> list[Part]:
+def _layers(selection: Int8Selection, points: QuantizationPoints) -> list[Part]:
     """A layer is what leaving it out takes away: its convolutions, and the activations that only they read.
 
     What is rounded between convolutions, as the summands of a shortcut, belongs to the convolution before it: runtimes
     compute both at once. Where only the name of the residual block leaves a sum out, the block stands for its last
     layer.
     """
-    owners = _owners(choice.proto, points)
+    owners = _owners(selection.proto, points)
     found = []
     for name in dict.fromkeys(owners.values()):
-        rest = choice.points([Part(name, (name,), points, True)])
-        staying = {use.node for uses in (rest or points).activations for use in uses}
+        rest = selection.points([Part(name, (name,), points, True)])
+        staying = {consumer.node for consumers in (rest or points).activations for consumer in consumers}
         between = {node for node in staying if owners[node] == name}
         exclude = shortest([name, *sorted(node.rpartition("/")[2] for node in between)])
         part = Part(exclude[0] if len(exclude) == 1 else name, exclude, points, True)
-        rest = choice.points([part])
+        rest = selection.points([part])
         found.append(part if rest is None else part._replace(points=difference(points, rest)))
     return found
 
 
-def _owners(proto: onnx.ModelProto, points: Points) -> dict[str, str]:
-    """By the name of every node at the points: the layer it belongs to."""
+def _owners(proto: onnx.ModelProto, points: QuantizationPoints) -> dict[str, str]:
+    """The layer that each node at the points belongs to, by the name of the node."""
     nodes = {node.name: node for node in proto.graph.node}
     producers = {output: node for node in proto.graph.node for output in node.output}
     convolutions = set(points.convolutions)
     owners = {name: nodes[name].input[1].removesuffix(".weight") for name in points.convolutions}
-    for use in (use for uses in points.activations for use in uses if use.node not in convolutions):
-        node: onnx.NodeProto | None = nodes[use.node]
+    readers = {consumer.node for consumers in points.activations for consumer in consumers}
+    for reader in readers - convolutions:
+        node: onnx.NodeProto | None = nodes[reader]
         while node is not None and node.name not in convolutions:
             node = producers.get(node.input[0]) if node.input else None
         if node is not None:
-            owners[use.node] = owners[node.name]
+            owners[reader] = owners[node.name]
     return owners

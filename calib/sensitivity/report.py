@@ -13,7 +13,7 @@ from yolact.runtime.wording import count_noun
 
 if TYPE_CHECKING:
     from yolact.calib.sensitivity.chart import Bar
-    from yolact.calib.sensitivity.ranking import By, Choice, PartCost, Proposal
+    from yolact.calib.sensitivity.ranking import Granularity, Int8Selection, PartCost, Proposal
     from yolact.runtime.metadata import ModelMetadata
 
 
@@ -23,7 +23,7 @@ class Report:
 
     Attributes:
         metadata: of the network.
-        choice: what was asked for.
+        selection: what was asked for.
         by: what is ranked.
         measured: what a cost is, for a sentence, such as "points of mask AP lost".
         basis: what it was measured on.
@@ -33,8 +33,8 @@ class Report:
     """
 
     metadata: ModelMetadata
-    choice: Choice
-    by: By
+    selection: Int8Selection
+    by: Granularity
     measured: str
     basis: str
     decimals: int
@@ -44,7 +44,7 @@ class Report:
     @property
     def title(self) -> str:
         """Line above table and chart."""
-        return f"{self.metadata.config.name}, INT8 for {self.choice.platform}, each {self.by[:-1]} alone"
+        return f"{self.metadata.config.name}, INT8 for {self.selection.platform}, each {self.by[:-1]} alone"
 
     def lines(self, limit_option: str, calibration: Sequence[str]) -> Iterator[str]:
         """For the terminal.
@@ -65,7 +65,7 @@ class Report:
         if self.proposal is None:
             yield f"give {limit_option} to learn which to exclude"
             return
-        yield f"all of {', '.join(self.choice.modules)} in INT8: {self._number(self.proposal.everything)}"
+        yield f"all of {', '.join(self.selection.modules)} in INT8: {self._number(self.proposal.everything)}"
         if self.proposal.parts:
             count = count_noun(len(self.proposal.parts), self.by[:-1])
             yield f"all but {count} of {self.proposal.total}: {self._number(self.proposal.cost)}"
@@ -86,9 +86,9 @@ class Report:
 
     def _export_command(self, proposal: Proposal, calibration: Sequence[str]) -> str:
         """As it can be pasted into a shell, but for the checkpoint's name."""
-        words = ["yolact-export", "--weights", "CHECKPOINT.pth", "--int8", "--int8-platform", self.choice.platform]
-        words += ["--int8-modules", ",".join(self.choice.modules), *calibration]
-        for name in (*self.choice.exclude, *proposal.exclude):
+        words = ["yolact-export", "--weights", "CHECKPOINT.pth", "--int8", "--int8-platform", self.selection.platform]
+        words += ["--int8-modules", ",".join(self.selection.modules), *calibration]
+        for name in (*self.selection.exclude, *proposal.exclude):
             words += ["--exclude", name]
         return shlex.join(words)
 
@@ -107,9 +107,9 @@ class Report:
             "by": self.by,
             "measured": self.measured,
             "basis": self.basis,
-            "platform": self.choice.platform,
-            "modules": self.choice.modules,
-            "exclude": self.choice.exclude,
+            "platform": self.selection.platform,
+            "modules": self.selection.modules,
+            "exclude": self.selection.exclude,
             "ranking": [
                 {
                     "name": part.name,

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from yolact.diff.comparator import TensorFigures
 from yolact.diff.detection_diff import DetectionTotals, compare_detections
 from yolact.diff.gates import Limits, detection_gates, head_gates
+from yolact.diff.polygraphy_comparator import TensorFigures
 from yolact.runtime.contract import DETECTION_COEFFICIENTS, HEADS
 from yolact.runtime.detections import Detections
 from yolact.runtime.detector import in_image

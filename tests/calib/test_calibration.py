@@ -22,8 +22,8 @@ from yolact.calib.calibration import calibrate
 from yolact.calib.calibration_files import CalibrationKey, Progress, write_progress
 from yolact.calib.image_set import ImageSet
 from yolact.calib.options import CalibrationOptions
-from yolact.calib.qdq import Ranges, insert_pairs
-from yolact.calib.quantization_points import MODULES, find_points
+from yolact.calib.qdq import Ranges, insert_qdq_pairs
+from yolact.calib.quantization_points import MODULES, find_quantization_points
 from yolact.export.onnx_model import export_model
 from yolact.runtime.config import ModelConfig, PostprocessConfig
 from yolact.runtime.errors import AccuracyError, ImageError, UsageError, YolactError
@@ -81,7 +81,7 @@ def limits_by_hand(proto: onnx.ModelProto, folder: Path) -> dict[str, tuple[floa
 def test_limits_are_those_of_all_images(proto: onnx.ModelProto, folder: Path, batch: int) -> None:
     ranges = calibrate(proto, ImageSet.of_folder(folder, 500), CalibrationOptions("minmax", batch))
     expected = limits_by_hand(proto, folder)
-    found = {use.node: limits for use, limits in ranges.items() if use.node in expected}
+    found = {consumer.node: limits for consumer, limits in ranges.items() if consumer.node in expected}
     assert found.keys() == expected.keys()
     for node, limits in found.items():
         np.testing.assert_allclose(limits, (min(expected[node][0], 0), max(expected[node][1], 0)), rtol=1e-3, atol=1e-3)
@@ -93,11 +93,11 @@ def test_every_point_has_a_range_and_narrower_ones_for_narrower_algorithms(
     images = ImageSet.of_folder(folder, 500)
     found = {name: calibrate(proto, images, CalibrationOptions(name)) for name in ("minmax", "percentile", "entropy")}
     for platform in ("cpu", "tensorrt"):
-        points = find_points(proto, MODULES, (), platform)
-        assert {use for uses in points.activations for use in uses} <= found["minmax"].keys()
-    for use, (low, high) in found["minmax"].items():
+        points = find_quantization_points(proto, MODULES, (), platform)
+        assert {consumer for consumers in points.activations for consumer in consumers} <= found["minmax"].keys()
+    for consumer, (low, high) in found["minmax"].items():
         for other in ("percentile", "entropy"):
-            assert low <= found[other][use][0] <= 0 <= found[other][use][1] <= high
+            assert low <= found[other][consumer][0] <= 0 <= found[other][consumer][1] <= high
 
 
 def test_full_graphs_have_the_same_ranges(proto: onnx.ModelProto, folder: Path, tmp_path: Path) -> None:
@@ -183,8 +183,8 @@ def test_interrupted_calibration_goes_on_where_it_was(
 
 def _assert_same(found: Ranges, expected: Ranges) -> None:
     assert found.keys() == expected.keys()
-    for use, limits in expected.items():
-        assert found[use] == limits
+    for consumer, limits in expected.items():
+        assert found[consumer] == limits
 
 
 def test_progress_of_something_else_is_not_taken(
@@ -234,9 +234,9 @@ def test_values_that_make_no_range_concern_those_who_need_it(
         if tensor.name in ("fpn.pred_layers.0.weight", "fpn.pred_layers.0.bias"):
             tensor.CopyFrom(numpy_helper.from_array(np.full_like(numpy_helper.to_array(tensor), value), tensor.name))
     ranges = calibrate(damaged, ImageSet.of_folder(folder, 2), CalibrationOptions())
-    insert_pairs(damaged, find_points(damaged, ["backbone"], (), "tensorrt"), ranges, "tensorrt")
+    insert_qdq_pairs(damaged, find_quantization_points(damaged, ["backbone"], (), "tensorrt"), ranges, "tensorrt")
     with pytest.raises(AccuracyError, match=r"values of '\S*fpn.pred_layers.0\S*' are (not finite|all zero) on the"):
-        insert_pairs(damaged, find_points(damaged, ["head"], (), "tensorrt"), ranges, "tensorrt")
+        insert_qdq_pairs(damaged, find_quantization_points(damaged, ["head"], (), "tensorrt"), ranges, "tensorrt")
 
 
 def test_images_are_spread_over_the_names(folder: Path) -> None:

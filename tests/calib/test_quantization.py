@@ -12,8 +12,15 @@ import pytest
 from onnx import numpy_helper
 from seeded import seeded
 
-from yolact.calib.qdq import Ranges, insert_pairs
-from yolact.calib.quantization_points import DEFAULT_MODULES, MODULES, Platform, Points, find_points, layer_names
+from yolact.calib.qdq import Ranges, insert_qdq_pairs
+from yolact.calib.quantization_points import (
+    DEFAULT_MODULES,
+    MODULES,
+    Platform,
+    QuantizationPoints,
+    find_quantization_points,
+    layer_names,
+)
 from yolact.export.onnx_model import export_model
 from yolact.runtime.config import ModelConfig, PostprocessConfig
 from yolact.runtime.errors import AccuracyError, UsageError
@@ -39,15 +46,17 @@ def resnet() -> onnx.ModelProto:
     return export_model(seeded(CONFIGS["resnet50"]), LIMITS, weights_sha256="")
 
 
-def quantised(proto: onnx.ModelProto, points: Points, ranges: Ranges, platform: Platform) -> onnx.ModelProto:
+def quantised(
+    proto: onnx.ModelProto, points: QuantizationPoints, ranges: Ranges, platform: Platform
+) -> onnx.ModelProto:
     copy = onnx.ModelProto()
     copy.CopyFrom(proto)
-    insert_pairs(copy, points, ranges, platform)
+    insert_qdq_pairs(copy, points, ranges, platform)
     return copy
 
 
-def wide(points: Points, low: float = -4.0, high: float = 12.0) -> Ranges:
-    return {use: (low, high) for uses in points.activations for use in uses}
+def wide(points: QuantizationPoints, low: float = -4.0, high: float = 12.0) -> Ranges:
+    return {consumer: (low, high) for consumers in points.activations for consumer in consumers}
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
@@ -55,7 +64,7 @@ def wide(points: Points, low: float = -4.0, high: float = 12.0) -> Ranges:
 def test_chosen_convolutions_read_rounded_tensors_and_no_others(
     proto: onnx.ModelProto, modules: tuple[str, ...], platform: Platform
 ) -> None:
-    points = find_points(proto, modules, (), platform)
+    points = find_quantization_points(proto, modules, (), platform)
     after = quantised(proto, points, wide(points), platform)
     onnx.checker.check_model(after, full_check=True)
     prefixes = tuple(MODULES[module] for module in modules)
@@ -78,7 +87,7 @@ def test_chosen_convolutions_read_rounded_tensors_and_no_others(
 
 @pytest.mark.parametrize("platform", PLATFORMS)
 def test_sums_round_the_shortcut_and_for_a_cpu_both(resnet: onnx.ModelProto, platform: Platform) -> None:
-    points = find_points(resnet, ["backbone"], (), platform)
+    points = find_quantization_points(resnet, ["backbone"], (), platform)
     after = quantised(resnet, points, wide(points), platform)
     sums = [node for node in after.graph.node if node.op_type == "Add" and node.name.startswith("backbone.")]
     assert len(sums) == 16
@@ -92,15 +101,15 @@ def test_points_are_the_same_in_every_precision(resnet: onnx.ModelProto, precisi
     opset = 22 if precision == "bf16" else 19
     other = export_model(seeded(CONFIGS["resnet50"]), LIMITS, weights_sha256="", precision=precision, opset=opset)
     for platform in PLATFORMS:
-        points = find_points(other, MODULES, (), platform)
-        assert points == find_points(resnet, MODULES, (), platform)
+        points = find_quantization_points(other, MODULES, (), platform)
+        assert points == find_quantization_points(resnet, MODULES, (), platform)
         onnx.checker.check_model(quantised(other, points, wide(points), platform), full_check=True)
 
 
 def test_on_a_cpu_every_chosen_convolution_computes_in_int8(resnet: onnx.ModelProto, tmp_path: Path) -> None:
     """ONNX Runtime fuses it only where its result is rounded too: all but Protonet's last, which is an output."""
     raw = export_model(seeded(CONFIGS["resnet50"]), LIMITS, weights_sha256="", graph="raw")
-    points = find_points(raw, MODULES, (), "cpu")
+    points = find_quantization_points(raw, MODULES, (), "cpu")
     settings = onnxruntime.SessionOptions()
     settings.optimized_model_filepath = str(tmp_path / "optimised.onnx")
     settings.log_severity_level = 4
@@ -112,14 +121,14 @@ def test_on_a_cpu_every_chosen_convolution_computes_in_int8(resnet: onnx.ModelPr
 
 
 def test_points_of_tensorrt_are_among_those_of_a_cpu(proto: onnx.ModelProto) -> None:
-    cpu, tensorrt = (find_points(proto, MODULES, (), platform) for platform in ("cpu", "tensorrt"))
+    cpu, tensorrt = (find_quantization_points(proto, MODULES, (), platform) for platform in ("cpu", "tensorrt"))
     assert set(tensorrt.convolutions) <= set(cpu.convolutions)
-    of_cpu = {use for uses in cpu.activations for use in uses}
-    assert {use for uses in tensorrt.activations for use in uses} < of_cpu
+    of_cpu = {consumer for consumers in cpu.activations for consumer in consumers}
+    assert {consumer for consumers in tensorrt.activations for consumer in consumers} < of_cpu
 
 
 def test_each_tensor_is_rounded_once(proto: onnx.ModelProto) -> None:
-    points = find_points(proto, MODULES, (), "cpu")
+    points = find_quantization_points(proto, MODULES, (), "cpu")
     after = quantised(proto, points, wide(points), "cpu")
     sources = Counter(node.input[0] for node in after.graph.node if node.op_type == "QuantizeLinear")
     assert set(sources.values()) == {1}
@@ -136,8 +145,8 @@ def test_each_tensor_is_rounded_once(proto: onnx.ModelProto) -> None:
     ],
 )
 def test_excluded_layers_stay(resnet: onnx.ModelProto, exclude: list[str], gone: str) -> None:
-    everything = layer_names(resnet, find_points(resnet, MODULES, (), "cpu"))
-    left = layer_names(resnet, find_points(resnet, MODULES, exclude, "cpu"))
+    everything = layer_names(resnet, find_quantization_points(resnet, MODULES, (), "cpu"))
+    left = layer_names(resnet, find_quantization_points(resnet, MODULES, exclude, "cpu"))
     assert set(everything) - set(left) == {name for name in everything if name.startswith(gone)} != set()
 
 
@@ -153,13 +162,13 @@ def test_excluded_layers_stay(resnet: onnx.ModelProto, exclude: list[str], gone:
 )
 def test_rejects(resnet: onnx.ModelProto, modules: list[str], exclude: list[str], match: str) -> None:
     with pytest.raises(UsageError, match=match):
-        find_points(resnet, modules, exclude, "tensorrt")
+        find_quantization_points(resnet, modules, exclude, "tensorrt")
 
 
 def test_weights_are_rounded_per_channel(resnet: onnx.ModelProto) -> None:
     """By hand: the nearest of 255 steps of each output channel."""
     original = {tensor.name: numpy_helper.to_array(tensor) for tensor in resnet.graph.initializer}
-    points = find_points(resnet, MODULES, (), "cpu")
+    points = find_quantization_points(resnet, MODULES, (), "cpu")
     after = quantised(resnet, points, wide(points), "cpu")
     stored = {tensor.name: numpy_helper.to_array(tensor) for tensor in after.graph.initializer}
     for layer in layer_names(resnet, points):
@@ -180,7 +189,7 @@ def test_activations_are_rounded_to_steps_of_the_range(
     resnet: onnx.ModelProto, low: float, high: float, platform: Platform
 ) -> None:
     """Zero is exact, what lies in the range is half a step off at most, what is beyond is clipped."""
-    points = find_points(resnet, ["protonet"], (), platform)
+    points = find_quantization_points(resnet, ["protonet"], (), platform)
     after = quantised(resnet, points, wide(points, low, high), platform)
     node = next(node for node in after.graph.node if node.op_type == "QuantizeLinear" and "weight" not in node.name)
     stored = {tensor.name: numpy_helper.to_array(tensor) for tensor in after.graph.initializer}
@@ -200,17 +209,21 @@ def test_fitting_ranges_change_little(resnet: onnx.ModelProto, platform: Platfor
     """And ranges much too small a lot."""
     raw = export_model(seeded(CONFIGS["resnet50"]), LIMITS, weights_sha256="", graph="raw")
     images = np.random.default_rng(0).integers(0, 256, (2, 96, 96, 3), np.uint8)
-    points = find_points(raw, DEFAULT_MODULES["tensorrt"], (), platform)
-    tensors = [_tensor(raw, uses[0].node, uses[0].position) for uses in points.activations]
+    points = find_quantization_points(raw, DEFAULT_MODULES["tensorrt"], (), platform)
+    tensors = [_tensor(raw, consumers[0].node, consumers[0].position) for consumers in points.activations]
     probed = onnx.ModelProto()
     probed.CopyFrom(raw)
     probed.graph.output.extend(onnx.ValueInfoProto(name=name) for name in tensors)
     values = _run(probed, images)[4:]
-    ranges = {use: (v.min(), v.max()) for uses, v in zip(points.activations, values, strict=True) for use in uses}
+    ranges = {
+        consumer: (v.min(), v.max())
+        for consumers, v in zip(points.activations, values, strict=True)
+        for consumer in consumers
+    }
     expected = _run(raw, images)
     errors = []
     for factor in (1.0, 0.05):
-        shrunk = {use: (low * factor, high * factor) for use, (low, high) in ranges.items()}
+        shrunk = {consumer: (low * factor, high * factor) for consumer, (low, high) in ranges.items()}
         found = _run(quantised(raw, points, shrunk, platform), images)
         errors.append([np.sqrt(np.mean((f - e) ** 2) / np.mean(e**2)) for f, e in zip(found, expected, strict=True)])
     assert max(errors[0]) < 0.35 and min(errors[0]) > 1e-3
@@ -220,19 +233,19 @@ def test_fitting_ranges_change_little(resnet: onnx.ModelProto, platform: Platfor
 @pytest.mark.parametrize(("limits", "what"), [((np.nan, np.nan), "are not finite"), ((0.0, 0.0), "are all zero")])
 def test_ranges_that_are_none_name_the_tensor(resnet: onnx.ModelProto, limits: tuple[float, float], what: str) -> None:
     """Only where they are needed."""
-    points = find_points(resnet, ["backbone"], (), "cpu")
-    with_hole = wide(find_points(resnet, MODULES, (), "cpu")) | {points.activations[3][0]: limits}
+    points = find_quantization_points(resnet, ["backbone"], (), "cpu")
+    with_hole = wide(find_quantization_points(resnet, MODULES, (), "cpu")) | {points.activations[3][0]: limits}
     tensor = _tensor(resnet, points.activations[3][0].node, points.activations[3][0].position)
     with pytest.raises(AccuracyError, match=f"values of '{tensor}' {what}"):
         quantised(resnet, points, with_hole, "cpu")
-    others = find_points(resnet, ["protonet"], (), "cpu")
+    others = find_quantization_points(resnet, ["protonet"], (), "cpu")
     quantised(resnet, others, with_hole, "cpu")
 
 
 def test_fp16_scales_never_clip(resnet: onnx.ModelProto) -> None:
     """Rounded up, tiny ones too."""
     proto = export_model(seeded(CONFIGS["resnet50"]), LIMITS, weights_sha256="", precision="fp16", opset=19)
-    points = find_points(proto, ["protonet"], (), "tensorrt")
+    points = find_quantization_points(proto, ["protonet"], (), "tensorrt")
     for high in (6.0, 0.1, 3.1e-5, 1e-4):
         after = quantised(proto, points, wide(points, 0.0, high), "tensorrt")
         stored = {tensor.name: numpy_helper.to_array(tensor) for tensor in after.graph.initializer}

@@ -18,7 +18,7 @@ from click.testing import CliRunner, Result
 from sensitive_network import LIMITS, SMALL, make_sensitive
 
 from yolact.calib import accuracy
-from yolact.calib.quantization_points import MODULES, find_points
+from yolact.calib.quantization_points import MODULES, find_quantization_points
 from yolact.cli.sensitivity import main
 from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.image_files import read_image, write_image
@@ -66,7 +66,7 @@ def ranked(output: str) -> list[tuple[str, int, float]]:
 
 def convolutions(files: dict[str, Path], module: str) -> int:
     """In INT8, of a part of the network."""
-    return len(find_points(onnx.load(files["small.onnx"]), [module], (), "tensorrt").convolutions)
+    return len(find_quantization_points(onnx.load(files["small.onnx"]), [module], (), "tensorrt").convolutions)
 
 
 def proposed(output: str) -> list[str]:
@@ -230,12 +230,11 @@ def test_calibration_images_are_needed(files: dict[str, Path]) -> None:
 
 INTERRUPTED = """
 import os
-from yolact.calib.sensitivity import measures
-from yolact.calib.sensitivity import run as sensitivity_run
-from yolact.calib.quantization_points import MODULES, find_points
+from yolact.calib.sensitivity import analysis, costs
+from yolact.calib.quantization_points import MODULES, find_quantization_points
 from yolact.cli.sensitivity import main
 
-class Interrupting(measures.HeadDistance):
+class Interrupting(costs.HeadDistance):
     calls = 0
 
     def __call__(self, proto):
@@ -244,7 +243,7 @@ class Interrupting(measures.HeadDistance):
             os.kill(os.getpid(), NUMBER)
         return super().__call__(proto)
 
-sensitivity_run.HeadDistance = Interrupting
+analysis.HeadDistance = Interrupting
 main()
 """
 

@@ -20,11 +20,11 @@ from diff_networks import damage, export
 
 from yolact.diff.chart import draw_chart
 from yolact.diff.detection_diff import DetectionTotals, ImageDetectionDiff
+from yolact.diff.engine_diff import EngineDiff, compare_engines
 from yolact.diff.images import find_images
 from yolact.diff.pictures import ONLY_REFERENCE, ONLY_TESTED, SHOWN, WorstImages, draw_difference
 from yolact.diff.report import render_report
 from yolact.diff.request import DiffRequest
-from yolact.diff.run import DiffResult, run_diff
 from yolact.diff.tensor_diff import TensorDiff
 from yolact.runtime.detections import Detections
 from yolact.runtime.images.check_image import make_check_image
@@ -37,7 +37,7 @@ AWKWARD = "a<b>&'\"$x.png"  # a name that HTML and templates must not take for t
 
 
 @pytest.fixture(scope="module")
-def result(tmp_path_factory: pytest.TempPathFactory) -> DiffResult:
+def result(tmp_path_factory: pytest.TempPathFactory) -> EngineDiff:
     """A damaged network against the sound one, on four images."""
     folder = tmp_path_factory.mktemp("report")
     sound = export(folder / "sound.onnx")
@@ -47,11 +47,11 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> DiffResult:
         name = AWKWARD if index == 0 else f"{index}.png"
         write_image(folder / "images" / name, make_check_image(120 + 20 * index, 200, index))
     images = find_images(folder / "images", None)
-    return run_diff(DiffRequest(damaged, sound, folder / "images", layers=True), images)
+    return compare_engines(DiffRequest(damaged, sound, folder / "images", layers=True), images)
 
 
 @pytest.fixture(scope="module")
-def page(result: DiffResult, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def page(result: EngineDiff, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("page") / "report.html"
     path.write_text(render_report(result), encoding="utf-8")
     return path
@@ -100,7 +100,7 @@ def test_the_page_needs_no_other_file(page: Path) -> None:
     assert all(int(b[1]) - int(a[1]) <= 1 for a, b in itertools.pairwise(headings))
 
 
-def test_the_page_tells_everything(page: Path, result: DiffResult) -> None:
+def test_the_page_tells_everything(page: Path, result: EngineDiff) -> None:
     text = " ".join(Reader(page.read_text(encoding="utf-8")).texts)
     assert "damaged.onnx against sound.onnx" in text and AWKWARD in text
     assert result.suspect is not None and result.suspect.name == DAMAGED_LAYER
@@ -115,7 +115,7 @@ def test_the_page_tells_everything(page: Path, result: DiffResult) -> None:
     assert f"All {len(result.layers)} layers" in text
 
 
-def test_the_worst_images_are_shown_worst_first(page: Path, result: DiffResult) -> None:
+def test_the_worst_images_are_shown_worst_first(page: Path, result: EngineDiff) -> None:
     badness = {name: diff.badness for name, diff in result.images}
     ranked = sorted(badness.values(), reverse=True)[:SHOWN]
     assert [image.diff.badness for image in result.worst] == ranked and ranked[0] > 0
@@ -172,9 +172,9 @@ def test_the_chart_is_svg_whatever_the_numbers(suspect: int | None) -> None:
     assert chart.count("#a40e26") == (0 if suspect is None else 3)
 
 
-def test_nothing_found_is_a_page_too(result: DiffResult) -> None:
+def test_nothing_found_is_a_page_too(result: EngineDiff) -> None:
     request = DiffRequest(result.request.tested, result.request.reference)
-    empty = DiffResult(
+    empty = EngineDiff(
         request, result.names, 128, [], [], [("a", ImageDetectionDiff((), (), ()))], None, [], None, ["nothing here"]
     )
     text = " ".join(Reader(render_report(empty)).texts)

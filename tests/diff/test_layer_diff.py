@@ -21,7 +21,7 @@ pytest.importorskip("polygraphy", reason="comparing needs it")
 from diff_networks import CONFIG, POSTPROCESS, damage, export, lively_state, network
 
 from yolact.diff.comparability import check_comparable, share_settings, shared_names
-from yolact.diff.comparator import compare_tensors
+from yolact.diff.polygraphy_comparator import compare_tensors
 from yolact.diff.sides import OpenOptions, TorchSide, open_sides
 from yolact.diff.tensor_diff import SUSPICIOUS, TensorDiff, first_suspect
 from yolact.runtime.config import PostprocessConfig

@@ -22,11 +22,11 @@ from sensitive_network import LIMITS, SMALL, make_sensitive
 from yolact.calib.calibration import calibrate
 from yolact.calib.image_set import ImageSet
 from yolact.calib.options import CalibrationOptions
-from yolact.calib.quantization_points import MODULES, Platform, Points, Use
+from yolact.calib.quantization_points import MODULES, Consumer, Platform, QuantizationPoints
 from yolact.calib.sensitivity.chart import Bar, draw_chart
-from yolact.calib.sensitivity.measures import HeadDistance, MaskApLoss
+from yolact.calib.sensitivity.costs import HeadDistance, MaskApLoss
 from yolact.calib.sensitivity.ranking import (
-    Choice,
+    Int8Selection,
     Part,
     PartCost,
     difference,
@@ -73,7 +73,7 @@ def images(photos: list[Image], tmp_path_factory: pytest.TempPathFactory) -> Ima
     return ImageSet.of_folder(folder, len(photos))
 
 
-def uses(points: Points) -> set[Use]:
+def consumers(points: QuantizationPoints) -> set[Consumer]:
     return set(itertools.chain(*points.activations))
 
 
@@ -83,31 +83,31 @@ def test_layers_are_all_there_is_to_quantise(
     proto: onnx.ModelProto, modules: tuple[str, ...], platform: Platform
 ) -> None:
     """Nothing that is rounded is in no layer, or every list of exclusions would leave some rounding behind."""
-    choice = Choice(proto, modules, (), platform)
-    points, parts = choice.points(), find_parts(choice, "layers")
+    selection = Int8Selection(proto, modules, (), platform)
+    points, parts = selection.points(), find_parts(selection, "layers")
     assert points is not None and len({part.name for part in parts}) == len(parts) > 5
     assert {name for part in parts for name in part.points.convolutions} == set(points.convolutions)
-    assert set().union(*(uses(part.points) for part in parts)) == uses(points)
+    assert set().union(*(consumers(part.points) for part in parts)) == consumers(points)
     for part in parts:
-        rest = choice.points([part])
+        rest = selection.points([part])
         assert rest is not None and part.points.convolutions
         assert set(rest.convolutions) == set(points.convolutions) - set(part.points.convolutions)
-        assert uses(rest) == uses(points) - uses(part.points)
-        assert {use.node for use in uses(part.points)} >= set(part.points.convolutions)
+        assert consumers(rest) == consumers(points) - consumers(part.points)
+        assert {consumer.node for consumer in consumers(part.points)} >= set(part.points.convolutions)
 
 
 def test_the_shared_head_is_one_layer_and_a_sum_goes_with_the_convolution_before_it() -> None:
     proto = export_model(seeded(CONFIGS["resnet50"]), LIMITS, weights_sha256="")
-    parts = {part.name: part for part in find_parts(Choice(proto, EVERYTHING, (), "tensorrt"), "layers")}
+    parts = {part.name: part for part in find_parts(Int8Selection(proto, EVERYTHING, (), "tensorrt"), "layers")}
     assert len(parts["prediction_layers.0.conf_layer"].points.convolutions) == 5  # levels
     assert len(parts["proto_net.0"].points.convolutions) == 1
     last = parts["backbone.layers.1.2.conv3"].points
     assert last.convolutions == ("backbone.layers.1.2.bn3",)
-    assert uses(last) == {Use("backbone.layers.1.2.bn3", 0), Use("backbone.layers.1.2.sum", 1)}
+    assert consumers(last) == {Consumer("backbone.layers.1.2.bn3", 0), Consumer("backbone.layers.1.2.sum", 1)}
 
 
 def test_modules_are_ranked_also_where_they_are_not_asked_for(small: onnx.ModelProto) -> None:
-    parts = find_parts(Choice(small, ("backbone", "protonet"), ("proto_net.2",), "tensorrt"), "modules")
+    parts = find_parts(Int8Selection(small, ("backbone", "protonet"), ("proto_net.2",), "tensorrt"), "modules")
     assert {part.name: part.chosen for part in parts} == {
         "backbone": True,
         "fpn": False,
@@ -116,20 +116,20 @@ def test_modules_are_ranked_also_where_they_are_not_asked_for(small: onnx.ModelP
     }
     protonet = next(part for part in parts if part.name == "protonet")
     assert protonet.points.convolutions == ("proto_net.0", "proto_net.4", "proto_net.8", "proto_net.10")
-    parts = find_parts(Choice(small, ("backbone", "protonet"), ("proto_net",), "tensorrt"), "modules")
+    parts = find_parts(Int8Selection(small, ("backbone", "protonet"), ("proto_net",), "tensorrt"), "modules")
     assert [part.name for part in parts] == ["backbone", "fpn", "head"]
 
 
 def test_nothing_to_quantise(small: onnx.ModelProto) -> None:
     with pytest.raises(UsageError, match="nothing is left to quantise"):
-        find_parts(Choice(small, ("protonet",), ("proto_net",), "cpu"), "layers")
+        find_parts(Int8Selection(small, ("protonet",), ("proto_net",), "cpu"), "layers")
 
 
 def test_difference_and_shortest() -> None:
-    a, b, c = Use("a", 0), Use("b", 0), Use("b", 1)
-    whole = Points(("a", "b"), ((a, c), (b,)))
-    assert difference(whole, Points(("a",), ((a,),))) == Points(("b",), ((c,), (b,)))
-    assert difference(whole, whole) == Points((), ())
+    a, b, c = Consumer("a", 0), Consumer("b", 0), Consumer("b", 1)
+    whole = QuantizationPoints(("a", "b"), ((a, c), (b,)))
+    assert difference(whole, QuantizationPoints(("a",), ((a,),))) == QuantizationPoints(("b",), ((c,), (b,)))
+    assert difference(whole, whole) == QuantizationPoints((), ())
     assert shortest(["p.1.2", "p.1", "p.10", "p.1", "q"]) == ("p.1", "p.10", "q")
 
 
@@ -183,8 +183,8 @@ def torch_costs(model: torch.nn.Module, layers: list[str], batches: list[Image])
 
 def test_costs_are_those_of_pytorch(small: onnx.ModelProto, images: ImageSet) -> None:
     """Convolutions without a batch norm, as others have it folded into what is rounded."""
-    choice = Choice(small, ("fpn", "protonet", "head"), (), "tensorrt")
-    parts = [part for part in find_parts(choice, "layers") if not part.name.startswith("fpn.lat")]
+    selection = Int8Selection(small, ("fpn", "protonet", "head"), (), "tensorrt")
+    parts = [part for part in find_parts(selection, "layers") if not part.name.startswith("fpn.lat")]
     ranges = calibrate(small, images, CalibrationOptions("minmax"))
     distance = HeadDistance(small, images)
     ranking = rank(parts, lambda points: distance(quantised(small, points, ranges, "tensorrt")))
@@ -204,16 +204,16 @@ def test_costs_are_those_of_pytorch(small: onnx.ModelProto, images: ImageSet) ->
 def test_a_sensitive_layer_is_found_and_proposed(small: onnx.ModelProto, images: ImageSet, platform: Platform) -> None:
     proto = make_sensitive(small)
     assert HeadDistance(small, images)(proto) < 1e-3  # unquantised they are the same
-    choice = Choice(proto, ("protonet",), (), platform)
+    selection = Int8Selection(proto, ("protonet",), (), platform)
     ranges = calibrate(proto, images, CalibrationOptions())
     distance = HeadDistance(proto, images)
 
-    def measure(points: Points) -> float:
+    def measure(points: QuantizationPoints) -> float:
         return distance(quantised(proto, points, ranges, platform))
 
-    ranking = rank(find_parts(choice, "layers"), measure)
+    ranking = rank(find_parts(selection, "layers"), measure)
     assert ranking[0].part.name == "proto_net.2" and ranking[0].cost > 5 * ranking[1].cost
-    proposal = propose(choice, ranking, measure, limit=2 * sum(one.cost for one in ranking[1:]))
+    proposal = propose(selection, ranking, measure, limit=2 * sum(one.cost for one in ranking[1:]))
     assert proposal.met and proposal.exclude == ("proto_net.2",) and proposal.total == 5
     assert proposal.cost < ranking[0].cost < 2 * proposal.everything
 
@@ -221,10 +221,10 @@ def test_a_sensitive_layer_is_found_and_proposed(small: onnx.ModelProto, images:
 # Proposals, with made-up costs.
 
 
-def made_up(choice: Choice, seed: int) -> tuple[list[PartCost], dict[tuple[str, ...], float]]:
+def made_up(selection: Int8Selection, seed: int) -> tuple[list[PartCost], dict[tuple[str, ...], float]]:
     """A ranking, and a cost of every prefix of it left out that is no sum and falls only on the whole."""
     rng = np.random.default_rng(seed)
-    parts = find_parts(choice, "layers")
+    parts = find_parts(selection, "layers")
     ranking = rank(parts, lambda points: float(rng.uniform(0, 1)))
     names = [one.part.name for one in ranking]
     combined = {tuple(names[:count]): float(rng.uniform(0, 1.5) / (count + 1)) for count in range(len(names))}
@@ -234,18 +234,18 @@ def made_up(choice: Choice, seed: int) -> tuple[list[PartCost], dict[tuple[str, 
 @pytest.mark.parametrize("limit", [0.0, 0.05, 0.2, 0.5, 3.0])
 @pytest.mark.parametrize("seed", range(3))
 def test_the_shortest_list_of_the_most_costly(small: onnx.ModelProto, seed: int, limit: float) -> None:
-    choice = Choice(small, ("protonet",), (), "tensorrt")
-    ranking, combined = made_up(choice, seed)
+    selection = Int8Selection(small, ("protonet",), (), "tensorrt")
+    ranking, combined = made_up(selection, seed)
     layers = {one.part.points.convolutions[0]: one.part.name for one in ranking}
     measured = []
 
-    def measure(points: Points) -> float:
+    def measure(points: QuantizationPoints) -> float:
         kept = {layers[name] for name in points.convolutions}
         out = tuple(one.part.name for one in ranking if one.part.name not in kept)
         measured.append(out)
         return combined[out]
 
-    proposal = propose(choice, ranking, measure, limit)
+    proposal = propose(selection, ranking, measure, limit)
     fitting = [out for out, cost in combined.items() if cost <= limit]
     out = tuple(part.name for part in proposal.parts)
     assert proposal.met == bool(fitting) and proposal.everything == combined[()]
@@ -255,27 +255,31 @@ def test_the_shortest_list_of_the_most_costly(small: onnx.ModelProto, seed: int,
 
 
 def test_what_was_not_asked_for_is_not_left_out(small: onnx.ModelProto) -> None:
-    choice = Choice(small, ("backbone", "protonet"), (), "cpu")
-    ranking = rank(find_parts(choice, "modules"), lambda points: float(points.convolutions[0].startswith("fpn")))
+    selection = Int8Selection(small, ("backbone", "protonet"), (), "cpu")
+    ranking = rank(find_parts(selection, "modules"), lambda points: float(points.convolutions[0].startswith("fpn")))
     assert ranking[0].part.name == "fpn"
-    proposal = propose(choice, ranking, lambda points: float(any("back" in name for name in points.convolutions)), 0.5)
+    proposal = propose(
+        selection, ranking, lambda points: float(any("back" in name for name in points.convolutions)), 0.5
+    )
     assert proposal.met and proposal.exclude == ("backbone",) and proposal.total == 2
 
 
 def test_a_network_that_breaks_is_worst(small: onnx.ModelProto) -> None:
-    choice = Choice(small, ("protonet",), (), "tensorrt")
-    ranking = rank(find_parts(choice, "layers"), lambda points: math.inf if "proto_net.4" in points.convolutions else 1)
+    selection = Int8Selection(small, ("protonet",), (), "tensorrt")
+    ranking = rank(
+        find_parts(selection, "layers"), lambda points: math.inf if "proto_net.4" in points.convolutions else 1
+    )
     assert [one.part.name for one in ranking][:2] == ["proto_net.4", "proto_net.0"]
-    proposal = propose(choice, ranking, lambda points: math.inf, 10)
+    proposal = propose(selection, ranking, lambda points: math.inf, 10)
     assert not proposal.met and proposal.parts == () and proposal.cost == math.inf
 
 
 def test_layers_of_a_block_that_is_left_out_are_not_named_again(small: onnx.ModelProto) -> None:
-    choice = Choice(small, ("backbone",), (), "tensorrt")
-    parts = {part.name: part for part in find_parts(choice, "layers")}
+    selection = Int8Selection(small, ("backbone",), (), "tensorrt")
+    parts = {part.name: part for part in find_parts(selection, "layers")}
     inside = parts["backbone.layers.1.1.conv.0.0"]
     block = Part("backbone.layers.1.1", ("backbone.layers.1.1",), inside.points, True)
-    whole, rest = choice.points(), choice.points([block])
+    whole, rest = selection.points(), selection.points([block])
     assert whole is not None and rest is not None
     block = block._replace(points=difference(whole, rest))
     assert set(inside.points.convolutions) < set(block.points.convolutions)
@@ -283,15 +287,15 @@ def test_layers_of_a_block_that_is_left_out_are_not_named_again(small: onnx.Mode
     for order in ([block, inside, other], [inside, block, other]):
         ranking = [PartCost(part, 1.0) for part in order]
         bad = {*block.points.convolutions, *other.points.convolutions}
-        proposal = propose(choice, ranking, lambda points, bad=bad: len(bad & set(points.convolutions)), 0.5)  # type: ignore[misc]
+        proposal = propose(selection, ranking, lambda points, bad=bad: len(bad & set(points.convolutions)), 0.5)  # type: ignore[misc]
         assert proposal.met and proposal.exclude == ("backbone.layers.1.1", "backbone.stem.0")
         assert len(proposal.parts) == (2 if order[0] is block else 3)
 
 
 def test_one_part_alone_cannot_be_left_out(small: onnx.ModelProto) -> None:
-    choice = Choice(small, ("protonet",), (), "tensorrt")
-    ranking = rank(find_parts(choice, "modules"), lambda points: 1.0)
-    assert not propose(choice, ranking, lambda points: 1.0, 0.5).met
+    selection = Int8Selection(small, ("protonet",), (), "tensorrt")
+    ranking = rank(find_parts(selection, "modules"), lambda points: 1.0)
+    assert not propose(selection, ranking, lambda points: 1.0, 0.5).met
 
 
 # What is measured.

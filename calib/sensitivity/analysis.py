@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from yolact.calib.calibration import calibrate
 from yolact.calib.image_set import ImageSet
 from yolact.calib.options import CalibrationOptions
-from yolact.calib.quantization_points import Points
-from yolact.calib.sensitivity.measures import CostMeasure, HeadDistance, MaskApLoss
-from yolact.calib.sensitivity.ranking import By, Choice, find_parts, propose, quantised, rank
+from yolact.calib.quantization_points import QuantizationPoints
+from yolact.calib.sensitivity.costs import CostMeasure, HeadDistance, MaskApLoss
+from yolact.calib.sensitivity.ranking import Granularity, Int8Selection, find_parts, propose, quantised, rank
 from yolact.calib.sensitivity.report import Report
 from yolact.engines.source_model import OnnxModel, read_onnx_model
 from yolact.runtime.contract import PLUGIN_NAMESPACE
@@ -50,8 +50,8 @@ def read_unquantised(path: Path) -> OnnxModel:
 
 def analyse(
     model: OnnxModel,
-    choice: Choice,
-    by: By,
+    selection: Int8Selection,
+    by: Granularity,
     calibration: tuple[ImageSet, CalibrationOptions],
     measured_on: GroundTruth | ImageSet,
     limit: float | None,
@@ -60,7 +60,7 @@ def analyse(
 
     Args:
         model: from `read_unquantised`.
-        choice: what is to be quantised, in the model's own proto.
+        selection: what is to be quantised, in the model's own proto.
         by: what to rank.
         calibration: images and options.
         measured_on: with annotations the cost is mask AP lost, in points; else the distance of the heads.
@@ -68,7 +68,7 @@ def analyse(
 
     Raises as `calibrate`, `MaskApLoss` and `HeadDistance`; UsageError where there is nothing to quantise.
     """
-    parts = find_parts(choice, by)  # refused before the calibration rather than after
+    parts = find_parts(selection, by)  # refused before the calibration rather than after
     ranges = calibrate(model.proto, *calibration)
     if isinstance(measured_on, ImageSet):
         cost: CostMeasure = HeadDistance(model.proto, measured_on)
@@ -80,10 +80,10 @@ def analyse(
         on = f"on {count_noun(len(measured_on.images), 'image')} of {measured_on.source.name}"
         basis = f"{on}, where fp32 has {loss.reference:.2f}"
 
-    def measure(points: Points) -> float:
-        return cost(quantised(model.proto, points, ranges, choice.platform))
+    def measure(points: QuantizationPoints) -> float:
+        return cost(quantised(model.proto, points, ranges, selection.platform))
 
     ranking = rank(parts, measure)
-    proposal = None if limit is None else propose(choice, ranking, measure, limit)
+    proposal = None if limit is None else propose(selection, ranking, measure, limit)
     basis += f"; calibrated on {count_noun(len(calibration[0]), 'image')}"
-    return Report(model.metadata, choice, by, measured, basis, decimals, ranking, proposal)
+    return Report(model.metadata, selection, by, measured, basis, decimals, ranking, proposal)

@@ -11,12 +11,12 @@ import numpy as np
 from tqdm import tqdm
 
 from yolact.diff.comparability import check_comparable, share_settings, shared_names
-from yolact.diff.comparator import compare_tensors, load_polygraphy
 from yolact.diff.detection_diff import DetectionTotals, ImageDetectionDiff, compare_detections
 from yolact.diff.gates import Gate, Limits, detection_gates, head_gates
 from yolact.diff.images import DiffImage, DiffImages
 from yolact.diff.pictures import WorstImage, WorstImages
 from yolact.diff.polygraphy_command import polygraphy_command
+from yolact.diff.polygraphy_comparator import compare_tensors, load_polygraphy
 from yolact.diff.request import DiffRequest
 from yolact.diff.sides import OnnxSide, Side, open_sides
 from yolact.diff.tensor_diff import TensorDiff, first_suspect
@@ -32,7 +32,7 @@ _T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
-class DiffResult:
+class EngineDiff:
     """What the comparison found.
 
     Attributes:
@@ -81,7 +81,7 @@ class DiffResult:
         return all(gate.passed for gate in self.gates)
 
 
-def run_diff(request: DiffRequest, images: DiffImages) -> DiffResult:
+def compare_engines(request: DiffRequest, images: DiffImages) -> EngineDiff:
     """Compare two engines on these images, one image at a time.
 
     Raises:
@@ -112,7 +112,7 @@ def run_diff(request: DiffRequest, images: DiffImages) -> DiffResult:
                 f"neither finds anything that scores above {request.limits.score_threshold:g} here; give images of "
                 "objects with --data"
             )
-        return DiffResult(
+        return EngineDiff(
             request=request,
             names=(_describe(tested), _describe(reference)),
             image_size=tested.engine.metadata.config.image_size,
