@@ -28,7 +28,7 @@ Run = Callable[[Image], list[NDArray[Any]]]
 class ForeignEngine:
     """Another runtime where our detector expects one of ours: what surrounds the network is the same."""
 
-    min_batch, max_batch = 1, 1
+    min_batch, max_batch, device = 1, 1, "cpu"
 
     def __init__(self, run: Run, metadata: ModelMetadata) -> None:
         self.run = run
@@ -51,6 +51,7 @@ class TimedEngine:
 
     def __init__(self, engine: Engine) -> None:
         self.metadata, self.min_batch, self.max_batch = engine.metadata, engine.min_batch, engine.max_batch
+        self.device = engine.device
         self._engine = engine
         self.ms = 0.0
 

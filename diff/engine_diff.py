@@ -167,7 +167,7 @@ class _Detections:
 
     def __init__(self, tested: Side, reference: Side, limits: Limits) -> None:
         self.diffs: list[tuple[str, ImageDetectionDiff]] = []
-        self.worst = WorstImages(limits.score_threshold, tested.engine.metadata.config.class_names)
+        self.worst = WorstImages(limits.score_threshold)
         self._detectors = (Detector(tested.engine), Detector(reference.engine))
         self._limits = limits
         self._rows: tuple[list[list[Any]], list[list[Any]]] = ([[], []], [[], []])  # boxes and masks of both

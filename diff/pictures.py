@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -44,17 +43,17 @@ class WorstImage:
 class WorstImages:
     """Keeps the few images that differ most; of the others nothing stays in memory."""
 
-    def __init__(self, score_threshold: float, class_names: Sequence[str]) -> None:
+    def __init__(self, score_threshold: float) -> None:
         self.images: list[WorstImage] = []
-        self._score_threshold, self._class_names = score_threshold, class_names
+        self._score_threshold = score_threshold
 
     def add(self, name: str, image: Image, tested: Detections, reference: Detections, diff: ImageDetectionDiff) -> None:
         """Draw the image if it is among the worst so far."""
         if len(self.images) == SHOWN and diff.badness <= self.images[-1].diff.badness:
             return
         pictures = (
-            annotate(image, tested.select(self._score_threshold), self._class_names),
-            annotate(image, reference.select(self._score_threshold), self._class_names),
+            annotate(image, tested.select(self._score_threshold)),
+            annotate(image, reference.select(self._score_threshold)),
             draw_difference(image, tested, reference, diff),
         )
         self.images.append(WorstImage(name, diff, *map(_to_jpeg, pictures)))

@@ -46,9 +46,7 @@ def main(plan: str, photo: str) -> None:
 
     count = int(found.pop("num_detections")[0, 0])
     in_network = NetworkDetections(*(array[0, :count] for array in found.values()))
-    detections = in_image(in_network, image.shape[:2]).select(score_threshold=0.15)
-    for class_id, box, score in zip(detections.class_ids, detections.boxes, detections.ranking_scores, strict=True):
-        print(metadata.config.class_names[class_id], box.round(1), f"{score:.2f}")
+    print(in_image(in_network, image.shape[:2], metadata.config.class_names).select(score_threshold=0.15))
     context.close()
     engine.close()
 

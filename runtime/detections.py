@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,24 +13,29 @@ from numpy.typing import NDArray
 from yolact.runtime.images.arrays import BoolArray, FloatArray
 from yolact.runtime.images.geometry import ImageTransform, Region
 from yolact.runtime.images.mask_encoding import Rle, encode_rle, trace_polygons
+from yolact.runtime.wording import count_noun
 
 if TYPE_CHECKING:
     import supervision
 
 
-@dataclass(frozen=True)
+_MOST_SHOWN = 15
+
+
+@dataclass(frozen=True, repr=False)
 class Detections:
     """Instances found in one image, best first.
 
     Attributes:
         boxes: (D, 4) float32 xyxy, pixels of the original image, clamped to it.
         scores: (D,) float32 class probabilities in [0, 1].
-        class_ids: (D,) int32 indices into the detector's `class_names`.
+        class_ids: (D,) int32 indices into `names`, the detector's `class_names`.
         mask_scores: (D,) float32 score x predicted mask IoU (YOLACT++), else None.
         mask_probabilities: (D, Hp, Wp) float32 at prototype resolution, cropped to the boxes.
         transform: geometry of the image they were found in.
+        names: of all classes that the model knows; empty where they are not known.
 
-    Raises ValueError where the arrays' shapes do not belong together.
+    Raises ValueError where the arrays' shapes do not belong together, or a class has no name although there are names.
     """
 
     boxes: FloatArray
@@ -38,6 +44,7 @@ class Detections:
     mask_scores: FloatArray | None
     mask_probabilities: FloatArray
     transform: ImageTransform
+    names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         count = len(self.scores)
@@ -55,9 +62,31 @@ class Detections:
         for name, (got, expected) in shapes.items():
             if got != expected:
                 raise ValueError(f"{name} must have shape {expected} to go with {count} scores, got {got}")
+        if self.names and count and not 0 <= self.class_ids.min() <= self.class_ids.max() < len(self.names):
+            ids = f"{self.class_ids.min()} to {self.class_ids.max()}"
+            raise ValueError(f"class_ids must be from 0 to {len(self.names) - 1} to have one of the names, got {ids}")
 
     def __len__(self) -> int:
         return len(self.scores)
+
+    def __repr__(self) -> str:
+        """One line: what was found, and the size of the image."""
+        height, width = self.image_size
+        return f"<Detections: {summarise(self)} in an image {width} wide and {height} high>"
+
+    def __str__(self) -> str:
+        """A line for each of the first detections: class, score that it is ranked by, corners and size of its box."""
+        lines = [repr(self)[1:-1] + (":" if len(self) else "")]
+        shown = self[:_MOST_SHOWN]
+        longest = max(map(len, shown.class_names), default=0)
+        for name, score, box in zip(shown.class_names, shown.ranking_scores, shown.boxes, strict=True):
+            left, top, right, bottom = box.tolist()
+            corners = f"({left:.0f}, {top:.0f}) to ({right:.0f}, {bottom:.0f})"
+            size = f"{right - left:.0f} wide and {bottom - top:.0f} high"
+            lines.append(f"  {name:{longest}}  {score:.2f}  {corners}, {size}")
+        if len(self) > len(shown):
+            lines.append(f"  ... and {len(self) - len(shown)} more")
+        return "\n".join(lines)
 
     def __getitem__(self, index: int | Sequence[int] | NDArray[np.bool_] | NDArray[np.intp] | slice) -> Detections:
         """The detections at an index, several indices, a boolean mask, or a slice."""
@@ -69,7 +98,14 @@ class Detections:
             None if self.mask_scores is None else self.mask_scores[index],
             self.mask_probabilities[index],
             self.transform,
+            self.names,
         )
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The name of each detection's class, ``class_3`` for class 3 where the `names` are not known."""
+        ids = self.class_ids.tolist()
+        return tuple(self.names[class_id] if self.names else f"class_{class_id}" for class_id in ids)
 
     @property
     def image_size(self) -> tuple[int, int]:
@@ -120,15 +156,28 @@ class Detections:
         return [trace_polygons(mask, region) for region, mask in self.iter_masks()]
 
     def to_supervision(self) -> supervision.Detections:
-        """As `supervision.Detections`; confidence is `ranking_scores`. Needs the `supervision` extra."""
-        import supervision
+        """As `supervision.Detections`; confidence is `ranking_scores`, `data["class_name"]` holds the `class_names`.
+
+        Raises ImportError without the `supervision` extra.
+        """
+        try:
+            import supervision
+        except ModuleNotFoundError as error:
+            raise ImportError(f"to_supervision needs {error.name}; install it with: pip install supervision") from None
 
         return supervision.Detections(
             xyxy=self.boxes,
             mask=self.masks,
             confidence=self.ranking_scores,
             class_id=self.class_ids.astype(int),
+            data={"class_name": np.array(self.class_names, np.str_)},
         )
+
+
+def summarise(detections: Detections) -> str:
+    """Counts by class, most frequent first: ``3 persons, 1 dog``."""
+    counts = Counter(detections.class_names).most_common()
+    return ", ".join(count_noun(count, name) for name, count in counts) or "no detections"
 
 
 def rank(scores: FloatArray, ranking_scores: FloatArray, score_threshold: float) -> NDArray[np.intp]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
+from os import PathLike
 from pathlib import Path
 from types import TracebackType
 from typing import overload
@@ -17,23 +19,29 @@ from yolact.runtime.engine_files import open_engine
 from yolact.runtime.errors import EngineError, UsageError
 from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.geometry import ImageTransform
+from yolact.runtime.images.image_files import read_image
 from yolact.runtime.images.preprocess import Preprocessor
 from yolact.runtime.metadata import ModelMetadata
 from yolact.runtime.postprocess.postprocess import NetworkDetections
+from yolact.runtime.wording import count_noun, list_some
+
+_Source = Image | str | PathLike[str]
 
 
 class Detector:
     """Finds instances in images with an exported model.
 
     >>> with Detector.open("yolact.onnx") as detector:
-    ...     detections = detector(cv2.imread("image.jpg")).select(score_threshold=0.15)
-    ...     names = [detector.class_names[i] for i in detections.class_ids]
+    ...     print(detector("photo.jpg").select(score_threshold=0.15))
+
+    A detector that was opened from a file can be pickled and sent to other processes, which open the file again.
     """
 
     def __init__(self, engine: Engine) -> None:
         """Wrap an opened engine; use `Detector.open` for a file."""
         self._engine: Engine | None = engine
         self._preprocess = Preprocessor(engine.metadata.config.image_size)
+        self._reopen: partial[Detector] | None = None
         self.metadata: ModelMetadata = engine.metadata
 
     @classmethod
@@ -78,7 +86,24 @@ class Detector:
                     "export it with them, or with --graph raw"
                 )
             engine.metadata = replace(engine.metadata, postprocess=postprocess)
-        return cls(engine)
+        detector = cls(engine)
+        detector._reopen = partial(
+            cls.open,
+            path.absolute(),
+            postprocess=postprocess,
+            device=device,
+            threads=threads,
+            metadata_file=None if metadata_file is None else Path(metadata_file).absolute(),
+            allow_host_code=allow_host_code,
+        )
+        return detector
+
+    @property
+    def engine(self) -> Engine:
+        """What runs the network. Raises EngineError where the detector was closed."""
+        if self._engine is None:
+            raise EngineError("this detector was closed; open the engine again")
+        return self._engine
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -90,24 +115,24 @@ class Detector:
         """How many images run as one batch; None where any number will do, or the detector was closed."""
         return self._engine.max_batch if self._engine else None
 
-    @overload
-    def __call__(self, images: Image) -> Detections: ...
+    @overload  # a text is a sequence of texts too, but the first that fits counts
+    def __call__(self, images: _Source) -> Detections: ...  # type: ignore[overload-overlap]
 
     @overload
-    def __call__(self, images: Sequence[Image]) -> list[Detections]: ...
+    def __call__(self, images: Sequence[_Source]) -> list[Detections]: ...
 
-    def __call__(self, images: Image | Sequence[Image]) -> Detections | list[Detections]:
+    def __call__(self, images: _Source | Sequence[_Source]) -> Detections | list[Detections]:
         """Detect instances.
 
         Args:
-            images: one image (H, W, 3) uint8 BGR, or a list of them in any sizes. A list runs as one batch, or in
-                batches of the largest size the engine file takes.
+            images: one image, (H, W, 3) uint8 BGR or the name of a file as `read_image` reads it; or a list of them in
+                any sizes. A list runs as one batch, or in batches of the largest size the engine file takes.
 
         Returns:
             Detections in pixels of each original image, best first; a list for a list.
 
         Raises:
-            ImageError: an array is no such image.
+            ImageError: an array is no such image, or a file cannot be read as one.
             EngineError: the detector was closed.
         """
         if not isinstance(images, (list, tuple)):  # one image, or no image at all, which the preprocessor reports
@@ -116,15 +141,34 @@ class Detector:
         batches = [images[start : start + size] for start in range(0, len(images), size)]
         return [found for batch in batches for found in self._detect_batch(batch)]
 
-    def _detect_batch(self, images: Sequence[Image]) -> list[Detections]:
-        if self._engine is None:
-            raise EngineError("this detector was closed; open the engine again")
+    def _detect_batch(self, sources: Sequence[_Source]) -> list[Detections]:
+        engine = self.engine
+        images = [read_image(source) if isinstance(source, (str, PathLike)) else source for source in sources]
         batch = self._preprocess(images)
-        missing = self._engine.min_batch - len(images)
+        missing = engine.min_batch - len(images)
         if missing > 0:  # a file made for a fixed batch runs full batches only
             batch = np.concatenate([batch, np.zeros((missing, *batch.shape[1:]), np.uint8)])
-        found = self._engine.detect(batch)[: len(images)]
-        return [in_image(detections, image.shape[:2]) for detections, image in zip(found, images, strict=True)]
+        found = engine.detect(batch)[: len(images)]
+        return [
+            in_image(detections, image.shape[:2], self.class_names)
+            for detections, image in zip(found, images, strict=True)
+        ]
+
+    def __repr__(self) -> str:
+        source = "an engine" if self._reopen is None else str(self._reopen.args[0])
+        if self._engine is None:
+            return f"<Detector: {source}, closed>"
+        classes = count_noun(len(self.class_names), "class")
+        return f"<Detector: {source} on {self._engine.device}, {classes} ({list_some(self.class_names, 3)})>"
+
+    def __reduce__(self) -> tuple[partial[Detector], tuple[()]]:
+        if self._reopen is None:
+            raise EngineError(
+                "this detector was made from an engine object, so no other process can open it again; "
+                "make it with Detector.open to pickle it"
+            )
+        self.engine  # noqa: B018  a closed one is reported
+        return self._reopen, ()
 
     def close(self) -> None:
         """Free the engine. Calling it again does nothing."""
@@ -141,7 +185,7 @@ class Detector:
         self.close()
 
 
-def in_image(found: NetworkDetections, image_size: tuple[int, int]) -> Detections:
+def in_image(found: NetworkDetections, image_size: tuple[int, int], class_names: Sequence[str] = ()) -> Detections:
     """Detections in pixels of an image of this size (height, width), in the same order."""
     transform = ImageTransform(image_size)
     return Detections(
@@ -151,4 +195,5 @@ def in_image(found: NetworkDetections, image_size: tuple[int, int]) -> Detection
         mask_scores=found.mask_scores,
         mask_probabilities=found.masks,
         transform=transform,
+        names=tuple(class_names),
     )

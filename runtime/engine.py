@@ -21,11 +21,15 @@ class Engine(Protocol):
         metadata: what the model is and how it post-processes.
         min_batch: fewest images per call.
         max_batch: most images per call, None where any number will do.
+        device: where it runs, as text ``cpu`` or ``cuda:0``.
     """
 
     metadata: ModelMetadata
     min_batch: int
     max_batch: int | None
+
+    @property
+    def device(self) -> object: ...
 
     def detect(self, images: Image) -> list[NetworkDetections]:
         """Detections of each image of a batch (N, S, S, 3) uint8 BGR, S as in the metadata."""

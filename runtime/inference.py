@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from yolact.runtime.detections import Detections
+from yolact.runtime.detections import Detections, summarise
 from yolact.runtime.detector import Detector
 from yolact.runtime.engine import DeviceChoice, Engine
 from yolact.runtime.engine_files import open_engine
@@ -22,7 +22,7 @@ from yolact.runtime.images.sources import Source, expand_source, open_ahead
 from yolact.runtime.images.video import VideoFile, VideoReader
 from yolact.runtime.output_files import OutputNames, check_folder, check_replaceable
 from yolact.runtime.picture_writer import PictureWriter, Say
-from yolact.runtime.results import JsonResults, MaskFormat, summarise, to_row
+from yolact.runtime.results import JsonResults, MaskFormat, to_row
 from yolact.runtime.wording import count_noun, list_some
 
 
@@ -156,9 +156,7 @@ class _Run:
     milliseconds: float = field(default=0.0, init=False)
 
     def __post_init__(self) -> None:
-        self.pictures = PictureWriter(
-            self.detector.class_names, self.request.masks, self.results, self.say, self.report
-        )
+        self.pictures = PictureWriter(self.request.masks, self.results, self.say, self.report)
 
     def detect(self, image: Image) -> Detections:
         """What to show of one image. Leaves the time this took in `milliseconds`."""
@@ -168,14 +166,12 @@ class _Run:
         return detections.select(self.request.score_threshold, self.request.top_k, self.class_ids)
 
     def summarise(self, detections: Detections) -> str:
-        return f"{summarise(detections, self.detector.class_names)}, {self.milliseconds:.1f} ms"
+        return f"{summarise(detections)}, {self.milliseconds:.1f} ms"
 
     def record_frame(self, source: Source, detections: Detections, frame: int) -> None:
         """Add one frame of a video to the JSON, if any is asked for."""
         if self.results is not None:
-            self.results.add(
-                to_row(source.name, detections, self.detector.class_names, self.request.masks, frame=frame)
-            )
+            self.results.add(to_row(source.name, detections, self.request.masks, frame))
 
 
 def _is_done(run: _Run, source: Source, open_source: Callable[[], Image | VideoReader]) -> bool:
@@ -203,7 +199,7 @@ def _process_video(run: _Run, source: Source, reader: VideoReader) -> None:
             frames = tqdm(reader, source.name, reader.frame_count, leave=False, unit=" frames", disable=None)
             for index, image in enumerate(frames):
                 detections = run.detect(image)
-                video.write(annotate(image, detections, run.detector.class_names))
+                video.write(annotate(image, detections))
                 run.record_frame(source, detections, index)
                 run.say(f"{source.name} frame {index}: {run.summarise(detections)}")
     finally:  # what was written before the video broke off or Ctrl-C ended it is kept

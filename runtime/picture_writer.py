@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -29,13 +29,11 @@ class PictureWriter:
         complete: whether every picture could be written so far.
     """
 
-    def __init__(
-        self, class_names: Sequence[str], masks: MaskFormat, results: JsonResults | None, say: Say, report: Say
-    ) -> None:
+    def __init__(self, masks: MaskFormat, results: JsonResults | None, say: Say, report: Say) -> None:
         """`masks`: their form in the `results`, which may be None. `say` gets a line about each
         picture, `report` one about each that cannot be written."""
         self.complete = True
-        self._class_names, self._masks, self._results = class_names, masks, results
+        self._masks, self._results = masks, results
         self._say, self._report = say, report
         self._pool = ThreadPoolExecutor(1)
         self._pending: tuple[str, Future[dict[str, Any] | None]] | None = None
@@ -49,8 +47,8 @@ class PictureWriter:
         )
 
     def _make(self, name: str, image: Image, detections: Detections, path: Path) -> dict[str, Any] | None:
-        write_image(path, annotate(image, detections, self._class_names))
-        return None if self._results is None else to_row(name, detections, self._class_names, self._masks)
+        write_image(path, annotate(image, detections))
+        return None if self._results is None else to_row(name, detections, self._masks)
 
     def finish(self) -> None:
         """Wait for the image under way, then record and print it. One that cannot be written is reported."""

@@ -1,9 +1,8 @@
-"""Detections as JSON rows and as one line of text."""
+"""Detections as JSON rows."""
 
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -11,20 +10,16 @@ from typing import Any, BinaryIO, Literal
 
 from yolact.runtime.detections import Detections
 from yolact.runtime.output_files import temporary_beside
-from yolact.runtime.wording import count_noun
 
 MaskFormat = Literal["rle", "polygon", "none"]
 
 
-def to_row(
-    source: str, detections: Detections, class_names: Sequence[str], masks: MaskFormat, frame: int | None = None
-) -> dict[str, Any]:
+def to_row(source: str, detections: Detections, masks: MaskFormat, frame: int | None = None) -> dict[str, Any]:
     """One image as JSON values.
 
     Args:
         source: where the image came from.
         detections: boxes and masks in pixels of that image, best first.
-        class_names: what `detections.class_ids` index.
         masks: ``rle`` for COCO run-length encoding, ``polygon`` for lists [x1, y1, x2, y2, ...], ``none``.
         frame: index from 0 in a video.
 
@@ -36,12 +31,16 @@ def to_row(
     found: list[dict[str, Any]] = [
         {
             "class_id": class_id,
-            "class_name": class_names[class_id],
+            "class_name": class_name,
             "score": round(score, 5),
             "box": [round(value, 2) for value in box],
         }
-        for class_id, score, box in zip(
-            detections.class_ids.tolist(), detections.ranking_scores.tolist(), detections.boxes.tolist(), strict=True
+        for class_id, class_name, score, box in zip(
+            detections.class_ids.tolist(),
+            detections.class_names,
+            detections.ranking_scores.tolist(),
+            detections.boxes.tolist(),
+            strict=True,
         )
     ]
     if masks != "none":
@@ -92,9 +91,3 @@ class JsonResults:
                 self._temporary.replace(self._path)
         finally:
             self._temporary.unlink(missing_ok=True)
-
-
-def summarise(detections: Detections, class_names: Sequence[str]) -> str:
-    """Counts by class, most frequent first: ``3 persons, 1 dog``."""
-    counts = Counter(detections.class_ids.tolist()).most_common()
-    return ", ".join(count_noun(count, class_names[class_id]) for class_id, count in counts) or "no detections"

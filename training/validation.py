@@ -72,7 +72,7 @@ class Observer:
         names = self._model.config.class_names
         for number, image in enumerate(self._pictures):
             explanation = explain_network(self._model, image).select(SCORE_THRESHOLD, MOST_SHOWN)
-            drawn = annotate(image, explanation.in_image(image.shape[:2]), names)
+            drawn = annotate(image, explanation.in_image(image.shape[:2], names))
             self._monitor.picture(f"predictions/{number}", drawn, iteration)
             if number == 0:
                 self._monitor.picture("prototypes", prototype_sheet(explanation.prototypes, image.shape[:2]), iteration)

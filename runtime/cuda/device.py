@@ -56,6 +56,9 @@ class Device:
         self.context: Any = driver("cuDevicePrimaryCtxRetain", handle)
         self._finalizer = weakref.finalize(self, driver.quietly, "cuDevicePrimaryCtxRelease", handle)
 
+    def __str__(self) -> str:
+        return f"cuda:{self.index}"
+
     @classmethod
     def open(cls, index: int = 0) -> Device:
         """The GPU with this index.

@@ -29,13 +29,12 @@ _SMALLEST_FONT_SCALE = 0.35  # smaller letters cannot be read
 _BLOCK_PIXELS = 1 << 21  # pixels tinted at a time: keeps temporaries small beside a 100 megapixel image
 
 
-def annotate(image: Image, detections: Detections, class_names: Sequence[str]) -> Image:
+def annotate(image: Image, detections: Detections) -> Image:
     """A copy of the image with the detections drawn on it, best on top.
 
     Args:
         image: (H, W, 3) uint8 BGR, of any size.
         detections: found in this image.
-        class_names: what `detections.class_ids` index.
 
     Returns:
         (H, W, 3) uint8 BGR. Labels read ``name score`` with the score instances are ranked by. Where there is no room
@@ -54,7 +53,7 @@ def annotate(image: Image, detections: Detections, class_names: Sequence[str]) -
     colors = [class_color(class_id) for class_id in detections.class_ids.tolist()]
     for (left, top, right, bottom), color in zip(reversed(corners), reversed(colors), strict=True):
         cv2.rectangle(canvas, (left, top), (right, bottom), color, style.line_width)
-    texts = _label_texts(detections, class_names)
+    texts = _label_texts(detections)
     _draw_labels(canvas, corners, texts, colors, style)
     return canvas
 
@@ -142,11 +141,10 @@ def _pixel_boxes(detections: Detections) -> list[tuple[int, int, int, int]]:
     return [(left, top, right, bottom) for left, top, right, bottom in boxes.tolist()]
 
 
-def _label_texts(detections: Detections, class_names: Sequence[str]) -> list[tuple[str, str]]:
+def _label_texts(detections: Detections) -> list[tuple[str, str]]:
     """For each detection its label, and the shorter one for want of room."""
-    names = [class_names[class_id] for class_id in detections.class_ids.tolist()]
     scores = detections.ranking_scores.tolist()
-    return [(f"{name} {score:.2f}", name) for name, score in zip(names, scores, strict=True)]
+    return [(f"{name} {score:.2f}", name) for name, score in zip(detections.class_names, scores, strict=True)]
 
 
 def _draw_labels(

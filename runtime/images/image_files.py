@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from os import PathLike
 from pathlib import Path
 
 import cv2
@@ -11,6 +12,7 @@ import numpy as np
 
 from yolact.runtime.errors import ImageError, YolactError
 from yolact.runtime.images.arrays import Image
+from yolact.runtime.images.video import VIDEO_SUFFIXES
 from yolact.runtime.output_files import replacing
 
 WRITABLE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
@@ -19,8 +21,10 @@ WRITABLE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 IMAGE_SUFFIXES = (*WRITABLE_SUFFIXES, ".jpe", ".jp2", ".avif", ".ppm", ".pgm", ".pbm", ".pnm")
 """Which files of a folder are taken for images, in lower case. A file named outright may have any suffix."""
 
+_VIDEOS_ONLY = set(VIDEO_SUFFIXES) - {".gif"}
 
-def read_image(path: str | Path) -> Image:
+
+def read_image(path: str | PathLike[str]) -> Image:
     """Read an image file.
 
     Args:
@@ -31,19 +35,27 @@ def read_image(path: str | Path) -> Image:
         alpha is dropped and 16 bits become 8 over the full range, so that the network sees what it was trained on.
 
     Raises:
-        ImageError: the file is missing, a folder, unreadable, empty, no image, truncated or damaged.
+        ImageError: the file is missing, a folder, a video, unreadable, empty, no image, truncated or damaged.
     """
     return decode_image(read_image_file(Path(path)), str(path))
 
 
 def read_image_file(path: Path) -> bytes:
-    """The bytes of an image file, for `decode_image`. Raises ImageError where it is missing, a folder, unreadable."""
+    """The bytes of an image file, for `decode_image`. Raises ImageError where it is missing, a folder, a video by its
+    name, or unreadable."""
     try:
+        if path.suffix.lower() in _VIDEOS_ONLY and path.is_file():  # which may not even fit into memory
+            raise ImageError(
+                f"{path}: expected an image file, got a video; read its frames with cv2.VideoCapture, or give it to "
+                "yolact-infer"
+            )
         return path.read_bytes()
     except FileNotFoundError:
+        if re.match(r"[a-z]+:/", str(path)):  # Path makes one slash of two
+            raise ImageError(f"{path}: expected an image file, got a URL; download the image first") from None
         raise ImageError(f"{path}: there is no such file") from None
     except IsADirectoryError:
-        raise ImageError(f"{path}: expected an image file, got a folder") from None
+        raise ImageError(f"{path}: expected an image file, got a folder; name the images in it") from None
     except OSError as error:
         raise ImageError(f"{path}: cannot be read ({error.strerror})") from error
 

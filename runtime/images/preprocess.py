@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from yolact.runtime.errors import ImageError
 from yolact.runtime.images.arrays import Image
@@ -40,9 +42,38 @@ def check_image(image: Image) -> None:
     if not isinstance(image, np.ndarray):
         raise ImageError(
             f"expected an image as a NumPy array (H, W, 3) uint8 in BGR order, got {type(image).__name__}; "
-            "cv2.imread gives None for a file it cannot read"
+            f"{_advise_on_object(image)}"
         )
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
-        advice = "pass several images as a list" if image.ndim == 4 else "convert it first, e.g. with cv2.cvtColor"
         got = f"{image.shape} {image.dtype}"
-        raise ImageError(f"expected an image of shape (H, W, 3) and dtype uint8 in BGR order, got {got}; {advice}")
+        raise ImageError(
+            f"expected an image of shape (H, W, 3) and dtype uint8 in BGR order, got {got}; {_advise_on_array(image)}"
+        )
+
+
+def _advise_on_object(image: object) -> str:
+    """What to do with something that is no array."""
+    if image is None:
+        return "cv2.imread gives None for a file it cannot read"
+    if type(image).__module__.startswith("PIL."):
+        return 'convert it with np.asarray(image.convert("RGB"))[..., ::-1], which turns RGB into BGR'
+    if hasattr(image, "__array__"):
+        return "convert it with np.asarray, its channels last and from 0 to 255"
+    return "pass one array, or a list of arrays"
+
+
+def _advise_on_array(image: NDArray[Any]) -> str:
+    """What to do with an array of another shape or type."""
+    if image.ndim == 4:
+        return "pass several images as a list, which list(images) makes"
+    if image.size == 0:
+        return "it has no pixels"
+    if image.ndim == 2 or image.shape[2:] == (1,):
+        return "make three channels of grey with cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)"
+    if image.shape[2:] == (4,):
+        return "drop alpha with cv2.cvtColor(image, cv2.COLOR_BGRA2BGR), or cv2.COLOR_RGBA2BGR"
+    if image.ndim == 3 and image.shape[2] != 3 and image.shape[0] == 3:
+        return "put the channels last with image.transpose(1, 2, 0)"
+    if image.dtype.kind == "f":
+        return "values from 0 to 1 become bytes with (255 * image).round().astype(np.uint8)"
+    return "convert it to bytes of blue, green and red"

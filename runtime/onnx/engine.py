@@ -44,6 +44,7 @@ class OnnxEngine:
         if threads is not None and threads < 1:
             raise UsageError(f"threads must be at least 1, or None for all cores, got {threads}")
         check_provider(device)
+        self.device = device
         self._session: Any = _open_session(path, threads, device)
         self.metadata = ModelMetadata.from_props(self._session.get_modelmeta().custom_metadata_map, str(path))
         self._outputs = _check_contract(self._session, self.metadata, path)

@@ -148,7 +148,7 @@ def test_the_difference_shows_what_only_one_side_has() -> None:
 
 
 def test_few_pictures_are_kept() -> None:
-    worst = WorstImages(0.15, ("thing",))
+    worst = WorstImages(0.15)
     image = np.zeros((40, 80, 3), np.uint8)
     for missed in (1, 0, 2, 1, 2):
         found = boxes(*[(8.0 * i, 0, 8.0 * i + 8, 40) for i in range(missed)])

@@ -29,6 +29,9 @@ def blobs(count: int, seed: int, size: int = 138) -> np.ndarray:
     return smooth
 
 
+NAMES = ("person", "dog", "traffic light")
+
+
 def detections(count: int, image_size: tuple[int, int], seed: int = 0, *, rescored: bool = False) -> Detections:
     rng = np.random.default_rng(seed)
     return Detections(
@@ -38,6 +41,7 @@ def detections(count: int, image_size: tuple[int, int], seed: int = 0, *, rescor
         mask_scores=rng.random(count, np.float32) if rescored else None,
         mask_probabilities=blobs(count, seed),
         transform=ImageTransform(image_size),
+        names=NAMES,
     )
 
 
@@ -143,6 +147,10 @@ def test_supervision_gets_the_same_arrays(rescored: bool) -> None:
     np.testing.assert_array_equal(converted.mask, found.masks)
     np.testing.assert_array_equal(converted.confidence, found.ranking_scores)
     np.testing.assert_array_equal(converted.class_id, found.class_ids)
+    assert converted["class_name"].tolist() == [NAMES[class_id] for class_id in found.class_ids]
+    assert len(found[:0].to_supervision()) == 0 and len(converted[converted["class_name"] == "dog"]) == (
+        found.class_ids.tolist().count(1)
+    )
 
 
 def test_indices_of_any_kind() -> None:
@@ -163,6 +171,48 @@ def test_no_detections() -> None:
     assert len(found) == 0 and found.masks.shape == (0, 48, 64)
     assert found.rle() == [] and found.polygons() == []
     assert len(found.select(0.5, 3)) == 0
+
+
+def test_names_stay_with_their_detections() -> None:
+    found = detections(20, (48, 64))
+    chosen = found.select(class_ids=[2, 0])[::-1]
+    assert chosen.names == NAMES and set(chosen.class_names) == {"person", "traffic light"}
+    assert [NAMES.index(name) for name in chosen.class_names] == chosen.class_ids.tolist()
+    arrays = vars(found) | {"names": ()}
+    assert set(Detections(**arrays).class_names) == {"class_0", "class_1", "class_2"}
+    assert Detections(**arrays).select(top_k=3).class_names == tuple(f"class_{i}" for i in found.class_ids[:3])
+    for ids in ([0, 3], [-1, 1]):
+        arrays = vars(detections(2, (48, 64))) | {"class_ids": np.array(ids, np.int32)}
+        with pytest.raises(ValueError, match=r"class_ids must be from 0 to 2 .* got (0 to 3|-1 to 1)$"):
+            Detections(**arrays)
+
+
+def test_printed_detections_are_a_few_lines() -> None:
+    found = Detections(
+        boxes=np.array([[12.4, 30, 220.1, 470.9], [0, 0, np.nan, 5]], np.float32),
+        scores=np.array([0.9, 0.8], np.float32),
+        class_ids=np.array([2, 1], np.int32),
+        mask_scores=np.array([0.126, 0.5], np.float32),
+        mask_probabilities=np.zeros((2, 4, 4), np.float32),
+        transform=ImageTransform((480, 640)),
+        names=NAMES,
+    )
+    assert repr(found) == "<Detections: 1 traffic light, 1 dog in an image 640 wide and 480 high>"
+    assert str(found).splitlines() == [
+        "Detections: 1 traffic light, 1 dog in an image 640 wide and 480 high:",
+        "  traffic light  0.13  (12, 30) to (220, 471), 208 wide and 441 high",
+        "  dog            0.50  (0, 0) to (nan, 5), nan wide and 5 high",
+    ]
+    assert str(found[:0]) == "Detections: no detections in an image 640 wide and 480 high"
+
+
+@pytest.mark.parametrize(
+    ("count", "lines", "last"), [(15, 16, "  "), (16, 17, "  ... and 1 more"), (100, 17, "  ... and 85 more")]
+)
+def test_many_detections_are_cut(count: int, lines: int, last: str) -> None:
+    text = str(detections(count, (48, 64)))
+    assert len(text.splitlines()) == lines and text.splitlines()[-1].startswith(last) and len(text) < 2000
+    assert "\n" not in repr(detections(count, (48, 64)))
 
 
 REJECTED = {

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import pickle
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from operator import methodcaller
 from pathlib import Path
 
+import cv2
 import numpy as np
 import onnx
+import PIL.Image
 import pytest
+import torch
 
 from yolact.runtime.config import ModelConfig, PostprocessConfig
 from yolact.runtime.detections import Detections
@@ -114,24 +122,75 @@ def test_preprocessing_stays_within_a_level_of_interpolation_in_float(photos: li
 
 
 REJECTED_IMAGES = {
-    "a path": ("photo.jpg", "got str"),
-    "grayscale": (np.zeros((4, 4), np.uint8), "got (4, 4) uint8"),
-    "alpha": (np.zeros((4, 4, 4), np.uint8), "got (4, 4, 4) uint8"),
-    "float": (np.zeros((4, 4, 3), np.float32), "got (4, 4, 3) float32"),
-    "empty": (np.zeros((0, 4, 3), np.uint8), "got (0, 4, 3) uint8"),
+    "bytes": (b"photo.jpg", "got bytes; pass one array, or a list of arrays"),
+    "a generator": ((image for image in ()), "got generator; pass one array, or a list of arrays"),
+    "Pillow": (PIL.Image.new("RGB", (4, 4)), 'got Image; convert it with np.asarray(image.convert("RGB"))[..., ::-1]'),
+    "PyTorch": (torch.zeros((4, 4, 3), dtype=torch.uint8), "got Tensor; convert it with np.asarray"),
     "nothing": (None, "got NoneType; cv2.imread gives None"),
-    "batch": (np.zeros((2, 4, 4, 3), np.uint8), "pass several images as a list"),
+    "grayscale": (np.zeros((4, 4), np.uint8), "got (4, 4) uint8; make three channels of grey with cv2.cvtColor"),
+    "one channel": (np.zeros((4, 4, 1), np.uint8), "got (4, 4, 1) uint8; make three channels"),
+    "alpha": (np.zeros((4, 4, 4), np.uint8), "got (4, 4, 4) uint8; drop alpha with cv2.cvtColor"),
+    "float": (np.zeros((4, 4, 3), np.float32), "got (4, 4, 3) float32; values from 0 to 1 become bytes with (255 * "),
+    "16 bits": (np.zeros((4, 4, 3), np.uint16), "got (4, 4, 3) uint16; convert it to bytes of blue, green and red"),
+    "channels first": (
+        np.zeros((3, 4, 5), np.uint8),
+        "got (3, 4, 5) uint8; put the channels last with image.",
+    ),
+    "empty": (np.zeros((0, 4, 3), np.uint8), "got (0, 4, 3) uint8; it has no pixels"),
+    "batch": (np.zeros((2, 4, 4, 3), np.uint8), "got (2, 4, 4, 3) uint8; pass several images as a list, which list("),
+    "a missing file": ("no.jpg", "no.jpg: there is no such file"),
+    "a folder": (Path(), ".: expected an image file, got a folder; name the images in it"),
+    "a URL": ("https://example.org/a.jpg", "expected an image file, got a URL; download the image first"),
+    "a video": ("film.MP4", "film.MP4: expected an image file, got a video; read its frames with cv2.VideoCapture"),
+    "no image": ("notes.txt", "notes.txt: this is no image in a format OpenCV reads"),
 }
 
 
 @pytest.mark.parametrize("name", REJECTED_IMAGES)
-def test_rejected_images(tiny_engine: Path, name: str) -> None:
+def test_rejected_images(engine: Path, here: Path, name: str) -> None:
+    for file in ("film.MP4", "notes.txt"):
+        (here / file).write_text("no picture")
     image, message = REJECTED_IMAGES[name]
-    with Detector.open(tiny_engine) as detector, pytest.raises(ImageError) as caught:
-        detector([image])
-    assert message in str(caught.value)
-    with Detector.open(tiny_engine) as detector, pytest.raises(ImageError):
-        detector(image)
+    with Detector.open(engine) as detector:
+        for argument in (image, [image], [np.zeros((4, 4, 3), np.uint8), image]):
+            with pytest.raises(ImageError) as caught:
+                detector(argument)
+            assert message in str(caught.value)
+
+
+def test_what_the_advice_makes_is_taken(tiny_engine: Path, photos: list[np.ndarray]) -> None:
+    photo = photos[0]
+    pillow = PIL.Image.fromarray(cv2.cvtColor(photo, cv2.COLOR_BGR2RGB))
+    grey = cv2.cvtColor(photo, cv2.COLOR_BGR2GRAY)
+    with Detector.open(tiny_engine) as detector:
+        expected = detector(photo)
+        for same in (
+            np.asarray(pillow.convert("RGB"))[..., ::-1],
+            cv2.cvtColor(cv2.cvtColor(photo, cv2.COLOR_BGR2BGRA), cv2.COLOR_BGRA2BGR),
+            (255 * (photo / 255)).round().astype(np.uint8),
+            photo.transpose(2, 0, 1).transpose(1, 2, 0),
+            np.asarray(torch.from_numpy(photo)),
+        ):
+            assert_same(detector(same), expected)
+        assert len(detector(cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR))) > 0
+        assert_same(detector(list(np.stack([photo, photo])))[1], expected)
+
+
+def test_files_are_read_upright(tiny_engine: Path, photos: list[np.ndarray], tmp_path: Path) -> None:
+    """Every kind of name, alone and in lists beside arrays; orientation 6 is a camera that was turned to the left."""
+    photo, exif = photos[0], PIL.Image.Exif()
+    exif[0x0112] = 6
+    pillow = PIL.Image.fromarray(cv2.cvtColor(photo, cv2.COLOR_BGR2RGB))
+    pillow.save(tmp_path / "flat.png")
+    pillow.save(tmp_path / "turned.png", exif=exif)
+    turned = np.rot90(photo, -1)
+    assert turned.shape != photo.shape
+    with Detector.open(tiny_engine) as detector:
+        alone = [detector(str(tmp_path / "flat.png")), detector(tmp_path / "turned.png")]
+        mixed = detector([tmp_path / "flat.png", turned, str(tmp_path / "turned.png")])
+        for found, image in zip([*alone, *mixed], [photo, turned, photo, turned, turned], strict=True):
+            assert found.image_size == image.shape[:2]
+            assert_same(found, detector(image))
 
 
 def edit_metadata(proto: onnx.ModelProto, key: str, value: str) -> None:
@@ -210,3 +269,41 @@ def test_metadata_survives_the_file(tiny_engine: Path, tiny_config: ModelConfig)
     assert metadata.config == tiny_config
     assert metadata.postprocess == PostprocessConfig(max_detections=20)
     assert ModelMetadata.from_props(metadata.to_props(), "here") == metadata
+
+
+def test_a_detector_says_what_it_is(tiny_engine: Path, engine: Path) -> None:
+    with Detector.open(tiny_engine) as detector:
+        assert repr(detector) == f"<Detector: {tiny_engine} on cpu, 3 classes (person, dog, kite)>"
+    assert repr(detector) == f"<Detector: {tiny_engine}, closed>"
+    with pytest.raises(EngineError, match="was closed"):
+        detector.engine  # noqa: B018
+    with Detector.open(engine) as detector:
+        assert repr(detector).endswith("4 classes (person, dog, traffic light and 1 more)>")
+        assert repr(Detector(detector.engine)).startswith("<Detector: an engine on cpu, 4 classes (")
+
+
+def test_another_process_opens_the_file_again(
+    tiny_raw_engine: Path, photos: list[np.ndarray], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tiny_raw_engine.parent)
+    settings = PostprocessConfig(nms="traditional", max_detections=7)
+    with Detector.open(tiny_raw_engine.name, postprocess=settings, threads=1, device="cpu") as detector:
+        expected = detector(photos[0])
+        with pickle.loads(pickle.dumps(detector)) as copy:
+            assert copy.metadata == detector.metadata and copy.metadata.postprocess == settings
+            assert repr(copy) == repr(detector) and copy.engine is not detector.engine
+            assert_same(copy(photos[0]), expected)
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+            pool.submit(os.chdir, tmp_path).result()  # a relative name would mean nothing there
+            assert pool.submit(repr, detector).result() == repr(detector)
+            found = pool.submit(methodcaller("__call__", photos[0]), detector).result()
+        assert len(found) == 7 and found.class_names == expected.class_names
+        assert_same(found, expected)
+
+
+def test_what_cannot_be_opened_again_says_so(tiny_engine: Path) -> None:
+    made = pytest.raises(EngineError, match=r"made from an engine object.* make it with Detector\.open")
+    with Detector.open(tiny_engine) as detector, made:
+        pickle.dumps(Detector(detector.engine))
+    with pytest.raises(EngineError, match="was closed"):
+        pickle.dumps(detector)

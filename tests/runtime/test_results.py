@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from yolact.runtime.detections import Detections
+from yolact.runtime.detections import Detections, summarise
 from yolact.runtime.images.geometry import ImageTransform
 from yolact.runtime.output_files import OutputNames
-from yolact.runtime.results import JsonResults, summarise, to_row
+from yolact.runtime.results import JsonResults, to_row
 
 CLASS_NAMES = ("person", "wine glass", "toothbrush", "dog", "bus")
 
@@ -28,11 +28,12 @@ def make_detections(class_ids: list[int]) -> Detections:
         mask_scores=np.full(count, 0.6, np.float32),
         mask_probabilities=masks,
         transform=ImageTransform((4, 6)),
+        names=CLASS_NAMES,
     )
 
 
 def test_a_row_has_what_the_documentation_says() -> None:
-    row = to_row("a.jpg", make_detections([3]), CLASS_NAMES, "rle")
+    row = to_row("a.jpg", make_detections([3]), "rle")
     assert row == {
         "source": "a.jpg",
         "width": 6,
@@ -47,7 +48,7 @@ def test_a_row_has_what_the_documentation_says() -> None:
             }
         ],
     }
-    assert list(to_row("film.mp4", make_detections([]), CLASS_NAMES, "none", frame=0).items()) == [
+    assert list(to_row("film.mp4", make_detections([]), "none", frame=0).items()) == [
         ("source", "film.mp4"),
         ("frame", 0),
         ("width", 6),
@@ -57,10 +58,10 @@ def test_a_row_has_what_the_documentation_says() -> None:
 
 
 def test_masks_as_polygons_and_left_out() -> None:
-    (polygons,) = to_row("a.jpg", make_detections([0]), CLASS_NAMES, "polygon")["detections"]
+    (polygons,) = to_row("a.jpg", make_detections([0]), "polygon")["detections"]
     (outline,) = polygons["mask"]
     assert sorted(zip(outline[::2], outline[1::2], strict=True)) == [(0, 0), (0, 3), (2, 0), (2, 3)]
-    (bare,) = to_row("a.jpg", make_detections([0]), CLASS_NAMES, "none")["detections"]
+    (bare,) = to_row("a.jpg", make_detections([0]), "none")["detections"]
     assert "mask" not in bare
 
 
@@ -74,7 +75,7 @@ def test_masks_as_polygons_and_left_out() -> None:
     ],
 )
 def test_the_line_for_people(class_ids: list[int], text: str) -> None:
-    assert summarise(make_detections(class_ids), CLASS_NAMES) == text
+    assert summarise(make_detections(class_ids)) == text
 
 
 @pytest.mark.parametrize("count", [0, 1, 3])

@@ -68,7 +68,7 @@ def _photo(
     image: Image, explanation: Explanation, instance: int, class_names: Sequence[str], size: tuple[int, int]
 ) -> Image:
     """The whole image with this instance alone."""
-    return framed(annotate(resized(image, size), explanation.in_image(size)[[instance]], class_names))
+    return framed(annotate(resized(image, size), explanation.in_image(size, class_names)[[instance]]))
 
 
 def _with_window(photo: Image, view: View) -> Image:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -77,9 +77,9 @@ class Explanation:
         arrays = (found.boxes[index], found.scores[index], found.class_ids[index], found.masks[index])
         return Explanation(self.prototypes, self.coefficients[index], NetworkDetections(*arrays, scores))
 
-    def in_image(self, image_size: tuple[int, int]) -> Detections:
+    def in_image(self, image_size: tuple[int, int], class_names: Sequence[str] = ()) -> Detections:
         """The detections in pixels of the image of this size (height, width), in the order they have here."""
-        return in_image(self.found, image_size)
+        return in_image(self.found, image_size, class_names)
 
     def contributions(self, instance: int) -> FloatArray:
         """(K,) float32: the root mean square of every term over the cells that the instance's crop keeps.

@@ -36,6 +36,11 @@ class TorchEngine:
         self.max_batch: int | None = None
         self._model = model
 
+    @property
+    def device(self) -> torch.device:
+        """Where the network's weights are."""
+        return next(self._model.parameters()).device
+
     def heads(self, images: Image) -> list[ImageHeads]:
         """Outputs of the heads for each image of a batch (N, S, S, 3) uint8 BGR."""
         with _evaluating(self._model) as device:

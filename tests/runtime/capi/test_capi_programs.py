@@ -209,7 +209,7 @@ def test_the_services_json_is_that_of_yolact_infer(
             height, width = photos[kind][:170, 3:].shape[:2]
             done = subprocess.run([program, tiny_engine, path], capture_output=True, text=True, check=True, env=leaks)
             assert done.stderr.split() == ([str(kind), f"{width}x{height}"] if kind else ["0", "0x0"])
-            row = to_row(str(path), detector(read_image(path)).select(0.0), detector.class_names, "rle")
+            row = to_row(str(path), detector(read_image(path)).select(0.0), "rle")
             assert len(row["detections"]) > 3
             assert json.loads(done.stdout) == row
 

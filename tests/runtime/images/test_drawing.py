@@ -17,7 +17,10 @@ OPACITY = 0.45
 
 
 def make_detections(
-    image_size: tuple[int, int], boxes: list[tuple[float, float, float, float]], class_ids: list[int] | None = None
+    image_size: tuple[int, int],
+    boxes: list[tuple[float, float, float, float]],
+    class_ids: list[int] | None = None,
+    names: tuple[str, ...] = CLASS_NAMES,
 ) -> Detections:
     """Masks that fill the middle of their relative boxes, scores that fall from 0.99."""
     transform = ImageTransform(image_size)
@@ -34,6 +37,7 @@ def make_detections(
         mask_scores=None,
         mask_probabilities=masks,
         transform=transform,
+        names=names,
     )
 
 
@@ -56,7 +60,7 @@ def test_only_mask_box_and_label_change() -> None:
     image = textured(480, 640)
     before = image.copy()
     detections = make_detections(image.shape[:2], [(0.25, 0.25, 0.75, 0.75)])
-    result = annotate(image, detections, CLASS_NAMES)
+    result = annotate(image, detections)
     np.testing.assert_array_equal(image, before)
     assert result.shape == image.shape and result.dtype == np.uint8
 
@@ -77,7 +81,7 @@ def test_only_mask_box_and_label_change() -> None:
 def test_the_mask_is_tinted_and_outlined_in_the_class_colour() -> None:
     image = textured(300, 400)
     detections = make_detections(image.shape[:2], [(0.1, 0.1, 0.9, 0.9)], [7])
-    result = annotate(image, detections, CLASS_NAMES)
+    result = annotate(image, detections)
     mask = detections.masks[0]
     left, top, right, bottom = bounds(mask)
     core = np.zeros_like(mask)
@@ -96,7 +100,7 @@ def test_the_mask_is_tinted_and_outlined_in_the_class_colour() -> None:
 def test_the_box_is_drawn_where_it_is() -> None:
     image = textured(300, 400)
     detections = make_detections(image.shape[:2], [(0.25, 0.5, 0.75, 0.9)], [3])
-    drawn = is_color(annotate(image, detections, CLASS_NAMES), 3)
+    drawn = is_color(annotate(image, detections), 3)
     assert drawn[150, 100:300].all() and drawn[270, 100:300].all()
     assert drawn[150:270, 100].all() and drawn[150:270, 300].all()
 
@@ -104,15 +108,15 @@ def test_the_box_is_drawn_where_it_is() -> None:
 def test_the_best_detection_is_on_top() -> None:
     image = textured(240, 320)
     detections = make_detections(image.shape[:2], [(0.2, 0.2, 0.8, 0.8)] * 2, [4, 5])
-    assert is_color(annotate(image, detections, CLASS_NAMES), 4).sum() > 500
-    assert is_color(annotate(image, detections[::-1], CLASS_NAMES), 5).sum() > 500
-    row = annotate(image, detections, CLASS_NAMES)[190:193, 64:257]
+    assert is_color(annotate(image, detections), 4).sum() > 500
+    assert is_color(annotate(image, detections[::-1]), 5).sum() > 500
+    row = annotate(image, detections)[190:193, 64:257]
     assert is_color(row, 4).any() and not is_color(row, 5).any()
 
 
 def test_no_detections_give_an_equal_copy() -> None:
     image = textured(48, 64)
-    result = annotate(image, make_detections((48, 64), []), CLASS_NAMES)
+    result = annotate(image, make_detections((48, 64), []))
     np.testing.assert_array_equal(result, image)
     assert not np.shares_memory(result, image)
 
@@ -121,7 +125,7 @@ def test_no_detections_give_an_equal_copy() -> None:
 def test_any_image_size(height: int, width: int) -> None:
     image = textured(height, width)
     whole = make_detections((height, width), [(0.0, 0.0, 1.0, 1.0), (0.4, 0.4, 0.6, 0.6), (0.0, 0.9, 0.1, 1.0)])
-    result = annotate(image, whole, CLASS_NAMES)
+    result = annotate(image, whole)
     assert result.shape == image.shape
     assert (result != image).any()
 
@@ -134,7 +138,7 @@ def test_a_mask_one_pixel_wide_is_drawn(column: int) -> None:
     transform = ImageTransform((10, 10))
     box = np.array([[4, 4, 5, 5]], np.float32)
     one = Detections(box, np.ones(1, np.float32), np.zeros(1, np.int32), None, probabilities, transform)
-    result = annotate(np.full((10, 10, 3), 128, np.uint8), one, CLASS_NAMES)
+    result = annotate(np.full((10, 10, 3), 128, np.uint8), one)
     assert is_color(result, 0)[2:8, column].all()
 
 
@@ -142,9 +146,7 @@ def test_an_image_that_is_a_view_or_read_only() -> None:
     image = textured(100, 120)[:, ::-1]
     image.flags.writeable = False
     detections = make_detections((100, 120), [(0.1, 0.2, 0.8, 0.9)])
-    np.testing.assert_array_equal(
-        annotate(image, detections, CLASS_NAMES), annotate(image.copy(), detections, CLASS_NAMES)
-    )
+    np.testing.assert_array_equal(annotate(image, detections), annotate(image.copy(), detections))
 
 
 @pytest.mark.parametrize("size", [(48, 64), (480, 640), (1200, 1600), (100, 3000), (3000, 100)])
@@ -152,7 +154,7 @@ def test_a_hundred_detections(size: tuple[int, int]) -> None:
     generator = np.random.default_rng(2)
     corners = np.sort(generator.random((100, 2, 2)), axis=1)
     boxes = [(float(a[0]), float(a[1]), float(b[0]), float(b[1])) for a, b in corners]
-    result = annotate(textured(*size), make_detections(size, boxes), CLASS_NAMES)
+    result = annotate(textured(*size), make_detections(size, boxes))
     assert result.shape == (*size, 3)
 
 
@@ -165,11 +167,11 @@ def test_the_whole_label_is_inside_the_picture(size: tuple[int, int], box: tuple
     """The same label drawn in the open is the measure: wherever the box lies, as many pixels must be there."""
 
     def label_area(at: tuple[float, float, float, float]) -> int:
-        detections = make_detections(size, [at], [2])
-        detections.mask_probabilities[:] = 0
+        labelled, bare = (make_detections(size, [at], [2], ("", "", name)) for name in ("giraffe", "x" * 500))
+        for detections in (labelled, bare):  # the second label is too long for any picture and left out
+            detections.mask_probabilities[:] = 0
         image = textured(*size)
-        labelled = annotate(image, detections, ("", "", "giraffe"))
-        bare = annotate(image, detections, ("", "", "x" * 500))  # too long for any picture: left out
+        labelled, bare = annotate(image, labelled), annotate(image, bare)
         return int((labelled != bare).any(axis=-1).sum())
 
     in_the_open = label_area((0.4, 0.4, 0.6, 0.6))
@@ -183,7 +185,7 @@ def test_labels_do_not_cover_each_other() -> None:
     size = (480, 640)
     detections = make_detections(size, [(0.2, 0.2, 0.8, 0.8)] * 10)
     detections.mask_probabilities[:] = 0
-    result = annotate(textured(*size), detections, CLASS_NAMES)
+    result = annotate(textured(*size), detections)
     assert all(is_color(result, class_id).sum() > 300 for class_id in range(10))
 
 
@@ -203,7 +205,7 @@ def test_letters_stand_out_from_their_background(class_id: int) -> None:
     size = (480, 640)
     detections = make_detections(size, [(0.3, 0.3, 0.7, 0.7)], [class_id])
     detections.mask_probabilities[:] = 0
-    result = annotate(np.full((*size, 3), 128, np.uint8), detections, CLASS_NAMES)
+    result = annotate(np.full((*size, 3), 128, np.uint8), detections)
     label = result[128:142, 196:270]
     assert is_color(label, class_id).any()
     best = max(contrast(class_color(class_id), tuple(pixel)) for pixel in label.reshape(-1, 3).tolist())
@@ -220,4 +222,4 @@ def test_classes_have_different_colours() -> None:
 
 def test_detections_of_another_image_are_refused() -> None:
     with pytest.raises(ValueError, match="cannot be drawn"):
-        annotate(textured(100, 100), make_detections((100, 101), []), CLASS_NAMES)
+        annotate(textured(100, 100), make_detections((100, 101), []))
