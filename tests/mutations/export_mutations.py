@@ -182,4 +182,46 @@ EXPORT_MUTATIONS = (
         "return worst if added >= 0 else None",
         ("test_layer_diff.py",),
     ),
+    Mutation(
+        "no-number-is-within-its-bound",
+        "if not difference.largest <= difference.bound:",
+        "if difference.largest > difference.bound:",
+        ("test_precision.py", "test_export_cli.py"),
+    ),
+    Mutation(
+        "calibration-on-the-first-images",
+        "found[index * len(found) // min(count, len(found))]",
+        "found[index]",
+        ("test_calibration.py",),
+    ),
+    Mutation(
+        "resumed-calibration-counts-twice",
+        "images.batches(preprocess, options.batch, start)",
+        "images.batches(preprocess, options.batch, 0)",
+        ("test_calibration.py",),
+    ),
+    Mutation(
+        "distance-of-the-best-head",
+        "np.sqrt(sums / self._norms).max()",
+        "np.sqrt(sums / self._norms).min()",
+        ("test_sensitivity.py",),
+    ),
+    Mutation(
+        "batch-sizes-in-any-order",
+        "self.min_batch <= self.opt_batch <= self.max_batch <= MAX_BATCH",
+        "self.min_batch <= self.max_batch <= MAX_BATCH",
+        ("test_builder.py", "test_build_cli.py"),
+    ),
+    Mutation(
+        "workspace-in-kibibytes",
+        "options.workspace_mib << 20",
+        "options.workspace_mib << 10",
+        ("test_builder.py", "test_build_cli.py"),
+    ),
+    Mutation(
+        "runtime-is-never-blamed",
+        "            if error > worst / 2:",
+        "            if error > worst * 2:",
+        ("test_layer_diff.py", "test_diff_cli.py"),
+    ),
 )

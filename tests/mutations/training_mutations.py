@@ -103,4 +103,89 @@ TRAINING_MUTATIONS = (
     Mutation(
         "sample-past-the-right-border", "(x >= 0) & (x < width)", "(x >= 0) & (x <= width)", ("test_deform_conv.py",)
     ),
+    Mutation(
+        "all-processes-learn-the-same",
+        "range(start + self._rank, start + step, self._world)",
+        "range(start, start + step, self._world)",
+        ("test_loading.py",),
+    ),
+    Mutation(
+        "resumed-run-repeats-images",
+        "first_batch=self.iteration * self.settings.accumulate,",
+        "first_batch=self.iteration,",
+        ("test_trainer.py",),
+    ),
+    Mutation(
+        "positives-of-one-process",
+        "share = (positives / processes.world, ",
+        "share = (positives, ",
+        ("test_trainer.py",),
+    ),
+    Mutation(
+        "norms-of-few-images",
+        "self._frozen = self.images_per_batch < STATISTICS_BATCH",
+        "self._frozen = self.images_per_batch < 0",
+        ("test_trainer.py",),
+    ),
+    Mutation(
+        "no-checkpoint-at-the-end",
+        "trainer.iteration % request.save_every == 0 or trainer.iteration == total:",
+        "trainer.iteration % request.save_every == 0:",
+        ("test_train_cli.py",),
+    ),
+    Mutation(
+        "epoch-is-counted-early",
+        "epoch = (trainer.iteration - 1) * request.settings.batch_size",
+        "epoch = trainer.iteration * request.settings.batch_size",
+        ("test_train_cli.py",),
+    ),
+    Mutation(
+        "run-overwrites-another",
+        "        if not request.resume:\n            folder.check_unused()",
+        "        if request.resume:\n            folder.check_unused()",
+        ("test_train_cli.py",),
+    ),
+    Mutation(
+        "deformable-first-stage",
+        "interval > 0 and stage > 0 and block",
+        "interval > 0 and stage >= 0 and block",
+        ("test_model_parity.py",),
+    ),
+    Mutation("network-sees-bgr", "((x - mean) / std).flip(1)", "((x - mean) / std)", ("test_model_parity.py",)),
+    Mutation(
+        "pyramid-aligns-corners",
+        'size=stage.shape[-2:], mode="bilinear", align_corners=False',
+        'size=stage.shape[-2:], mode="bilinear", align_corners=True',
+        ("test_model_parity.py",),
+    ),
+    Mutation(
+        "head-without-classes",
+        "coefficients % anchors or confidences <= anchors:",
+        "coefficients % anchors or confidences < anchors:",
+        ("test_checkpoints.py",),
+    ),
+    Mutation(
+        "pascal-is-ambiguous",
+        "config.num_classes == num_classes or num_classes != len(COCO_CLASSES)",
+        "config.num_classes == num_classes or num_classes == len(COCO_CLASSES)",
+        ("test_checkpoints.py",),
+    ),
+    Mutation(
+        "first-release-keeps-a-layer",
+        "downsample_layers\\.([2-9]|",
+        "downsample_layers\\.([3-9]|",
+        ("test_checkpoints.py",),
+    ),
+    Mutation(
+        "some-finite-values-suffice",
+        "if not tensor.isfinite().all():",
+        "if not tensor.isfinite().any():",
+        ("test_checkpoints.py",),
+    ),
+    Mutation(
+        "other-classes-keep-their-weights",
+        "(others or name in differing)",
+        "(name in differing)",
+        ("test_initial_weights.py",),
+    ),
 )
