@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from yolact.calib.activation_statistics import BINS, TensorStatistics
-from yolact.calib.ranges import PERCENTILE, Algorithm, find_range
+from yolact.calib.activation_statistics import BINS, Limits, TensorStatistics
+from yolact.calib.ranges import Algorithm, find_range
 
 
 def statistics_of(*batches: np.ndarray) -> TensorStatistics:
@@ -41,6 +41,11 @@ def test_zeros_before_and_after_anything_else() -> None:
     assert find_range(statistics_of(zeros), "entropy") == (0, 0)
 
 
+def test_magnitudes_below_zero_widen_the_histogram() -> None:
+    statistics = statistics_of(np.array([-8.0, 1.0], np.float32))
+    assert statistics.width == 8 / BINS and statistics.counts[BINS // 8] == statistics.counts[-1] == 1
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_values_that_are_no_numbers_leave_no_range(value: float) -> None:
     ones = np.ones(5, np.float32)
@@ -59,7 +64,15 @@ def test_percentile_leaves_out_so_many() -> None:
     statistics = statistics_of(values)
     low, high = find_range(statistics, "percentile")
     assert low == -high
-    assert high == pytest.approx(np.percentile(np.abs(values), PERCENTILE), abs=2 * statistics.width)
+    assert high == pytest.approx(np.percentile(np.abs(values), 99.999), abs=2 * statistics.width)
+
+
+@pytest.mark.parametrize(("beyond", "bins"), [(1, 6), (2, 10)])
+def test_percentile_keeps_the_bins_that_hold_the_share(beyond: int, bins: int) -> None:
+    """One magnitude in 100,000 may be left out."""
+    counts = np.zeros(BINS)
+    counts[[0, 5, 9]] = 90_000, 10_000 - beyond, beyond
+    assert find_range(TensorStatistics(Limits(-20, 20), counts, width=1.0), "percentile") == (-bins, bins)
 
 
 @pytest.mark.parametrize("algorithm", ["entropy", "percentile"])
@@ -83,6 +96,13 @@ def test_entropy_keeps_all_of_an_even_distribution() -> None:
     values = np.random.default_rng(4).uniform(-3, 3, 500_000).astype(np.float32)
     low, high = find_range(statistics_of(values), "entropy")
     assert high == pytest.approx(3, abs=0.05) and low == pytest.approx(-3, abs=0.05)
+
+
+def test_entropy_does_not_count_zeros() -> None:
+    statistics = statistics_of(np.random.default_rng(6).laplace(0, 1, 20_000).astype(np.float32))
+    expected = find_range(statistics, "entropy")
+    statistics.counts[0] += 1e7
+    assert find_range(statistics, "entropy") == expected
 
 
 def test_entropy_is_least_of_all_candidates() -> None:

@@ -28,13 +28,14 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Location", "/image")
             self.end_headers()
             return
-        if self.path not in ("/image", "/a%20cat%C3%A9.png", "/short.png", "/page.jpg", "/film"):
+        if self.path not in ("/image", "/a%20cat%C3%A9.png", "/short.png", "/page.jpg", "/film", "/unannounced"):
             self.send_error(404)
             return
         content = {"/page.jpg": b"<html>log in first</html>", "/film": b"no film after all"}.get(self.path, PNG)
         self.send_response(200)
         self.send_header("Content-Type", "video/mp4" if self.path == "/film" else "image/png")
-        self.send_header("Content-Length", str(len(content)))
+        if self.path != "/unannounced":
+            self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content[:100] if self.path == "/short.png" else content)
 
@@ -58,7 +59,7 @@ def open_url(url: str) -> np.ndarray | VideoReader:
     return source.open()
 
 
-@pytest.mark.parametrize("path", ["/image", "/old.png", "/a%20cat%C3%A9.png", "/a caté.png"])
+@pytest.mark.parametrize("path", ["/image", "/unannounced", "/old.png", "/a%20cat%C3%A9.png", "/a caté.png"])
 def test_an_image(server: str, path: str) -> None:
     image = open_url(server + path)
     assert isinstance(image, np.ndarray)
@@ -86,7 +87,8 @@ def test_a_server_that_is_not_there() -> None:
         open_url("http://127.0.0.1:9/image.png")
 
 
-def test_an_answer_over_the_limit_is_not_read(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("path", ["/image", "/unannounced"])
+def test_an_answer_over_the_limit_is_not_read(server: str, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
     monkeypatch.setattr(download, "MAX_BYTES", len(PNG) - 1)
     with pytest.raises(ImageError, match="more than"):
-        open_url(f"{server}/image")
+        open_url(server + path)

@@ -116,8 +116,10 @@ CUDA_MUTATIONS = (
     Mutation("masks-past-the-chunk", "if (exists && d + i < chunk) {", "if (exists) {", _ASSEMBLY),
     # masks_to_image/masks_to_image.cu
     Mutation("pixel-at-the-threshold", "blend > kThreshold && k < count", "blend >= kThreshold && k < count", _IMAGES),
-    Mutation("bits-beyond-the-region", "blend > kThreshold && k < count", "blend > kThreshold", _IMAGES),
-    Mutation("position-carries-late", "rest >= 2 * axis.pixels", "rest > 2 * axis.pixels", _IMAGES),
+    Mutation("bits-beyond-the-region", "blend > kThreshold && k < count", "blend > kThreshold && k <= count", _IMAGES),
+    Mutation(
+        "position-carries-half", "carry ? rest - 2 * axis.pixels : rest", "carry ? rest - axis.pixels : rest", _IMAGES
+    ),
     Mutation("lower-row-is-always-reused", "if (cell == held + 1) {", "if (cell >= held + 1) {", _IMAGES),
     Mutation("byte-past-the-array", "if (index < target.bytes) {", "if (index <= target.bytes) {", _IMAGES),
     Mutation(

@@ -53,7 +53,10 @@ TRAINING_MUTATIONS = (
         ("test_augmentation.py",),
     ),
     Mutation(
-        "hue-wraps-late", "np.where(hue > 360, hue - 360,", "np.where(hue > 380, hue - 360,", ("test_augmentation.py",)
+        "contrast-twice",
+        "return distorted if contrast_first else distorted * contrast",
+        "return distorted * contrast",
+        ("test_augmentation.py",),
     ),
     Mutation(
         "annotation-of-a-line",

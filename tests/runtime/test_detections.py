@@ -61,6 +61,13 @@ def test_masks_are_those_of_a_full_upsampling(image_size: tuple[int, int]) -> No
     assert not found.masks[1].any()
 
 
+def test_a_pixel_at_the_threshold_is_not_set() -> None:
+    probabilities = np.ones((4, 4), np.float32)
+    probabilities[:, 1] = 0  # each pixel is the mean of two by two cells
+    region, mask = ImageTransform((2, 2)).upsample_mask(probabilities)
+    assert region.shape == (2, 2) and mask.tolist() == [[False, True], [False, True]]
+
+
 def test_a_mask_costs_only_its_region() -> None:
     probabilities = np.zeros((138, 138), np.float32)
     probabilities[10:14, 100:103] = 0.9
@@ -76,6 +83,13 @@ def test_rle_is_what_pycocotools_writes(image_size: tuple[int, int]) -> None:
     for rle, mask in zip(found.rle(), found.masks, strict=True):
         expected = coco.encode(np.asfortranarray(mask))
         assert rle == {"size": list(image_size), "counts": expected["counts"].decode()}
+
+
+def test_rle_of_a_mask_that_fills_the_image() -> None:
+    found = detections(1, (9, 11))
+    found.mask_probabilities[:] = 1
+    expected = coco.encode(np.asfortranarray(np.ones((9, 11), np.uint8)))
+    assert found.rle()[0]["counts"] == expected["counts"].decode()
 
 
 @pytest.mark.parametrize("rows", [slice(None), slice(0, 3), slice(5, 9), slice(0, 1)])

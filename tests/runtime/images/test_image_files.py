@@ -48,7 +48,7 @@ def with_orientation(jpeg: bytes, orientation: int) -> bytes:
 JPEG_KINDS = {
     "baseline": (),
     "progressive": (cv2.IMWRITE_JPEG_PROGRESSIVE, 1),
-    "restarts": (cv2.IMWRITE_JPEG_RST_INTERVAL, 4),
+    "restarts": (cv2.IMWRITE_JPEG_RST_INTERVAL, 1),  # so that all eight markers occur
 }
 
 

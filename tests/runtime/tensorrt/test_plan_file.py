@@ -154,6 +154,16 @@ def test_of_many_classes_the_number_fits() -> None:
     assert found.config.class_names[1202] == "class_1202" and found.postprocess == metadata.postprocess
 
 
+def test_a_name_may_be_as_long_as_tensorrt_takes_it() -> None:
+    def named(length: int) -> str:
+        return to_network_name(replace(METADATA, config=METADATA.config.with_classes(["x" * length])))
+
+    longest = 1 + MAX_NETWORK_NAME - len(named(1))
+    assert len(named(longest)) == MAX_NETWORK_NAME
+    found = from_network_name(named(longest + 1), "a.plan")
+    assert found is not None and found.config.class_names == ("class_0",)
+
+
 def test_names_of_others_say_nothing() -> None:
     assert from_network_name("Unnamed Network 0", "a.plan") is None
 

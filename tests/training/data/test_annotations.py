@@ -85,6 +85,7 @@ REJECTED = {
     "box of three": (edit("annotations.0.bbox", [1, 2, 3]), "expected a box [x, y, width, height]"),
     "box of NaN": (edit("annotations.0.bbox", [1, 2, float("nan"), 3]), "expected a box"),
     "box beyond": (edit("annotations.0.bbox", [50, 5, 20, 10]), "does not lie in the image of 60x40"),
+    "box three rows below": (edit("annotations.0.bbox", [10, 33, 20, 10]), "does not lie in the image of 60x40"),
     "no box": (edit("annotations.0.bbox", ...), "annotation 1 is not in COCO's format: KeyError('bbox')"),
     "null as box": (edit("annotations.0.bbox", None), "annotation 1 is not in COCO's format"),
     "text as box": (edit("annotations.0.bbox", "1234"), "expected a box"),
