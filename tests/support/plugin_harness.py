@@ -94,7 +94,7 @@ class PluginHarness:
     def __init__(self, folder: Path) -> None:
         sources = [*PLUGINS.glob("*/*_plugin.cpp"), *PLUGINS.glob("tensorrt/*.cpp")]
         sources = [HARNESS, *(source for source in sources if source.name not in NOT_FOR_THE_CPU)]
-        path = build_host_kernels(folder / "libplugins.so", sources, ["-isystem", str(headers())])
+        path = build_host_kernels(folder / "libplugins.so", sources, ["-idirafter", str(headers())])
         library = ctypes.CDLL(str(path))
         self._run, self._messages = library.host_plugin_run, library.host_plugin_messages
         self._launch_error = library.host_plugin_launch_error
