@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from yolact.runtime.engine import DeviceChoice
 from yolact.runtime.errors import UsageError, YolactError
+from yolact.runtime.signals import handled
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C: 128 + SIGINT, as shells report it."""
@@ -44,9 +45,9 @@ def reports_errors(command: Callable[_P, _R]) -> Callable[_P, _R]:
 
     @functools.wraps(command)
     def guarded(*args: _P.args, **kwargs: _P.kwargs) -> _R:
-        previous = signal.signal(signal.SIGTERM, _terminate)
         try:
-            return command(*args, **kwargs)
+            with handled([signal.SIGTERM], _terminate):
+                return command(*args, **kwargs)
         except YolactError as error:
             report(str(error))
             sys.exit(error.exit_code)
@@ -61,8 +62,6 @@ def reports_errors(command: Callable[_P, _R]) -> Callable[_P, _R]:
                 report(describe_os_error(error))
             _abandon_stdout()
             sys.exit(1)
-        finally:
-            signal.signal(signal.SIGTERM, previous)
 
     return guarded
 

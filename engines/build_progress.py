@@ -7,7 +7,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from yolact.engines.held_signals import HeldSignals
+from yolact.runtime.signals import HeldSignals
 
 
 def make_monitor(module: Any, title: str, signals: HeldSignals) -> Any:

@@ -10,7 +10,6 @@ from typing import Any, NoReturn
 
 from yolact.engines.build_options import BuildOptions
 from yolact.engines.build_progress import make_monitor
-from yolact.engines.held_signals import HeldSignals
 from yolact.engines.network_types import check_precision, check_quantization, engine_types, layer_table, network_types
 from yolact.engines.plugin_use import check_embedded, library_to_embed, prepare_plugins
 from yolact.engines.source_model import OnnxModel
@@ -20,6 +19,7 @@ from yolact.runtime.cuda.gpu import Gpu, find_gpu
 from yolact.runtime.errors import EngineError, YolactError
 from yolact.runtime.metadata import ModelMetadata
 from yolact.runtime.output_files import write_outputs
+from yolact.runtime.signals import HeldSignals
 from yolact.runtime.tensorrt.flavour import TENSORRT, TENSORRT_RTX, TensorRt
 from yolact.runtime.tensorrt.log import create, make_logger
 from yolact.runtime.tensorrt.plan_file import PlanIdentity, sidecar_of, to_network_name

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from yolact.plugins.build_signals import held_back, unwound
+from yolact.runtime.signals import KILLING, HeldSignals, unwound
 
 SOURCES = Path(__file__).resolve().parent
 LIBRARY_FOLDER = SOURCES / "lib"
@@ -140,7 +140,7 @@ def build(
         _run(compiled, "the sources do not compile", _watch(progress), work)
         progress("installing")
         _run([tools.cmake, "--install", work, "--prefix", staging], "cmake could not install what it built")
-        with held_back():
+        with HeldSignals((signal.SIGINT, *KILLING)):
             return _install(staging / "lib", output, archs)
 
 

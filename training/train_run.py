@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from yolact.runtime.config import ModelConfig
 from yolact.runtime.errors import DatasetError, ImageError, YolactError
+from yolact.runtime.signals import StopRequest
 from yolact.training.data.datasets import Dataset, open_dataset
 from yolact.training.data.loading import Stream
 from yolact.training.models.checkpoints import check_finite
@@ -24,7 +25,6 @@ from yolact.training.monitor import Monitor
 from yolact.training.processes import Processes
 from yolact.training.run_folder import RunFolder
 from yolact.training.settings import TrainSettings
-from yolact.training.stop_request import StopRequest
 from yolact.training.trainer import STATISTICS_BATCH, Trainer
 from yolact.training.validation import PICTURES, Observer, open_validation
 

@@ -1,63 +1,29 @@
-// The ONNX function `YolactFastNms` as a TensorRT plugin. Tensors, types and attributes: README.md beside this file.
+// The ONNX function `YolactFastNms` as an op for plugin.h. Tensors, types and attributes: README.md beside this file.
 #pragma once
 
-#include <NvInferRuntime.h>
-
 #include "fast_nms/fast_nms.h"
-#include "tensorrt/plugin.h"
+#include "tensorrt/fields.h"
+#include "tensorrt/signature.h"
 
 namespace yolact {
 
-class FastNmsPlugin final : public Plugin {
+class FastNms {
 public:
-    // Of the settings only those that are attributes count; sizes and type come from the tensors of each call.
-    explicit FastNmsPlugin(const YolactFastNmsParams& settings);
+    using Params = YolactFastNmsParams;
 
-    // IPluginV3
-    nvinfer1::IPluginV3* clone() noexcept override;
+    static const Signature kSignature;
+    static constexpr auto check = yolact_fast_nms_check;
+    static constexpr auto workspace = yolact_fast_nms_workspace;
 
-    // IPluginV3OneBuild
-    int32_t getOutputShapes(
-        const nvinfer1::DimsExprs* inputShapes, int32_t inputs, const nvinfer1::DimsExprs* shapeInputs,
-        int32_t shapeInputCount, nvinfer1::DimsExprs* outputShapes, int32_t outputs,
-        nvinfer1::IExprBuilder& builder) noexcept override;
-    int32_t configurePlugin(
-        const nvinfer1::DynamicPluginTensorDesc* in, int32_t inputs, const nvinfer1::DynamicPluginTensorDesc* out,
-        int32_t outputs) noexcept override;
-    size_t getWorkspaceSize(
-        const nvinfer1::DynamicPluginTensorDesc* in, int32_t inputs, const nvinfer1::DynamicPluginTensorDesc* out,
-        int32_t outputs) const noexcept override;
+    static cudaError_t enqueue(
+        const Params& params, const void* const* inputs, void* const* outputs, void* workspace, cudaStream_t stream);
 
-    // IPluginV3OneRuntime
-    int32_t onShapeChange(
-        const nvinfer1::PluginTensorDesc* in, int32_t inputs, const nvinfer1::PluginTensorDesc* out,
-        int32_t outputs) noexcept override;
-    int32_t enqueue(
-        const nvinfer1::PluginTensorDesc* inputDescs, const nvinfer1::PluginTensorDesc* outputDescs,
-        const void* const* inputs, void* const* outputs, void* workspace, cudaStream_t stream) noexcept override;
-    const nvinfer1::PluginFieldCollection* getFieldsToSerialize() noexcept override;
+    Attributes attributes();
+    Sizes sizes() const;
+    Params params(const Sizes& sizes, int32_t type) const;
 
 private:
-    // The params of a call with such inputs. False, having said why, where the op cannot do it.
-    template <typename Inputs>
-    bool paramsFor(const Inputs* inputs, int32_t count, YolactFastNmsParams& params) const;
-
-    YolactFastNmsParams settings_;
-    FieldList fields_;
-};
-
-class FastNmsCreator final : public Creator {
-public:
-    FastNmsCreator();
-
-    nvinfer1::IPluginV3* createPlugin(
-        const char* name, const nvinfer1::PluginFieldCollection* fields,
-        nvinfer1::TensorRTPhase phase) noexcept override;
-    const nvinfer1::PluginFieldCollection* getFieldNames() noexcept override;
-
-private:
-    YolactFastNmsParams settings_;  // only their names and types are asked for
-    FieldList fields_;
+    Params settings_{};  // the fields that are attributes; `params` adds sizes and type
 };
 
 }  // namespace yolact

@@ -1,66 +1,30 @@
-// The ONNX function `YolactMaskAssembly` as a TensorRT plugin. Tensors, types and attributes: README.md beside this
+// The ONNX function `YolactMaskAssembly` as an op for plugin.h. Tensors, types and attributes: README.md beside this
 // file.
 #pragma once
 
-#include <NvInferRuntime.h>
-
 #include "mask_assembly/mask_assembly.h"
-#include "tensorrt/plugin.h"
+#include "tensorrt/fields.h"
+#include "tensorrt/signature.h"
 
 namespace yolact {
 
-// The attributes. Sizes and type come from the tensors of each call.
-struct MaskAssemblySettings {
-    int32_t crop_padding = 0;
-};
-
-class MaskAssemblyPlugin final : public Plugin {
+class MaskAssembly {
 public:
-    // Of the settings only those that are attributes count; sizes and type come from the tensors of each call.
-    explicit MaskAssemblyPlugin(MaskAssemblySettings settings);
+    using Params = YolactMaskAssemblyParams;
 
-    // IPluginV3
-    nvinfer1::IPluginV3* clone() noexcept override;
+    static const Signature kSignature;
+    static constexpr auto check = yolact_mask_assembly_check;
 
-    // IPluginV3OneBuild
-    int32_t getOutputShapes(
-        const nvinfer1::DimsExprs* inputShapes, int32_t inputs, const nvinfer1::DimsExprs* shapeInputs,
-        int32_t shapeInputCount, nvinfer1::DimsExprs* outputShapes, int32_t outputs,
-        nvinfer1::IExprBuilder& builder) noexcept override;
-    int32_t configurePlugin(
-        const nvinfer1::DynamicPluginTensorDesc* in, int32_t inputs, const nvinfer1::DynamicPluginTensorDesc* out,
-        int32_t outputs) noexcept override;
+    static size_t workspace(const Params*) { return 0; }
+    static cudaError_t enqueue(
+        const Params& params, const void* const* inputs, void* const* outputs, void* workspace, cudaStream_t stream);
 
-    // IPluginV3OneRuntime
-    int32_t onShapeChange(
-        const nvinfer1::PluginTensorDesc* in, int32_t inputs, const nvinfer1::PluginTensorDesc* out,
-        int32_t outputs) noexcept override;
-    int32_t enqueue(
-        const nvinfer1::PluginTensorDesc* inputDescs, const nvinfer1::PluginTensorDesc* outputDescs,
-        const void* const* inputs, void* const* outputs, void* workspace, cudaStream_t stream) noexcept override;
-    const nvinfer1::PluginFieldCollection* getFieldsToSerialize() noexcept override;
+    Attributes attributes();
+    Sizes sizes() const { return {}; }
+    Params params(const Sizes& sizes, int32_t type) const;
 
 private:
-    // The params of a call with such inputs. False, having said why, where the op cannot do it.
-    template <typename Inputs>
-    bool paramsFor(const Inputs* inputs, int32_t count, YolactMaskAssemblyParams& params) const;
-
-    MaskAssemblySettings settings_;
-    FieldList fields_;
-};
-
-class MaskAssemblyCreator final : public Creator {
-public:
-    MaskAssemblyCreator();
-
-    nvinfer1::IPluginV3* createPlugin(
-        const char* name, const nvinfer1::PluginFieldCollection* fields,
-        nvinfer1::TensorRTPhase phase) noexcept override;
-    const nvinfer1::PluginFieldCollection* getFieldNames() noexcept override;
-
-private:
-    MaskAssemblySettings settings_;  // only their names and types are asked for
-    FieldList fields_;
+    int32_t crop_padding_ = 0;
 };
 
 }  // namespace yolact

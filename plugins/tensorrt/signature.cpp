@@ -126,14 +126,9 @@ bool Signature::outputTypes(const DataType* inputs, int32_t count, DataType* out
     return true;
 }
 
-bool Signature::outputShapes(
-    const DimsExprs* inputs, int32_t count, const Sizes& known, DimsExprs* outputs,
-    nvinfer1::IExprBuilder& builder) const
+void Signature::outputShapes(
+    const DimsExprs* inputs, const Sizes& sizes, DimsExprs* outputs, nvinfer1::IExprBuilder& builder) const
 {
-    Sizes sizes = known;
-    if (!readSizes(inputs, count, sizes)) {
-        return false;
-    }
     for (int32_t i = 0; i < output_count_; ++i) {
         const char* shape = outputs_[i].shape;
         outputs[i].nbDims = static_cast<int32_t>(std::strlen(shape));
@@ -143,7 +138,6 @@ bool Signature::outputShapes(
                 shape[d] == kBatch ? inputs[0].d[0] : builder.constant(literal ? shape[d] - '0' : sizes[shape[d]]);
         }
     }
-    return true;
 }
 
 bool Signature::readSizes(const DynamicPluginTensorDesc* inputs, int32_t count, Sizes& sizes) const

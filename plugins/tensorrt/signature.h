@@ -3,6 +3,7 @@
 
 #include <NvInferRuntime.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
@@ -20,13 +21,24 @@ struct TensorSpec {
     const char* shape;  // a character per dimension: a digit is the size itself, a letter the name of a size
 };
 
-// The sizes that the letters of an op's shapes stand for. B, the batch, alone may be open (-1) until it runs.
+// The sizes that the letters of an op's shapes stand for. Only B, the batch, may be open until the network runs.
 class Sizes {
 public:
     Sizes() = default;
     Sizes(char letter, int32_t size, const char* attribute) { at(letter) = {size, attribute}; }
 
-    int32_t operator[](char letter) const { return sizes_[letter - 'A'].size; }
+    // Sizes that every op takes, to check its attributes before any tensor is known. Fast NMS needs two logits.
+    static Sizes smallest()
+    {
+        Sizes sizes;
+        for (Size& size : sizes.sizes_) {
+            size.size = 2;
+        }
+        return sizes;
+    }
+
+    // 0 for a batch that is open, so that the other sizes can be checked.
+    int32_t operator[](char letter) const { return std::max(sizes_[letter - 'A'].size, 0); }
 
 private:
     friend class Signature;
@@ -53,12 +65,16 @@ public:
     int32_t inputCount() const { return input_count_; }
     int32_t outputCount() const { return output_count_; }
 
-    // These three answer the IPluginV3OneBuild calls of the same name; false says why, except for formats, of which
-    // TensorRT tries many. `known` are the sizes that attributes determine.
+    // Whether the tensor at this position, inputs before outputs, may have the format and type that it has in
+    // `tensors`. It reports nothing, as TensorRT tries many formats.
     bool supportsFormat(int32_t position, const nvinfer1::DynamicPluginTensorDesc* tensors) const;
+
+    // The outputs' types. False, having said why, where the inputs' number or types do not fit the table.
     bool outputTypes(const nvinfer1::DataType* inputs, int32_t count, nvinfer1::DataType* outputs) const;
-    bool outputShapes(
-        const nvinfer1::DimsExprs* inputs, int32_t count, const Sizes& known, nvinfer1::DimsExprs* outputs,
+
+    // The outputs' shapes, once readSizes has taken the inputs.
+    void outputShapes(
+        const nvinfer1::DimsExprs* inputs, const Sizes& sizes, nvinfer1::DimsExprs* outputs,
         nvinfer1::IExprBuilder& builder) const;
 
     // The sizes that the inputs' shapes have, added to `sizes`. False, having said why, where ranks or sizes do not fit

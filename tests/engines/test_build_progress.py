@@ -1,4 +1,4 @@
-"""The progress monitor and held signals, called as TensorRT calls: from threads of its own, while main is busy."""
+"""The progress monitor, called as TensorRT calls it: from threads of its own, while the main thread is busy."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from yolact.engines.build_progress import make_monitor
-from yolact.engines.held_signals import HeldSignals
+from yolact.runtime.signals import HeldSignals
 
 
 class Module:
@@ -78,24 +78,3 @@ def test_other_threads_hear_of_a_signal_at_once() -> None:
         worker.join()
         monitor.close()
     assert answers == [True, False, False]
-
-
-def test_handlers_come_back() -> None:
-    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
-    with HeldSignals() as signals:
-        assert signals.received is None
-    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
-    assert signal.set_wakeup_fd(-1) == -1
-
-
-def test_outside_the_main_thread_nothing_is_held() -> None:
-    seen: list[object] = []
-
-    def work() -> None:
-        with HeldSignals() as signals:
-            seen.append(signals.received)
-
-    worker = threading.Thread(target=work)
-    worker.start()
-    worker.join()
-    assert seen == [None]

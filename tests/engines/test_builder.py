@@ -20,11 +20,11 @@ import pytest
 from yolact.engines.build_options import BuildOptions
 from yolact.engines.builder import BuiltPlan, _Build, build_plan
 from yolact.engines.builder_choice import BuilderMissing, choose_builder
-from yolact.engines.held_signals import HeldSignals
 from yolact.engines.source_model import fit_functions, parse_onnx_model, read_onnx_model
 from yolact.runtime.config import ModelConfig, PostprocessConfig
 from yolact.runtime.contract import input_spec, output_specs
 from yolact.runtime.errors import AccuracyError, EngineError, UsageError, YolactError
+from yolact.runtime.signals import HeldSignals
 from yolact.runtime.tensorrt.flavour import (
     TENSORRT,
     TENSORRT_RTX,
