@@ -21,10 +21,10 @@ from tqdm import tqdm
 from yolact.engines.build_options import BuildOptions
 from yolact.engines.builder import build_plan
 from yolact.engines.builder_choice import choose_builder
-from yolact.engines.source_model import parse_onnx_model
 from yolact.export.onnx_model import export_model
 from yolact.runtime.config import PostprocessConfig
 from yolact.runtime.metadata import Precision
+from yolact.runtime.onnx.exported_model import parse_exported_model
 from yolact.runtime.tensorrt.flavour import TensorRt
 
 NAMES = (
@@ -44,7 +44,7 @@ def measure(name: str, precision: Precision, arch: str, tensorrt: TensorRt) -> d
     model = seeded_model(name, MANY_CANDIDATES)
     proto = export_model(model, PostprocessConfig(), weights_sha256="", precision=precision)
     data = proto.SerializeToString()
-    parsed = parse_onnx_model(data, name)
+    parsed = parse_exported_model(data, name)
     start = time.perf_counter()
     built = build_plan(parsed, BuildOptions((arch,)), tensorrt)
     seconds = time.perf_counter() - start

@@ -90,10 +90,10 @@ def open_tensorrt(module: str, export_file: Callable[[], Path], batch: int, row:
     from yolact.engines.build_options import BuildOptions
     from yolact.engines.builder import build_plan
     from yolact.engines.builder_choice import BuilderMissing, choose_builder
-    from yolact.engines.source_model import read_onnx_model
     from yolact.runtime.cuda.gpu import read_gpu
     from yolact.runtime.engine_files import open_engine
     from yolact.runtime.errors import EngineError
+    from yolact.runtime.onnx.exported_model import read_exported_model
 
     options = BuildOptions(min_batch=batch, opt_batch=batch, max_batch=batch)
     try:
@@ -103,7 +103,7 @@ def open_tensorrt(module: str, export_file: Callable[[], Path], batch: int, row:
         raise Skip(str(error)) from error
     path = export_file()
     start = time.perf_counter()
-    built = build_plan(read_onnx_model(path), options, tensorrt)
+    built = build_plan(read_exported_model(path), options, tensorrt)
     row["build_seconds"] = round(time.perf_counter() - start, 1)
     row["plugins"] = list(built.identity.plugins)
     plan = path.with_name(f"{path.stem}-{module}-{batch}.plan")

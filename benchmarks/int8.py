@@ -37,7 +37,6 @@ from yolact.cli.scenes import main as draw_scenes
 from yolact.engines.build_options import BuildOptions
 from yolact.engines.builder import build_plan
 from yolact.engines.builder_choice import choose_builder
-from yolact.engines.source_model import parse_onnx_model
 from yolact.export.half_emulation import emulate_half
 from yolact.export.int8 import HALF_OPSET
 from yolact.export.onnx_model import export_model
@@ -46,6 +45,7 @@ from yolact.runtime.images.check_image import make_check_image
 from yolact.runtime.images.image_files import write_image
 from yolact.runtime.images.preprocess import Preprocessor
 from yolact.runtime.metadata import Precision
+from yolact.runtime.onnx.exported_model import parse_exported_model
 from yolact.training.data.ground_truth import read_ground_truth
 from yolact.training.models.model import Yolact
 from yolact.training.models.weights import load_weights
@@ -113,7 +113,7 @@ def measure_plans(model: Yolact, ranges: Ranges, arch: str) -> dict[str, dict[st
     sizes = {}
     for name, proto in variants.items():
         data = proto.SerializeToString()
-        plan = build_plan(parse_onnx_model(data, name), options, tensorrt).data
+        plan = build_plan(parse_exported_model(data, name), options, tensorrt).data
         sizes[name] = {"onnx_bytes": len(data), "plan_bytes": len(plan)}
     return sizes
 

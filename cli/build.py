@@ -48,10 +48,10 @@ def main(onnx_file: Path, output: Path, build: BuildRequest) -> None:
     check_plan_output(output, [onnx_file])
     from yolact.engines.builder import build_plan
     from yolact.engines.builder_choice import choose_builder
-    from yolact.engines.source_model import read_onnx_model
+    from yolact.runtime.onnx.exported_model import read_exported_model
 
     tensorrt = choose_builder(build.options, build.module)
-    model = read_onnx_model(onnx_file)
+    model = read_exported_model(onnx_file)
     start = time.perf_counter()
     built = build_plan(model, build.options, tensorrt, command=command_line("yolact-build"))
     seconds = time.perf_counter() - start

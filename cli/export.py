@@ -199,10 +199,10 @@ def _was_given(name: str) -> bool:
 
 def _write_plan(proto: onnx.ModelProto, destination: Destination, build: BuildRequest) -> None:
     from yolact.engines.builder import build_plan
-    from yolact.engines.source_model import parse_onnx_model
+    from yolact.runtime.onnx.exported_model import parse_exported_model
 
     assert destination.tensorrt is not None
-    model = parse_onnx_model(proto.SerializeToString(), "the exported model")
+    model = parse_exported_model(proto.SerializeToString(), "the exported model")
     start = time.perf_counter()
     built = build_plan(model, build.options, destination.tensorrt, command=command_line("yolact-export"))
     seconds = time.perf_counter() - start

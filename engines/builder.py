@@ -12,12 +12,12 @@ from yolact.engines.build_options import BuildOptions
 from yolact.engines.build_progress import make_monitor
 from yolact.engines.network_types import check_precision, check_quantization, engine_types, layer_table, network_types
 from yolact.engines.plugin_use import check_embedded, library_to_embed, prepare_plugins
-from yolact.engines.source_model import OnnxModel
 from yolact.engines.timing_cache import TimingCache, cache_key
 from yolact.runtime.contract import INPUT_NAME, output_specs
 from yolact.runtime.cuda.gpu import Gpu, find_gpu
 from yolact.runtime.errors import EngineError, YolactError
 from yolact.runtime.metadata import ModelMetadata
+from yolact.runtime.onnx.exported_model import ExportedModel
 from yolact.runtime.output_files import write_outputs
 from yolact.runtime.signals import HeldSignals
 from yolact.runtime.tensorrt.flavour import TENSORRT, TENSORRT_RTX, TensorRt
@@ -49,11 +49,11 @@ class BuiltPlan:
             write_outputs({sidecar_of(path): self.identity.to_sidecar(self.metadata).encode(), path: self.data})
 
 
-def build_plan(model: OnnxModel, options: BuildOptions, tensorrt: TensorRt, *, command: str = "") -> BuiltPlan:
+def build_plan(model: ExportedModel, options: BuildOptions, tensorrt: TensorRt, *, command: str = "") -> BuiltPlan:
     """Build a plan. Progress is shown on stderr where that is a terminal.
 
     Args:
-        model: from `read_onnx_model`; its functions are adapted in place.
+        model: from `read_exported_model`; its functions are adapted in place.
         options: see there.
         tensorrt: from `choose_builder` with the same options.
         command: that builds this plan again, for the sidecar.
@@ -86,7 +86,7 @@ class _Build:
 
     def __init__(
         self,
-        model: OnnxModel,
+        model: ExportedModel,
         options: BuildOptions,
         tensorrt: TensorRt,
         gpu: Gpu | None,

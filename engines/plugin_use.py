@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from yolact.engines.build_options import PluginUse
-from yolact.engines.source_model import fit_functions
 from yolact.runtime.cuda.gpu import FILE
 from yolact.runtime.errors import UsageError, YolactError
-from yolact.runtime.tensorrt.flavour import TensorRt, registered_plugins
+from yolact.runtime.tensorrt.flavour import TENSORRT, TensorRt, Version, registered_plugins
 from yolact.runtime.tensorrt.plugin_library import (
     HOW_TO_BUILD,
     PLUGINS,
@@ -21,6 +20,11 @@ from yolact.runtime.tensorrt.plugin_library import (
 
 if TYPE_CHECKING:
     import onnx
+
+
+_PLUGINS_REPLACE_FUNCTIONS = Version(10, 7)
+"""From here on TensorRT's parser takes a registered plugin in place of a function's body. Before, it always inlines,
+so the bodies have to go where the plugins are registered."""
 
 
 def prepare_plugins(proto: onnx.ModelProto, tensorrt: TensorRt, use: PluginUse) -> None:
@@ -35,6 +39,15 @@ def prepare_plugins(proto: onnx.ModelProto, tensorrt: TensorRt, use: PluginUse) 
         from onnx.inliner import inline_local_functions
 
         proto.CopyFrom(inline_local_functions(proto))
+
+
+def fit_functions(proto: onnx.ModelProto, tensorrt: TensorRt) -> None:
+    """Drop the bodies of local functions, in place, where this TensorRT would inline them in spite of its plugins."""
+    if tensorrt.flavour is TENSORRT and tensorrt.version < _PLUGINS_REPLACE_FUNCTIONS:
+        plugins = registered_plugins(tensorrt, [function.name for function in proto.functions])
+        kept = [function for function in proto.functions if function.name not in plugins]
+        del proto.functions[:]
+        proto.functions.extend(kept)
 
 
 def library_to_embed(names: tuple[str, ...], archs: tuple[str, ...]) -> Path:

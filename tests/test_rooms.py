@@ -17,7 +17,7 @@ MAY_IMPORT = {
     "engines": {"runtime"},
     "plugins": {"runtime"},
     "training": {"runtime"},
-    "calib": {"engines", "runtime", "training"},
+    "calib": {"runtime", "training"},
     "export": {"calib", "engines", "runtime", "training"},
     "diff": {"export", "runtime", "training"},
     "cli": {"calib", "diff", "engines", "export", "plugins", "runtime", "training"},

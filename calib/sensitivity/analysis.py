@@ -12,23 +12,23 @@ from yolact.calib.quantization_points import QuantizationPoints
 from yolact.calib.sensitivity.costs import CostMeasure, HeadDistance, MaskApLoss
 from yolact.calib.sensitivity.ranking import Granularity, Int8Selection, find_parts, propose, quantised, rank
 from yolact.calib.sensitivity.report import Report
-from yolact.engines.source_model import OnnxModel, read_onnx_model
 from yolact.runtime.contract import PLUGIN_NAMESPACE
 from yolact.runtime.errors import EngineError
+from yolact.runtime.onnx.exported_model import ExportedModel, read_exported_model
 from yolact.runtime.wording import count_noun
 
 if TYPE_CHECKING:
     from yolact.training.data.ground_truth import GroundTruth
 
 
-def read_unquantised(path: Path) -> OnnxModel:
+def read_unquantised(path: Path) -> ExportedModel:
     """An ONNX file that can be quantised.
 
     Raises:
         EngineError: it is something else.
         YolactError: it cannot be read, or the onnx package is missing.
     """
-    model = read_onnx_model(path)
+    model = read_exported_model(path)
     graph, bodies = model.proto.graph, {function.name for function in model.proto.functions}
     if any(node.op_type in ("QuantizeLinear", "DequantizeLinear") for node in graph.node):
         raise EngineError(f"{path} is in INT8 already; give the file that yolact-export writes without --int8")
@@ -49,7 +49,7 @@ def read_unquantised(path: Path) -> OnnxModel:
 
 
 def analyse(
-    model: OnnxModel,
+    model: ExportedModel,
     selection: Int8Selection,
     by: Granularity,
     calibration: tuple[ImageSet, CalibrationOptions],

@@ -20,10 +20,11 @@ import pytest
 from yolact.engines.build_options import BuildOptions
 from yolact.engines.builder import BuiltPlan, _Build, build_plan
 from yolact.engines.builder_choice import BuilderMissing, choose_builder
-from yolact.engines.source_model import fit_functions, parse_onnx_model, read_onnx_model
+from yolact.engines.plugin_use import fit_functions
 from yolact.runtime.config import ModelConfig, PostprocessConfig
 from yolact.runtime.contract import input_spec, output_specs
 from yolact.runtime.errors import AccuracyError, EngineError, UsageError, YolactError
+from yolact.runtime.onnx.exported_model import parse_exported_model, read_exported_model
 from yolact.runtime.signals import HeldSignals
 from yolact.runtime.tensorrt.flavour import (
     TENSORRT,
@@ -53,7 +54,7 @@ def rtx() -> TensorRt:
 
 
 def build(path: Path, rtx: TensorRt, options: BuildOptions = SM86) -> BuiltPlan:
-    return build_plan(read_onnx_model(path), options, rtx, command="yolact-build --onnx a.onnx")
+    return build_plan(read_exported_model(path), options, rtx, command="yolact-build --onnx a.onnx")
 
 
 CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
@@ -101,7 +102,7 @@ def test_the_network_keeps_the_contract(rtx: TensorRt, tiny_engine: Path, tiny_r
         network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
         parser = trt.OnnxParser(network, logger)
         assert parser.parse(path.read_bytes())
-        model = read_onnx_model(path).metadata
+        model = read_exported_model(path).metadata
         found = {
             tensor.name: (trt.nptype(tensor.dtype), tuple(tensor.shape))
             for tensor in (*map(network.get_output, range(network.num_outputs)), network.get_input(0))
@@ -120,7 +121,7 @@ def test_plan_and_sidecar(rtx: TensorRt, tiny_engine: Path, tmp_path: Path) -> N
     header = read_plan_header(path)
     assert header is not None and header.flavour is TENSORRT_RTX and header.version == rtx.version
     identity, metadata = read_sidecar(sidecar_of(path))
-    assert metadata == read_onnx_model(tiny_engine).metadata
+    assert metadata == read_exported_model(tiny_engine).metadata
     assert (identity.flavour, identity.tensorrt_version) == ("tensorrt_rtx", trt.__version__)
     assert (identity.gpu_archs, identity.plugins) == (("sm_86", "sm_89"), ())
     assert (identity.min_batch, identity.opt_batch, identity.max_batch) == (2, 3, 5)
@@ -151,7 +152,7 @@ def test_without_architectures_every_one_is_targeted(rtx: TensorRt, tiny_engine:
 
 @pytest.mark.parametrize("precision", ["fp16", "bf16"])
 def test_a_precision_that_is_not_in_the_file(rtx: TensorRt, tiny_engine: Path, precision: Any) -> None:
-    model = read_onnx_model(tiny_engine)
+    model = read_exported_model(tiny_engine)
     lying = model._replace(metadata=replace(model.metadata, precision=precision))
     with pytest.raises(
         AccuracyError, match=rf"asked for {precision}, but of TensorRT's convolutions there are \d+ in FLOAT"
@@ -181,7 +182,7 @@ REFUSED = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_files_that_tensorrt_refuses(rtx: TensorRt, tiny_engine: Path, name: str) -> None:
     change, message = REFUSED[name]
-    model = read_onnx_model(tiny_engine)
+    model = read_exported_model(tiny_engine)
     change(model.proto)
     with pytest.raises(EngineError, match=message):
         build_plan(model, SM86, rtx)
@@ -204,7 +205,7 @@ def test_builds_that_fail_say_why(rtx: TensorRt, tiny_engine: Path, name: str) -
 def test_options_reach_tensorrt(rtx: TensorRt, tiny_engine: Path) -> None:
     """Asked back from TensorRT's own configuration and profile."""
     options = BuildOptions(("sm_86", "sm_120"), min_batch=2, opt_batch=3, max_batch=5, workspace_mib=64)
-    build = _Build(read_onnx_model(tiny_engine), options, rtx, None, HeldSignals())
+    build = _Build(read_exported_model(tiny_engine), options, rtx, None, HeldSignals())
     profiles = []
     create = build._builder.create_optimization_profile
 
@@ -243,7 +244,7 @@ class Refusing:
 def test_a_tensorrt_that_cannot_start(tiny_engine: Path) -> None:
     broken = TensorRt(TENSORRT_RTX, Refusing, Version(10, 3))
     with pytest.raises(EngineError, match=r"cannot start here \(CUDA initialization failure with error: 35\)"):
-        build_plan(read_onnx_model(tiny_engine), BuildOptions(), broken)
+        build_plan(read_exported_model(tiny_engine), BuildOptions(), broken)
     assert registered_plugins(broken, ["YolactFastNms"]) == frozenset()
 
 
@@ -296,14 +297,14 @@ def test_files_that_are_no_export(tiny_engine: Path, tmp_path: Path, name: str) 
     data, message = NOT_OURS[name]
     (tmp_path / "a.onnx").write_bytes(data(tiny_engine.read_bytes()) if callable(data) else data)
     with pytest.raises(EngineError, match=message):
-        read_onnx_model(tmp_path / "a.onnx")
+        read_exported_model(tmp_path / "a.onnx")
 
 
 def test_an_input_that_is_missing(tiny_engine: Path) -> None:
     proto = onnx.load(tiny_engine)
     proto.graph.input[0].name = "pixels"
     with pytest.raises(EngineError, match="has no input 'images'"):
-        parse_onnx_model(proto.SerializeToString(), "a.onnx")
+        parse_exported_model(proto.SerializeToString(), "a.onnx")
 
 
 def test_the_builder_without_a_gpu_is_the_one_ahead_of_time(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,12 +15,12 @@ from scripted_engine import infer, write_photo
 
 from yolact.engines.build_options import BuildOptions
 from yolact.engines.builder import build_plan
-from yolact.engines.source_model import read_onnx_model
 from yolact.runtime.cuda.gpu import find_gpu
 from yolact.runtime.detector import Detector
 from yolact.runtime.engine import DeviceChoice
 from yolact.runtime.engine_files import open_engine, read_metadata
 from yolact.runtime.errors import EngineError, UsageError
+from yolact.runtime.onnx.exported_model import read_exported_model
 from yolact.runtime.tensorrt.flavour import TENSORRT_RTX, load_flavour
 from yolact.runtime.tensorrt.plan_file import sidecar_of
 
@@ -31,7 +31,7 @@ pytest.importorskip("tensorrt_rtx", reason="TensorRT for RTX is not installed (L
 def plan(tiny_engine: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A real plan with its sidecar."""
     path = tmp_path_factory.mktemp("plan") / "tiny.plan"
-    model = read_onnx_model(tiny_engine)
+    model = read_exported_model(tiny_engine)
     build_plan(model, BuildOptions(("sm_86",)), load_flavour(TENSORRT_RTX), command="yolact-build --x").save(path)
     return path
 
@@ -142,7 +142,7 @@ def test_options_of_the_other_kind(tiny_engine: Path, copy: Path) -> None:
 
 def test_metadata_from_elsewhere(tiny_engine: Path, plan: Path, tmp_path: Path) -> None:
     """Of a plan that lost its sidecar: from the ONNX file, or from the sidecar under another name."""
-    expected = read_onnx_model(tiny_engine).metadata
+    expected = read_exported_model(tiny_engine).metadata
     assert read_metadata(tiny_engine) == expected
     stripped = onnx.load(tiny_engine)  # which only TensorRT with plugins can run
     del stripped.functions[:]

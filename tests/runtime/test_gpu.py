@@ -51,7 +51,7 @@ def build(
     from yolact.engines.build_options import BuildOptions
     from yolact.engines.builder import build_plan
     from yolact.engines.builder_choice import BuilderMissing, choose_builder
-    from yolact.engines.source_model import read_onnx_model
+    from yolact.runtime.onnx.exported_model import read_exported_model
 
     folder, options = tmp_path_factory.mktemp("plans"), BuildOptions(max_batch=MAX_BATCH)
 
@@ -64,7 +64,7 @@ def build(
                 pytest.skip(str(error))
             onnx = path.with_suffix(".onnx")
             export_seeded(tiny_config, onnx, PostprocessConfig(max_detections=20), graph=graph, precision=precision)
-            build_plan(read_onnx_model(onnx), options, tensorrt).save(path)
+            build_plan(read_exported_model(onnx), options, tensorrt).save(path)
         return path
 
     return build_

@@ -65,9 +65,9 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
 BUILD = """
 from yolact.engines.build_options import BuildOptions
 from yolact.engines.builder import build_plan
-from yolact.engines.source_model import read_onnx_model
+from yolact.runtime.onnx.exported_model import read_exported_model
 def build(use, name="tiny.onnx"):
-    built = build_plan(read_onnx_model(here / name), BuildOptions(("sm_86",), plugins=use), rtx)
+    built = build_plan(read_exported_model(here / name), BuildOptions(("sm_86",), plugins=use), rtx)
     identity, library = built.identity, (plugin_library.FOLDER / "libyolact_plugins.so")
     layers = {f"{kind} {dtype}": count for (kind, dtype), count in built.layers.items()}
     carried = library.is_file() and library.read_bytes() in built.data

@@ -1,4 +1,4 @@
-"""The ONNX file that a plan is built from: what it says of itself, and the form the TensorRT at hand needs."""
+"""An ONNX file of yolact-export read as a graph, for what does more with it than run it: building, quantising."""
 
 from __future__ import annotations
 
@@ -9,23 +9,18 @@ from typing import TYPE_CHECKING, NamedTuple
 from yolact.runtime.contract import INPUT_NAME, input_spec
 from yolact.runtime.errors import EngineError, YolactError
 from yolact.runtime.metadata import ModelMetadata
-from yolact.runtime.tensorrt.flavour import TENSORRT, TensorRt, Version, registered_plugins
 from yolact.runtime.tensorrt.plan_file import read_plan_header
 
 if TYPE_CHECKING:
     import onnx
 
-_PLUGINS_REPLACE_FUNCTIONS = Version(10, 7)
-"""From here on TensorRT's parser takes a registered plugin in place of a function's body. Before, it always inlines,
-so the bodies have to go where the plugins are registered."""
 
-
-class OnnxModel(NamedTuple):
-    """An exported file.
+class ExportedModel(NamedTuple):
+    """An ONNX file of yolact-export.
 
     Attributes:
         proto: its contents.
-        metadata: as yolact-export wrote it.
+        metadata: what yolact-export wrote into it about the model.
         batch: images per call where the file fixes it, else None.
         sha256: digest of the file.
     """
@@ -36,7 +31,7 @@ class OnnxModel(NamedTuple):
     sha256: str
 
 
-def read_onnx_model(path: Path) -> OnnxModel:
+def read_exported_model(path: Path) -> ExportedModel:
     """An ONNX file written by yolact-export.
 
     Raises:
@@ -49,16 +44,16 @@ def read_onnx_model(path: Path) -> OnnxModel:
         data = path.read_bytes()
     except OSError as error:
         raise YolactError(f"{path} cannot be read: {error.strerror}") from error
-    return parse_onnx_model(data, str(path))
+    return parse_exported_model(data, str(path))
 
 
-def parse_onnx_model(data: bytes, source: str) -> OnnxModel:
-    """The contents of such a file; `source` names it in errors, which are those of `read_onnx_model`."""
+def parse_exported_model(data: bytes, source: str) -> ExportedModel:
+    """The contents of such a file; `source` names it in errors, which are those of `read_exported_model`."""
     try:
         import onnx
         from google.protobuf.message import DecodeError
     except ModuleNotFoundError:
-        raise YolactError("building a plan needs onnx; install it with: pip install onnx") from None
+        raise YolactError("reading the graph of an ONNX file needs onnx; install it with: pip install onnx") from None
     try:
         proto = onnx.ModelProto.FromString(data)
     except DecodeError:
@@ -71,13 +66,4 @@ def parse_onnx_model(data: bytes, source: str) -> OnnxModel:
     if len(shape) != 1 + len(input_spec(metadata.config).shape):
         raise EngineError(f"{source} has an input {INPUT_NAME!r} of {len(shape)} dimensions; export it again")
     size = shape[0].dim_value if shape[0].HasField("dim_value") else None
-    return OnnxModel(proto, metadata, size, hashlib.sha256(data).hexdigest())
-
-
-def fit_functions(proto: onnx.ModelProto, tensorrt: TensorRt) -> None:
-    """Drop the bodies of local functions, in place, where this TensorRT would inline them in spite of its plugins."""
-    if tensorrt.flavour is TENSORRT and tensorrt.version < _PLUGINS_REPLACE_FUNCTIONS:
-        plugins = registered_plugins(tensorrt, [function.name for function in proto.functions])
-        kept = [function for function in proto.functions if function.name not in plugins]
-        del proto.functions[:]
-        proto.functions.extend(kept)
+    return ExportedModel(proto, metadata, size, hashlib.sha256(data).hexdigest())
