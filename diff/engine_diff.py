@@ -23,7 +23,7 @@ from yolact.diff.tensor_diff import TensorDiff, first_suspect
 from yolact.runtime.contract import HEADS
 from yolact.runtime.detector import Detector
 from yolact.runtime.images.arrays import Image
-from yolact.runtime.images.preprocess import Preprocessor
+from yolact.runtime.images.preprocess import Preprocessor, fill_batch
 
 if TYPE_CHECKING:
     from yolact.training.evaluation.evaluation import Scores
@@ -138,9 +138,7 @@ def _compare_inside(
 
     def batches() -> Iterator[Image]:
         for image in _progress(images, "layers" if request.layers else "heads"):
-            pixels = np.zeros((batch, preprocess.image_size, preprocess.image_size, 3), np.uint8)
-            pixels[:1] = preprocess([image.read()])
-            yield pixels
+            yield fill_batch(preprocess([image.read()]), batch)
 
     limit = request.limits.max_head_error
     return compare_tensors(tested, reference, names, batches(), layers=request.layers, limit=limit)

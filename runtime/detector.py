@@ -10,8 +10,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import overload
 
-import numpy as np
-
 from yolact.runtime.config import PostprocessConfig
 from yolact.runtime.detections import Detections
 from yolact.runtime.engine import DeviceChoice, Engine
@@ -20,7 +18,7 @@ from yolact.runtime.errors import EngineError, UsageError
 from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.geometry import ImageTransform
 from yolact.runtime.images.image_files import read_image
-from yolact.runtime.images.preprocess import Preprocessor
+from yolact.runtime.images.preprocess import Preprocessor, fill_batch
 from yolact.runtime.metadata import ModelMetadata
 from yolact.runtime.postprocess.postprocess import NetworkDetections
 from yolact.runtime.wording import count_noun, list_some
@@ -144,10 +142,7 @@ class Detector:
     def _detect_batch(self, sources: Sequence[_Source]) -> list[Detections]:
         engine = self.engine
         images = [read_image(source) if isinstance(source, (str, PathLike)) else source for source in sources]
-        batch = self._preprocess(images)
-        missing = engine.min_batch - len(images)
-        if missing > 0:  # a file made for a fixed batch runs full batches only
-            batch = np.concatenate([batch, np.zeros((missing, *batch.shape[1:]), np.uint8)])
+        batch = fill_batch(self._preprocess(images), engine.min_batch)
         found = engine.detect(batch)[: len(images)]
         return [
             in_image(detections, image.shape[:2], self.class_names)

@@ -13,12 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from yolact.diff.images import find_images
 from yolact.runtime.contract import INPUT_NAME
 from yolact.runtime.images.arrays import Image
-from yolact.runtime.images.preprocess import Preprocessor
+from yolact.runtime.images.preprocess import Preprocessor, fill_batch
 
 
 class ImageLoader:
@@ -41,9 +39,8 @@ class ImageLoader:
         batch, size = self.input_metadata[INPUT_NAME].shape[:2]
         preprocess = Preprocessor(size)
         for image in found.images:
-            pixels = np.zeros((batch if isinstance(batch, int) and batch > 0 else 1, size, size, 3), np.uint8)
-            pixels[:1] = preprocess([image.read()])
-            yield {INPUT_NAME: pixels}
+            pixels = preprocess([image.read()])
+            yield {INPUT_NAME: fill_batch(pixels, batch if isinstance(batch, int) else 1)}
 
 
 def load_data() -> ImageLoader:

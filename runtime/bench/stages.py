@@ -13,7 +13,7 @@ from yolact.runtime.detector import in_image
 from yolact.runtime.engine import Engine
 from yolact.runtime.errors import UsageError
 from yolact.runtime.images.arrays import Image
-from yolact.runtime.images.preprocess import Preprocessor
+from yolact.runtime.images.preprocess import Preprocessor, fill_batch
 from yolact.runtime.postprocess.postprocess import NetworkDetections
 from yolact.runtime.tensorrt.engine import TensorRTEngine
 from yolact.runtime.tensorrt.flavour import FLAVOURS
@@ -155,8 +155,8 @@ class StagedDetector:
         )
 
     def find(self, image: Image, batch: int) -> NetworkDetections:
-        """What the network finds in an image; `batch` copies of it run at once."""
-        return self._engine.collect(self._engine.run(self._preprocess([image] * batch))[0])[0]
+        """What the network finds in an image, which runs in a batch of `batch`."""
+        return self._engine.collect(self._engine.run(fill_batch(self._preprocess([image]), batch))[0])[0]
 
     def finish(self, found: NetworkDetections, image_size: tuple[int, int]) -> Detections:
         """The end of post-processing: boxes in pixels, and masks at image size, which are made and dropped again."""

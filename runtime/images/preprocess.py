@@ -37,6 +37,17 @@ class Preprocessor:
         return batch
 
 
+def fill_batch(images: Image, size: int) -> Image:
+    """The batch (N, S, S, 3) with black images added until there are `size` of them, as a file for a fixed batch needs.
+
+    A batch of `size` or more images is returned as it is.
+    """
+    missing = size - len(images)
+    if missing <= 0:
+        return images
+    return np.concatenate([images, np.zeros((missing, *images.shape[1:]), np.uint8)])
+
+
 def check_image(image: Image) -> None:
     """Raise ImageError unless `image` is a non-empty (H, W, 3) uint8 array."""
     if not isinstance(image, np.ndarray):

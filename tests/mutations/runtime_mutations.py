@@ -98,7 +98,7 @@ RUNTIME_MUTATIONS = (
         "lengths[:-1] if lengths[-1] == 0 and len(lengths) > 3",
         ("test_detections.py",),
     ),
-    Mutation("batch-is-not-filled-by-one", "        if missing > 0:", "        if missing > 1:", ("test_detector.py",)),
+    Mutation("batch-is-not-filled-by-one", "    if missing <= 0:", "    if missing <= 1:", ("test_detector.py",)),
     Mutation(
         "jpeg-ends-in-its-thumbnail",
         'position = match.end() + int.from_bytes(data[match.end() : match.end() + 2], "big")',

@@ -18,7 +18,7 @@ from yolact.runtime.detections import Detections, rank
 from yolact.runtime.detector import in_image
 from yolact.runtime.errors import EngineError, YolactError
 from yolact.runtime.images.arrays import BoolArray, FloatArray, Image
-from yolact.runtime.images.preprocess import Preprocessor
+from yolact.runtime.images.preprocess import Preprocessor, fill_batch
 from yolact.runtime.metadata import ModelMetadata
 from yolact.runtime.onnx.engine import OnnxEngine
 from yolact.runtime.postprocess.mask_assembly import assemble_masks
@@ -197,8 +197,7 @@ class EngineExplainer:
     def __call__(self, image: Image) -> Explanation:
         """Explain one image (H, W, 3) uint8 BGR. Raises ImageError for what is no image."""
         config, settings = self.metadata.config, self.metadata.postprocess
-        images = np.zeros((self._batch_size, config.image_size, config.image_size, 3), np.uint8)
-        images[:1] = Preprocessor(config.image_size)([image])  # a fixed batch is filled with black
+        images = fill_batch(Preprocessor(config.image_size)([image]), self._batch_size)
         outputs = [array[0] for array in self._run(images)]
         if self.metadata.graph == "raw":
             return explain_heads(ImageHeads(*outputs), config, settings)
