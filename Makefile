@@ -28,7 +28,7 @@ test-gpu: $(READY)
 
 # Installs nothing: for a machine with a GPU, a PyTorch for it and no network.
 gpu-check:
-	$(GPU_PYTHON) benchmarks/gpu_check.py
+	$(GPU_PYTHON) -m benchmarks.gpu.check
 
 lint: $(READY)
 	$(PYTHON) -m ruff check .

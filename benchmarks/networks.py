@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import onnx
 import torch
 
-from yolact.calib.qdq import Ranges, insert_qdq_pairs
-from yolact.calib.quantization_points import Platform, find_quantization_points
-from yolact.training.models.configs import CONFIGS
+from yolact.runtime.config import ModelConfig
 from yolact.training.models.model import Yolact
 from yolact.training.models.seeded_weights import seeded_state_dict
+
+if TYPE_CHECKING:
+    import onnx
+
+    from yolact.calib.qdq import Ranges
+    from yolact.calib.quantization_points import Platform
 
 DEMO = Path(__file__).resolve().parents[1] / "examples" / "yolact_demo_0_3100.pth"
 
@@ -19,16 +23,21 @@ MANY_CANDIDATES = 7.0
 """Background logit of an official configuration that leaves far more candidates than a trained network would."""
 
 
-def seeded_model(name: str, background_bias: float | None = None) -> Yolact:
-    """A configuration with made-up but lively weights: see `seeded_state_dict`."""
+def seeded_model(config: ModelConfig, background_bias: float | None = None) -> Yolact:
+    """A network with made-up but lively weights, in evaluation mode: see `seeded_state_dict`."""
     with torch.device("meta"):
-        model = Yolact(CONFIGS[name])
-    model.load_state_dict(seeded_state_dict(CONFIGS[name], background_bias=background_bias), assign=True)
+        model = Yolact(config)
+    model.load_state_dict(seeded_state_dict(config, background_bias=background_bias), assign=True)
     return model.eval()
 
 
 def quantised(proto: onnx.ModelProto, ranges: Ranges, modules: tuple[str, ...], platform: Platform) -> onnx.ModelProto:
-    """A copy in INT8."""
+    """A copy of an exported network in INT8."""
+    import onnx  # a machine with a GPU that runs networks of this module may lack it
+
+    from yolact.calib.qdq import insert_qdq_pairs
+    from yolact.calib.quantization_points import find_quantization_points
+
     copy = onnx.ModelProto()
     copy.CopyFrom(proto)
     insert_qdq_pairs(copy, find_quantization_points(copy, modules, (), platform), ranges, platform)

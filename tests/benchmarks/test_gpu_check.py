@@ -1,4 +1,4 @@
-"""`benchmarks/gpu_check.py` without a GPU: what becomes of steps that lack something, and what is told at the end."""
+"""The check on a GPU without one: what becomes of steps that lack something, and what is told at the end."""
 
 from __future__ import annotations
 
@@ -14,22 +14,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from benchmark_modules import BENCHMARKS, wait_until
-from gpu_check_report import describe
-from gpu_check_steps import Outcome, Record
-from gpu_check_tests import gpu_test_files
+from repository import ROOT
+from waiting import wait_until
 
 import yolact
-
-ROOT = BENCHMARKS.parent
-
+from benchmarks.gpu.check.marked_tests import gpu_test_files
+from benchmarks.gpu.check.report import describe
+from benchmarks.gpu.check.steps import Outcome, Record
 
 DRIVER = """
 import sys
 from pathlib import Path
-import gpu_check
+from benchmarks.gpu.check import __main__ as command
 folder = Path(sys.argv.pop(1))
-gpu_check.FOLDER, gpu_check.NAMESPACE = folder / "work", folder / "namespace"
+command.FOLDER = folder / "work"
 """
 """The command, without disturbing a real run of it."""
 
@@ -39,8 +37,8 @@ def run_command(
 ) -> tuple[int, str, str]:
     """Exit code and output of the command, where neither PyTorch nor nvidia-smi sees a GPU. A program named nvidia-smi
     in the folder's `bin` is found."""
-    code = DRIVER + program + "sys.exit(gpu_check.main())"
-    changes = {"PYTHONPATH": str(BENCHMARKS), "CUDA_VISIBLE_DEVICES": "", "PATH": str(folder / "bin")}
+    code = DRIVER + program + "sys.exit(command.main())"
+    changes = {"PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": "", "PATH": str(folder / "bin")}
     child = subprocess.Popen(
         [sys.executable, "-c", code, str(folder), *arguments],
         env=os.environ | changes,
@@ -54,23 +52,23 @@ def run_command(
 
 
 HANGING = """
-def steps():
-    from gpu_check_steps import Step
+def steps(_):
+    from benchmarks.gpu.check.steps import Step
     def step(name, code):
         return Step(name, [sys.executable, "-c", code], 1000, folder / "work" / f"{name}.json")
     hang = f"import os, time; open({str(folder / 'part')!r}, 'w').write('[4]'); "
     hang += f"os.rename({str(folder / 'part')!r}, {str(folder / 'work' / 'hang.json')!r}); time.sleep(1000)"
     return [step("environment", ""), step("hang", hang), step("later", "")]
-gpu_check.all_steps = steps
+command.plan_steps = steps
 """
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_leaves_everything_until_then(tmp_path: Path, number: signal.Signals, code: int) -> None:
-    path = tmp_path / "results" / "all.json"
+    path = tmp_path / "all.json"
 
     def stop(child: Any) -> None:
-        wait_until((tmp_path / "work" / "hang.json").exists)
+        wait_until(lambda: (tmp_path / "work" / "hang.json").exists() or child.poll() is not None)
         child.send_signal(number)
 
     returned, output, errors = run_command(tmp_path, "--json", str(path), program=HANGING, started=stop)
@@ -112,7 +110,10 @@ def test_a_gpu_that_pytorch_cannot_use(tmp_path: Path) -> None:
     assert "clocks.max.sm: 2 MHz" in output and "architecture: sm_90" in output
 
 
-@pytest.mark.parametrize("arguments", [["--limit", "0"], ["--limit", "nan"], ["--limit", "x"], ["--only"], ["--fast"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["--limit", "0"], ["--limit", "nan"], ["--limit", "x"], ["--only"], ["--fast"], ["--json", "/none/a.json"]],
+)
 def test_refused_arguments(tmp_path: Path, arguments: list[str]) -> None:
     code, output, errors = run_command(tmp_path, *arguments)
     assert code == 2 and not output and "Traceback" not in errors and not (tmp_path / "work").exists()
@@ -131,27 +132,27 @@ def test_the_repository_where_it_lies() -> None:
 
 def run_child(folder: Path, *arguments: str, program: str = "") -> subprocess.CompletedProcess[str]:
     """One step without a GPU."""
-    code = f"import sys\n{program}\nimport gpu_check_child\nsys.exit(gpu_check_child.main(sys.argv[1:]))"
-    changes = {"PYTHONPATH": os.pathsep.join([str(folder), str(BENCHMARKS)]), "CUDA_VISIBLE_DEVICES": ""}
+    code = f"import sys\nfrom benchmarks.gpu.check import child\n{program}\nsys.exit(child.main(sys.argv[1:]))"
+    changes = {"PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)]), "CUDA_VISIBLE_DEVICES": ""}
     return subprocess.run(
         [sys.executable, "-c", code, *arguments], env=os.environ | changes, capture_output=True, text=True
     )
 
 
 @pytest.mark.parametrize(
-    ("module", "step"), [("cv2", "contender"), ("torch", "kernels"), ("click", "kernels"), ("pytest", "tests")]
+    ("module", "step"), [("cv2", "detector"), ("torch", "kernels"), ("click", "kernels"), ("pytest", "tests")]
 )
 def test_a_module_that_is_missing_skips(tmp_path: Path, module: str, step: str) -> None:
     hidden = f"raise ModuleNotFoundError(\"No module named '{module}'\", name='{module}')"
     (tmp_path / f"{module}.py").write_text(hidden)
-    arguments = ["yolact_resnet50", "eager", str(tmp_path)] if step == "contender" else []
+    arguments = ["yolact_resnet50", "eager", str(tmp_path)] if step == "detector" else []
     done = run_child(tmp_path, step, str(tmp_path / "result.json"), *arguments)
     assert (done.returncode, done.stdout) == (77, f"skipped: the Python module {module} is not installed\n")
 
 
 def test_a_mistake_is_no_missing_module(tmp_path: Path) -> None:
-    (tmp_path / "gpu_check_tests.py").write_text("import yolact.runtime.no_such_module")
-    done = run_child(tmp_path, "tests", str(tmp_path / "result.json"))
+    lost = "child.STEPS['tests'] = 'yolact.runtime.no_such_module:run_tests'"
+    done = run_child(tmp_path, "tests", str(tmp_path / "result.json"), program=lost)
     assert done.returncode == 1 and "no_such_module" in done.stderr
 
 
@@ -202,7 +203,8 @@ def run_suite(folder: Path, suite: dict[str, str]) -> tuple[subprocess.Completed
     (folder / "pyproject.toml").write_text("[tool.pytest.ini_options]\nmarkers = ['gpu: x']")
     for name, text in suite.items():
         (folder / "tests" / name).write_text(text.replace("MARK", "pytest.mark.gpu"))
-    here = f"import gpu_check_tests; from pathlib import Path; gpu_check_tests.ROOT = Path({str(folder)!r})"
+    here = "from benchmarks.gpu.check import marked_tests; from pathlib import Path; "
+    here += f"marked_tests.ROOT = Path({str(folder)!r})"
     path = folder / "result.json"
     done = run_child(folder, "tests", str(path), program=here)
     return done, json.loads(path.read_text())

@@ -1,4 +1,4 @@
-"""How `benchmarks/gpu_check.py` runs its steps: crashes, hangs, limits."""
+"""How the check on a GPU runs its steps: crashes, hangs, limits."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from benchmark_modules import wait_until
-from gpu_check_steps import Outcome, Record, Step, run_step, run_steps
+from waiting import wait_until
+
+from benchmarks.gpu.check.steps import Outcome, Record, Step, run_step, run_steps
 
 FOREVER = 1000.0
 SLEEP = f"import time; time.sleep({FOREVER})"

@@ -1,13 +1,13 @@
-"""The PyTorch post-processing that `benchmarks/gpu_plugins.py` compares with against NumPy post-processing."""
+"""The PyTorch post-processing that the CUDA kernels are compared with against NumPy post-processing."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 import torch
-import torch_postprocess
 from fast_nms_calls import make_inputs, oracle
 
+from benchmarks import torch_postprocess
 from yolact.runtime.config import PostprocessConfig
 from yolact.runtime.postprocess.mask_assembly import assemble_masks
 

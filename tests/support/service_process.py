@@ -17,7 +17,8 @@ from types import TracebackType
 from typing import Any
 
 import pytest
-import service_load
+
+from benchmarks.service import load as service_load
 
 SANITIZERS = "-g -Werror -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer"
 

@@ -14,9 +14,9 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from benchmark_modules import wait_until
 from scripted_engine import write_engine
 from service_process import SANITIZERS, Service, build_service
+from waiting import wait_until
 
 from yolact.cli.infer import main as yolact_infer
 from yolact.runtime.capi.build import build

@@ -15,8 +15,8 @@ from threading import Barrier, Event, Thread
 import cv2
 import numpy as np
 import pytest
-from benchmark_modules import wait_until
 from service_process import Answer, Service, build_service
+from waiting import wait_until
 
 from yolact.runtime.config import ModelConfig, PostprocessConfig
 

@@ -16,9 +16,9 @@ import cv2
 import pytest
 from repository import ROOT
 from scripted_engine import write_engine, write_photo
-from service_load import SOURCES as SERVICE
 from service_process import SANITIZERS, SUPPRESSIONS
 
+from benchmarks.service.load import SOURCES as SERVICE
 from yolact.runtime.capi import bridge
 from yolact.runtime.capi.build import HEADER, build, read_version
 from yolact.runtime.detector import Detector

@@ -1,0 +1,1 @@
+"""What precisions below float32 cost in accuracy."""

@@ -1,0 +1,198 @@
+"""INT8: accuracy, sizes and CPU latency beside fp32 and fp16, for the two platforms and two choices of modules.
+
+Accuracy is the demo model's on scenes it has not seen; fp16 is emulated. Plans are built ahead of time by TensorRT for
+RTX and not run. Latency is that of the raw heads of YOLACT-ResNet50 at 550 with made-up weights on ONNX Runtime, each
+variant in turn, so that they meet the same load.
+
+    python -m benchmarks.accuracy int8 [--scenes 500] [--runs 15] [--json benchmarks/results/int8.json]
+    python -m benchmarks.accuracy int8 --weights W.pth --annotations val.json --images val [--json ...]
+
+The second form only measures accuracy, of that checkpoint on those photos, calibrated on all images of the folder.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import click
+import onnx
+import onnxruntime
+from tqdm import tqdm, trange
+
+from benchmarks.accuracy.tables import int8_accuracy, int8_latency, int8_plans
+from benchmarks.commands import json_option
+from benchmarks.figures import write_figures
+from benchmarks.machine import describe_machine
+from benchmarks.networks import DEMO, MANY_CANDIDATES, quantised, seeded_model
+from yolact.calib.accuracy import measure_accuracy
+from yolact.calib.calibration import calibrate
+from yolact.calib.image_set import ImageSet
+from yolact.calib.options import CalibrationOptions
+from yolact.calib.qdq import Ranges
+from yolact.calib.quantization_points import DEFAULT_MODULES, MODULES, Platform
+from yolact.cli.command import reports_errors
+from yolact.engines.build_options import BuildOptions
+from yolact.engines.builder import build_plan
+from yolact.engines.builder_choice import choose_builder
+from yolact.export.half_emulation import emulate_half
+from yolact.export.int8 import HALF_OPSET
+from yolact.export.onnx_model import export_model
+from yolact.runtime.config import PostprocessConfig
+from yolact.runtime.images.check_image import make_check_image
+from yolact.runtime.images.image_files import write_image
+from yolact.runtime.images.preprocess import Preprocessor
+from yolact.runtime.metadata import Precision
+from yolact.runtime.onnx.exported_model import parse_exported_model
+from yolact.training.data.ground_truth import GroundTruth, read_ground_truth
+from yolact.training.data.scene_files import ANNOTATION_FILE, IMAGE_FOLDER, write_scenes
+from yolact.training.models.configs import get_config
+from yolact.training.models.model import Yolact
+from yolact.training.models.weights import load_weights
+
+CHOICES = {"backbone and Protonet": DEFAULT_MODULES["tensorrt"], "everything": tuple(MODULES)}
+PLATFORMS: dict[Platform, Precision] = {"tensorrt": "fp16", "cpu": "fp32"}
+"""What INT8 is for, and the precision of what is not rounded to it."""
+
+CALIBRATION_SCENES, CALIBRATION_SEED, UNSEEN_SEED = 100, 11, 99
+WARM_UPS = 2
+
+
+def export(model: Yolact, precision: Precision, **options: Any) -> onnx.ModelProto:
+    """With an opset that INT8 can be put into."""
+    opset = HALF_OPSET if precision == "fp16" else None
+    return export_model(model, PostprocessConfig(), weights_sha256="", precision=precision, opset=opset, **options)
+
+
+def int8_variants(exact: dict[Precision, onnx.ModelProto], ranges: Ranges) -> dict[str, onnx.ModelProto]:
+    """For each platform every choice of modules, by name."""
+    return {
+        f"int8 {choice} {platform}": quantised(exact[precision], ranges, modules, platform)
+        for platform, precision in PLATFORMS.items()
+        for choice, modules in CHOICES.items()
+    }
+
+
+def score(variants: dict[str, onnx.ModelProto], truth: GroundTruth) -> dict[str, dict[str, float]]:
+    """Mask and box AP of each."""
+    named = tqdm(variants.items(), disable=None)
+    return {name: measure_accuracy(emulate_half(proto), truth)._asdict() for name, proto in named}
+
+
+def measure_ap(scenes: int, folder: Path) -> dict[str, dict[str, float]]:
+    """Mask and box AP of the demo model by variant."""
+    model = load_weights(DEMO, None)
+    write_scenes(folder / "calibration", CALIBRATION_SCENES, CALIBRATION_SEED)
+    images = ImageSet.of_folder(folder / "calibration" / IMAGE_FOLDER, CALIBRATION_SCENES)
+    unseen = folder / "unseen"
+    write_scenes(unseen, scenes, UNSEEN_SEED)
+    truth = read_ground_truth(unseen / ANNOTATION_FILE, unseen / IMAGE_FOLDER)
+    exact: dict[Precision, onnx.ModelProto] = {"fp32": export(model, "fp32"), "fp16": export(model, "fp16")}
+    variants: dict[str, onnx.ModelProto] = {**exact}
+    for algorithm in ("percentile", "minmax", "entropy"):
+        ranges = calibrate(exact["fp32"], images, CalibrationOptions(algorithm))  # type: ignore[arg-type]
+        variants |= {f"{name} {algorithm}": proto for name, proto in int8_variants(exact, ranges).items()}
+    return score(variants, truth)
+
+
+def measure_photos(weights: Path, annotations: Path, folder: Path) -> dict[str, Any]:
+    """Mask and box AP of a checkpoint on annotated photos by variant."""
+    model = load_weights(weights, None)
+    images, truth = ImageSet.of_folder(folder, 10**6), read_ground_truth(annotations, folder)
+    exact: dict[Precision, onnx.ModelProto] = {"fp32": export(model, "fp32"), "fp16": export(model, "fp16")}
+    ranges = calibrate(exact["fp32"], images, CalibrationOptions())
+    ap = score({**exact, **int8_variants(exact, ranges)}, truth)
+    return {"scenes": len(truth.images), "calibrated_on": len(images), "ap": ap}
+
+
+def measure_plans(model: Yolact, ranges: Ranges, arch: str) -> dict[str, dict[str, int]]:
+    """Bytes of ONNX file and plan by variant."""
+    options = BuildOptions((arch,))
+    tensorrt = choose_builder(options)
+    variants = {"fp32": export(model, "fp32"), "fp16": export(model, "fp16")}
+    for choice, modules in CHOICES.items():
+        variants[f"int8 {choice}"] = quantised(variants["fp16"], ranges, modules, "tensorrt")
+    sizes = {}
+    for name, proto in variants.items():
+        data = proto.SerializeToString()
+        plan = build_plan(parse_exported_model(data, name), options, tensorrt).data
+        sizes[name] = {"onnx_bytes": len(data), "plan_bytes": len(plan)}
+    return sizes
+
+
+def measure_latency(model: Yolact, ranges: Ranges, runs: int, threads: int) -> dict[str, float]:
+    """Median milliseconds of the raw heads by variant, on this CPU."""
+    raw = export(model, "fp32", graph="raw")
+    variants = {"fp32": raw}
+    for choice, modules in CHOICES.items():
+        for platform in PLATFORMS:
+            variants[f"int8 {choice} {platform}"] = quantised(raw, ranges, modules, platform)
+    settings = onnxruntime.SessionOptions()
+    settings.intra_op_num_threads = threads
+    settings.log_severity_level = 3
+    sessions = {
+        name: onnxruntime.InferenceSession(proto.SerializeToString(), settings, providers=["CPUExecutionProvider"])
+        for name, proto in variants.items()
+    }
+    pixels = Preprocessor(model.config.image_size)([make_check_image()])
+    times: dict[str, list[float]] = {name: [] for name in sessions}
+    for run in trange(WARM_UPS + runs, disable=None):
+        for name, session in sessions.items():
+            start = time.perf_counter()
+            session.run(None, {"images": pixels})
+            if run >= WARM_UPS:
+                times[name].append(1000 * (time.perf_counter() - start))
+    return {name: median(values) for name, values in times.items()}
+
+
+def measure_everything(scenes: int, runs: int, threads: int, arch: str) -> dict[str, Any]:
+    """Latency and sizes of an official network with made-up weights, accuracy of the demonstration model."""
+    model = seeded_model(get_config("yolact_resnet50"), MANY_CANDIDATES)
+    figures: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        photos = Path(folder) / "photos"
+        photos.mkdir()
+        for seed in range(4):
+            write_image(photos / f"{seed}.png", make_check_image(480, 640, seed))
+        ranges = calibrate(export(model, "fp32", graph="raw"), ImageSet.of_folder(photos, 4), CalibrationOptions())
+        figures["latency_ms"] = measure_latency(model, ranges, runs, threads)
+        figures["plans"] = measure_plans(model, ranges, arch)
+        figures["ap"] = measure_ap(scenes, Path(folder))
+    return figures
+
+
+@click.command()
+@click.option("--scenes", type=click.IntRange(1), default=500, show_default=True, help="Unseen scenes to score on.")
+@click.option("--runs", type=click.IntRange(1), default=15, show_default=True)
+@click.option("--threads", type=click.IntRange(1), default=os.cpu_count, help="[default: all cores]")
+@click.option("--gpu-arch", default="sm_86", show_default=True)
+@click.option("--weights", type=click.Path(path_type=Path), help="Only this checkpoint's accuracy on photos.")
+@click.option("--annotations", type=click.Path(path_type=Path), help="Of the photos.")
+@click.option("--images", type=click.Path(path_type=Path), help="Their folder.")
+@json_option
+@reports_errors
+def main(
+    scenes: int,
+    runs: int,
+    threads: int,
+    gpu_arch: str,
+    weights: Path | None,
+    annotations: Path | None,
+    images: Path | None,
+    json_path: Path | None,
+) -> None:
+    """Measure everything and print tables."""
+    if weights is not None and annotations is not None and images is not None:
+        result = measure_photos(weights, annotations, images)
+    elif weights is None and annotations is None and images is None:
+        result = {"machine": describe_machine(threads), "scenes": scenes, "gpu_arch": gpu_arch}
+        result |= measure_everything(scenes, runs, threads, gpu_arch)
+        print(f"{int8_latency(result)}\n\n{int8_plans(result)}\n")
+    else:
+        raise click.UsageError("--weights, --annotations and --images belong together; give all three or none")
+    print(int8_accuracy(result))
+    write_figures(json_path, result)

@@ -1,0 +1,58 @@
+"""What the command lines of benchmarks share: a list of benchmarks by name, and the option `--json`."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import click
+
+from yolact.runtime.errors import YolactError
+from yolact.runtime.output_files import check_output
+
+
+class Room(click.Group):
+    """The benchmarks of a room by name; each is imported when it is asked for, so that listing them costs nothing."""
+
+    def __init__(self, modules: Mapping[str, tuple[str, str]], help: str, epilog: str | None = None) -> None:
+        """`modules`: by the name of a benchmark the module whose `main` is its command, and a line about it."""
+        super().__init__(help=help, epilog=epilog)
+        self._modules = modules
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        """Names in the order of the room."""
+        return list(self._modules)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        """The command of that name, None where there is none."""
+        if name not in self._modules:
+            return None
+        command: click.Command = importlib.import_module(self._modules[name][0]).main
+        return command
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list, without importing what is on it."""
+        with formatter.section("Benchmarks"):
+            formatter.write_dl([(name, line) for name, (_, line) in self._modules.items()])
+
+
+def _check_json(context: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
+    """Refuse a file that cannot be written before anything is measured."""
+    try:
+        if path is not None:
+            check_output("--json", path, ())
+    except YolactError as error:
+        raise click.UsageError(str(error), context) from error
+    return path
+
+
+json_option = click.option(
+    "--json",
+    "json_path",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    callback=_check_json,
+    help="Write the figures here.",
+)
+"""The option `--json` of every benchmark; the command's parameter is `json_path`."""

@@ -1,0 +1,188 @@
+"""The rounds of the comparison: networks are prepared, contenders are checked, timed in turn, and scored."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from tqdm import tqdm, trange
+
+from benchmarks.cpu.runtimes.agreement import References
+from benchmarks.cpu.runtimes.contenders import BASELINE, CONTENDERS, REFERENCE
+from benchmarks.cpu.runtimes.export import write_files
+from benchmarks.cpu.runtimes.files import Files
+from benchmarks.cpu.runtimes.workers import Failed, Worker
+from benchmarks.networks import DEMO, seeded_model
+from yolact.calib.image_set import ImageSet
+from yolact.runtime.config import PostprocessConfig
+from yolact.runtime.images.arrays import Image
+from yolact.runtime.images.check_image import make_check_image
+from yolact.runtime.images.image_files import write_image
+from yolact.runtime.images.preprocess import Preprocessor
+from yolact.training.data.scene_files import ANNOTATION_FILE, IMAGE_FOLDER, write_scenes
+from yolact.training.models.checkpoints import load_checkpoint
+from yolact.training.models.configs import get_config
+from yolact.training.models.model import Yolact
+
+WARM_UPS = 2
+PHOTOS = 3
+PHOTO_SIZE, LARGE_PHOTO_SIZE = (480, 640), (3000, 4000)
+CALIBRATION_SCENES, CALIBRATION_SEED, UNSEEN_SEED = 100, 11, 99
+
+SETTLE_SECONDS = 0.05
+"""Threads of some runtimes go on spinning for a while after a run."""
+
+Rows = dict[str, dict[str, Any]]
+
+
+def measure_speed(model: Yolact, names: Sequence[str], runs: int, threads: int) -> dict[str, Any]:
+    """Rows of `heads` and `end_to_end`, and what else there is to say of ours."""
+    photos = [make_check_image(*PHOTO_SIZE, seed) for seed in range(PHOTOS)]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        calibration = folder / "photos"
+        calibration.mkdir()
+        for index, photo in enumerate(photos):
+            write_image(calibration / f"{index}.png", photo)
+        files = write_files(model, PostprocessConfig(), folder, ImageSet.of_folder(calibration, PHOTOS))
+        references = References(files, photos)
+        result: dict[str, Any] = {"photo_size": list(PHOTO_SIZE), "photos_compared": PHOTOS}
+        for level, check in (("heads", references.check_heads), ("end_to_end", references.check_end_to_end)):
+            result[level] = measure_level(level, check, names, files, photos, runs, threads)
+        if REFERENCE in names:
+            result["in_graph_postprocessing_ms"] = in_graph_postprocessing(files, photos[0], runs, threads)
+            result["large_photo"] = large_photo_memory(files, threads)
+    return result
+
+
+def measure_level(
+    level: str,
+    check: Callable[..., dict[str, Any]],
+    names: Sequence[str],
+    files: Files,
+    photos: list[Image],
+    runs: int,
+    threads: int,
+) -> Rows:
+    """One row for each contender: figures, or `failed` with the reason."""
+    rows: Rows = {name: {"label": CONTENDERS[name].label, "rounded": CONTENDERS[name].rounded} for name in names}
+    with started(names, level, files, threads, photos) as workers:
+        for name in tqdm(names, desc=f"{level}: checks", disable=None):
+            with dropping(name, workers, rows):
+                answers = [workers[name].ask("answer", index) for index in range(len(photos))]
+                rows[name]["agreement"] = check(answers, rounded=CONTENDERS[name].rounded)
+        samples = take_turns(workers, rows, runs, level)
+        for name in list(workers):
+            with dropping(name, workers, rows):
+                rows[name]["peak_memory_mb"] = workers[name].ask("peak_memory")
+                rows[name] |= summarise(samples[name], samples.get(BASELINE))
+    return rows
+
+
+def take_turns(workers: dict[str, Worker], rows: Rows, runs: int, level: str) -> dict[str, list[dict[str, float]]]:
+    """Milliseconds of each contender's runs by part, one run of each in turn."""
+    samples: dict[str, list[dict[str, float]]] = {name: [] for name in workers}
+    for run in trange(WARM_UPS + runs, desc=f"{level}: rounds", disable=None):
+        for name in list(workers):
+            with dropping(name, workers, rows):
+                ms = workers[name].ask("time")
+                if run >= WARM_UPS:
+                    samples[name].append(ms)
+            time.sleep(SETTLE_SECONDS)
+    return {name: samples[name] for name in workers}
+
+
+def summarise(samples: list[dict[str, float]], baseline: list[dict[str, float]] | None) -> dict[str, Any]:
+    """Median and spread in ms, medians of the parts, and how many times as fast as the baseline's run of the same
+    round it was, in the median."""
+    totals = [sample["total"] for sample in samples]
+    low, middle, high = np.percentile(totals, [10, 50, 90]).tolist()
+    row: dict[str, Any] = {"ms": {"median": middle, "p10": low, "p90": high}}
+    if baseline is not None:
+        row["times_as_fast"] = median(b["total"] / total for b, total in zip(baseline, totals, strict=True))
+    parts = {part: median(sample[part] for sample in samples) for part in samples[0] if part != "total"}
+    return row | ({"parts_ms": parts} if parts else {})
+
+
+@contextmanager
+def started(names: Sequence[str], *arguments: Any) -> Iterator[dict[str, Worker]]:
+    """A worker for each; all end with the block."""
+    workers = {name: Worker(name, *arguments) for name in names}
+    everyone = list(workers.values())
+    try:
+        yield workers
+    finally:
+        for worker in everyone:
+            worker.close()
+
+
+@contextmanager
+def dropping(name: str, workers: dict[str, Worker], rows: Rows) -> Iterator[None]:
+    """A contender that fails here is out of the comparison; its row says why."""
+    try:
+        yield
+    except Failed as failure:
+        rows[name]["failed"] = str(failure)
+        workers.pop(name).close()
+
+
+def in_graph_postprocessing(files: Files, photo: Image, runs: int, threads: int) -> float:
+    """Milliseconds a run that ONNX Runtime's profiler counts inside the two functions."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.enable_profiling = True
+    options.profile_file_prefix = str(files.folder / "profile")
+    session = onnxruntime.InferenceSession(str(files.path("full.onnx")), options, providers=["CPUExecutionProvider"])
+    pixels = Preprocessor(files.metadata.config.image_size)([photo])
+    for _ in range(WARM_UPS + runs):
+        session.run(None, {"images": pixels})
+    kernels: dict[str, list[float]] = {}
+    for event in json.loads(Path(session.end_profiling()).read_text()):
+        if event["name"].endswith("_kernel_time") and "Yolact" in event["name"]:
+            kernels.setdefault(event["name"], []).append(event["dur"] / 1e3)
+    return sum(median(durations[WARM_UPS:]) for durations in kernels.values())
+
+
+def large_photo_memory(files: Files, threads: int) -> dict[str, Any]:
+    """Peak MB of a process of ours that finds instances in a large photo and encodes their masks."""
+    photo = files.folder / "large.jpg"
+    write_image(photo, make_check_image(*LARGE_PHOTO_SIZE))
+    with started([REFERENCE], "end_to_end", files, threads) as workers:
+        count = workers[REFERENCE].ask("encode", photo)
+        memory = workers[REFERENCE].ask("peak_memory")
+    return {"size": list(LARGE_PHOTO_SIZE), "detections": count, "peak_memory_mb": memory}
+
+
+def measure_accuracy(names: Sequence[str], scenes: int) -> dict[str, Any]:
+    """Mask and box AP of the demonstration model, in points, of those that round and of the two others to see them
+    beside. Nothing is timed, so all run at once, on one thread each."""
+    judged = [name for name in names if CONTENDERS[name].rounded or name in (REFERENCE, BASELINE)]
+    rows: Rows = {name: {"label": CONTENDERS[name].label} for name in judged}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_scenes(folder / "calibration", CALIBRATION_SCENES, CALIBRATION_SEED)
+        write_scenes(folder / "unseen", scenes, UNSEEN_SEED)
+        photos = ImageSet.of_folder(folder / "calibration" / IMAGE_FOLDER, CALIBRATION_SCENES)
+        files = write_files(load_checkpoint(DEMO).eval(), PostprocessConfig(), folder, photos, ncnn=False)
+        unseen = folder / "unseen"
+        with started(judged, "end_to_end", files, 1) as workers:
+            for worker in workers.values():
+                worker.put("accuracy", unseen / ANNOTATION_FILE, unseen / IMAGE_FOLDER)
+            for name in tqdm(judged, desc="accuracy", disable=None):
+                with dropping(name, workers, rows):
+                    rows[name]["ap"] = workers[name].get()
+    return {"network": "yolact_demo", "scenes": scenes, "rows": rows}
+
+
+def measure(names: Sequence[str], runs: int, threads: int, scenes: int) -> dict[str, Any]:
+    """All of it."""
+    speed = measure_speed(seeded_model(get_config("yolact_resnet50")), names, runs, threads)
+    return {"network": "yolact_resnet50", "runs": runs, **speed, "accuracy": measure_accuracy(names, scenes)}

@@ -1,0 +1,175 @@
+"""Each contender in a process of its own, so that neither threads nor memory of one are in another's way."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import time
+from collections.abc import Sequence
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.cpu.runtimes.contenders import CONTENDERS, Contender
+from benchmarks.cpu.runtimes.files import Files
+from yolact.runtime.bench.machine import peak_host_memory_mib
+from yolact.runtime.detections import Detections
+from yolact.runtime.images.arrays import Image
+from yolact.runtime.images.image_files import read_image
+from yolact.runtime.images.preprocess import Preprocessor
+from yolact.runtime.wording import one_line
+
+ANSWER_SECONDS = 400
+"""`torch.compile` takes a minute or two for its first image on two cores."""
+
+END_SECONDS = 5
+
+LONGEST_REASON = 300
+
+
+class Failed(Exception):
+    """A contender cannot do it; the message says why."""
+
+
+class Heads:
+    """A contender up to the heads of the network."""
+
+    def __init__(self, contender: Contender, files: Files, threads: int, photos: Sequence[Image]) -> None:
+        self._run = contender.open_heads(files, threads)
+        preprocess = Preprocessor(files.metadata.config.image_size)
+        self._inputs = [preprocess([photo]) for photo in photos]
+
+    def answer(self, index: int) -> list[NDArray[Any]]:
+        """The heads of a photo."""
+        return self._run(self._inputs[index])
+
+    def time(self) -> dict[str, float]:
+        """Milliseconds of one run on the first photo."""
+        start = time.perf_counter()
+        self._run(self._inputs[0])
+        return {"total": (time.perf_counter() - start) * 1e3}
+
+    def peak_memory(self) -> float:
+        """Of this process in MB."""
+        return peak_host_memory_mib()
+
+
+class EndToEnd:
+    """A contender from an image to masks of its size."""
+
+    def __init__(self, contender: Contender, files: Files, threads: int, photos: Sequence[Image]) -> None:
+        self._pipeline = contender.open_pipeline(files, threads)
+        self._photos = photos
+
+    def answer(self, index: int) -> Detections:
+        """What it finds in a photo."""
+        return self._pipeline(self._photos[index])
+
+    def time(self) -> dict[str, float]:
+        """Milliseconds of one run on the first photo, and of its parts where it has such."""
+        start = time.perf_counter()
+        found = self._pipeline(self._photos[0])
+        middle = time.perf_counter()
+        assert found.masks.dtype == np.bool_
+        end = time.perf_counter()
+        total, engine = (end - start) * 1e3, self._pipeline.engine_ms
+        if engine is None:
+            return {"total": total}
+        return {
+            "total": total,
+            "engine": engine,
+            "around": (middle - start) * 1e3 - engine,
+            "masks": (end - middle) * 1e3,
+        }
+
+    def peak_memory(self) -> float:
+        """Of this process in MB."""
+        return peak_host_memory_mib()
+
+    def encode(self, photo: Path) -> int:
+        """Find instances in a photo and encode their masks; returns how many."""
+        return len(self._pipeline(read_image(photo)).rle())
+
+    def accuracy(self, annotations: Path, images: Path) -> dict[str, float | None]:
+        """Average precision on annotated images, fractions of 1."""
+        from yolact.training.data.ground_truth import read_ground_truth
+        from yolact.training.evaluation.evaluation import evaluate_on
+
+        scores = evaluate_on(self._pipeline, read_ground_truth(annotations, images), progress=False).scores
+        return {"mask": scores.mask.ap, "box": scores.box.ap}
+
+
+LEVELS = {"heads": Heads, "end_to_end": EndToEnd}
+
+
+class Worker:
+    """A process that answers one question after the other."""
+
+    def __init__(self, name: str, level: str, files: Files, threads: int, photos: Sequence[Image] = ()) -> None:
+        """Start it; the first answer waits until the contender is there."""
+        context = get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs, name, level, files, threads, photos), daemon=True)
+        self._process.start()
+        theirs.close()
+
+    def ask(self, question: str, *arguments: Any) -> Any:
+        """The answer. Raises Failed with the contender's reason, or because its process hangs or died."""
+        self.put(question, *arguments)
+        return self.get()
+
+    def put(self, question: str, *arguments: Any) -> None:
+        """Ask without waiting."""
+        with contextlib.suppress(OSError):  # where it is gone `get` says how
+            self._pipe.send((question, arguments))
+
+    def get(self) -> Any:
+        """The answer to the question that was put. Raises Failed."""
+        try:
+            if not self._pipe.poll(ANSWER_SECONDS):
+                raise Failed(f"no answer within {ANSWER_SECONDS} s")
+            reason, answer = self._pipe.recv()
+        except (EOFError, OSError):
+            self._process.join(10)
+            raise Failed(f"its process ended with exit code {self._process.exitcode}") from None
+        if reason is not None:
+            raise Failed(reason)
+        return answer
+
+    def close(self) -> None:
+        """End the process: as soon as it hears that nobody asks any more, or else by force."""
+        self._pipe.close()
+        self._process.join(END_SECONDS)
+        if self._process.is_alive():
+            self._process.kill()
+            self._process.join()
+
+
+def _serve(pipe: Connection, name: str, level: str, files: Files, threads: int, photos: Sequence[Image]) -> None:
+    """The process: answers or reasons for as long as it is asked."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one who asks
+    cv2.setNumThreads(threads)
+    subject = None
+    while True:
+        try:
+            question, arguments = pipe.recv()
+        except (EOFError, OSError):
+            return
+        try:
+            subject = subject or LEVELS[level](CONTENDERS[name], files, threads, photos)
+            pipe.send((None, getattr(subject, question)(*arguments)))
+        except Exception as error:  # whatever a foreign runtime raises is its result
+            pipe.send((describe(error), None))
+
+
+def describe(error: Exception) -> str:
+    """Why a contender cannot run, in one line."""
+    if isinstance(error, ModuleNotFoundError):
+        return f"{error.name} is not installed"
+    text = one_line(error) or type(error).__name__
+    return text if len(text) <= LONGEST_REASON else text[: LONGEST_REASON - 3] + "..."

@@ -1,0 +1,27 @@
+"""What was measured on a folder of photos and of deformable convolutions, in Markdown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from benchmarks.markdown import table
+
+Figures = dict[str, Any]
+
+
+def folder(figures: Figures) -> str:
+    """How much of an engine's throughput is left when files are read, drawn and written."""
+    rows = (
+        (name, f"{row['engine_per_second']:.2f}", f"{row['infer_per_second']:.2f}", f"{row['share']:.2f}")
+        for name, row in figures["engines"].items()
+    )
+    return table((f"{figures['images']} photos", "engine alone, images/s", "yolact-infer, images/s", "share"), rows)
+
+
+def deformable(figures: Figures) -> str:
+    """Two forms of one operator by shape."""
+    rows = []
+    for shape, ms in figures["milliseconds"].items():
+        plain, sampled = ms["DeformConv"], ms["GridSample"]
+        rows.append((shape, f"{plain:.1f}", f"{sampled:.1f}", f"{sampled / plain:.2f}"))
+    return table(("channels and cells", "DeformConv, ms", "GridSample, ms", "times as long"), rows)

@@ -1,0 +1,1 @@
+"""What is for NVIDIA GPUs: the check of everything on one, whole detectors, CUDA kernels, TensorRT plans."""

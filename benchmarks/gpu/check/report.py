@@ -1,0 +1,93 @@
+"""What the check on a GPU found, for readers: tables in Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from benchmarks.gpu.check.steps import Record
+from benchmarks.gpu.kernels.report import kernel_table
+from benchmarks.markdown import table
+
+MACHINE = ("gpu", "driver", "cuda", "torch", "cudnn", "python", "system", "cpus")
+CLOCKS = ("clocks.sm", "clocks.max.sm", "clocks.mem", "power.limit", "temperature.gpu", "utilization.gpu")
+
+
+def describe(record: Record) -> str:
+    """All of it. Whatever of the results is missing or cut short is left out."""
+    parts = [_machine, _steps, _tests, _kernels, _contenders]
+    return "\n\n".join(text for part in parts if (text := "\n".join(part(record))))
+
+
+def _result(record: Record, step: str) -> Any:
+    outcome = record.outcomes.get(step)
+    return (outcome and outcome.result) or {}
+
+
+def _machine(record: Record) -> Iterator[str]:
+    found = _result(record, "environment")
+    smi = found.get("nvidia_smi", {})
+    for key in MACHINE:
+        if found.get(key) is not None:
+            yield f"{key}: {found[key]}"
+    if "arch" in found:
+        yield f"architecture: {found['arch']}"
+    if "missing" not in smi:
+        yield from (f"{key}: {smi[key]}" for key in CLOCKS if key in smi)
+    for title in ("TensorRT", "TensorRT for RTX", "ONNX Runtime"):
+        if title in found.get("doctor", {}):
+            yield f"{title}: {found['doctor'][title]}"
+
+
+def _steps(record: Record) -> Iterator[str]:
+    outcomes = record.outcomes.items()
+    rows = ((name, outcome.status, f"{outcome.seconds:.0f}", outcome.reason) for name, outcome in outcomes)
+    yield table(("step", "", "s", ""), rows)
+
+
+def _tests(record: Record) -> Iterator[str]:
+    for step in ("tests", "sanitizer"):
+        found = _result(record, step)
+        if not found:
+            continue
+        yield f"{step}: {found['passed']} passed, {found['failed']} failed, {found['skipped']} skipped"
+        yield from (f"- FAILED {test}: {message}" for test, message in found["failures"].items())
+        yield from (f"- {count} skipped: {reason}" for reason, count in found["reasons_for_skipping"].items())
+        if found["running"]:
+            yield f"- running when it ended: {found['running']}"
+
+
+def _kernels(record: Record) -> Iterator[str]:
+    figures = _result(record, "kernels")
+    if figures.get("rows"):
+        yield kernel_table(figures)
+
+
+def _contenders(record: Record) -> Iterator[str]:
+    rows = contender_table(outcome.result for outcome in record.outcomes.values())
+    if rows:
+        yield "End to end, 480x640 images in host memory to masks of that size there:"
+        yield ""
+        yield rows
+
+
+def check_table(figures: dict[str, Any]) -> str:
+    """What a check wrote about whole detectors, by network, contender and batch."""
+    return contender_table(step["result"] for step in figures["steps"].values())
+
+
+def contender_table(results: Iterable[Any]) -> str:
+    """The rows of every contender among the results of steps, empty without any; those that disagree show no speed."""
+    rows = []
+    for found in results:
+        if not isinstance(found, dict) or "contender" not in found:
+            continue
+        for row in found.get("rows", []):
+            cells = [found["network"], found["contender"], row["batch"]]
+            if "fps" in row:
+                stages = ", ".join(f"{name} {value:.2f}" for name, value in row["stages"].items())
+                cells += [f"{row['fps']:.1f}", f"{row['milliseconds']:.2f}", stages]
+            else:
+                cells.append(row.get("skipped", "failed"))
+            rows.append(cells)
+    return table(("network", "contender", "batch", "FPS", "ms a batch", "stages, ms"), rows) if rows else ""

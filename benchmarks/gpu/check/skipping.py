@@ -1,0 +1,22 @@
+"""Skipping: what the machine lacks ends a step of the check and is no failure. Needs the standard library alone."""
+
+from __future__ import annotations
+
+SKIPPED = 77
+"""Exit code of a step that did not run for lack of something, as automake and meson have it."""
+
+OPTIONAL = {
+    *("click", "cuda", "cv2", "numpy", "onnx", "onnxruntime", "polygraphy", "pycocotools", "pytest", "tensorrt"),
+    *("tensorrt_rtx", "torch", "tqdm"),
+}
+"""Modules that a bare machine may lack. Others that are not found are mistakes."""
+
+
+class Skip(Exception):
+    """Something is not there; the message is a sentence that says what."""
+
+
+def missing_module(name: str | None) -> str:
+    """The sentence for a module that was not found; empty where it should have been."""
+    top = (name or "").partition(".")[0]
+    return f"the Python module {top} is not installed" if top in OPTIONAL else ""

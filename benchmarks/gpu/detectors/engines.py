@@ -1,0 +1,110 @@
+"""Whole detectors around engines of the runtime: ONNX Runtime's providers, TensorRT.
+
+Not yet run on a GPU; on a CPU the tests run them with ONNX Runtime's own provider.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from benchmarks.gpu.check.skipping import Skip
+from benchmarks.gpu.detectors.agreement import Found
+from benchmarks.gpu.detectors.pytorch import Contender
+from yolact.runtime.config import PostprocessConfig
+from yolact.runtime.detector import in_image
+from yolact.runtime.engine import DeviceChoice, Engine
+from yolact.runtime.errors import UsageError
+from yolact.runtime.images.preprocess import Preprocessor
+from yolact.runtime.metadata import Precision
+from yolact.runtime.output_files import replacing
+from yolact.training.models.model import Yolact
+
+
+class EngineContender(Contender):
+    """What the runtime does: images are resized and masks enlarged on the CPU, all between is in the engine."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._preprocess = Preprocessor(engine.metadata.config.image_size)
+        self.stages = {
+            "prepare": self._prepare_stage,
+            "network and postprocess": self._engine_stage,
+            "masks": self._masks_stage,
+        }
+
+    def _prepare_stage(self) -> None:
+        self._pixels = self._preprocess(self.images)
+
+    def _engine_stage(self) -> None:
+        self._detections = self._engine.detect(self._pixels)
+
+    def _masks_stage(self) -> None:
+        self._found = []
+        for image, detections in zip(self.images, self._detections, strict=True):
+            found = in_image(detections, image.shape[:2])
+            self._found.append(Found(found.boxes, found.scores, found.class_ids, list(found.iter_masks())))
+
+    def found(self) -> list[Found]:
+        """What the last run found in each image."""
+        return self._found
+
+    def close(self) -> None:
+        """Free the engine."""
+        self._engine.close()
+
+
+def export(model: Yolact, config: PostprocessConfig, precision: Precision, folder: Path) -> Path:
+    """The ONNX file for any batch; where an earlier call left one of this name, that one."""
+    import onnx
+
+    from yolact.export.onnx_model import export_model
+
+    path = folder / f"{model.config.name}-{precision}.onnx"
+    if not path.is_file():
+        with replacing(path) as partial:
+            onnx.save(export_model(model, config, weights_sha256="", precision=precision), partial)
+    return path
+
+
+def open_onnx(kind: str, export_file: Callable[[], Path]) -> Contender:
+    """ONNX Runtime on `cpu`, `cuda` or `tensorrt`. Raises Skip where it has no such provider."""
+    from yolact.runtime.onnx.engine import OnnxEngine, check_provider
+
+    device = DeviceChoice.parse(kind)
+    try:
+        check_provider(device)
+    except UsageError as error:
+        raise Skip(str(error)) from error
+    return EngineContender(OnnxEngine(export_file(), device=device))
+
+
+def open_tensorrt(module: str, export_file: Callable[[], Path], batch: int, row: dict[str, Any]) -> Contender:
+    """A plan for exactly this batch, built by `tensorrt` or `tensorrt_rtx`; how long that took goes into the row.
+
+    Raises Skip where that is not installed or has no GPU.
+    """
+    from yolact.engines.build_options import BuildOptions
+    from yolact.engines.builder import build_plan
+    from yolact.engines.builder_choice import BuilderMissing, choose_builder
+    from yolact.runtime.cuda.gpu import read_gpu
+    from yolact.runtime.engine_files import open_engine
+    from yolact.runtime.errors import EngineError
+    from yolact.runtime.onnx.exported_model import read_exported_model
+
+    options = BuildOptions(min_batch=batch, opt_batch=batch, max_batch=batch)
+    try:
+        tensorrt = choose_builder(options, module)
+        read_gpu()
+    except (BuilderMissing, EngineError) as error:
+        raise Skip(str(error)) from error
+    path = export_file()
+    start = time.perf_counter()
+    built = build_plan(read_exported_model(path), options, tensorrt)
+    row["build_seconds"] = round(time.perf_counter() - start, 1)
+    row["plugins"] = list(built.identity.plugins)
+    plan = path.with_name(f"{path.stem}-{module}-{batch}.plan")
+    built.save(plan)
+    return EngineContender(open_engine(plan))

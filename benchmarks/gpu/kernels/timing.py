@@ -1,0 +1,106 @@
+"""How work on a CUDA GPU is timed: events around replays of CUDA graphs, over memory that is not in the cache.
+
+A graph holds one run on each of many copies of the inputs and outputs, three times the L2 cache in all, so that each
+run finds its inputs in memory; one replay divided by the number of copies is a sample. What cannot be recorded in a
+graph is timed call by call, waiting included. Not yet run on a GPU.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from statistics import median
+
+import torch
+
+from benchmarks.gpu.nvidia_smi import ask_nvidia_smi
+
+Work = Callable[[], object]
+
+WARM_UPS = 5
+GRAPH_SAMPLES = 200
+PLAIN_SAMPLES = 40
+PROFILE_SAMPLES = 100
+MOST_COPIES = 64
+COPY_BYTES = 2 << 30
+
+
+class GpuTimer:
+    """Microseconds of work on the current GPU."""
+
+    def copies(self, size: int) -> int:
+        """Copies to take in turn where one run moves `size` bytes."""
+        cache = torch.cuda.get_device_properties(torch.cuda.current_device()).L2_cache_size
+        return min(max(2, math.ceil(3 * cache / max(size, 1))), MOST_COPIES)
+
+    def graph(self, works: Sequence[Work], samples: int = GRAPH_SAMPLES) -> float:
+        """Median of one of these, which are the same work on different memory."""
+        stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):  # loads what is loaded at first use, which a recording does not allow
+            for work in works:
+                work()
+        torch.cuda.synchronize()
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            for work in works:
+                work()
+        return self._median(lambda _: graph.replay(), samples) / len(works)
+
+    def plain(self, works: Sequence[Work], samples: int = PLAIN_SAMPLES) -> float:
+        """Median of one of these where they cannot be recorded."""
+        return self._median(lambda sample: works[sample % len(works)](), samples)
+
+    def stages(self, works: Sequence[Work]) -> dict[str, float]:
+        """Medians of the kernels that one of these runs, by name, without the gaps between them. Empty where PyTorch
+        has no profiler of GPUs."""
+        rounds = max(1, PROFILE_SAMPLES // len(works))
+        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
+            for _ in range(rounds):
+                for work in works:
+                    work()
+            torch.cuda.synchronize()
+        durations: dict[str, list[float]] = {}
+        for event in profile.events() or ():
+            if event.device_type == torch.autograd.DeviceType.CUDA:
+                durations.setdefault(short_name(event.name), []).append(event.time_range.elapsed_us())
+        return {name: median(values) for name, values in durations.items()}
+
+    def bandwidth(self) -> float:
+        """Bytes a second that a large copy inside the GPU's memory reads and writes."""
+        source = torch.ones(COPY_BYTES, dtype=torch.uint8, device="cuda")
+        target = torch.empty_like(source)
+        return 2 * COPY_BYTES / (self._median(lambda _: target.copy_(source), PLAIN_SAMPLES) * 1e-6)
+
+    def _median(self, work: Callable[[int], object], samples: int) -> float:
+        for sample in range(WARM_UPS):
+            work(sample)
+        pairs = []
+        for sample in range(samples):
+            start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+            start.record()
+            work(sample)
+            end.record()
+            pairs.append((start, end))
+        torch.cuda.synchronize()
+        return median(start.elapsed_time(end) for start, end in pairs) * 1e3
+
+
+def short_name(kernel: str) -> str:
+    """The function's name in what the profiler calls a kernel: `void a::(anonymous namespace)::f<T>(...)` is f."""
+    found = re.search(r"(\w+)[<(]", kernel)
+    return found.group(1) if found else kernel
+
+
+def describe_gpu() -> dict[str, str]:
+    """Hardware and versions, to be read with the figures."""
+    properties = torch.cuda.get_device_properties(torch.cuda.current_device())
+    told = ask_nvidia_smi("driver_version")
+    return {
+        "gpu": f"{properties.name}, {properties.multi_processor_count} multiprocessors, "
+        f"{properties.L2_cache_size / 1e6:.0f} MB L2, {properties.total_memory / 1e9:.0f} GB",
+        "driver": told.get("driver_version", f"unknown: {told.get('missing')}"),
+        "cuda": str(torch.version.cuda),
+        "torch": torch.__version__,
+    }

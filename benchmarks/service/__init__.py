@@ -1,0 +1,1 @@
+"""What the C API costs, and the C service under load."""

@@ -1,0 +1,159 @@
+"""A running examples/c_service under load: exact counts, latencies, memory."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import numpy as np
+
+from yolact.runtime.errors import YolactError
+
+SOURCES = Path(__file__).resolve().parents[2] / "examples" / "c_service"
+
+CONNECTIONS = (1, 4, 16)
+
+
+class Failed(YolactError):
+    """The service does not build or start."""
+
+
+def build_service(folder: Path, library: Path, cflags: str = "-O2") -> Path:
+    """The program, built in a copy of its sources by the command that its README gives. Raises Failed."""
+    shutil.copytree(SOURCES, folder, ignore=shutil.ignore_patterns("yolact-service"))
+    command = ["make", "-C", str(folder), f"YOLACT={library}", f"CFLAGS={cflags}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise Failed(f"the service does not build; install libmicrohttpd-dev\n{done.stderr}")
+    return folder / "yolact-service"
+
+
+@contextmanager
+def running(program: Path, engine: Path, *options: str) -> Iterator[tuple[int, int]]:
+    """Its port and process id; terminated at the end, which must go well."""
+    command = [str(program), "--engine", str(engine), "--port", "0", *options]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    first = process.stdout.readline()
+    if not first:
+        raise Failed("the service did not start")
+    drain = Thread(target=lambda: [None for _ in process.stdout or ()])
+    drain.start()
+    try:
+        yield int(first.rsplit(":", 1)[1]), process.pid
+    finally:
+        process.send_signal(signal.SIGTERM)
+        code = process.wait(60)
+        drain.join()
+    if code != 0:
+        raise Failed(f"the service ended with {code}")
+
+
+@dataclass
+class Load:
+    """What came of a number of requests.
+
+    Attributes:
+        milliseconds: of each answered one, as the client sees them.
+        lost: answered with another status than 200, or not at all.
+        seconds: from the first to the last.
+        memory_mb: resident memory of the service after each tenth of the requests.
+    """
+
+    milliseconds: list[float]
+    lost: int
+    seconds: float
+    memory_mb: list[float] = field(default_factory=list)
+
+    def summary(self) -> dict[str, float]:
+        """Percentiles in ms, requests a second, what was lost."""
+        p50, p99 = np.percentile(self.milliseconds, [50, 99])
+        per_second = len(self.milliseconds) / self.seconds
+        return {"p50_ms": p50, "p99_ms": p99, "per_second": per_second, "lost": self.lost}
+
+
+def put_load(port: int, pid: int, body: bytes, connections: int, requests: int) -> Load:
+    """Send `requests` over `connections` that are kept open, each with one request at a time, from other processes."""
+    context = get_context("spawn")
+    shares = [requests // connections + (i < requests % connections) for i in range(connections)]
+    with context.Pool(1) as pool:
+        answer = pool.apply_async(_send_all, (port, body, shares))
+        memory = []
+        while not answer.ready():
+            memory.append(resident_mb(pid))
+            answer.wait(1)
+        times, lost, seconds = answer.get()
+    return Load(times, lost, seconds, [*memory, resident_mb(pid)])
+
+
+def measure_loads(program: Path, engine: Path, body: bytes, requests: int) -> list[dict[str, float]]:
+    """Load by largest batch and connections."""
+    rows = []
+    for max_batch in (1, 8):
+        for connections in CONNECTIONS:
+            with running(program, engine, "--max-batch", str(max_batch)) as (port, pid):
+                put_load(port, pid, body, connections, 2 * connections)
+                load = put_load(port, pid, body, connections, requests)
+            rows.append({"max_batch": max_batch, "connections": connections, **load.summary()})
+    return rows
+
+
+def measure_memory(program: Path, engine: Path, body: bytes, requests: int) -> dict[str, Any]:
+    """Resident memory over many requests."""
+    with running(program, engine) as (port, pid):
+        warm_up = put_load(port, pid, body, 16, max(16, requests // 10))
+        load = put_load(port, pid, body, 16, requests)
+    return {
+        "requests": requests,
+        "after_a_tenth_mb": warm_up.memory_mb[-1],
+        "largest_in_first_half_mb": max(load.memory_mb[: len(load.memory_mb) // 2 + 1]),
+        "largest_in_second_half_mb": max(load.memory_mb[len(load.memory_mb) // 2 :]),
+        **load.summary(),
+    }
+
+
+def _send_all(port: int, body: bytes, shares: list[int]) -> tuple[list[float], int, float]:
+    times: list[float] = []
+    lost: list[int] = []
+
+    def client(share: int) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+        for _ in range(share):
+            start = time.perf_counter()
+            try:
+                connection.request("POST", "/v1/infer", body)
+                response = connection.getresponse()
+                response.read()
+                status = response.status
+            except (OSError, http.client.HTTPException):
+                connection.close()
+                status = 0
+            if status == 200:
+                times.append((time.perf_counter() - start) * 1e3)
+            else:
+                lost.append(status)
+
+    threads = [Thread(target=client, args=(share,)) for share in shares]
+    start = time.perf_counter()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return times, len(lost), time.perf_counter() - start
+
+
+def resident_mb(pid: int) -> float:
+    """Resident memory of a process."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20

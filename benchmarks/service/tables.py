@@ -1,0 +1,49 @@
+"""What was measured of the C API and the C service, in Markdown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from benchmarks.markdown import table
+
+Figures = dict[str, Any]
+
+
+def overhead(figures: Figures) -> str:
+    """The C API beside the Python runtime on the same engine."""
+    rows = (
+        (
+            name,
+            row["detections"],
+            f"{row['c_ms']:.2f}",
+            f"{row['python_ms']:.2f}",
+            f"{1e3 * row['difference_ms']:.0f}",
+            f"{row['difference_ms'] / row['python_ms']:.1%}",
+        )
+        for name, row in figures["overhead"].items()
+    )
+    return table(("", "detections", "C, ms", "Python, ms", "difference, us", "of Python"), rows)
+
+
+def load(figures: Figures) -> str:
+    """The C service by connections, with batches across requests and without."""
+    rows = (
+        (
+            row["connections"],
+            "none" if row["max_batch"] == 1 else f"up to {row['max_batch']}",
+            f"{row['per_second']:.1f}",
+            f"{row['p50_ms']:.0f}",
+            f"{row['p99_ms']:.0f}",
+            row["lost"],
+        )
+        for row in sorted(figures["service"], key=lambda row: (row["connections"], row["max_batch"]))
+    )
+    return table(("connections", "batches", "requests/s", "p50, ms", "p99, ms", "lost"), rows)
+
+
+def memory(figures: Figures) -> str:
+    """Of the service over many requests."""
+    row = figures["memory"]
+    head = ("requests", "requests/s", "lost", "resident before, MB", "at most in the first half", "in the second")
+    sizes = (f"{row[key]:.1f}" for key in ("after_a_tenth_mb", "largest_in_first_half_mb", "largest_in_second_half_mb"))
+    return table(head, [(row["requests"], f"{row['per_second']:.0f}", row["lost"], *sizes)])

@@ -1,0 +1,1 @@
+"""The tables of the documents, made of the results of benchmarks."""

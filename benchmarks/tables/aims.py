@@ -1,0 +1,48 @@
+"""What the project aims at on a CPU, beside what was measured."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from benchmarks.markdown import table
+
+Figures = dict[str, Any]
+
+
+def aims(compared: Figures, folder: Figures, bench: Figures) -> str:
+    """Figures of the runtimes, of folders, and of yolact-bench on the FP32 file."""
+    whole, heads = compared["end_to_end"], compared["heads"]
+    ours = [whole.get(name, {}).get("times_as_fast") for name in ("ours-fp32", "ours-int8")]
+    rows = [
+        _at_least("times as fast as eager PyTorch, end to end, FP32", 1.8, ours[0]),
+        _at_least("the same, INT8", 4.0, ours[1]),
+        _at_least("times as fast as ncnn, end to end, FP32", 1.0, _ratio(whole, "ncnn-fp32", "ours-fp32")),
+        _at_least("times as fast as ncnn, raw heads, FP32", 1.0, _ratio(heads, "ncnn-fp32", "ours-fp32")),
+        _at_most("times as long as OpenVINO, raw heads, FP32", 1.3, _ratio(heads, "ours-fp32", "openvino-fp32")),
+        _at_most("the same, the same INT8 file", 1.3, _ratio(heads, "ours-int8", "openvino-int8")),
+    ]
+    for name, row in folder["engines"].items():
+        rows.append(_at_least(f"yolact-infer on a folder, of the engine's own throughput, {name}", 0.95, row["share"]))
+    size = f"{bench['by_detections']['width_px']}x{bench['by_detections']['height_px']}"
+    rows.append(_at_most(f"ms for each further detection, {size}", 0.2, bench["by_detections"]["ms_per_detection"]))
+    return table(("", "aim", "measured", ""), rows)
+
+
+def _ratio(rows: Figures, over: str, under: str) -> float | None:
+    """Of medians; None where one of them was not measured."""
+    times = [rows.get(name, {}).get("ms", {}).get("median") for name in (over, under)]
+    return times[0] / times[1] if all(times) else None
+
+
+def _at_least(what: str, aim: float, measured: float | None) -> tuple[str, ...]:
+    return _row(what, f"at least {aim:g}", measured, measured is not None and measured >= aim)
+
+
+def _at_most(what: str, aim: float, measured: float | None) -> tuple[str, ...]:
+    return _row(what, f"at most {aim:g}", measured, measured is not None and measured <= aim)
+
+
+def _row(what: str, aim: str, measured: float | None, met: bool) -> tuple[str, ...]:
+    if measured is None:
+        return what, aim, "not measured", ""
+    return what, aim, f"{measured:.3g}", "met" if met else "not met"

@@ -1,0 +1,97 @@
+"""Which results the documents show: the command that measures each, its files, and the tables made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.accuracy import tables as accuracy
+from benchmarks.cpu import tables as cpu
+from benchmarks.cpu.runtimes import tables as runtimes
+from benchmarks.gpu import tables as gpu
+from benchmarks.gpu.check.report import check_table
+from benchmarks.gpu.kernels.report import kernel_table
+from benchmarks.markdown import table
+from benchmarks.service import tables as service
+from benchmarks.tables import bench
+from benchmarks.tables.aims import aims
+from benchmarks.training import tables as training
+
+RESULTS = Path("benchmarks", "results")
+
+Table = Callable[..., str]
+"""Markdown of the figures of each file of a result, in their order."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """Figures that a benchmark wrote.
+
+    Attributes:
+        command: writes them; empty for figures of other people.
+        tables: each by the name that documents use.
+        paths: of the files, relative to the repository.
+        on_gpu: the benchmark needs one.
+    """
+
+    command: str
+    tables: dict[str, Table]
+    paths: tuple[Path, ...]
+    on_gpu: bool = False
+
+
+def published(figures: dict[str, Any]) -> str:
+    """Other people's figures."""
+    keys = ("network", "hardware", "software", "fps", "mask_ap", "data")
+    rows = ((*(row[key] for key in keys), f"[{row['source']}]({row['url']})") for row in figures["rows"])
+    return table(("network", "their hardware", "by", "fps", "mask AP", "on", "source"), rows)
+
+
+def _files(*names: str) -> tuple[Path, ...]:
+    return tuple(RESULTS / f"{name}.json" for name in names)
+
+
+def _result(name: str, benchmark: str, tables: dict[str, Table], *, on_gpu: bool = False) -> Result:
+    """The result that one benchmark wrote into the file of that name."""
+    (path,) = _files(name)
+    return Result(f"python -m benchmarks.{benchmark} --json {path.as_posix()}", tables, (path,), on_gpu)
+
+
+_RUNTIMES = (runtimes.end_to_end, runtimes.heads, runtimes.parts, runtimes.ours, runtimes.accuracy)
+_SERVICE = {"overhead": service.overhead, "load": service.load, "memory": service.memory}
+_INT8 = {"accuracy": accuracy.int8_accuracy, "latency": accuracy.int8_latency, "plans": accuracy.int8_plans}
+_PRECISION = {"accuracy": accuracy.precision_accuracy, "heads": accuracy.precision_heads}
+_PHOTOS = "accuracy int8 --weights W.pth --annotations A.json --images DIR"
+
+RESULTS_SHOWN = {
+    "cpu_runtimes": _result("cpu_runtimes", "cpu runtimes", {one.__name__: one for one in _RUNTIMES}),
+    "int8": _result("int8", "accuracy int8", _INT8),
+    "int8_photos": _result("int8_photos", _PHOTOS, {"accuracy": accuracy.int8_accuracy}),
+    "precision": _result("precision", "accuracy precision --photos DIR", _PRECISION),
+    "plans": _result("plans", "gpu plans", {"plans": gpu.plans}),
+    "kernel_resources": _result("kernel_resources", "gpu resources", {"kernels": gpu.resources}),
+    "training": Result(
+        "python -m benchmarks.training speed --config NAME --data SPEC --json FILE",
+        {"speed": training.speed, "memory": training.memory},
+        _files("training", "training_demo"),
+    ),
+    "deformable": _result("deformable", "cpu deformable", {"forms": cpu.deformable}),
+    "gpu_kernels": _result("gpu_kernels", "gpu kernels", {"kernels": kernel_table}, on_gpu=True),
+    "gpu_check": _result("gpu_check", "gpu.check", {"end_to_end": check_table}, on_gpu=True),
+    "service": _result("service", "service", _SERVICE),
+    "folder": _result("folder", "cpu folder --engine FILE ...", {"share": cpu.folder}),
+    "bench_cpu": Result(
+        "yolact-bench --engine yolact_resnet50.onnx --json benchmarks/results/bench_cpu.json",
+        {"stages": bench.stages, "detections": bench.detections},
+        _files("bench_cpu"),
+    ),
+    "aims": Result(
+        "python -m benchmarks.cpu runtimes, python -m benchmarks.cpu folder, yolact-bench",
+        {"cpu": aims},
+        _files("cpu_runtimes", "folder", "bench_cpu"),
+    ),
+    "published": Result("", {"rows": published}, (Path("benchmarks", "tables", "published.json"),)),
+}
+"""By the name that documents use."""
