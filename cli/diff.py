@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from yolact.diff.engine_diff import EngineDiff
     from yolact.diff.tensor_diff import TensorDiff
     from yolact.runtime.engine import DeviceChoice
-    from yolact.training.evaluation.evaluation import Scores
+    from yolact.training.evaluation.scores import Scores
 
 ACCURACY_FAILED = 3
 """Exit code where a limit is not kept."""

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from yolact.runtime.engine import Engine
     from yolact.runtime.metadata import ModelMetadata
     from yolact.training.data.ground_truth import GroundTruth
-    from yolact.training.evaluation.evaluation import Evaluation, RegionScores
+    from yolact.training.evaluation.evaluate import Evaluation
+    from yolact.training.evaluation.scores import RegionScores
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
@@ -85,7 +86,7 @@ def main(
     from yolact.runtime.detector import Detector
     from yolact.runtime.engine_files import open_engine
     from yolact.training.data.ground_truth import check_categories, read_ground_truth
-    from yolact.training.evaluation.evaluation import evaluate_on
+    from yolact.training.evaluation.evaluate import evaluate
 
     truth = read_ground_truth(annotations, images, limit)
     if json_file is not None:
@@ -97,7 +98,7 @@ def main(
         opened = _load(weights, config_name, device)
     with Detector(opened) as detector:
         check_categories(detector.metadata.config, truth)
-        evaluation = evaluate_on(detector, truth, batch_size=opened.min_batch)
+        evaluation = evaluate(detector, truth, batch_size=opened.min_batch)
         if json_file is not None:
             write_output(json_file, json.dumps(evaluation.server_results()).encode())
         for line in _summary(evaluation, truth, detector.metadata):

@@ -26,7 +26,7 @@ from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.preprocess import Preprocessor, fill_batch
 
 if TYPE_CHECKING:
-    from yolact.training.evaluation.evaluation import Scores
+    from yolact.training.evaluation.scores import Scores
 
 _T = TypeVar("_T")
 
@@ -180,7 +180,7 @@ class _Detections:
         self.worst.add(image.name, pixels, tested, reference, diff)
         if image.id is None:
             return
-        from yolact.training.evaluation.evaluation import to_results
+        from yolact.training.evaluation.scores import to_results
 
         for rows, found, detector in zip(self._rows, (tested, reference), self._detectors, strict=True):
             results = to_results(found, image.id, detector.metadata.config.category_ids)
@@ -188,8 +188,8 @@ class _Detections:
                 kind += of_image
 
     def scores(self, images: DiffImages) -> tuple[Scores, Scores]:
-        """Average precision of both, as `evaluation.evaluate_on` measures it, without a second run."""
-        from yolact.training.evaluation.evaluation import score_results
+        """Average precision of both, as `evaluate` measures it, without a second run."""
+        from yolact.training.evaluation.scores import score_results
 
         assert images.truth is not None
         ids = [image.id for image in images.images if image.id is not None]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from yolact.diff.engine_diff import EngineDiff
     from yolact.diff.pictures import WorstImage
     from yolact.diff.tensor_diff import TensorDiff
-    from yolact.training.evaluation.evaluation import RegionScores
+    from yolact.training.evaluation.scores import RegionScores
 
 
 def render_report(result: EngineDiff) -> str:

@@ -9,8 +9,8 @@ from yolact.runtime.errors import AccuracyError
 if TYPE_CHECKING:
     import onnx
 
-    from yolact.calib.accuracy import Accuracy
     from yolact.training.data.ground_truth import GroundTruth
+    from yolact.training.evaluation.onnx_accuracy import Accuracy
 
 
 from dataclasses import dataclass
@@ -35,8 +35,8 @@ def check_accuracy(before: onnx.ModelProto, after: onnx.ModelProto, truth: Groun
 
     Raises AccuracyError where more than `max_drop` points of mask AP are lost, DatasetError where nothing is annotated.
     """
-    from yolact.calib.accuracy import measure_accuracy
     from yolact.export.half_emulation import emulate_half
+    from yolact.training.evaluation.onnx_accuracy import measure_accuracy
 
     exact, exported = (measure_accuracy(emulate_half(proto), truth) for proto in (before, after))
     result = GateResult(exact, exported, len(truth.images))

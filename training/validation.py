@@ -12,7 +12,8 @@ from yolact.runtime.images.drawing import annotate
 from yolact.training.data.datasets import DatasetSpec
 from yolact.training.data.ground_truth import GroundTruth, check_categories, read_ground_truth
 from yolact.training.data.scene_files import ANNOTATION_FILE, IMAGE_FOLDER, write_scenes
-from yolact.training.evaluation.evaluation import Scores, evaluate_on
+from yolact.training.evaluation.evaluate import evaluate
+from yolact.training.evaluation.scores import Scores
 from yolact.training.explain.explanation import explain_network
 from yolact.training.explain.pictures import composition_sheet, prototype_sheet
 from yolact.training.models.model import Yolact
@@ -58,7 +59,7 @@ class Observer:
         if self._validation is None:
             return None
         with Detector(TorchEngine(self._model, PostprocessConfig())) as detector:
-            scores = evaluate_on(detector, self._validation).scores
+            scores = evaluate(detector, self._validation).scores
         measured = {
             f"validation/{kind} {name}": value
             for kind, region in (("box", scores.box), ("mask", scores.mask))

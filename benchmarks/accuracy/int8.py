@@ -29,7 +29,6 @@ from benchmarks.commands import json_option
 from benchmarks.figures import write_figures
 from benchmarks.machine import describe_machine
 from benchmarks.networks import DEMO, MANY_CANDIDATES, quantised, seeded_model
-from yolact.calib.accuracy import measure_accuracy
 from yolact.calib.calibration import calibrate
 from yolact.calib.image_set import ImageSet
 from yolact.calib.options import CalibrationOptions
@@ -50,6 +49,7 @@ from yolact.runtime.metadata import Precision
 from yolact.runtime.onnx.exported_model import parse_exported_model
 from yolact.training.data.ground_truth import GroundTruth, read_ground_truth
 from yolact.training.data.scene_files import ANNOTATION_FILE, IMAGE_FOLDER, write_scenes
+from yolact.training.evaluation.onnx_accuracy import measure_accuracy
 from yolact.training.models.configs import get_config
 from yolact.training.models.model import Yolact
 from yolact.training.models.weights import load_weights

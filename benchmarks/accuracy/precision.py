@@ -44,7 +44,7 @@ from yolact.runtime.postprocess.postprocess import ImageHeads, NetworkDetections
 from yolact.training.data.ground_truth import read_ground_truth
 from yolact.training.data.scene_files import ANNOTATION_FILE, IMAGE_FOLDER, write_scenes
 from yolact.training.data.scenes import draw_scene
-from yolact.training.evaluation.evaluation import evaluate_on
+from yolact.training.evaluation.evaluate import evaluate
 from yolact.training.models.checkpoints import load_checkpoint
 from yolact.training.models.configs import CONFIGS
 from yolact.training.models.model import Yolact
@@ -74,7 +74,7 @@ def demo_scores(count: int, folder: Path) -> dict[str, dict[str, float | None]]:
         path = folder / f"{precision}.onnx"
         onnx.save(emulated(model, precision, "full"), path)
         with Detector.open(path) as detector:
-            found = evaluate_on(detector, truth).scores
+            found = evaluate(detector, truth).scores
         scores[precision] = {"box_ap": found.box.ap, "mask_ap": found.mask.ap}
     return scores
 

@@ -9,13 +9,13 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from yolact.calib.accuracy import measure_accuracy
 from yolact.calib.image_set import ImageSet
 from yolact.calib.probe import Probe
 from yolact.runtime.contract import HEADS
 from yolact.runtime.images.preprocess import Preprocessor
 from yolact.runtime.metadata import ModelMetadata
 from yolact.training.data.ground_truth import GroundTruth, check_categories
+from yolact.training.evaluation.onnx_accuracy import measure_accuracy
 
 
 class CostMeasure(Protocol):

@@ -22,7 +22,9 @@ from yolact.cli.eval import main
 from yolact.runtime.config import PostprocessConfig
 from yolact.runtime.detector import Detector
 from yolact.runtime.images.image_files import write_image
-from yolact.training.evaluation.evaluation import evaluate, score_results
+from yolact.training.data.ground_truth import read_ground_truth
+from yolact.training.evaluation.evaluate import evaluate
+from yolact.training.evaluation.scores import score_results
 from yolact.training.models.configs import CONFIGS
 from yolact.training.models.seeded_weights import seeded_state_dict
 
@@ -155,7 +157,8 @@ def test_a_checkpoint(data: dict[str, Any], here: Path, name: str) -> None:
     assert lines[0] == "yolact_demo, 256x256, on annotations.json: 3 images, 5 objects"
     assert lines[1] == "scores above 0.05, fast NMS at IoU 0.5, 100 detections an image at most"
     model = load_checkpoint(here / name, config)
-    expected = evaluate(Detector(TorchEngine(model, PostprocessConfig())), Path("annotations.json"), Path("images"))
+    truth = read_ground_truth(Path("annotations.json"), Path("images"))
+    expected = evaluate(Detector(TorchEngine(model, PostprocessConfig())), truth)
     rows = json.loads((here / "found.json").read_text())
     assert rows == expected.server_results() and len(rows) > 10
 

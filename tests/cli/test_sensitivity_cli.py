@@ -17,12 +17,12 @@ import pytest
 from click.testing import CliRunner, Result
 from sensitive_network import LIMITS, SMALL, make_sensitive
 
-from yolact.calib import accuracy
 from yolact.calib.quantization_points import MODULES, find_quantization_points
 from yolact.cli.sensitivity import main
 from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.image_files import read_image, write_image
 from yolact.training.data.scene_files import ANNOTATION_FILE, IMAGE_FOLDER, write_scenes
+from yolact.training.evaluation import onnx_accuracy
 
 
 def run(*arguments: object) -> Result:
@@ -136,14 +136,14 @@ def test_modules_by_mask_ap(files: dict[str, Path], here: Path, monkeypatch: pyt
     (here / "tmp").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(here / "tmp"))
     values = iter([0.42, 0.41, 0.40, 0.4205, 0.419, 0.39, 0.418])  # fp32, four modules, both, without one
-    evaluate = accuracy.evaluate_on
+    evaluate = onnx_accuracy.evaluate
 
     def told(*arguments: object, **options: object) -> object:
         found = evaluate(*arguments, **options)  # type: ignore[arg-type]
         object.__setattr__(found.scores.mask, "ap", next(values))
         return found
 
-    monkeypatch.setattr(accuracy, "evaluate_on", told)
+    monkeypatch.setattr(onnx_accuracy, "evaluate", told)
     result = run("--onnx", files["small.onnx"], "--calib-data", files["calib"], *annotated(files), "--limit", 2)
     assert result.exit_code == 0, result.stderr
     assert ranked(result.stdout) == [

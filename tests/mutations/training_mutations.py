@@ -96,12 +96,12 @@ TRAINING_MUTATIONS = (
         "step * batch_size // OFFICIAL_BATCH_SIZE for",
         ("test_settings.py",),
     ),
-    Mutation("annotations-numbered-from-zero", "enumerate(entries, 1)", "enumerate(entries, 0)", ("test_scoring.py",)),
+    Mutation("annotations-numbered-from-zero", "enumerate(entries, 1)", "enumerate(entries, 0)", ("test_scores.py",)),
     Mutation(
         "undefined-precision-counts",
         "defined = values[values > -1]",
         "defined = values[values >= -1]",
-        ("test_scoring.py",),
+        ("test_scores.py",),
     ),
     Mutation(
         "sample-past-the-right-border", "(x >= 0) & (x < width)", "(x >= 0) & (x <= width)", ("test_deform_conv.py",)

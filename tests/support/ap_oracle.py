@@ -129,7 +129,7 @@ def _pixels(detection: dict[str, Any]) -> int:
 def measure(
     truth: dict[str, Any], results: Sequence[dict[str, Any]], kind: str, image_ids: Sequence[int]
 ) -> dict[str, Any]:
-    """The same measures as `training.evaluation.RegionScores`, by the names of its attributes."""
+    """The same measures as `training.evaluation.scores.RegionScores`, by the names of its attributes."""
     by_category = pairs_of(truth, results, kind, image_ids)
     whole = {c: [curve(pairs, t, EVERYTHING, kind) for t in THRESHOLDS] for c, pairs in by_category.items()}
     measures: dict[str, Any] = {

@@ -24,27 +24,27 @@ from yolact.training.explain.panels import (
     beside,
     diverging,
     framed,
+    panel_proportions,
     resized,
     scale_bar,
     sequential,
     sign,
     text,
-    tile_proportions,
 )
 
 SHOWN_TERMS = 6
 """Prototypes that a composition shows single; the others are summed."""
 
-_TILE_AREA = 27_000  # pixels of a tile, whatever its proportions
+_PANEL_AREA = 27_000  # pixels of a panel, whatever its proportions
 
 
-def composition_row(image: Image, explanation: Explanation, instance: int, class_names: Sequence[str]) -> Image:
+def draw_composition(image: Image, explanation: Explanation, instance: int, class_names: Sequence[str]) -> Image:
     """The photo at the left, at the right the terms of the mask and under them what becomes of their sum.
 
     Args and result: as of `pictures.composition_sheet`, but without a margin.
     """
-    proportions = tile_proportions(image.shape[:2])
-    shape = (round(math.sqrt(_TILE_AREA / proportions)), round(math.sqrt(_TILE_AREA * proportions)))
+    proportions = panel_proportions(image.shape[:2])
+    shape = (round(math.sqrt(_PANEL_AREA / proportions)), round(math.sqrt(_PANEL_AREA * proportions)))
     box = explanation.found.boxes[instance]
     view = View.around(box, shape)
     composition = explanation.compose(instance, SHOWN_TERMS)
@@ -72,7 +72,7 @@ def _photo(
 
 
 def _with_window(photo: Image, view: View) -> Image:
-    """The photo with the part framed that the tiles show, in place."""
+    """The photo with the part framed that the panels show, in place."""
     if view.whole != view.shape:
         corners = View(photo.shape[:2], 0, 0, photo.shape[:2]).rectangle(view.window)
         cv2.rectangle(photo, *corners, INK, 4)
@@ -87,14 +87,14 @@ def _terms(composition: Composition, view: View, box: FloatArray, limit: float) 
         composition.indices.tolist(), composition.coefficients.tolist(), composition.terms, strict=True
     ):
         is_negative = coefficient < 0
-        tile = _boxed(diverging(view(term), limit), view, box)
+        panel = _boxed(diverging(view(term), limit), view, box)
         caption = text(f"{abs(coefficient):.2f} x P{index}", color=NEGATIVE if is_negative else POSITIVE, bold=True)
         kind: Sign = "-" if is_negative else "+" if parts else ""
-        parts += [_between(kind, view), above([tile, caption], align="centre")]
+        parts += [_between(kind, view), above([panel, caption], align="centre")]
     if composition.others:
-        tile = _boxed(diverging(view(composition.rest), limit), view, box)
+        panel = _boxed(diverging(view(composition.rest), limit), view, box)
         caption = text(f"{composition.others} others" if composition.others > 1 else "1 other", bold=True)
-        parts += [_between("+", view), above([tile, caption], align="centre")]
+        parts += [_between("+", view), above([panel, caption], align="centre")]
     return beside(parts, 4)
 
 
@@ -114,11 +114,11 @@ def _result(
         ("->", framed(_cut_out(view(image), view.mask(mask), color)), "above 0.5", ""),
     ]
     parts: list[Image] = []
-    for kind, tile, title, note in steps:
+    for kind, panel, title, note in steps:
         caption = beside([text(title, bold=True), text(note, 0.9, MUTED)], 6, "end")
-        if caption.shape[1] > tile.shape[1]:
+        if caption.shape[1] > panel.shape[1]:
             caption = text(title, bold=True)
-        parts += [_between(kind, view), above([tile, caption], align="centre")]
+        parts += [_between(kind, view), above([panel, caption], align="centre")]
     return beside(parts, 4)
 
 
@@ -140,15 +140,15 @@ def _key(limit: float) -> Image:
 
 
 def _between(kind: Sign, view: View) -> Image:
-    """A sign halfway up a tile."""
+    """A sign halfway up a panel."""
     mark = sign(kind)
     above_it = max(0, (view.shape[0] - mark.shape[0]) // 2)
     return np.pad(mark, ((above_it, 0), (0, 0), (0, 0)), constant_values=PAPER[0])
 
 
-def _boxed(tile: Image, view: View, box: FloatArray) -> Image:
+def _boxed(panel: Image, view: View, box: FloatArray) -> Image:
     """A copy with the instance's box drawn on it, in a line that shows on any colour."""
-    result = framed(tile)
+    result = framed(panel)
     cv2.rectangle(result, *view.rectangle(box), PAPER, 3)
     cv2.rectangle(result, *view.rectangle(box), INK, 1)
     return result

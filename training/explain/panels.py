@@ -72,12 +72,12 @@ def _diverging_scale() -> Image:
 
 @dataclass(frozen=True)
 class View:
-    """A window of the image as it is shown in a tile, at one magnification for photo, mask and prototypes.
+    """A window of the image as it is shown in a panel, at one magnification for photo, mask and prototypes.
 
     Attributes:
         whole: (height, width) of the whole image at this magnification, pixels.
         top, left: of the window, pixels.
-        shape: (height, width) of the tile, pixels.
+        shape: (height, width) of the panel, pixels.
     """
 
     whole: tuple[int, int]
@@ -96,7 +96,7 @@ class View:
         whole = (round(shape[0] / side), round(shape[1] / side))
         centre = ((y1 + y2) / 2 * whole[0], (x1 + x2) / 2 * whole[1])
         top, left = (
-            min(max(0, round(c - tile / 2)), size - tile) for c, tile, size in zip(centre, shape, whole, strict=True)
+            min(max(0, round(c - shown / 2)), size - shown) for c, shown, size in zip(centre, shape, whole, strict=True)
         )
         return cls(whole, top, left, shape)
 
@@ -115,14 +115,14 @@ class View:
         return (np.array(corners) / (self.whole[::-1] * 2)).astype(np.float32)
 
     def rectangle(self, box: FloatArray) -> tuple[tuple[int, int], tuple[int, int]]:
-        """Corners (x, y) in the tile of a box (4,) xyxy relative to the image; they may lie outside it."""
+        """Corners (x, y) in the panel of a box (4,) xyxy relative to the image; they may lie outside it."""
         scale = np.array([self.whole[1], self.whole[0]] * 2)
         left, top, right, bottom = np.rint(np.clip(box, -1, 2) * scale - np.array([self.left, self.top] * 2)).tolist()
         return (int(left), int(top)), (int(right) - 1, int(bottom) - 1)
 
 
-def tile_proportions(image_size: tuple[int, int]) -> float:
-    """Width / height of the tiles that show an image of size (height, width); of extreme ones less extreme."""
+def panel_proportions(image_size: tuple[int, int]) -> float:
+    """Width / height of the panels that show an image of size (height, width); of extreme ones less extreme."""
     return min(max(image_size[1] / image_size[0], _PROPORTIONS[0]), _PROPORTIONS[1])
 
 
@@ -132,9 +132,9 @@ def resized(array: Array, size: tuple[int, int]) -> Array:
     return cast(Array, cv2.resize(array, size[::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR))
 
 
-def framed(tile: Image) -> Image:
-    """A copy with a hairline inside its edge, which sets pale tiles off from the paper."""
-    result = np.array(tile, order="C")
+def framed(panel: Image) -> Image:
+    """A copy with a hairline inside its edge, which sets pale panels off from the paper."""
+    result = np.array(panel, order="C")
     cv2.rectangle(result, (0, 0), (result.shape[1] - 1, result.shape[0] - 1), FRAME)
     return result
 

@@ -10,7 +10,7 @@ import numpy as np
 from yolact.runtime.images.arrays import FloatArray, Image
 from yolact.runtime.images.drawing import annotate
 from yolact.runtime.images.preprocess import check_image
-from yolact.training.explain.composition import composition_row
+from yolact.training.explain.composition import draw_composition
 from yolact.training.explain.explanation import Explanation
 from yolact.training.explain.panels import (
     GAP,
@@ -19,16 +19,16 @@ from yolact.training.explain.panels import (
     beside,
     framed,
     padded,
+    panel_proportions,
     resized,
     spread,
     text,
-    tile_proportions,
 )
 
 _MARGIN = 28
 _WIDTH = 1920  # of a sheet without instances, whose compositions would set it
 _SHEET_WIDTH = 1250  # of a sheet of prototypes
-_ROOM_FOR_MAXIMUM = 96  # width of a tile that shows its maximum beside its index
+_ROOM_FOR_MAXIMUM = 96  # width of a panel that shows its maximum beside its index
 _SMALLEST_PROTOTYPE, _LARGEST_PROTOTYPE = 44, 320  # width; the former has room for an index
 
 
@@ -37,12 +37,12 @@ def prototype_sheet(prototypes: FloatArray, image_size: tuple[int, int] = (1, 1)
 
     Args:
         prototypes: (K, Hp, Wp) float32, K >= 1.
-        image_size: (height, width) of the image, whose proportions the tiles get.
+        image_size: (height, width) of the image, whose proportions the panels get.
 
     Returns:
         (H, W, 3) uint8 BGR, up to 1300 pixels wide.
     """
-    proportions = tile_proportions(image_size)
+    proportions = panel_proportions(image_size)
     columns = _columns(len(prototypes), proportions)
     width = min(_SHEET_WIDTH, columns * _LARGEST_PROTOTYPE)
     grid = _prototype_grid(prototypes, proportions, width, columns)
@@ -62,7 +62,7 @@ def composition_sheet(image: Image, explanation: Explanation, instance: int, cla
         (h, w, 3) uint8 BGR, about 2000 pixels wide.
     """
     check_image(image)
-    return padded(composition_row(image, explanation, instance, class_names), _MARGIN)
+    return padded(draw_composition(image, explanation, instance, class_names), _MARGIN)
 
 
 def explanation_sheet(image: Image, explanation: Explanation, class_names: Sequence[str], instances: int = 3) -> Image:
@@ -72,7 +72,7 @@ def explanation_sheet(image: Image, explanation: Explanation, class_names: Seque
     """
     check_image(image)
     rows = [
-        composition_row(image, explanation, index, class_names) for index in range(min(instances, len(explanation)))
+        draw_composition(image, explanation, index, class_names) for index in range(min(instances, len(explanation)))
     ]
     width = max((row.shape[1] for row in rows), default=_WIDTH)
     parts = [_overview(image, explanation, class_names, width)]
@@ -83,7 +83,7 @@ def explanation_sheet(image: Image, explanation: Explanation, class_names: Seque
 
 def _overview(image: Image, explanation: Explanation, class_names: Sequence[str], width: int) -> Image:
     """The annotated image beside the prototypes, both of one height."""
-    proportions, count = tile_proportions(image.shape[:2]), len(explanation)
+    proportions, count = panel_proportions(image.shape[:2]), len(explanation)
     photo_width, columns = _split(len(explanation.prototypes), proportions, width - 3 * GAP)
     photo = resized(image, (round(photo_width / proportions), photo_width))
     photo = annotate(photo, explanation.in_image(photo.shape[:2], class_names))
@@ -104,14 +104,14 @@ def _columns(count: int, proportions: float) -> int:
 
 
 def _split(count: int, proportions: float, width: float) -> tuple[int, int]:
-    """Width of a photo beside a grid of `count` tiles that is as high, and the columns of that grid."""
+    """Width of a photo beside a grid of `count` panels that is as high, and the columns of that grid."""
     wanted = min(0.36, 0.3 * proportions) * width
     caption = text("P0", bold=True).shape[0]
     choices = []
     for columns in range(1, count + 1):
         rows = math.ceil(count / columns)
-        tiles = rows * ((width - (columns - 1) * GAP) / columns + caption * proportions)
-        photo = (tiles + (rows - 1) * GAP * proportions) / (1 + rows / columns)
+        panels = rows * ((width - (columns - 1) * GAP) / columns + caption * proportions)
+        photo = (panels + (rows - 1) * GAP * proportions) / (1 + rows / columns)
         unused = (rows * columns - count) / (rows * columns)
         is_narrow = (width - photo) / columns - GAP < _SMALLEST_PROTOTYPE
         flaw = abs(photo - wanted) / width + unused / 2 + is_narrow
@@ -130,14 +130,14 @@ def _prototype_grid(prototypes: FloatArray, proportions: float, width: float, co
     """Prototypes over a width, each with its index and maximum under it."""
     across = max(_SMALLEST_PROTOTYPE, int((width - (columns - 1) * GAP) / columns))
     size = (round(across / proportions), across)
-    tiles = [_prototype_tile(index, prototype, size) for index, prototype in enumerate(prototypes)]
-    return above([beside(tiles[start : start + columns], GAP) for start in range(0, len(tiles), columns)], GAP)
+    panels = [_prototype_panel(index, prototype, size) for index, prototype in enumerate(prototypes)]
+    return above([beside(panels[start : start + columns], GAP) for start in range(0, len(panels), columns)], GAP)
 
 
-def _prototype_tile(index: int, prototype: FloatArray, size: tuple[int, int]) -> Image:
-    tile = spread(resized(prototype, size))
+def _prototype_panel(index: int, prototype: FloatArray, size: tuple[int, int]) -> Image:
+    panel = spread(resized(prototype, size))
     caption = text(f"P{index}", bold=True)
     if size[1] >= _ROOM_FOR_MAXIMUM:
         largest = text(f"{prototype.max():.2g}" if prototype.max() > prototype.min() else "flat", 0.8, MUTED)
         caption = beside([caption, largest], size[1] - caption.shape[1] - largest.shape[1], "end")
-    return above([tile, caption])
+    return above([panel, caption])

@@ -98,9 +98,9 @@ class EndToEnd:
     def accuracy(self, annotations: Path, images: Path) -> dict[str, float | None]:
         """Average precision on annotated images, fractions of 1."""
         from yolact.training.data.ground_truth import read_ground_truth
-        from yolact.training.evaluation.evaluation import evaluate_on
+        from yolact.training.evaluation.evaluate import evaluate
 
-        scores = evaluate_on(self._pipeline, read_ground_truth(annotations, images), progress=False).scores
+        scores = evaluate(self._pipeline, read_ground_truth(annotations, images), progress=False).scores
         return {"mask": scores.mask.ap, "box": scores.box.ap}
 
 

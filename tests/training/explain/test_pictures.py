@@ -66,7 +66,7 @@ def test_a_prototype_that_is_the_same_everywhere_is_dark() -> None:
 
 
 @pytest.mark.parametrize(("size", "proportions"), [((300, 400), 4 / 3), ((640, 480), 3 / 4), ((100, 100), 1)])
-def test_tiles_have_the_proportions_of_the_image(size: tuple[int, int], proportions: float) -> None:
+def test_panels_have_the_proportions_of_the_image(size: tuple[int, int], proportions: float) -> None:
     bright = np.ones((1, 12, 12), np.float32)
     bright[0, 0, 0] = 0
     rows, columns = np.nonzero(is_color(prototype_sheet(bright, size), BRIGHTEST))
@@ -125,16 +125,16 @@ def test_a_box_is_drawn_where_the_view_shows_it() -> None:
 
 
 def test_terms_and_sum_have_the_colours_of_their_signs() -> None:
-    """Prototypes of the left and the right half, one added and one taken away: half a tile each, twice."""
+    """Prototypes of the left and the right half, one added and one taken away: half a panel each, twice."""
     halves = np.zeros((2, 40, 40), np.float32)
     halves[0, :, :20] = halves[1, :, 20:] = 5
     sheet = composition_sheet(textured(300, 400), explain(halves, [[1, -1]], [[0, 0, 1, 1]]), 0, CLASS_NAMES)
-    tile = 27_000
-    assert is_color(sheet, DEEP_RED).sum() == pytest.approx(tile, rel=0.1)
-    assert is_color(sheet, DEEP_BLUE).sum() == pytest.approx(tile, rel=0.1)
+    panel = 27_000
+    assert is_color(sheet, DEEP_RED).sum() == pytest.approx(panel, rel=0.1)
+    assert is_color(sheet, DEEP_BLUE).sum() == pytest.approx(panel, rel=0.1)
     swapped = composition_sheet(textured(300, 400), explain(halves, [[1, 1]], [[0, 0, 1, 1]]), 0, CLASS_NAMES)
-    assert is_color(swapped, DEEP_RED).sum() == pytest.approx(2 * tile, rel=0.1)
-    assert is_color(swapped, DEEP_BLUE).sum() < 0.02 * tile  # in the key to the colours
+    assert is_color(swapped, DEEP_RED).sum() == pytest.approx(2 * panel, rel=0.1)
+    assert is_color(swapped, DEEP_BLUE).sum() < 0.02 * panel  # in the key to the colours
 
 
 def test_terms_beyond_those_shown_are_summed() -> None:
@@ -143,10 +143,10 @@ def test_terms_beyond_those_shown_are_summed() -> None:
     prototypes[6:] = 0.9
     coefficients = [[0.1 * sign for sign in (1, -1, 1, -1, 1, -1)] + [0.05, -0.05]]
     sheet = composition_sheet(textured(300, 400), explain(prototypes, coefficients, [[0, 0, 1, 1]]), 0, CLASS_NAMES)
-    tile = 27_000
-    assert is_color(sheet, DEEP_RED).sum() == pytest.approx(3 * tile, rel=0.1)
-    assert is_color(sheet, DEEP_BLUE).sum() == pytest.approx(3 * tile, rel=0.1)
-    assert is_color(sheet, diverging(np.zeros((1, 1), np.float32), 1)[0, 0]).sum() > 1.8 * tile  # the rest and the sum
+    panel = 27_000
+    assert is_color(sheet, DEEP_RED).sum() == pytest.approx(3 * panel, rel=0.1)
+    assert is_color(sheet, DEEP_BLUE).sum() == pytest.approx(3 * panel, rel=0.1)
+    assert is_color(sheet, diverging(np.zeros((1, 1), np.float32), 1)[0, 0]).sum() > 1.8 * panel  # the rest and the sum
 
 
 def test_the_mask_cuts_the_instance_out_of_the_photo() -> None:
@@ -163,7 +163,7 @@ def test_the_mask_cuts_the_instance_out_of_the_photo() -> None:
 
 
 def test_only_the_part_around_a_small_instance_is_shown() -> None:
-    """Its box is a hundredth of the image, but its mask fills a good part of the last tile."""
+    """Its box is a hundredth of the image, but its mask fills a good part of the last panel."""
     image = np.full((300, 400, 3), (20, 190, 230), np.uint8)
     explanation = explain(np.full((1, 60, 60), 9), [[1]], [[0.45, 0.45, 0.55, 0.55]])
     sheet = composition_sheet(image, explanation, 0, CLASS_NAMES)

@@ -12,8 +12,10 @@ from repository import DEMO_CHECKPOINT
 from yolact.cli.export import main as export
 from yolact.runtime.config import PostprocessConfig
 from yolact.runtime.detector import Detector
+from yolact.training.data.ground_truth import read_ground_truth
 from yolact.training.data.scene_files import ANNOTATION_FILE, IMAGE_FOLDER, write_scenes
-from yolact.training.evaluation.evaluation import Scores, evaluate
+from yolact.training.evaluation.evaluate import evaluate
+from yolact.training.evaluation.scores import Scores
 from yolact.training.models.checkpoints import load_checkpoint
 from yolact.training.models.configs import CONFIGS
 from yolact.training.models.torch_engine import TorchEngine
@@ -39,8 +41,8 @@ def scores(scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[d
         "pth": Detector(TorchEngine(load_checkpoint(CHECKPOINTS[0]), PostprocessConfig())),
         "onnx": Detector.open(engine),
     }
-    data = (scenes / ANNOTATION_FILE, scenes / IMAGE_FOLDER)
-    yield {name: evaluate(detector, *data, progress=False).scores for name, detector in detectors.items()}
+    truth = read_ground_truth(scenes / ANNOTATION_FILE, scenes / IMAGE_FOLDER)
+    yield {name: evaluate(detector, truth, progress=False).scores for name, detector in detectors.items()}
 
 
 def test_there_is_one_of_at_most_8_mb() -> None:

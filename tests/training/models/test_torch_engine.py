@@ -18,7 +18,9 @@ from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.image_files import write_image
 from yolact.runtime.images.preprocess import Preprocessor
 from yolact.runtime.onnx.engine import OnnxEngine
-from yolact.training.evaluation.evaluation import evaluate, score_results
+from yolact.training.data.ground_truth import read_ground_truth
+from yolact.training.evaluation.evaluate import evaluate
+from yolact.training.evaluation.scores import score_results
 from yolact.training.models.configs import CONFIGS
 from yolact.training.models.model import Yolact
 from yolact.training.models.seeded_weights import seeded_state_dict
@@ -89,7 +91,8 @@ def test_same_average_precision_as_the_exported_file(
     pytest.importorskip("pycocotools")
     engine, exported = pair
     content, annotations = annotate(Detector(exported), photos, tmp_path), tmp_path / "annotations.json"
-    results = [evaluate(Detector(one), annotations, tmp_path, batch_size=2) for one in pair]
+    truth = read_ground_truth(annotations, tmp_path)
+    results = [evaluate(Detector(one), truth, batch_size=2) for one in pair]
     for kind in ("box", "mask"):
         ours, theirs = (getattr(result.scores, kind) for result in results)
         assert 0.05 < theirs.ap < 0.95

@@ -1,4 +1,4 @@
-"""Average precision on annotations in COCO's format, through the runtime that deploys, as pycocotools counts it.
+"""Average precision of boxes and masks as pycocotools counts it, from detections and annotations in COCO's format.
 
 The official code's own evaluation (eval.py) differs: it takes crowds for objects, leaves out images without detections
 and compares IoUs in another precision, so its numbers are not those of COCO's server.
@@ -8,22 +8,17 @@ from __future__ import annotations
 
 import contextlib
 import io
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
-from yolact.training.data.ground_truth import GroundTruth, check_categories, load_pycocotools, read_ground_truth
+from yolact.training.data.ground_truth import load_pycocotools
 
 if TYPE_CHECKING:
     from yolact.runtime.detections import Detections
-    from yolact.runtime.detector import Detector
 
 Row = dict[str, Any]
 """One detection as COCO's result files have it."""
@@ -59,82 +54,6 @@ class Scores:
 
     box: RegionScores
     mask: RegionScores
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """What a detector found in every image, how good that is and how long it took.
-
-    Attributes:
-        scores: see there.
-        box_results, mask_results: see `to_results`; both in the order of the images.
-        detector_ms: median milliseconds of an image from pixels in memory to detections; a batch is divided evenly.
-        mask_ms: median milliseconds of an image from there to masks of its size in RLE.
-    """
-
-    scores: Scores
-    box_results: list[Row]
-    mask_results: list[Row]
-    detector_ms: float
-    mask_ms: float
-
-    def server_results(self) -> list[Row]:
-        """Box and mask of each detection in one row, as COCO's server takes them, with the score that ranks masks."""
-        pairs = zip(self.box_results, self.mask_results, strict=True)
-        return [{**mask, "bbox": box["bbox"]} for box, mask in pairs]
-
-
-def evaluate(
-    detector: Detector,
-    annotations: Path,
-    images: Path,
-    *,
-    limit: int | None = None,
-    batch_size: int = 1,
-    progress: bool = True,
-) -> Evaluation:
-    """Run a detector on annotated images and score what it finds.
-
-    Args and errors: see `read_ground_truth`, `check_categories` and `evaluate_on`, which this does in turn.
-    """
-    truth = read_ground_truth(annotations, images, limit)
-    check_categories(detector.metadata.config, truth)
-    return evaluate_on(detector, truth, batch_size=batch_size, progress=progress)
-
-
-def evaluate_on(detector: Detector, truth: GroundTruth, *, batch_size: int = 1, progress: bool = True) -> Evaluation:
-    """Run a detector on every image and score what it finds.
-
-    Args:
-        detector: its configuration's category ids are those of the annotations; see `check_categories`.
-        truth: images, also without annotations, and what is on them; may serve any number of evaluations.
-        batch_size: images that the detector gets at a time.
-        progress: show a bar on stderr where that is a terminal.
-
-    Raises:
-        DatasetError: an image has not the annotated size.
-        ImageError: an image cannot be read.
-    """
-    box_results: list[Row] = []
-    mask_results: list[Row] = []
-    detector_ms, mask_ms = [], []
-    ids = [image.id for image in truth.images]
-    with tqdm(total=len(ids), unit=" images", leave=None, disable=None if progress else True) as bar:
-        for first in range(0, len(ids), batch_size):
-            batch = range(first, min(first + batch_size, len(ids)))
-            images = [truth.read(index) for index in batch]
-            start = time.perf_counter()
-            found = detector(images)
-            detector_ms += [_milliseconds_since(start) / len(batch)] * len(batch)
-            for index, detections in zip(batch, found, strict=True):
-                start = time.perf_counter()
-                boxes, masks = to_results(detections, ids[index], detector.metadata.config.category_ids)
-                mask_ms.append(_milliseconds_since(start))
-                box_results += boxes
-                mask_results += masks
-            bar.update(len(batch))
-    scores = score_results(truth.content, box_results, mask_results, ids)
-    return Evaluation(scores, box_results, mask_results, median(detector_ms), median(mask_ms))
 
 
 def to_results(found: Detections, image_id: int, category_ids: Sequence[int]) -> tuple[list[Row], list[Row]]:
@@ -226,7 +145,3 @@ def _region_scores(evaluator: Any) -> RegionScores:
 def _mean(values: NDArray[np.float64]) -> float | None:
     defined = values[values > -1]
     return float(defined.mean()) if defined.size else None
-
-
-def _milliseconds_since(start: float) -> float:
-    return 1000 * (time.perf_counter() - start)

@@ -12,7 +12,7 @@ import pytest
 from annotated import Thing
 from ap_oracle import measure
 
-from yolact.training.evaluation.evaluation import RegionScores, score_results
+from yolact.training.evaluation.scores import RegionScores, score_results
 
 pytest.importorskip("pycocotools", reason="scoring is pycocotools' own")
 

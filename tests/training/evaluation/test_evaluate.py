@@ -20,8 +20,8 @@ from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.preprocess import Preprocessor
 from yolact.runtime.postprocess.postprocess import NetworkDetections
 from yolact.training.data.annotations import decode_mask
-from yolact.training.data.ground_truth import read_ground_truth
-from yolact.training.evaluation.evaluation import Evaluation, evaluate, evaluate_on
+from yolact.training.data.ground_truth import check_categories, read_ground_truth
+from yolact.training.evaluation.evaluate import Evaluation, evaluate
 from yolact.training.models.configs import CONFIGS
 
 pytest.importorskip("pycocotools", reason="scoring is pycocotools' own")
@@ -36,6 +36,14 @@ PICTURES = (
 )
 
 
+def evaluate_files(
+    detector: Detector, annotations: Path, images: Path, limit: int | None = None, **options: Any
+) -> Evaluation:
+    truth = read_ground_truth(annotations, images, limit)
+    check_categories(detector.metadata.config, truth)
+    return evaluate(detector, truth, **options)
+
+
 def run(
     folder: Path,
     change: Callable[[NetworkDetections], NetworkDetections] = lambda answer: answer,
@@ -45,7 +53,7 @@ def run(
     """Evaluate an engine that finds all things perfectly, but for the change."""
     annotations, images = write_dataset(folder / "data", pictures)
     engine = ToldEngine.on(pictures, [change(perfect(picture)) for picture in pictures])
-    return evaluate(Detector(engine), annotations, images, **options)
+    return evaluate_files(Detector(engine), annotations, images, **options)
 
 
 def test_perfect_detections(tmp_path: Path) -> None:
@@ -83,7 +91,7 @@ def test_real_annotations(shared: Path) -> None:
             masks=np.array([decode_mask(t, record.size) for t in things], np.float32).reshape(-1, *record.size),
         )
     engine = ToldEngine(answers, metadata=replace(METADATA, config=config))
-    scores = evaluate_on(Detector(engine), truth).scores
+    scores = evaluate(Detector(engine), truth).scores
     for region in (scores.box, scores.mask):
         measures = (region.ap, region.ap_small, region.ap_medium, region.ap_large, region.ar100)
         assert measures == pytest.approx((1, 1, 1, 1, 1))
@@ -148,7 +156,7 @@ def test_detections_on_images_without_annotations_count(tmp_path: Path) -> None:
     annotations, images = write_dataset(tmp_path / "data", pictures)
     right = perfect(pictures[1])
     wrong = replace(right, scores=np.array([0.95], np.float32))
-    scores = evaluate(Detector(ToldEngine.on(pictures, [wrong, right])), annotations, images).scores
+    scores = evaluate_files(Detector(ToldEngine.on(pictures, [wrong, right])), annotations, images).scores
     assert (scores.box.ap, scores.mask.ap) == pytest.approx((0.5, 0.5))
 
 
@@ -162,13 +170,13 @@ def test_a_limit_takes_the_first_images(tmp_path: Path) -> None:
     engine = ToldEngine.on(PICTURES, [perfect(picture) for picture in PICTURES[:3]])
     for path in images.glob("[34].png"):
         path.unlink()
-    evaluation = evaluate(Detector(engine), annotations, images, limit=3)
+    evaluation = evaluate_files(Detector(engine), annotations, images, limit=3)
     assert engine.batches == [1, 1, 1]
     assert evaluation.scores.box.ap == pytest.approx(1)  # what is on the other images is not missed
-    evaluation = evaluate(Detector(engine), annotations, images, limit=1)
+    evaluation = evaluate_files(Detector(engine), annotations, images, limit=1)
     assert evaluation.scores.box.ap_by_category == pytest.approx({3: None, 7: 1, 90: 1})
     with pytest.raises(UsageError, match="limit must be at least 1"):
-        evaluate(Detector(engine), annotations, images, limit=0)
+        evaluate_files(Detector(engine), annotations, images, limit=0)
 
 
 @pytest.mark.parametrize(
@@ -177,10 +185,10 @@ def test_a_limit_takes_the_first_images(tmp_path: Path) -> None:
 def test_batches_change_nothing(tmp_path: Path, batch_size: int, limits: tuple[int, int | None]) -> None:
     annotations, images = write_dataset(tmp_path / "data", PICTURES)
     engine = ToldEngine.on(PICTURES, [perfect(picture) for picture in PICTURES])
-    one_by_one = evaluate(Detector(engine), annotations, images)
+    one_by_one = evaluate_files(Detector(engine), annotations, images)
     engine.min_batch, engine.max_batch = limits
     engine.batches = []
-    batched = evaluate(Detector(engine), annotations, images, batch_size=batch_size)
+    batched = evaluate_files(Detector(engine), annotations, images, batch_size=batch_size)
     assert batched.server_results() == one_by_one.server_results()
     assert batched.scores == one_by_one.scores
     assert len(engine.batches) == -(-len(PICTURES) // batch_size)
@@ -199,7 +207,7 @@ def test_times_are_those_of_one_image(tmp_path: Path, monkeypatch: pytest.Monkey
 
     engine = SlowEngine.on(PICTURES, [perfect(picture) for picture in PICTURES])
     monkeypatch.setattr(time, "perf_counter", lambda: now)
-    evaluation = evaluate(Detector(engine), annotations, images, batch_size=2)
+    evaluation = evaluate_files(Detector(engine), annotations, images, batch_size=2)
     assert (evaluation.detector_ms, evaluation.mask_ms) == pytest.approx((50, 0))
 
 
@@ -247,7 +255,7 @@ def test_warnings_about_categories(tmp_path: Path, name: str, caplog: pytest.Log
     annotations, images = edited(tmp_path, edit)
     engine = ToldEngine.on(PICTURES, [perfect(picture) for picture in PICTURES])
     with caplog.at_level(logging.WARNING):
-        scores = evaluate(Detector(engine), annotations, images).scores
+        scores = evaluate_files(Detector(engine), annotations, images).scores
     assert scores.box.ap == pytest.approx(1)
     assert len(caplog.messages) == (warning is not None)
     assert warning is None or warning in caplog.messages[0]
@@ -260,7 +268,7 @@ def test_a_category_that_the_model_does_not_know_is_missed(tmp_path: Path) -> No
 
     annotations, images = edited(tmp_path, add)
     engine = ToldEngine.on(PICTURES, [perfect(picture) for picture in PICTURES])
-    scores = evaluate(Detector(engine), annotations, images).scores
+    scores = evaluate_files(Detector(engine), annotations, images).scores
     assert scores.box.ap_by_category[4] == 0
     assert scores.mask.ap_by_category[3] == pytest.approx(1)
 
@@ -274,7 +282,7 @@ def test_a_category_that_the_annotations_do_not_have_is_left_out(
 
     annotations, images = edited(tmp_path, remove)
     engine = ToldEngine.on(PICTURES, [perfect(picture) for picture in PICTURES])
-    scores = evaluate(Detector(engine), annotations, images).scores
+    scores = evaluate_files(Detector(engine), annotations, images).scores
     assert scores.box.ap_by_category == pytest.approx({3: 1, 7: 1})
     assert "lacks categories of the model, whose detections are left out: 90 (dog)" in caplog.text
 
@@ -285,7 +293,7 @@ def test_annotations_without_area_are_left_out_with_a_warning(tmp_path: Path, ca
 
     annotations, images = edited(tmp_path, flatten)
     engine = ToldEngine.on(PICTURES, [perfect(picture) for picture in PICTURES])
-    scores = evaluate(Detector(engine), annotations, images).scores
+    scores = evaluate_files(Detector(engine), annotations, images).scores
     assert scores.box.ap_by_category[3] == pytest.approx(1) and 0 < scores.box.ap_by_category[7] < 1
     assert "left out 1 annotations whose box has no area" in caplog.text
 
@@ -327,7 +335,7 @@ def test_rejected_annotations(tmp_path: Path, name: str) -> None:
     annotations, images = edited(tmp_path, edit)
     engine = ToldEngine.on(PICTURES, [perfect(picture) for picture in PICTURES])
     with pytest.raises(kind, match=message):
-        evaluate(Detector(engine), annotations, images)
+        evaluate_files(Detector(engine), annotations, images)
 
 
 def test_a_damaged_image_ends_the_evaluation(tmp_path: Path) -> None:
@@ -335,7 +343,7 @@ def test_a_damaged_image_ends_the_evaluation(tmp_path: Path) -> None:
     engine = ToldEngine.on(PICTURES, [perfect(picture) for picture in PICTURES])
     (images / "3.png").write_bytes((images / "3.png").read_bytes()[:-200])
     with pytest.raises(ImageError, match=r"3\.png: this PNG is truncated"):
-        evaluate(Detector(engine), annotations, images)
+        evaluate_files(Detector(engine), annotations, images)
 
 
 def test_nothing_is_printed_where_stderr_is_no_terminal(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
