@@ -9,6 +9,9 @@ from yolact.calib.quantization_points import Platform
 from yolact.calib.ranges import Algorithm
 from yolact.runtime.errors import UsageError
 
+MAX_AP_DROP = 0.5
+"""Points of mask AP that INT8 may cost unless the user says otherwise."""
+
 
 @dataclass(frozen=True)
 class CalibrationOptions:
@@ -31,7 +34,7 @@ class Int8Request:
 
     Attributes:
         data: folder of calibration images, None where it was not given.
-        count: images to take from it.
+        limit: take at most so many images from it.
         options: of the calibration.
         platform: what the file is for, None to go by the output.
         modules: parts of the network to quantise, None for the platform's default.
@@ -40,7 +43,7 @@ class Int8Request:
     """
 
     data: Path | None
-    count: int
+    limit: int
     options: CalibrationOptions
     platform: Platform | None
     modules: tuple[str, ...] | None

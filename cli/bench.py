@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from yolact import __version__
-from yolact.cli.command import reports_errors, running_options
+from yolact.cli.command import command, say
+from yolact.cli.options.common import engine_option, json_option
+from yolact.cli.options.engine import engine_options
+from yolact.cli.options.values import AT_LEAST_1
 from yolact.runtime.output_files import check_output, write_output
 
 if TYPE_CHECKING:
     from yolact.runtime.bench.stages import MaskForm
-    from yolact.runtime.engine import DeviceChoice
+    from yolact.runtime.engine import EngineOptions
 
 
 def _check_duration(context: click.Context, parameter: click.Parameter, value: float) -> float:
@@ -25,27 +26,21 @@ def _check_duration(context: click.Context, parameter: click.Parameter, value: f
     return value
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@command("yolact-bench")
 @click.argument("images", metavar="[IMAGE]...", nargs=-1)
-@click.option(
-    "--engine",
-    required=True,
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="ONNX file written by yolact-export, or a TensorRT plan.",
-)
-@running_options
+@engine_option("ONNX file written by yolact-export, or a TensorRT plan.")
+@engine_options
 @click.option(
     "--batch",
     "batches",
     multiple=True,
-    type=click.IntRange(min=1),
+    type=AT_LEAST_1,
     help="Images at once; may be repeated.  [default: the fewest that the file takes, mostly 1]",
 )
 @click.option(
     "--duration",
     metavar="SECONDS",
     default=10.0,
-    show_default=True,
     type=float,
     callback=_check_duration,
     help="Time for each batch size, and as much for the numbers of detections.",
@@ -53,25 +48,14 @@ def _check_duration(context: click.Context, parameter: click.Parameter, value: f
 @click.option(
     "--masks",
     default="full",
-    show_default=True,
     type=click.Choice(["full", "rle"]),
     help="What post-processing ends in: arrays at image size, or COCO run-length encoding.",
 )
-@click.option(
-    "--json",
-    "json_file",
-    metavar="FILE",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Write all figures to this file.",
-)
-@click.version_option(__version__)
-@reports_errors
+@json_option("Write all figures to this file.")
 def main(
     images: tuple[str, ...],
     engine: Path,
-    device: DeviceChoice | None,
-    metadata_file: Path | None,
-    allow_host_code: bool,
+    open_options: EngineOptions,
     batches: tuple[int, ...],
     duration: float,
     masks: MaskForm,
@@ -85,18 +69,17 @@ def main(
     Exit codes: 0 done, 1 an image or the output failed, 2 wrong usage, 4 the engine does not fit this runtime, 130
     interrupted.
     """
-    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")  # this command says in a sentence what OpenCV would print
     from yolact.runtime.bench.measure import BenchRequest, run_benchmark
     from yolact.runtime.bench.photos import find_photos
     from yolact.runtime.bench.report import report_lines
 
     photos = find_photos(images)
     if json_file is not None:
-        check_output("--json", json_file, [engine, metadata_file, *map(Path, photos.names)])
-    request = BenchRequest(engine, batches, duration, masks, device, metadata_file, allow_host_code)
+        check_output("--json", json_file, [engine, open_options.metadata_file, *map(Path, photos.names)])
+    request = BenchRequest(engine, batches, duration, masks, open_options)
     result = run_benchmark(request, photos)
     for line in report_lines(result):
-        click.echo(click.format_filename(line))
+        say(line)
     if json_file is not None:
         write_output(json_file, (json.dumps(result, indent=2) + "\n").encode())
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import click
 
-from yolact import __version__
-from yolact.cli.command import reports_errors
+from yolact.cli.command import command, note, say
+from yolact.cli.options.common import folder_option
+from yolact.cli.options.values import AT_LEAST_1, EXISTING_FOLDER
 from yolact.plugins.build import (
     HOW_TO_GET_HEADERS,
     LIBRARY_FOLDER,
@@ -26,7 +27,7 @@ from yolact.runtime.errors import EngineError, UsageError, YolactError
 from yolact.runtime.tensorrt.plugin_library import file_size
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@command("yolact-build-plugins")
 @click.option(
     "--arch",
     metavar="native|all|sm_86,...",
@@ -34,17 +35,12 @@ from yolact.runtime.tensorrt.plugin_library import file_size
 )
 @click.option(
     "--tensorrt-include",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="DIR",
+    type=EXISTING_FOLDER,
     help="Folder with TensorRT's C++ headers.  [default: searched for]",
 )
-@click.option(
-    "--output",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Folder for the libraries. The toolkit itself only looks into its own.  [default: in the package]",
-)
-@click.option("--jobs", type=click.IntRange(min=1), help="Compilers at a time.  [default: one a processor]")
-@click.version_option(__version__)
-@reports_errors
+@folder_option(None, "Folder for the libraries. The toolkit itself only looks into its own.  [default: in the package]")
+@click.option("--jobs", type=AT_LEAST_1, help="Compilers at a time.  [default: one a processor]")
 def main(arch: str | None, tensorrt_include: Path | None, output: Path | None, jobs: int | None) -> None:
     """Build the CUDA kernels and, with TensorRT's headers, the plugins that take the place of two ONNX functions.
 
@@ -62,13 +58,13 @@ def main(arch: str | None, tensorrt_include: Path | None, output: Path | None, j
         raise UsageError(str(error)) from error
     except BuildFailed as error:
         if error.log:
-            click.echo(error.log, err=True)
+            note(error.log)
         raise YolactError(str(error)) from error
-    click.echo(f"built for {', '.join(archs)} and later in {_seconds(start)} s")
+    say(f"built for {', '.join(archs)} and later in {_seconds(start)} s")
     for file in files:
-        click.echo(click.format_filename(f"wrote {file}: {file_size(file)}"))
+        say(f"wrote {file}: {file_size(file)}")
     if PLUGINS not in [Path(file.name) for file in files]:
-        click.echo(f"The plugins were not built, only the kernels. {HOW_TO_GET_HEADERS}", err=True)
+        note(f"The plugins were not built, only the kernels. {HOW_TO_GET_HEADERS}")
 
 
 def _build_with_progress(asked: str, output: Path, tools: Tools, include: Path | None, jobs: int | None) -> list[Path]:

@@ -1,20 +1,20 @@
-"""What every command shares: failures end in one line on stderr and an exit code, never in a traceback."""
+"""What every command shares: its help and version, and failures that end in one line on stderr and an exit code."""
 
 from __future__ import annotations
 
 import functools
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Callable
-from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import click
 from tqdm import tqdm
 
-from yolact.runtime.engine import DeviceChoice
-from yolact.runtime.errors import UsageError, YolactError
+import yolact
+from yolact.runtime.errors import YolactError
 from yolact.runtime.signals import handled
 
 INTERRUPTED = 130
@@ -23,106 +23,109 @@ INTERRUPTED = 130
 TERMINATED = 143
 """Exit code after SIGTERM."""
 
+HELP = {"help_option_names": ["-h", "--help"]}
+"""Context settings of every command."""
+
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
+
+_ARGUMENTS = f"{__name__}.arguments"
 
 
 class Terminated(KeyboardInterrupt):
     """SIGTERM, which ends a command as Ctrl-C does: files are closed, temporary ones removed."""
 
 
-def _terminate(*_: object) -> None:
-    raise Terminated
-
-
-def reports_errors(command: Callable[_P, _R]) -> Callable[_P, _R]:
-    """Decorate the body of a click command (below its options).
+class Command(click.Command):
+    """A command of the toolkit. It never ends in a traceback.
 
     A `YolactError` becomes ``error: <message>`` and its `exit_code`; an error of the operating system the same with
-    exit code 1; Ctrl-C ends with 130, SIGTERM with 143; a reader of stdout that went away ends
-    the command silently with 1.
+    exit code 1; Ctrl-C ends with 130, SIGTERM with 143; a reader of stdout that went away ends the command silently
+    with 1.
     """
 
-    @functools.wraps(command)
+    def __init__(self, name: str | None, **attributes: Any) -> None:
+        super().__init__(name, context_settings=HELP | {"show_default": True}, **attributes)
+        add_version_option(self)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click does, and the arguments are kept for `command_line`."""
+        ctx.meta[_ARGUMENTS] = list(args)
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command's function."""
+        return reports_errors(super().invoke)(ctx)
+
+
+def command(name: str) -> Callable[[Callable[..., Any]], Command]:
+    """Decorate the function of a command, above its options. `name` is the one it is installed under."""
+    return click.command(name, cls=Command)
+
+
+def add_version_option(command: click.Command) -> None:
+    """Give a command the option --version."""
+    click.version_option(yolact.__version__, prog_name="yolact")(command)
+
+
+def command_line() -> str:
+    """The running command as it can be pasted into a shell, the same whether it was called `yolact-x` or `yolact x`."""
+    context = click.get_current_context()
+    assert context.command.name is not None
+    return shlex.join([context.command.name, *context.meta[_ARGUMENTS]])
+
+
+def reports_errors(function: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Make a function end the program as commands end: see `Command`."""
+
+    @functools.wraps(function)
     def guarded(*args: _P.args, **kwargs: _P.kwargs) -> _R:
         try:
             with handled([signal.SIGTERM], _terminate):
-                return command(*args, **kwargs)
+                return function(*args, **kwargs)
         except YolactError as error:
             report(str(error))
             sys.exit(error.exit_code)
         except Terminated:
-            click.echo("terminated", err=True)
+            note("terminated")
             sys.exit(TERMINATED)
         except KeyboardInterrupt:
-            click.echo("interrupted", err=True)
+            note("interrupted")
             sys.exit(INTERRUPTED)
         except OSError as error:
             if not isinstance(error, BrokenPipeError):
-                report(describe_os_error(error))
+                report(_describe_os_error(error))
             _abandon_stdout()
             sys.exit(1)
 
     return guarded
 
 
-def check_fraction(context: click.Context, parameter: click.Parameter, value: float) -> float:
-    """Callback of options from 0 to 1."""
-    if not 0 <= value <= 1:  # unlike click.FloatRange this refuses nan
-        raise click.BadParameter(f"expected a number from 0 to 1, got {value}")
-    return value
+def _terminate(*_: object) -> None:
+    raise Terminated
 
 
-def running_options(command: Callable[_P, _R]) -> Callable[_P, _R]:
-    """Give a click command that runs an engine file the options of `engine_files.open_engine`: --device, --metadata and
-    --allow-host-code."""
-    device = click.option(
-        "--device",
-        metavar="cpu|cuda|tensorrt",
-        callback=_parse_device,
-        help="Where it runs: cpu, cuda, cuda:1 or, for an ONNX file, tensorrt (ONNX Runtime's provider).  [default: a "
-        "plan on cuda, else cpu]",
-    )
-    metadata = click.option(
-        "--metadata",
-        "metadata_file",
-        metavar="FILE",
-        type=click.Path(path_type=Path),
-        help="For a plan that has lost its .json: the ONNX file it was built from.",
-    )
-    host_code = click.option(
-        "--allow-host-code",
-        is_flag=True,
-        help="Let a plan run code that it carries, be it version compatible or with plugins inside.",
-    )
-    return device(metadata(host_code(command)))
+def say(line: str) -> None:
+    """Print one line of results on stdout, above the progress bar if there is one."""
+    _print(line, to_stderr=False)
 
 
-def _parse_device(context: click.Context, parameter: click.Parameter, value: str | None) -> DeviceChoice | None:
-    try:
-        return None if value is None else DeviceChoice.parse(value)
-    except UsageError as error:
-        raise click.BadParameter(str(error)) from None
+def note(line: str) -> None:
+    """Print one line about the run itself on stderr, above the progress bar if there is one."""
+    _print(line, to_stderr=True)
 
 
 def report(message: str) -> None:
-    """Print one failure on stderr."""
-    click.echo(f"error: {click.format_filename(message)}", err=True)
-
-
-def report_above_bar(message: str) -> None:
     """Print one failure on stderr, above the progress bar if there is one."""
+    note(f"error: {message}")
+
+
+def _print(line: str, *, to_stderr: bool) -> None:
     with tqdm.external_write_mode():
-        report(message)
+        click.echo(click.format_filename(line), err=to_stderr)
 
 
-def print_above_bar(line: str) -> None:
-    """Print one line of results on stdout, above the progress bar if there is one."""
-    with tqdm.external_write_mode():
-        click.echo(click.format_filename(line))
-
-
-def describe_os_error(error: OSError) -> str:
+def _describe_os_error(error: OSError) -> str:
     """The reason without errno, with the file's name where it is known."""
     reason = error.strerror or str(error)
     return reason if error.filename is None else f"{click.format_filename(error.filename)}: {reason}"

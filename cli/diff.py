@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import fields
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
-from yolact import __version__
-from yolact.cli.command import check_fraction, reports_errors, running_options
-from yolact.diff.gates import Limits
+from yolact.cli.command import command, say
+from yolact.cli.options.common import annotations_option, config_option, limit_option
+from yolact.cli.options.engine import engine_options
+from yolact.cli.options.limits import limit_options
+from yolact.cli.options.values import FILE, OUTPUT_FILE
 from yolact.runtime.output_files import check_output, write_output
 from yolact.runtime.wording import count_noun
 
 if TYPE_CHECKING:
     from yolact.diff.detection_diff import DetectionTotals
     from yolact.diff.engine_diff import EngineDiff
+    from yolact.diff.gates import Limits
     from yolact.diff.tensor_diff import TensorDiff
-    from yolact.runtime.engine import DeviceChoice
+    from yolact.runtime.engine import EngineOptions
     from yolact.training.evaluation.scores import Scores
 
 ACCURACY_FAILED = 3
@@ -29,61 +30,29 @@ ACCURACY_FAILED = 3
 
 _LISTED = 10  # layers on the terminal; the report has all
 
-_Command = TypeVar("_Command", bound=Callable[..., Any])
 
-_LIMITS = {
-    "score_threshold": ("--score-threshold", "Detections that score above this have to be found by both."),
-    "max_head_error": ("--max-head-error", "Relative RMS error of each of the network's heads at most."),
-    "max_missed": ("--max-missed", "Share of the reference's detections that the engine may miss."),
-    "max_spurious": ("--max-spurious", "Share of the engine's detections that the reference may lack."),
-    "max_score_difference": ("--max-score-difference", "Between any two matched detections at most."),
-    "min_box_iou": ("--min-box-iou", "Median box IoU of matched detections at least."),
-    "min_mask_iou": ("--min-mask-iou", "Median mask IoU of matched detections at least."),
-}
-
-
-def limit_options(command: _Command) -> _Command:
-    """One option for each of the limits."""
-    defaults = Limits()
-    for field in reversed(fields(Limits)):
-        option, text = _LIMITS[field.name]
-        default = getattr(defaults, field.name)
-        command = click.option(option, field.name, default=default, callback=check_fraction, help=text)(command)
-    return command
-
-
-@click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
-@click.option("--engine", required=True, type=click.Path(path_type=Path), help="Under test: .onnx, .pth or .plan.")
-@click.option("--reference", required=True, type=click.Path(path_type=Path), help="What it should be like.")
-@click.option("--data", type=click.Path(path_type=Path), help="Folder of images.  [default: two made-up scenes]")
-@click.option("--count", type=click.IntRange(min=1), help="Take only the first so many images.  [default: all]")
-@click.option(
-    "--annotations",
-    type=click.Path(path_type=Path),
-    help="Annotation file of these images in COCO's format: measures the average precision of both.",
-)
+@command("yolact-diff")
+@click.option("--engine", metavar="FILE", required=True, type=FILE, help="Under test: .onnx, .pth or .plan.")
+@click.option("--reference", metavar="FILE", required=True, type=FILE, help="What it should be like.")
+@click.option("--data", metavar="DIR", type=FILE, help="Folder of images.  [default: two made-up scenes]")
+@limit_option()
+@annotations_option("Annotation file of these images in COCO's format: measures the average precision of both.")
 @click.option("--layers", is_flag=True, help="Compare every layer that both have, and name the one errors start at.")
-@click.option(
-    "--report", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="Write an HTML page with it all."
-)
-@click.option("--config", "config_name", help="Of a checkpoint; by default from the file name or the tensors.")
+@click.option("--report", metavar="FILE", type=OUTPUT_FILE, help="Write an HTML page with it all.")
+@config_option()
 @limit_options
-@running_options
-@click.version_option(__version__)
-@reports_errors
+@engine_options
 def main(
     engine: Path,
     reference: Path,
     data: Path | None,
-    count: int | None,
+    limit: int | None,
     annotations: Path | None,
     layers: bool,
     report: Path | None,
     config_name: str | None,
-    device: DeviceChoice | None,
-    metadata_file: Path | None,
-    allow_host_code: bool,
-    **limits: float,
+    limits: Limits,
+    open_options: EngineOptions,
 ) -> None:
     """Show where an engine differs from a reference: the network's heads, on request every layer, and the detections,
     matched by class and overlap.
@@ -95,29 +64,17 @@ def main(
     """
     if report is not None:
         check_output("--report", report, (engine, reference, annotations))
-    # OpenCV reports on stderr what this command reports in a sentence; it reads this when it is loaded.
-    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     from yolact.diff.engine_diff import compare_engines
     from yolact.diff.images import find_images
     from yolact.diff.report import render_report
     from yolact.diff.request import DiffRequest
-    from yolact.diff.sides import OpenOptions
 
-    request = DiffRequest(
-        engine,
-        reference,
-        data,
-        count,
-        annotations,
-        layers,
-        Limits(**limits),
-        OpenOptions(device, config_name, metadata_file, allow_host_code),
-    )
-    result = compare_engines(request, find_images(data, count, annotations))
+    request = DiffRequest(engine, reference, data, limit, annotations, layers, limits, open_options, config_name)
+    result = compare_engines(request, find_images(data, limit, annotations))
     if report is not None:
         write_output(report, render_report(result).encode())
     for line in _summary(result):
-        click.echo(click.format_filename(line))
+        say(line)
     if not result.passed:
         sys.exit(ACCURACY_FAILED)
 

@@ -1,70 +1,45 @@
-"""`yolact-eval`: average precision of an engine file or a checkpoint on annotated images."""
+"""The command `yolact-eval`: average precision of an engine file or a checkpoint on annotated images."""
 
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
-from yolact import __version__
-from yolact.cli.command import reports_errors, running_options
-from yolact.cli.model_options import check_model_options, model_options
+from yolact.cli.command import command, say
+from yolact.cli.options.common import annotations_option, images_option, json_option, limit_option
+from yolact.cli.options.engine import engine_options
+from yolact.cli.options.model import ModelChoice, model_options
 from yolact.runtime.config import PostprocessConfig
-from yolact.runtime.engine import DeviceChoice
 from yolact.runtime.errors import UsageError
 from yolact.runtime.output_files import check_output, write_output
 from yolact.runtime.wording import count_noun
-from yolact.training.models.weights import check_torch, load_weights
+from yolact.training.models.weights import choose_device, load_weights
 
 if TYPE_CHECKING:
-    from yolact.runtime.engine import Engine
+    from yolact.runtime.engine import Engine, EngineOptions
     from yolact.runtime.metadata import ModelMetadata
     from yolact.training.data.ground_truth import GroundTruth
     from yolact.training.evaluation.evaluate import Evaluation
     from yolact.training.evaluation.scores import RegionScores
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@command("yolact-eval")
 @model_options
-@click.option(
-    "--annotations",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="Annotation file in COCO's format, such as instances_val2017.json.",
-)
-@click.option(
-    "--images",
-    required=True,
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder of its images.",
-)
-@click.option(
-    "--json",
-    "json_file",
-    metavar="FILE",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Write all detections to this file, as COCO's server takes them.",
-)
-@click.option("--limit", type=click.IntRange(min=1), help="Take only the first so many images.  [default: all]")
-@running_options
-@click.version_option(__version__)
-@reports_errors
+@annotations_option("Annotation file in COCO's format, such as instances_val2017.json.", required=True)
+@images_option(required=True)
+@json_option("Write all detections to this file, as COCO's server takes them.")
+@limit_option()
+@engine_options
 def main(
-    engine: Path | None,
-    weights: Path | None,
-    config_name: str | None,
+    model: ModelChoice,
     annotations: Path,
     images: Path,
     json_file: Path | None,
     limit: int | None,
-    device: DeviceChoice | None,
-    metadata_file: Path | None,
-    allow_host_code: bool,
+    open_options: EngineOptions,
 ) -> None:
     """Measure the accuracy of an engine file or of a checkpoint: COCO's average precision, in percent.
 
@@ -75,52 +50,37 @@ def main(
     Exit codes: 0 done, 1 an input or the output failed, 2 wrong usage, 4 the engine does not fit this runtime, 130
     interrupted.
     """
-    check_model_options(engine, weights, config_name)
-    if weights is not None and metadata_file is not None:
+    if model.is_checkpoint and open_options.metadata_file is not None:
         raise UsageError("--metadata belongs to --engine; a checkpoint has its own")
-    inputs = [path for path in (engine, weights, annotations) if path is not None]
     if json_file is not None:
-        check_output("--json", json_file, inputs)
-    # OpenCV reports on stderr what this command reports in a sentence; it reads this when it is loaded.
-    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+        check_output("--json", json_file, [model.path, annotations])
     from yolact.runtime.detector import Detector
-    from yolact.runtime.engine_files import open_engine
     from yolact.training.data.ground_truth import check_categories, read_ground_truth
     from yolact.training.evaluation.evaluate import evaluate
 
     truth = read_ground_truth(annotations, images, limit)
     if json_file is not None:
         check_output("--json", json_file, truth.paths)
-    if engine is not None:
-        opened = open_engine(engine, device=device, metadata_file=metadata_file, allow_host_code=allow_host_code)
-    else:
-        assert weights is not None  # as `check_model_options` saw
-        opened = _load(weights, config_name, device)
-    with Detector(opened) as detector:
+    engine = _open(model, open_options)
+    with Detector(engine) as detector:
         check_categories(detector.metadata.config, truth)
-        evaluation = evaluate(detector, truth, batch_size=opened.min_batch)
+        evaluation = evaluate(detector, truth, batch_size=engine.min_batch)
         if json_file is not None:
             write_output(json_file, json.dumps(evaluation.server_results()).encode())
         for line in _summary(evaluation, truth, detector.metadata):
-            click.echo(click.format_filename(line))
+            say(line)
 
 
-def _load(weights: Path, config_name: str | None, device: DeviceChoice | None) -> Engine:
-    """The checkpoint with the official evaluation's post-processing."""
-    check_torch()
-    import torch
+def _open(model: ModelChoice, open_options: EngineOptions) -> Engine:
+    """The model; a checkpoint with the official evaluation's post-processing."""
+    if not model.is_checkpoint:
+        from yolact.runtime.engine_files import open_engine
 
+        return open_engine(model.path, open_options)
+    device = choose_device(open_options.device)
     from yolact.training.models.torch_engine import TorchEngine
 
-    device = device or DeviceChoice("cpu")
-    if device.kind == "tensorrt":
-        raise UsageError("--device tensorrt is for ONNX files; a checkpoint runs on cpu or cuda")
-    try:
-        torch.zeros(1, device=str(device))
-    except (RuntimeError, AssertionError) as error:  # PyTorch without CUDA raises the latter
-        reason = str(error).partition("\n")[0]
-        raise UsageError(f"--device {device}: PyTorch cannot use it ({reason}); choose cpu") from None
-    return TorchEngine(load_weights(weights, config_name).to(str(device)), PostprocessConfig())
+    return TorchEngine(load_weights(model.path, model.config_name).to(device), PostprocessConfig())
 
 
 def _summary(evaluation: Evaluation, truth: GroundTruth, metadata: ModelMetadata) -> Iterator[str]:

@@ -2,76 +2,47 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from yolact import __version__
-from yolact.cli.command import check_fraction, print_above_bar, report_above_bar, reports_errors, running_options
+from yolact.cli.command import command, report, say
+from yolact.cli.options.common import engine_option, folder_option, json_option, score_threshold_option
+from yolact.cli.options.engine import engine_options
+from yolact.cli.options.values import AT_LEAST_1
+from yolact.runtime.config import DISPLAY_TOP_K
 
 if TYPE_CHECKING:
-    from yolact.runtime.engine import DeviceChoice
+    from yolact.runtime.engine import EngineOptions
     from yolact.runtime.results import MaskFormat
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@command("yolact-infer")
 @click.argument("sources", metavar="SOURCE...", nargs=-1, required=True)
-@click.option(
-    "--engine",
-    required=True,
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="ONNX file written by yolact-export, or a TensorRT plan.",
-)
-@running_options
-@click.option(
-    "--score-threshold",
-    default=0.15,
-    show_default=True,
-    type=float,
-    callback=check_fraction,
-    help="Leave out detections that score lower.",
-)
+@engine_option("ONNX file written by yolact-export, or a TensorRT plan.")
+@engine_options
+@score_threshold_option()
 @click.option(
     "--top-k",
-    default=15,
-    show_default=True,
-    type=click.IntRange(min=1),
+    default=DISPLAY_TOP_K,
+    type=AT_LEAST_1,
     help="Show this many detections of an image at most, the best ones.",
 )
 @click.option("--classes", metavar="LIST", help="Only these classes: names or ids, separated by commas.")
-@click.option(
-    "--output",
-    metavar="DIR",
-    default="yolact-output",
-    show_default=True,
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Folder for annotated images (same name) and videos (.mp4); created if needed.",
-)
-@click.option(
-    "--json",
-    "json_file",
-    metavar="FILE",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Write all detections to this file.",
-)
+@folder_option("yolact-output", "Folder for annotated images (same name) and videos (.mp4); created if needed.")
+@json_option("Write all detections to this file.")
 @click.option(
     "--masks",
     default="rle",
-    show_default=True,
     type=click.Choice(["rle", "polygon", "none"]),
     help="Masks in the JSON: COCO run-length encoding, outlines, or left out.",
 )
-@click.version_option(__version__)
-@reports_errors
 def main(
     sources: tuple[str, ...],
     engine: Path,
-    device: DeviceChoice | None,
-    metadata_file: Path | None,
-    allow_host_code: bool,
+    open_options: EngineOptions,
     score_threshold: float,
     top_k: int,
     classes: str | None,
@@ -90,9 +61,6 @@ def main(
     Exit codes: 0 done, 1 a source or an output failed, 2 wrong usage, 4 the engine does not fit this runtime, 130
     interrupted.
     """
-    # OpenCV and FFmpeg report on stderr what this command reports in a sentence; they read this when they are loaded.
-    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     from yolact.runtime.inference import InferenceRequest, run_inference
 
     request = InferenceRequest(
@@ -100,15 +68,13 @@ def main(
         sources,
         score_threshold,
         top_k,
-        device=device,
-        metadata_file=metadata_file,
-        allow_host_code=allow_host_code,
+        open_options=open_options,
         classes=classes,
         output=output,
         json=json_file,
         masks=masks,
     )
-    if not run_inference(request, print_above_bar, report_above_bar):
+    if not run_inference(request, say, report):
         sys.exit(1)
 
 

@@ -6,18 +6,17 @@ from pathlib import Path
 
 import click
 
-from yolact import __version__
-from yolact.cli.command import reports_errors
+from yolact.cli.command import command, say
+from yolact.cli.options.common import folder_option
+from yolact.cli.options.values import AT_LEAST_1
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
-@click.option("--count", type=click.IntRange(min=1), default=100, help="Pictures.")
+@command("yolact-scenes")
+@click.option("--count", type=AT_LEAST_1, default=100, help="Pictures.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, help="Another seed gives other scenes.")
 @click.option("--height", type=click.IntRange(min=64), default=288, help="Pixels.")
 @click.option("--width", type=click.IntRange(min=64), default=384, help="Pixels.")
-@click.option("--output", type=click.Path(file_okay=False, path_type=Path), default=Path("scenes"), help="Folder.")
-@click.version_option(__version__)
-@reports_errors
+@folder_option("scenes", "Folder to write; created if needed.")
 def main(count: int, seed: int, height: int, width: int, output: Path) -> None:
     """Draw pictures of textured shapes that overlap, with their exact masks as annotations in COCO's format.
 
@@ -26,7 +25,7 @@ def main(count: int, seed: int, height: int, width: int, output: Path) -> None:
     from yolact.training.data.scene_files import ANNOTATION_FILE, IMAGE_FOLDER, write_scenes
 
     write_scenes(output, count, seed, (height, width))
-    click.echo(f"wrote {count} pictures to {output / IMAGE_FOLDER} and {output / ANNOTATION_FILE}")
+    say(f"wrote {count} pictures to {output / IMAGE_FOLDER} and {output / ANNOTATION_FILE}")
 
 
 if __name__ == "__main__":

@@ -1,110 +1,75 @@
-"""`yolact-sensitivity`: which modules or layers lose how much by INT8, and which to leave out."""
+"""The command `yolact-sensitivity`: which modules or layers lose how much by INT8, and which to leave out."""
 
 from __future__ import annotations
 
-import math
-import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from yolact import __version__
-from yolact.calib.options import Int8Request, require_data
+from yolact.calib.options import MAX_AP_DROP, require_data
 from yolact.calib.quantization_points import DEFAULT_MODULES
-from yolact.cli.command import reports_errors
-from yolact.cli.int8_options import int8_options
+from yolact.cli.command import command, say
+from yolact.cli.options.common import annotations_option, engine_option, images_option, json_option, limit_option
+from yolact.cli.options.int8 import int8_options
+from yolact.cli.options.values import OUTPUT_FILE, check_amount
 from yolact.runtime.errors import AccuracyError, UsageError
 from yolact.runtime.output_files import check_output, write_outputs
 
 if TYPE_CHECKING:
     from yolact.calib.image_set import ImageSet
+    from yolact.calib.options import Int8Request
     from yolact.calib.sensitivity.ranking import Granularity
     from yolact.calib.sensitivity.report import Report
     from yolact.training.data.ground_truth import GroundTruth
 
-MAX_AP_DROP = 0.5
-"""Points, where --max-ap-drop is not given."""
-
 COMPARED = 16
-"""Images on which heads are compared."""
+"""Images on which heads are compared unless the user says otherwise."""
 
 _CHARTS = (".png", ".svg")
 
 
-def _check_limit(context: click.Context, parameter: click.Parameter, value: float | None) -> float | None:
-    if value is not None and not 0 <= value < math.inf:  # unlike click.FloatRange this refuses nan
-        raise click.BadParameter(f"expected a number from 0, got {value}")
-    return value
-
-
-@click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
-@click.option(
-    "--onnx",
-    "onnx_file",
-    required=True,
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="ONNX file written by yolact-export in full precision.",
+@command("yolact-sensitivity")
+@engine_option("ONNX file written by yolact-export in full precision.")
+@annotations_option(
+    "Annotation file in COCO's format: the cost is the mask AP lost there. Without it the cost is how far the "
+    "network's heads move on calibration images."
 )
-@click.option(
-    "--annotations",
-    type=click.Path(path_type=Path),
-    help="Annotation file in COCO's format: the cost is the mask AP lost there. Without it the cost is how far the "
-    "network's heads move on calibration images.",
+@images_option()
+@limit_option(
+    "Take only the first so many annotated images.  [default: all]  Without annotations: compare the heads on so many "
+    f"calibration images.  [default: {COMPARED}]"
 )
-@click.option(
-    "--images",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder of the annotated images.",
-)
-@click.option("--limit", type=click.IntRange(min=1), help="Take only the first so many annotated images.")
 @click.option("--by", type=click.Choice(["modules", "layers"]), default="modules", help="What is ranked.")
 @click.option(
     "--max-ap-drop",
     type=float,
-    callback=_check_limit,
+    callback=check_amount,
     help=f"Points of mask AP that INT8 may cost in all.  [default: {MAX_AP_DROP}]",
 )
 @click.option(
     "--max-distance",
     type=float,
-    callback=_check_limit,
+    callback=check_amount,
     help="Without annotations: how far the heads may move in all; by default they are only ranked.",
 )
 @click.option(
-    "--distance-count",
-    type=click.IntRange(min=1),
-    help=f"Without annotations: calibration images to compare the heads on.  [default: {COMPARED}]",
+    "--chart", metavar="FILE", type=OUTPUT_FILE, help="Draw the ranking here: a name that ends in .png or .svg."
 )
-@click.option(
-    "--chart",
-    metavar="FILE",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Draw the ranking here: a name that ends in .png or .svg.",
-)
-@click.option(
-    "--json",
-    "json_file",
-    metavar="FILE",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Write all figures here.",
-)
-@click.version_option(__version__)
-@reports_errors
+@json_option("Write all figures here.")
 @int8_options
 def main(
-    onnx_file: Path,
+    engine: Path,
     annotations: Path | None,
     images: Path | None,
     limit: int | None,
     by: Granularity,
     max_ap_drop: float | None,
     max_distance: float | None,
-    distance_count: int | None,
     chart: Path | None,
     json_file: Path | None,
-    request: Int8Request,
+    quantization: Int8Request,
 ) -> None:
     """Rank a network's modules or layers by what each costs if it alone is in INT8, and propose those to exclude.
 
@@ -114,54 +79,52 @@ def main(
     Exit codes: 0 done, 1 an input or an output failed, 2 wrong usage, 3 no list short of everything meets the limit,
     4 no ONNX file of this toolkit in full precision, 130 interrupted.
     """
-    data = require_data(request)
-    for_annotations = {"--images": images, "--limit": limit, "--max-ap-drop": max_ap_drop}
-    for_distances = {"--max-distance": max_distance, "--distance-count": distance_count}
-    _check_measure(annotations, for_annotations, for_distances)
+    data = require_data(quantization)
+    _check_measure(annotations, images, max_ap_drop, max_distance)
     outputs = {"--chart": chart, "--json": json_file}
-    _check_outputs(outputs, [onnx_file, annotations, request.options.cache])
-    # OpenCV reports on stderr what this command reports in a sentence; it reads this when it is loaded.
-    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+    _check_outputs(outputs, [engine, annotations, quantization.options.cache])
     from yolact.calib.image_set import ImageSet
     from yolact.calib.sensitivity.analysis import analyse, read_unquantised
     from yolact.calib.sensitivity.ranking import Int8Selection
 
-    model = read_unquantised(onnx_file)
-    platform = request.platform or "tensorrt"
-    selection = Int8Selection(model.proto, request.modules or DEFAULT_MODULES[platform], request.exclude, platform)
-    calibration = ImageSet.of_folder(data, request.count)
+    model = read_unquantised(engine)
+    platform = quantization.platform or "tensorrt"
+    selection = Int8Selection(
+        model.proto, quantization.modules or DEFAULT_MODULES[platform], quantization.exclude, platform
+    )
+    calibration = ImageSet.of_folder(data, quantization.limit)
     measured_on: GroundTruth | ImageSet
-    if annotations is None:
-        measured_on = ImageSet.of_folder(data, min(distance_count or COMPARED, request.count))
+    if annotations is None or images is None:
+        measured_on = ImageSet.of_folder(data, min(limit or COMPARED, quantization.limit))
         allowed = max_distance
     else:
         from yolact.training.data.ground_truth import read_ground_truth
 
-        assert images is not None  # as `_check_measure` saw
         measured_on = read_ground_truth(annotations, images, limit)
         allowed = MAX_AP_DROP if max_ap_drop is None else max_ap_drop
     _check_outputs(outputs, [*calibration.paths, *measured_on.paths])
-    report = analyse(model, selection, by, (calibration, request.options), measured_on, allowed)
+    report = analyse(model, selection, by, (calibration, quantization.options), measured_on, allowed)
     _write(report, chart, json_file)
-    limit_option = "--max-distance" if annotations is None else "--max-ap-drop"
-    for line in report.lines(limit_option, _calibration_words(data, request)):
-        click.echo(click.format_filename(line))
-    if (failure := report.failure(limit_option)) is not None:
+    option = "--max-distance" if annotations is None else "--max-ap-drop"
+    for line in report.lines(option, _calibration_words(data, quantization)):
+        say(line)
+    if (failure := report.failure(option)) is not None:
         raise AccuracyError(failure)
 
 
 def _check_measure(
-    annotations: Path | None, for_annotations: Mapping[str, object], for_distances: Mapping[str, object]
+    annotations: Path | None, images: Path | None, max_ap_drop: float | None, max_distance: float | None
 ) -> None:
     """Options that go with annotations, and those that go without."""
-    unwanted = for_annotations if annotations is None else for_distances
-    given = [option for option, value in unwanted.items() if value is not None]
-    if given and annotations is None:
-        raise UsageError(f"{given[0]} goes with --annotations; without them there is --max-distance")
-    if given:
-        raise UsageError(f"{given[0]} is for measuring without --annotations; with them there is --max-ap-drop")
-    if annotations is not None and for_annotations["--images"] is None:
-        raise UsageError("--annotations needs the folder of its images; give it with --images")
+    if annotations is not None:
+        if images is None:
+            raise UsageError("--annotations needs the folder of its images; give it with --images")
+        if max_distance is not None:
+            raise UsageError("--max-distance is for measuring without --annotations; with them there is --max-ap-drop")
+        return
+    for option, value in {"--images": images, "--max-ap-drop": max_ap_drop}.items():
+        if value is not None:
+            raise UsageError(f"{option} goes with --annotations; without them there is --max-distance")
 
 
 def _check_outputs(outputs: dict[str, Path | None], inputs: Iterable[Path | None]) -> None:
@@ -189,7 +152,7 @@ def _write(report: Report, chart: Path | None, json_file: Path | None) -> None:
 def _calibration_words(data: Path, request: Int8Request) -> list[str]:
     """Options of the export that calibrate as it was done here."""
     values: dict[str, object] = {
-        "--calib-count": request.count,
+        "--calib-limit": request.limit,
         "--calib-batch": request.options.batch,
         "--calib-cache": request.options.cache,
         "--calib-algorithm": request.options.algorithm,

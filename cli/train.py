@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import click
 
-from yolact import __version__
-from yolact.cli.command import reports_errors
+from yolact.cli.command import command, note, say
+from yolact.cli.options.common import folder_option
+from yolact.cli.options.values import AT_LEAST_1, FILE
 from yolact.runtime.errors import YolactError
 
 
@@ -23,19 +23,16 @@ def _parse_steps(context: click.Context, parameter: click.Parameter, value: str 
     return tuple(map(int, parts))
 
 
-_POSITIVE = click.IntRange(min=1)
-
-
-@click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@command("yolact-train")
 @click.option("--config", "config_name", required=True, help="Configuration; its classes are replaced by the data's.")
 @click.option("--data", metavar="SPEC", required=True, help="ANNOTATIONS.json,IMAGE_FOLDER or scenes:COUNT[:SEED].")
 @click.option("--val", "validation", metavar="SPEC", help="Data to measure AP on, in the same form.")
-@click.option("--weights", type=click.Path(path_type=Path), help="ImageNet backbone or checkpoint to start from.")
-@click.option("--resume", is_flag=True, help="Continue the run in --out; repeat its other options.")
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=Path("runs"), help="Folder to write.")
-@click.option("--batch-size", type=_POSITIVE, default=8, help="Images per gradient step, over all GPUs.")
-@click.option("--accumulate", type=_POSITIVE, default=1, help="Parts a batch is computed in, to save memory.")
-@click.option("--iterations", type=_POSITIVE, help="Gradient steps.  [default: the official schedule]")
+@click.option("--weights", metavar="FILE", type=FILE, help="ImageNet backbone or checkpoint to start from.")
+@click.option("--resume", is_flag=True, help="Continue the run in --output; repeat its other options.")
+@folder_option("runs", "Folder to write; created if needed.")
+@click.option("--batch-size", type=AT_LEAST_1, default=8, help="Images per gradient step, over all GPUs.")
+@click.option("--accumulate", type=AT_LEAST_1, default=1, help="Parts a batch is computed in, to save memory.")
+@click.option("--iterations", type=AT_LEAST_1, help="Gradient steps.  [default: the official schedule]")
 @click.option("--lr", type=float, help="Learning rate.  [default: 0.001 x batch size / 8]")
 @click.option("--lr-steps", callback=_parse_steps, help="Where it drops to a tenth.  [default: as the official ones]")
 @click.option("--warmup", type=click.IntRange(min=0), default=500, help="Iterations until the full learning rate.")
@@ -43,14 +40,12 @@ _POSITIVE = click.IntRange(min=1)
 @click.option(
     "--augment", type=click.Choice(["full", "mirror", "none"]), default="full", help="full: the official one."
 )
-@click.option("--imgsz", type=_POSITIVE, help="Side of the network input, pixels.  [default: the configuration's]")
+@click.option("--imgsz", type=AT_LEAST_1, help="Side of the network input, pixels.  [default: the configuration's]")
 @click.option("--device", default="auto", help="auto, cpu, cuda or cuda:N.")
 @click.option("--workers", type=click.IntRange(min=0), default=2, help="Processes that prepare images, per GPU.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, help="Of weights, order and augmentation.")
-@click.option("--save-every", type=_POSITIVE, default=10_000, help="Iterations between checkpoints and validations.")
+@click.option("--save-every", type=AT_LEAST_1, default=10_000, help="Iterations between checkpoints and validations.")
 @click.option("--wandb", is_flag=True, help="Also log to Weights & Biases.")
-@click.version_option(__version__)
-@reports_errors
 def main(
     config_name: str,
     batch_size: int,
@@ -64,8 +59,8 @@ def main(
     """Train YOLACT or YOLACT++.
 
     Writes checkpoints <configuration>_<epoch>_<iteration>.pth, which yolact-export and the official code read, and
-    TensorBoard curves and pictures into --out. Ctrl-C ends after the current step and saves; --resume continues as if
-    nothing had happened. On several GPUs: torchrun --nproc-per-node 4 -m yolact.cli.train --config ...
+    TensorBoard curves and pictures into --output. Ctrl-C ends after the current step and saves; --resume continues as
+    if nothing had happened. On several GPUs: torchrun --nproc-per-node 4 -m yolact.cli.train --config ...
 
     Exit codes: 0 done, 1 an input, the disk or the loss failed, 2 wrong usage, 130 or 143 stopped early and saved.
     """
@@ -86,9 +81,9 @@ def main(
         augmentation=augment,
         **{name: options.pop(name) for name in ("warmup", "accumulate", "amp", "seed")},
     )
-    stopped_by = run_training(TrainRequest(config, settings, **options))
+    stopped_by = run_training(TrainRequest(config, settings, **options), say)
     if stopped_by:
-        click.echo("stopped and saved; continue with --resume", err=True)
+        note("stopped and saved; continue with --resume")
         sys.exit(128 + stopped_by)
 
 

@@ -91,7 +91,7 @@ def compare_engines(request: DiffRequest, images: DiffImages) -> EngineDiff:
         YolactError: a library is missing.
     """
     load_polygraphy()
-    tested, reference = open_sides(request.tested, request.reference, request.open_options)
+    tested, reference = open_sides(request.tested, request.reference, request.open_options, request.config_name)
     with closing(tested.engine), closing(reference.engine):
         check_comparable(tested, reference)
         warning = share_settings(tested, reference)

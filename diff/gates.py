@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from yolact.runtime.config import DISPLAY_SCORE_THRESHOLD
+
 if TYPE_CHECKING:
     from yolact.diff.detection_diff import DetectionTotals
     from yolact.diff.tensor_diff import TensorDiff
@@ -24,7 +26,7 @@ class Limits:
         min_box_iou, min_mask_iou: median over the matched detections.
     """
 
-    score_threshold: float = 0.15
+    score_threshold: float = DISPLAY_SCORE_THRESHOLD
     max_head_error: float = 0.1
     max_missed: float = 0.02
     max_spurious: float = 0.02

@@ -37,8 +37,8 @@ class DiffImages:
     truth: GroundTruth | None = None
 
 
-def find_images(data: Path | None, count: int | None, annotations: Path | None = None) -> DiffImages:
-    """The first `count` images of a folder or an annotation file, by default all; without a folder made-up scenes.
+def find_images(data: Path | None, limit: int | None, annotations: Path | None = None) -> DiffImages:
+    """The first `limit` images of a folder or an annotation file, by default all; without a folder made-up scenes.
 
     Raises:
         ImageError: there is no image.
@@ -48,11 +48,11 @@ def find_images(data: Path | None, count: int | None, annotations: Path | None =
     if data is None:
         if annotations is not None:
             raise UsageError("--annotations needs the folder of its images; give it with --data")
-        return DiffImages(_made_up(count))
+        return DiffImages(_made_up(limit))
     if annotations is not None:
         from yolact.training.data.ground_truth import read_ground_truth
 
-        truth = read_ground_truth(annotations, data, count)
+        truth = read_ground_truth(annotations, data, limit)
         if not truth.images:
             raise ImageError(f"{annotations} names no image to compare the engines on")
         files = enumerate(zip(truth.images, truth.paths, strict=True))
@@ -61,16 +61,16 @@ def find_images(data: Path | None, count: int | None, annotations: Path | None =
         )
     if not data.is_dir():
         raise ImageError(f"--data {data}: expected a folder of images")
-    paths = [Path(source.name) for source in expand_source(str(data))][:count]
+    paths = [Path(source.name) for source in expand_source(str(data))][:limit]
     return DiffImages([DiffImage(str(path), partial(read_image, path)) for path in paths])
 
 
-def _made_up(count: int | None) -> list[DiffImage]:
+def _made_up(limit: int | None) -> list[DiffImage]:
     from yolact.runtime.images.check_image import make_check_image
 
-    if count is not None and count > len(MADE_UP):
-        raise UsageError(f"--count {count}: without --data there are {len(MADE_UP)} made-up scenes; give a folder")
+    if limit is not None and limit > len(MADE_UP):
+        raise UsageError(f"--limit {limit}: without --data there are {len(MADE_UP)} made-up scenes; give a folder")
     return [
         DiffImage(f"made-up scene {number}", partial(make_check_image, height, width, number))
-        for number, (height, width) in enumerate(MADE_UP[:count], 1)
+        for number, (height, width) in enumerate(MADE_UP[:limit], 1)
     ]

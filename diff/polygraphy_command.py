@@ -46,8 +46,8 @@ def _environment(request: DiffRequest) -> dict[str, str]:
     variables = {}
     if request.data is not None:
         variables["YOLACT_DIFF_DATA"] = str(request.data.absolute())
-    if request.count is not None:
-        variables["YOLACT_DIFF_COUNT"] = str(request.count)
+    if request.limit is not None:
+        variables["YOLACT_DIFF_LIMIT"] = str(request.limit)
     if request.annotations is not None:
         variables["YOLACT_DIFF_ANNOTATIONS"] = str(request.annotations.absolute())
     if request.limits != Limits():

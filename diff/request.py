@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from yolact.diff.gates import Limits
-from yolact.diff.sides import OpenOptions
+from yolact.runtime.engine import EngineOptions
 from yolact.runtime.errors import UsageError
 
 
@@ -16,23 +16,25 @@ class DiffRequest:
 
     Attributes:
         tested, reference: ONNX file, checkpoint or plan.
-        data, count, annotations: see `images.find_images`.
+        data, limit, annotations: see `images.find_images`.
         layers: compare every shared layer, not only the heads.
         limits: limits.
         open_options: how the files are opened.
+        config_name: configuration of a checkpoint, see `sides.open_sides`.
     """
 
     tested: Path
     reference: Path
     data: Path | None = None
-    count: int | None = None
+    limit: int | None = None
     annotations: Path | None = None
     layers: bool = False
     limits: Limits = field(default_factory=Limits)
-    open_options: OpenOptions = field(default_factory=OpenOptions)
+    open_options: EngineOptions = field(default_factory=EngineOptions)
+    config_name: str | None = None
 
     def __post_init__(self) -> None:
         """Raises UsageError where the options contradict each other."""
         suffixes = {self.tested.suffix, self.reference.suffix}
-        if self.open_options.config_name is not None and ".pth" not in suffixes:
+        if self.config_name is not None and ".pth" not in suffixes:
             raise UsageError("--config is for checkpoints (.pth); engine files know their configuration")

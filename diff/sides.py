@@ -6,7 +6,6 @@ import tempfile
 import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -15,7 +14,7 @@ import numpy as np
 from yolact.diff.tensor_diff import Recompute
 from yolact.runtime.config import PostprocessConfig
 from yolact.runtime.contract import HEADS, INPUT_NAME
-from yolact.runtime.engine import DeviceChoice, Engine
+from yolact.runtime.engine import DeviceChoice, Engine, EngineOptions
 from yolact.runtime.engine_files import open_engine, read_metadata
 from yolact.runtime.errors import EngineError, UsageError, YolactError
 from yolact.runtime.images.arrays import Image
@@ -152,25 +151,16 @@ class PlanSide:
         raise EngineError("a plan cannot compute single layers; compare the ONNX file it was built from")
 
 
-@dataclass(frozen=True)
-class OpenOptions:
-    """How files are opened.
-
-    Attributes:
-        device: of both; None: a plan on the first GPU, everything else on the CPU.
-        config_name: of checkpoints; None: that of the other side where it is an engine file, else from the file name or
-            the tensors.
-        metadata_file, allow_host_code: for plans, see `engine_files.open_engine`.
-    """
-
-    device: DeviceChoice | None = None
-    config_name: str | None = None
-    metadata_file: Path | None = None
-    allow_host_code: bool = False
-
-
-def open_sides(tested: Path, reference: Path, options: OpenOptions) -> tuple[Side, Side]:
+def open_sides(
+    tested: Path, reference: Path, options: EngineOptions, config_name: str | None = None
+) -> tuple[Side, Side]:
     """Open two files, each by its kind: a checkpoint by its suffix, else as `open_engine` does.
+
+    Args:
+        tested, reference: the files.
+        options: for both; a checkpoint only heeds the device.
+        config_name: configuration of checkpoints; None: that of the other side where it is an engine file, else from
+            the file name or the tensors.
 
     Raises:
         EngineError: a file is missing, is no such file, or cannot run here.
@@ -182,7 +172,7 @@ def open_sides(tested: Path, reference: Path, options: OpenOptions) -> tuple[Sid
     try:
         for path in sorted((tested, reference), key=_is_checkpoint):  # engine files know what a checkpoint may not
             if _is_checkpoint(path):
-                opened[path] = _open_checkpoint(path, config, options)
+                opened[path] = _open_checkpoint(path, config, options.device, config_name)
             else:
                 opened[path] = _open(path, options)
             config = opened[path].engine.metadata.config
@@ -199,39 +189,25 @@ def _is_checkpoint(path: Path) -> bool:
     return path.suffix == ".pth"
 
 
-def _open(path: Path, options: OpenOptions) -> Side:
+def _open(path: Path, options: EngineOptions) -> Side:
     if not path.is_file() or read_plan_header(path) is None:
         return _open_onnx(path, options.device)
-    engine = open_engine(
-        path,
-        device=options.device,
-        metadata_file=options.metadata_file,
-        allow_host_code=options.allow_host_code,
-    )
-    return PlanSide(path, engine)
+    return PlanSide(path, open_engine(path, options))
 
 
-def _open_checkpoint(path: Path, config: ModelConfig | None, options: OpenOptions) -> TorchSide:
-    from yolact.training.models.weights import check_torch, load_weights
+def _open_checkpoint(
+    path: Path, config: ModelConfig | None, device: DeviceChoice | None, config_name: str | None
+) -> TorchSide:
+    from yolact.training.models.weights import choose_device, load_weights
 
-    check_torch()
-    import torch
-
+    torch_device = choose_device(device)
     from yolact.training.models.checkpoints import load_checkpoint
 
-    device = options.device or DeviceChoice("cpu")
-    if device.kind == "tensorrt":
-        raise UsageError(f"{path} is a checkpoint, which runs on cpu or cuda, got {device}")
-    try:
-        torch.zeros(1, device=str(device))
-    except (RuntimeError, AssertionError) as error:  # PyTorch without CUDA raises the latter
-        reason = str(error).partition("\n")[0]
-        raise UsageError(f"--device {device}: PyTorch cannot use it ({reason}); choose cpu") from None
-    if options.config_name is not None or config is None:
-        model = load_weights(path, options.config_name)
+    if config_name is not None or config is None:
+        model = load_weights(path, config_name)
     else:
         model = load_checkpoint(path, config, config.class_names)
-    return TorchSide(path, model.to(str(device)), PostprocessConfig())
+    return TorchSide(path, model.to(torch_device), PostprocessConfig())
 
 
 def _open_onnx(path: Path, device: DeviceChoice | None) -> OnnxSide:
@@ -247,7 +223,7 @@ def _open_onnx(path: Path, device: DeviceChoice | None) -> OnnxSide:
         with tempfile.TemporaryDirectory() as folder:
             emulated = Path(folder) / "emulated.onnx"
             onnx.save(proto, emulated)
-            engine = open_engine(emulated, device=device)
+            engine = open_engine(emulated, EngineOptions(device))
         return OnnxSide(path, engine, proto, device, is_emulated=True)
-    engine = open_engine(path, device=device)
+    engine = open_engine(path, EngineOptions(device))
     return OnnxSide(path, engine, onnx.load(path), device)

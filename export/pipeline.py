@@ -1,8 +1,8 @@
-"""An export from model to checked ONNX file in memory, step by step, each reported on stdout."""
+"""An export from model to checked ONNX file in memory, step by step, each told to the user."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -12,9 +12,9 @@ from yolact.calib.image_set import ImageSet
 from yolact.calib.options import Int8Request, require_data
 from yolact.calib.quantization_points import DEFAULT_MODULES, Platform, find_quantization_points
 from yolact.export.accuracy_gate import check_accuracy
-from yolact.export.int8 import quantize
+from yolact.export.int8 import FEW_IMAGES, quantize
 from yolact.export.onnx_model import export_model, strip_functions
-from yolact.export.summary import print_gate, print_int8, print_verification
+from yolact.export.summary import describe_gate, describe_int8, describe_verification
 from yolact.export.verify import verify_model
 from yolact.runtime.images.arrays import Image
 from yolact.runtime.metadata import Graph, Precision
@@ -22,6 +22,7 @@ from yolact.runtime.metadata import Graph, Precision
 if TYPE_CHECKING:
     from yolact.export.accuracy_gate import GateRequest
     from yolact.runtime.config import PostprocessConfig
+    from yolact.runtime.wording import Say
     from yolact.training.data.ground_truth import GroundTruth
     from yolact.training.models.model import Yolact
 
@@ -47,34 +48,40 @@ class ExportPipeline:
     precision: Precision
     int8_platform: Platform | None
 
-    def run(self, images: Sequence[Image], gate: GateRequest | None, int8: Int8Request) -> onnx.ModelProto:
+    def run(
+        self, images: Sequence[Image], gate: GateRequest | None, int8: Int8Request, say: Say, note: Say
+    ) -> onnx.ModelProto:
         """Export, compare with PyTorch, quantise and gate.
 
         Args:
             images: to compare on.
             gate: accuracy to hold, None for no such check.
             int8: how to quantise, where `int8_platform` says so.
+            say: gets the lines about each step.
+            note: gets doubts about the calibration.
 
         Raises what `export_model`, `verify_model`, `int8.quantize` and `check_accuracy` raise.
         """
         truth = None if gate is None else self._read_truth(gate)
         calibration = None
         if self.int8_platform is not None:
-            calibration = ImageSet.of_folder(require_data(int8), int8.count)
+            calibration = ImageSet.of_folder(require_data(int8), int8.limit)
         proto = self._export(self.precision)
         if self.int8_platform is not None:  # what is wrong with the request shows before the comparisons
             find_quantization_points(
                 proto, int8.modules or DEFAULT_MODULES[self.int8_platform], int8.exclude, self.int8_platform
             )
         found = verify_model(proto, self.model, self.postprocess, self.graph, images, self.batch, self.precision)
-        print_verification(self.model.config, self.precision, found)
+        _say_all(say, describe_verification(self.model.config, self.precision, found))
         if self.int8_platform is not None and calibration is not None:
             done = quantize(proto, self.model, self.postprocess, int8, self.int8_platform, calibration)
             found = verify_model(proto, self.model, self.postprocess, self.graph, images, self.batch, "int8")
-            print_int8(done, self.precision, proto, found)
+            _say_all(say, describe_int8(done, self.precision, proto, found))
+            if done.images < FEW_IMAGES:
+                note("that is few: ranges may not fit other images; some hundred typical ones are usual")
         if gate is not None and truth is not None:
             result = check_accuracy(self._export("fp32"), proto, truth, gate.max_drop)
-            print_gate(result, gate.max_drop)
+            say(describe_gate(result, gate.max_drop))
         if self.functions == "strip":
             strip_functions(proto)
         return proto
@@ -98,3 +105,8 @@ class ExportPipeline:
         truth = read_ground_truth(gate.annotations, gate.images, gate.limit)
         check_categories(self.model.config, truth)
         return truth
+
+
+def _say_all(say: Say, lines: Iterable[str]) -> None:
+    for line in lines:
+        say(line)

@@ -14,6 +14,13 @@ Nms = Literal["fast", "cross-class", "traditional"]
 LEVELS = 5
 """Pyramid levels P3..P7."""
 
+DISPLAY_SCORE_THRESHOLD = 0.15
+"""What is shown of an image scores above this unless the user says otherwise: with this value the official README
+shows images (`eval.py --score_threshold=0.15`)."""
+
+DISPLAY_TOP_K = 15
+"""Most detections shown of an image, unless the user says otherwise: `eval.py --top_k=15`, likewise."""
+
 
 @dataclass(frozen=True)
 class ModelConfig:

@@ -12,7 +12,7 @@ from typing import overload
 
 from yolact.runtime.config import PostprocessConfig
 from yolact.runtime.detections import Detections
-from yolact.runtime.engine import DeviceChoice, Engine
+from yolact.runtime.engine import DeviceChoice, Engine, EngineOptions
 from yolact.runtime.engine_files import open_engine
 from yolact.runtime.errors import EngineError, UsageError
 from yolact.runtime.images.arrays import Image
@@ -70,13 +70,12 @@ class Detector:
                 or the device is none, not available, or for the other kind of file.
         """
         path = Path(path)
-        engine = open_engine(
-            path,
-            device=None if device is None else DeviceChoice.parse(device),
-            threads=threads,
-            metadata_file=None if metadata_file is None else Path(metadata_file),
-            allow_host_code=allow_host_code,
+        options = EngineOptions(
+            None if device is None else DeviceChoice.parse(device),
+            None if metadata_file is None else Path(metadata_file),
+            allow_host_code,
         )
+        engine = open_engine(path, options, threads=threads)
         if postprocess is not None:
             if engine.metadata.graph != "raw":
                 raise UsageError(

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import yolact
 from yolact.runtime.cuda.gpu import Gpu, find_gpu
-from yolact.runtime.engine import DeviceChoice
+from yolact.runtime.engine import EngineOptions
 from yolact.runtime.engine_files import open_engine
 from yolact.runtime.errors import EngineError, YolactError
 from yolact.runtime.metadata import ModelMetadata
@@ -126,9 +126,7 @@ def _installed(package: str, extra: str) -> tuple[bool, str]:
         return False, f"not installed; install it with: pip install 'yolact[{extra}]'"
 
 
-def examine_engine(
-    path: Path, device: DeviceChoice | None = None, metadata_file: Path | None = None, *, allow_host_code: bool = False
-) -> Iterator[Finding]:
+def examine_engine(path: Path, options: EngineOptions) -> Iterator[Finding]:
     """What an engine file is and, in the last finding, whether it can be opened here and why not."""
     identity: PlanIdentity | None = None
     try:
@@ -141,7 +139,7 @@ def examine_engine(
             else:
                 yield Finding("sidecar", False, f"there is no {sidecar_of(path).name}")
             yield Finding("built by", True, describe_build(header, identity))
-        engine = open_engine(path, device=device, metadata_file=metadata_file, allow_host_code=allow_host_code)
+        engine = open_engine(path, options)
     except (YolactError, OSError) as error:
         yield Finding("verdict", False, str(error))
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, cast
 
 from yolact.runtime.errors import UsageError
@@ -65,3 +66,22 @@ class DeviceChoice:
 
 
 CPU = DeviceChoice("cpu")
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """How an engine file is opened.
+
+    Attributes:
+        device: where it runs; None: an ONNX file on the CPU, a plan on the first GPU.
+        metadata_file: for a plan without its sidecar, the ONNX file it was built from or the sidecar under its new
+            name.
+        allow_host_code: let TensorRT run code that the plan carries. Only for plans you trust.
+    """
+
+    device: DeviceChoice | None = None
+    metadata_file: Path | None = None
+    allow_host_code: bool = False
+
+
+DEFAULT_OPTIONS = EngineOptions()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from yolact.runtime.engine import CPU, DeviceChoice
+from yolact.runtime.engine import CPU, DEFAULT_OPTIONS, DeviceChoice, EngineOptions
 from yolact.runtime.errors import EngineError, UsageError
 from yolact.runtime.metadata import ModelMetadata
 from yolact.runtime.tensorrt.plan_file import read_plan_header, read_sidecar
@@ -17,23 +17,13 @@ PLAN_SUFFIXES = (".plan", ".engine", ".trt")
 """Names by which users and tools know TensorRT plans; ours end in the first."""
 
 
-def open_engine(
-    path: Path,
-    *,
-    device: DeviceChoice | None = None,
-    threads: int | None = None,
-    metadata_file: Path | None = None,
-    allow_host_code: bool = False,
-) -> Engine:
+def open_engine(path: Path, options: EngineOptions = DEFAULT_OPTIONS, *, threads: int | None = None) -> Engine:
     """Open an ONNX file or a TensorRT plan.
 
     Args:
         path: written by yolact-export or yolact-build.
-        device: where it runs; None: an ONNX file on the CPU, a plan on the first GPU.
+        options: on which device, and what a plan may need.
         threads: CPU threads per operator for an ONNX file; None for one per physical core.
-        metadata_file: for a plan without its sidecar, the ONNX file it was built from or the sidecar under its new
-            name.
-        allow_host_code: let TensorRT run code that the plan carries. Only for plans you trust.
 
     Raises:
         EngineError: the file is missing, is neither, or cannot run here.
@@ -47,19 +37,20 @@ def open_engine(
                 f"{path} is no TensorRT plan, which begins with ftrt or vtrt; an ONNX file should be called .onnx, "
                 "anything else is damaged: build it again with yolact-build"
             )
-        if metadata_file is not None:
+        if options.metadata_file is not None:
             raise UsageError(f"{path} is an ONNX file and has its metadata inside; leave out --metadata")
-        return _open_onnx(path, threads, device or CPU)
+        return _open_onnx(path, threads, options.device or CPU)
     if path.suffix == ".onnx":
         raise EngineError(f"{path} is a TensorRT plan, not an ONNX file; rename it to {path.with_suffix('.plan')}")
     if threads is not None:
         raise UsageError(f"{path} is a TensorRT plan; threads are for ONNX files")
+    device = options.device
     if device is not None and device.kind != "cuda":
         raise UsageError(f"{path} is a TensorRT plan, which runs on cuda, got {device}")
     from yolact.runtime.tensorrt.plan_opening import open_plan
 
-    metadata = None if metadata_file is None else read_metadata(metadata_file)
-    return open_plan(path, device.index if device else 0, metadata, allow_host_code=allow_host_code)
+    metadata = None if options.metadata_file is None else read_metadata(options.metadata_file)
+    return open_plan(path, device.index if device else 0, metadata, allow_host_code=options.allow_host_code)
 
 
 def _open_onnx(path: Path, threads: int | None, device: DeviceChoice) -> Engine:

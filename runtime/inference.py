@@ -11,9 +11,10 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from yolact.runtime.config import DISPLAY_SCORE_THRESHOLD, DISPLAY_TOP_K
 from yolact.runtime.detections import Detections, summarise
 from yolact.runtime.detector import Detector
-from yolact.runtime.engine import DeviceChoice, Engine
+from yolact.runtime.engine import EngineOptions
 from yolact.runtime.engine_files import open_engine
 from yolact.runtime.errors import ImageError, UsageError, YolactError
 from yolact.runtime.images.arrays import Image
@@ -21,9 +22,9 @@ from yolact.runtime.images.drawing import annotate
 from yolact.runtime.images.sources import Source, expand_source, open_ahead
 from yolact.runtime.images.video import VideoFile, VideoReader
 from yolact.runtime.output_files import OutputNames, check_folder, check_replaceable
-from yolact.runtime.picture_writer import PictureWriter, Say
+from yolact.runtime.picture_writer import PictureWriter
 from yolact.runtime.results import JsonResults, MaskFormat, to_row
-from yolact.runtime.wording import count_noun, list_some
+from yolact.runtime.wording import Say, count_noun, list_some
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class InferenceRequest:
         sources: see `sources.expand_source`.
         score_threshold: detections below are left out.
         top_k: most detections shown of one image.
-        device, metadata_file, allow_host_code: see `engine_files.open_engine`.
+        open_options: how the engine file is opened.
         classes: names or ids separated by commas; None for all.
         output: folder for annotated pictures and videos; created.
         json: file for the results, None for none.
@@ -44,11 +45,9 @@ class InferenceRequest:
 
     engine: Path
     sources: Sequence[str]
-    score_threshold: float = 0.15
-    top_k: int = 15
-    device: DeviceChoice | None = None
-    metadata_file: Path | None = None
-    allow_host_code: bool = False
+    score_threshold: float = DISPLAY_SCORE_THRESHOLD
+    top_k: int = DISPLAY_TOP_K
+    open_options: EngineOptions = field(default_factory=EngineOptions)
     classes: str | None = None
     output: Path = Path("yolact-output")
     json: Path | None = None
@@ -67,7 +66,7 @@ def run_inference(request: InferenceRequest, say: Say, report: Say) -> bool:
     files = [source.location for source in sources if isinstance(source.location, Path)]
     _check_outputs(request, files)
     with ExitStack() as stack:
-        detector = stack.enter_context(Detector(_open_engine(request)))
+        detector = stack.enter_context(Detector(open_engine(request.engine, request.open_options)))
         class_ids = None if request.classes is None else parse_classes(request.classes, detector.class_names)
         results = None if request.json is None else stack.enter_context(JsonResults(request.json))
         run = _Run(request, detector, class_ids, OutputNames(request.output, files), results, say, report)
@@ -77,15 +76,6 @@ def run_inference(request: InferenceRequest, say: Say, report: Say) -> bool:
             complete &= _is_done(run, source, open_source)
             bar.update()
     return complete and run.pictures.complete
-
-
-def _open_engine(request: InferenceRequest) -> Engine:
-    return open_engine(
-        request.engine,
-        device=request.device,
-        metadata_file=request.metadata_file,
-        allow_host_code=request.allow_host_code,
-    )
 
 
 def parse_classes(text: str, class_names: Sequence[str]) -> list[int]:

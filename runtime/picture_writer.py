@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -15,9 +14,7 @@ from yolact.runtime.images.drawing import annotate
 from yolact.runtime.images.image_files import write_image
 from yolact.runtime.images.sources import Source
 from yolact.runtime.results import JsonResults, MaskFormat, to_row
-
-Say = Callable[[str], None]
-"""Takes one line for the user."""
+from yolact.runtime.wording import Say
 
 
 class PictureWriter:

@@ -1,8 +1,11 @@
-"""Pieces of sentences that errors and reports have in common."""
+"""Sentences for the user: who takes them, and pieces that they have in common."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+
+Say = Callable[[str], None]
+"""Takes one line for the user. The commands give libraries one, as these never print."""
 
 
 def count_noun(count: int, noun: str) -> str:

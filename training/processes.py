@@ -11,6 +11,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from yolact.runtime.errors import UsageError
+from yolact.training.models.weights import check_device
 
 
 class Processes:
@@ -74,9 +75,8 @@ class Processes:
 
 
 def _find_device(name: str, local_rank: int | None) -> torch.device:
-    count = torch.cuda.device_count()
     if name == "auto":
-        name = "cuda" if count else "cpu"
+        name = "cuda" if torch.cuda.device_count() else "cpu"
     try:
         device = torch.device(name)
     except RuntimeError:
@@ -88,6 +88,5 @@ def _find_device(name: str, local_rank: int | None) -> torch.device:
             device = torch.device("cuda", local_rank or 0)
         elif local_rank is not None:
             raise UsageError(f"several processes take a GPU each, so the device must be cuda, got {name}")
-        if (device.index or 0) >= count:
-            raise UsageError(f"{device} was asked for, but PyTorch sees {count} GPUs here; choose another device")
+        check_device(str(device))
     return device

@@ -30,7 +30,7 @@ class RunFolder:
         try:
             check_folder(path)
         except OSError as error:
-            raise YolactError(f"cannot write to {path}: {error.strerror}; choose another --out") from error
+            raise YolactError(f"cannot write to {path}: {error.strerror}; choose another --output") from error
 
     @property
     def state_file(self) -> Path:
@@ -45,7 +45,7 @@ class RunFolder:
     def check_unused(self) -> None:
         """Raise UsageError where another run has left its state, which this one would overwrite."""
         if self.state_file.exists():
-            raise UsageError(f"{self.path} holds a run already; continue it with --resume or choose another --out")
+            raise UsageError(f"{self.path} holds a run already; continue it with --resume or choose another --output")
 
     def save_weights(self, model: Yolact, epoch: int, iteration: str) -> Path:
         """Write ``<configuration>_<epoch>_<iteration>.pth``, which the official code reads as well, and beside it a

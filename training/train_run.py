@@ -9,7 +9,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-import click
 import numpy as np
 import torch
 from tqdm import tqdm
@@ -17,6 +16,7 @@ from tqdm import tqdm
 from yolact.runtime.config import ModelConfig
 from yolact.runtime.errors import DatasetError, ImageError, YolactError
 from yolact.runtime.signals import StopRequest
+from yolact.runtime.wording import Say
 from yolact.training.data.datasets import Dataset, open_dataset
 from yolact.training.data.loading import Stream
 from yolact.training.models.checkpoints import check_finite
@@ -42,10 +42,10 @@ class TrainRequest:
         config: architecture; the dataset's classes take the place of its own.
         settings: what the numbers depend on.
         data: training data, see `datasets.DatasetSpec`.
-        out: folder of the run.
+        output: folder of the run.
         validation: data to measure average precision on, likewise; None for none.
         weights: see `initial_weights.initial_model`.
-        resume: continue the run in ``out``.
+        resume: continue the run in ``output``.
         device: see `Processes`.
         workers: processes that prepare images, for each that trains.
         save_every: iterations between checkpoints, each with pictures and average precision.
@@ -55,7 +55,7 @@ class TrainRequest:
     config: ModelConfig
     settings: TrainSettings
     data: str
-    out: Path
+    output: Path
     validation: str | None = None
     weights: Path | None = None
     resume: bool = False
@@ -65,13 +65,15 @@ class TrainRequest:
     wandb: bool = False
 
 
-def run_training(request: TrainRequest) -> int:
-    """Train. Returns the number of the signal that ended it early, 0 where it went to its end.
+def run_training(request: TrainRequest, say: Say) -> int:
+    """Train, with a line to `say` now and then.
+
+    Returns the number of the signal that ended it early, 0 where it went to its end.
 
     Raises YolactError where data, weights, folder or settings do not fit, or the loss is not finite.
     """
     with Processes(request.device) as processes:
-        folder = RunFolder(request.out)
+        folder = RunFolder(request.output)
         request.settings.batch_size_per_device(processes.world)
         if not request.resume:
             folder.check_unused()
@@ -82,19 +84,19 @@ def run_training(request: TrainRequest) -> int:
         model, fresh = initial_model(config, request.settings.seed, None if request.resume else request.weights)
         if processes.is_first:
             folder.remove_leftovers()
-            _tell_about_start(request, processes.world, fresh)
+            _tell_about_start(request, processes.world, fresh, say)
         stream = Stream(dataset, config, request.settings.seed, request.settings.augmentation)
         trainer = Trainer(model, stream, request.settings, processes, workers=request.workers)
         if request.resume:
             trainer.restore(folder.load_state(config, request.settings, request.data))
         with ExitStack() as stack:
-            reporter = stack.enter_context(_Reporter(request, trainer, dataset)) if processes.is_first else None
+            reporter = stack.enter_context(_Reporter(request, trainer, dataset, say)) if processes.is_first else None
             return _Run(request, trainer, folder, len(dataset), reporter).train()
 
 
-def _tell_about_start(request: TrainRequest, processes: int, fresh: list[str]) -> None:
+def _tell_about_start(request: TrainRequest, processes: int, fresh: list[str], say: Say) -> None:
     if fresh:
-        click.echo(f"{request.weights} has other classes; starting anew: {', '.join(fresh)}")
+        say(f"{request.weights} has other classes; starting anew: {', '.join(fresh)}")
     if request.weights is None and request.settings.batch_size_per_device(processes) < STATISTICS_BATCH:
         logger.warning(
             "below %d images per device batch norms stay as they are, with which a network hardly learns from nothing: "
@@ -118,7 +120,7 @@ class _Run:
         total = request.settings.iterations
         with StopRequest() as stop:
             try:
-                for terms in trainer.steps(request.out):
+                for terms in trainer.steps(request.output):
                     if self._reporter:
                         self._reporter.step(terms)
                     signal = trainer.processes.largest(stop.signal)
@@ -147,7 +149,7 @@ class _Run:
             iteration = f"{trainer.iteration}_interrupt" if interrupted else f"{trainer.iteration}"
             path = self._folder.save_weights(trainer.model, epoch, iteration)
             self._folder.save_state(trainer.state(), trainer.model.config, request.settings, request.data)
-            self._reporter.line(f"saved {path}")
+            self._reporter.say(f"saved {path}")
             if not interrupted:
                 self._reporter.look()
         self._trainer.processes.wait()
@@ -170,18 +172,19 @@ def _explained(error: RuntimeError | MemoryError, processes: int) -> YolactError
 class _Reporter:
     """Tells the first process's user how training goes: bar, lines, TensorBoard."""
 
-    def __init__(self, request: TrainRequest, trainer: Trainer, dataset: Dataset) -> None:
+    def __init__(self, request: TrainRequest, trainer: Trainer, dataset: Dataset, say: Say) -> None:
+        self.say = say
         self._trainer, self._batch_size = trainer, request.settings.batch_size
         self._recent: deque[dict[str, float]] = deque(maxlen=LOG_EVERY)
         truth = None
         if request.validation is not None:
-            truth = open_validation(request.validation, request.out, trainer.model.config)
+            truth = open_validation(request.validation, request.output, trainer.model.config)
         count = min(PICTURES, len(dataset) if truth is None else len(truth.images))
         pictures = [np.asarray(dataset[i].image, np.uint8) if truth is None else truth.read(i) for i in range(count)]
         settings = {"data": request.data, "config": trainer.model.config.to_json(), **vars(request.settings)}
         resumed_at = trainer.iteration if request.resume else None
         self._monitor = Monitor(
-            request.out, wandb=request.wandb, name=request.config.name, settings=settings, resumed_at=resumed_at
+            request.output, wandb=request.wandb, name=request.config.name, settings=settings, resumed_at=resumed_at
         )
         self._observer = Observer(trainer.model, self._monitor, truth, pictures)
 
@@ -196,11 +199,6 @@ class _Reporter:
         self._bar.close()
         self._monitor.close()
 
-    def line(self, text: str) -> None:
-        """A line of results on stdout, above the bar."""
-        with tqdm.external_write_mode():
-            click.echo(text)
-
     def step(self, terms: dict[str, float]) -> None:
         """After every gradient step; every so many of them make a line."""
         self._bar.update()
@@ -214,7 +212,7 @@ class _Reporter:
         scores = self._observer.look(self._trainer.iteration)
         if scores is not None:
             box, mask = (100 * (region.ap or 0) for region in (scores.box, scores.mask))
-            self.line(f"validation: box AP {box:.2f}, mask AP {mask:.2f}")
+            self.say(f"validation: box AP {box:.2f}, mask AP {mask:.2f}")
         self._since += time.perf_counter() - start
 
     def _report(self) -> None:
@@ -224,7 +222,7 @@ class _Reporter:
         means = {name: float(np.mean([terms[name] for terms in self._recent])) for name in self._recent[0]}
         learning_rate = means.pop("learning_rate")
         losses = " | ".join(f"{name} {value:.3f}" for name, value in means.items())
-        self.line(f"{iteration} | {losses} | lr {learning_rate:.2g} | {rate:.1f} images/s")
+        self.say(f"{iteration} | {losses} | lr {learning_rate:.2g} | {rate:.1f} images/s")
         scalars = {f"loss/{name}": value for name, value in means.items()}
         self._monitor.scalars({**scalars, "learning rate": learning_rate, "images per second": rate}, iteration)
         self._recent.clear()

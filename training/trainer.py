@@ -156,5 +156,5 @@ class Trainer:
         terms = ", ".join(f"{name} {value:g}" for name, value in values.items())
         raise YolactError(
             f"the loss is not finite at iteration {self.iteration} ({terms}); the batch is in {path}. "
-            "Lower --learning-rate and continue from the last checkpoint with --weights"
+            "Lower --lr and continue from the last checkpoint with --weights"
         )

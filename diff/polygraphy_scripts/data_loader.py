@@ -2,7 +2,7 @@
 
 Environment:
     YOLACT_DIFF_DATA: folder of images; without it, made-up scenes.
-    YOLACT_DIFF_COUNT: take only the first so many.
+    YOLACT_DIFF_LIMIT: take only the first so many.
     YOLACT_DIFF_ANNOTATIONS: take the images of this annotation file.
 """
 
@@ -30,10 +30,10 @@ class ImageLoader:
 
     def __iter__(self) -> Iterator[dict[str, Image]]:
         """A batch of one image, filled up with black for a file made for a fixed batch."""
-        data, count, annotations = (os.environ.get(f"YOLACT_DIFF_{name}") for name in ("DATA", "COUNT", "ANNOTATIONS"))
+        data, limit, annotations = (os.environ.get(f"YOLACT_DIFF_{name}") for name in ("DATA", "LIMIT", "ANNOTATIONS"))
         found = find_images(
             None if data is None else Path(data),
-            None if count is None else int(count),
+            None if limit is None else int(limit),
             None if annotations is None else Path(annotations),
         )
         batch, size = self.input_metadata[INPUT_NAME].shape[:2]

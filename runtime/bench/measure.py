@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import mean
 from typing import Any, get_args
@@ -17,7 +17,7 @@ from yolact.runtime.bench.photos import Photos
 from yolact.runtime.bench.stages import MaskForm, Stage, StagedDetector, StagedEngine, in_steps
 from yolact.runtime.bench.summary import fit_slope, summarise_runs
 from yolact.runtime.cuda.device import Device
-from yolact.runtime.engine import CPU, DeviceChoice, Engine
+from yolact.runtime.engine import CPU, Engine, EngineOptions
 from yolact.runtime.engine_files import open_engine
 from yolact.runtime.errors import EngineError, YolactError
 from yolact.runtime.postprocess.postprocess import NetworkDetections
@@ -42,16 +42,14 @@ class BenchRequest:
         batches: images at once; none for the fewest that the file takes.
         duration_s: seconds for each of them, and for the numbers of detections together, beside the warm-up runs.
         masks: what is made of masks at image size: arrays, or COCO RLE.
-        device, metadata_file, allow_host_code: see `engine_files.open_engine`.
+        open_options: how the engine file is opened.
     """
 
     engine: Path
     batches: Sequence[int] = ()
     duration_s: float = 10.0
     masks: MaskForm = "full"
-    device: DeviceChoice | None = None
-    metadata_file: Path | None = None
-    allow_host_code: bool = False
+    open_options: EngineOptions = field(default_factory=EngineOptions)
 
 
 def run_benchmark(request: BenchRequest, photos: Photos) -> dict[str, Any]:
@@ -68,12 +66,7 @@ def run_benchmark(request: BenchRequest, photos: Photos) -> dict[str, Any]:
         if gpu is not None:
             stack.callback(gpu.close)
         gpu_memory = None if gpu is None else machine.used_gpu_memory_mib(gpu)
-        engine = open_engine(
-            request.engine,
-            device=request.device,
-            metadata_file=request.metadata_file,
-            allow_host_code=request.allow_host_code,
-        )
+        engine = open_engine(request.engine, request.open_options)
         stack.callback(engine.close)
         steps = stack.enter_context(closing(in_steps(engine)))
         try:
@@ -84,10 +77,10 @@ def run_benchmark(request: BenchRequest, photos: Photos) -> dict[str, Any]:
 
 def _open_gpu(request: BenchRequest) -> Device | None:
     """The GPU that the engine will be on, None where it is to run on the CPU or the GPU cannot be asked."""
-    device = request.device or CPU
+    device = request.open_options.device or CPU
     if device.kind == "cpu" and read_plan_header(request.engine) is None:
         return None
-    with suppress(EngineError):  # opening the engine says why, and better
+    with suppress(EngineError):  # open_options the engine says why, and better
         return Device.open(device.index)
     return None
 
@@ -143,7 +136,7 @@ def _describe_engine(request: BenchRequest, engine: Engine, steps: StagedEngine)
         "file": str(request.engine),
         "file_bytes": request.engine.stat().st_size,
         "software": steps.software,
-        "device": str(request.device or ("cpu" if read_plan_header(request.engine) is None else "cuda:0")),
+        "device": str(request.open_options.device or ("cpu" if read_plan_header(request.engine) is None else "cuda:0")),
         "config": metadata.config.name,
         "image_size_px": metadata.config.image_size,
         "graph": metadata.graph,

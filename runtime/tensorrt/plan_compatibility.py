@@ -76,8 +76,10 @@ def describe_build(header: PlanHeader, identity: PlanIdentity | None) -> str:
 
 def rebuild_advice(path: Path, identity: PlanIdentity | None) -> str:
     """The command that builds it again, as far as is known."""
-    known = identity.command if identity is not None and identity.command else None
-    return f"rebuild it here with: {known or f'yolact-build --onnx <the ONNX file it was built from> --output {path}'}"
+    known = identity.command if identity is not None else ""
+    return "rebuild it here with: " + (
+        known or f"yolact-build --engine <the ONNX file it was built from> --output {path}"
+    )
 
 
 def why_not(

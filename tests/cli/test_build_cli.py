@@ -30,7 +30,7 @@ def onnx_file(tiny_engine: Path, here: Path) -> Path:
 
 
 def test_builds_and_says_what(onnx_file: Path, here: Path) -> None:
-    arguments = ("--onnx", onnx_file.name, "--gpu-arch", "sm_86, sm_89,sm_86", "--opt-batch", "2", "--max-batch", "4")
+    arguments = ("--engine", onnx_file.name, "--gpu-arch", "sm_86, sm_89,sm_86", "--opt-batch", "2", "--max-batch", "4")
     done = subprocess.run([COMMAND, *arguments], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")  # no bar where stderr is no terminal
     assert "for sm_86, sm_89; convolutions: " in done.stdout and "in FLOAT; batch 1-4; " in done.stdout
@@ -42,7 +42,7 @@ def test_builds_and_says_what(onnx_file: Path, here: Path) -> None:
 
 
 def test_batches_follow_each_other(onnx_file: Path, here: Path) -> None:
-    assert run("--onnx", onnx_file, "--min-batch", "3", "--output", "a.engine").exit_code == 0
+    assert run("--engine", onnx_file, "--min-batch", "3", "--output", "a.engine").exit_code == 0
     identity, _ = read_sidecar(sidecar_of(here / "a.engine"))
     assert (identity.min_batch, identity.opt_batch, identity.max_batch) == (3, 3, 3)
 
@@ -64,14 +64,14 @@ REJECTED = {
     "version compatible": (["--version-compatible"], 2, "--version-compatible is for TensorRT"),
     "hardware compatible": (["--hardware-compatible"], 2, "--hardware-compatible is for TensorRT"),
     "output is ONNX": (["--output", "a.onnx"], 2, "expected a name that ends in .plan, .engine, .trt"),
-    "output is the input": (["--onnx", "old.plan", "--output", "old.plan"], 2, "is one of the inputs"),
+    "output is the input": (["--engine", "old.plan", "--output", "old.plan"], 2, "is one of the inputs"),
     "no folder": (["--output", "nowhere/a.plan"], 2, "there is no folder nowhere"),
     "output folder": (["--output", "folder.plan"], 2, "is no regular file"),
     "stdout": (["--output", "-"], 2, "expected a name that ends in"),
-    "no such file": (["--onnx", "nowhere.onnx"], 2, "nowhere.onnx"),
-    "a plan": (["--onnx", "old.plan"], 4, "is a TensorRT plan already"),
-    "a checkpoint": (["--onnx", "weights.pth"], 4, "is no ONNX file"),
-    "half a file": (["--onnx", "half.onnx"], 4, "is no ONNX file, or a damaged one"),
+    "no such file": (["--engine", "nowhere.onnx"], 2, "nowhere.onnx"),
+    "a plan": (["--engine", "old.plan"], 4, "is a TensorRT plan already"),
+    "a checkpoint": (["--engine", "weights.pth"], 4, "is no ONNX file"),
+    "half a file": (["--engine", "half.onnx"], 4, "is no ONNX file, or a damaged one"),
 }
 
 
@@ -84,7 +84,7 @@ def test_rejected_requests(onnx_file: Path, here: Path, name: str) -> None:
     (here / "weights.pth").write_bytes(b"PK\x03\x04" + bytes(range(256)))
     (here / "folder.plan").mkdir()
     before = {path: path.read_bytes() for path in here.iterdir() if path.is_file()}
-    result = run(*([] if "--onnx" in arguments else ["--onnx", onnx_file]), *arguments)
+    result = run(*([] if "--engine" in arguments else ["--engine", onnx_file]), *arguments)
     assert result.exit_code == code, result.output
     assert message in result.stderr and result.stdout == ""
     assert "Traceback" not in result.output and isinstance(result.exception, SystemExit)
@@ -94,7 +94,7 @@ def test_rejected_requests(onnx_file: Path, here: Path, name: str) -> None:
 def test_a_full_disk_leaves_the_old_plan(onnx_file: Path, here: Path) -> None:
     (here / "yolact.plan").write_bytes(b"what was here before")
     done = subprocess.run(
-        [COMMAND, "--onnx", onnx_file],
+        [COMMAND, "--engine", onnx_file],
         capture_output=True,
         text=True,
         check=False,
@@ -134,7 +134,7 @@ def build_interrupted(onnx_file: Path, number: int) -> tuple[int, str, str]:
     """Exit code, the last line on stderr, and what the monitor last answered to which step, of a command that gets a
     signal at the third step of its build."""
     program = INTERRUPTED.replace("NUMBER", str(number))
-    command = [sys.executable, "-c", program, "--onnx", onnx_file]
+    command = [sys.executable, "-c", program, "--engine", onnx_file]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert "Traceback" not in done.stderr
     return done.returncode, "".join(done.stderr.splitlines()[-1:]), Path("steps").read_text()
@@ -154,7 +154,7 @@ def test_signals_cancel_the_build(onnx_file: Path, here: Path, number: int, code
 
 def test_plan_and_sidecar_change_together(onnx_file: Path, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The disk is full when the second of the two files is written."""
-    assert run("--onnx", onnx_file, "--gpu-arch", "sm_86").exit_code == 0
+    assert run("--engine", onnx_file, "--gpu-arch", "sm_86").exit_code == 0
     before = {path: path.read_bytes() for path in here.iterdir()}
     write, written = Path.write_bytes, []
 
@@ -165,7 +165,7 @@ def test_plan_and_sidecar_change_together(onnx_file: Path, here: Path, monkeypat
         return write(path, data)
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    result = run("--onnx", onnx_file, "--gpu-arch", "sm_89")
+    result = run("--engine", onnx_file, "--gpu-arch", "sm_89")
     monkeypatch.undo()
     assert result.exit_code == 1 and "No space left on device; free space or choose another place" in result.stderr
     assert len(written) == 2 and {path: path.read_bytes() for path in here.iterdir()} == before
@@ -174,7 +174,7 @@ def test_plan_and_sidecar_change_together(onnx_file: Path, here: Path, monkeypat
 def test_nothing_here_builds(onnx_file: Path, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tensorrt", None)
     monkeypatch.setitem(sys.modules, "tensorrt_rtx", None)
-    result = run("--onnx", onnx_file)
+    result = run("--engine", onnx_file)
     assert result.exit_code == 1 and "pip install 'yolact[rtx]'" in result.stderr
     assert not (here / "yolact.plan").exists()
 
@@ -193,7 +193,7 @@ def test_ctrl_c_while_bindings_are_loaded_is_no_broken_installation(
     (folder / "tensorrt.py").write_text("\n".join(lines))
     monkeypatch.syspath_prepend(folder)
     monkeypatch.delitem(sys.modules, "tensorrt", raising=False)
-    result = run("--onnx", onnx_file, "--builder", "tensorrt")
+    result = run("--engine", onnx_file, "--builder", "tensorrt")
     assert (result.exit_code, result.stderr) == (130, "interrupted\n")
 
 
@@ -205,6 +205,6 @@ def test_an_installation_that_does_not_load(
     (folder / "tensorrt.py").write_text("raise OSError('libnvinfer.so.10: cannot open shared object file')")
     monkeypatch.syspath_prepend(folder)
     monkeypatch.delitem(sys.modules, "tensorrt", raising=False)
-    result = run("--onnx", onnx_file, "--builder", "tensorrt")
+    result = run("--engine", onnx_file, "--builder", "tensorrt")
     assert result.exit_code == 1
     assert "TensorRT is installed but does not load (libnvinfer.so.10: cannot open shared" in result.stderr

@@ -76,7 +76,7 @@ def test_a_file_is_like_itself_on_made_up_scenes() -> None:
 
 
 def test_a_damaged_module_is_named_and_fails() -> None:
-    result = diff("damaged.onnx", "sound.onnx", "--layers", "--data", "photos", "--count", "2")
+    result = diff("damaged.onnx", "sound.onnx", "--layers", "--data", "photos", "--limit", "2")
     assert result.exit_code == 3, result.output
     assert f"first suspect: {DAMAGED}, which adds a relative error of " in result.stdout
     assert result.stdout.split("layers that add most")[1].splitlines()[1].startswith(f"{DAMAGED} ")
@@ -88,23 +88,23 @@ def test_a_damaged_module_is_named_and_fails() -> None:
 def test_all_forms_of_a_network_are_alike(other: str) -> None:
     limits = ["--min-mask-iou", "0.8", "--max-missed", "0.1", "--max-spurious", "0.1"] if other == "bf16.onnx" else []
     for pair in ((other, "sound.onnx"), ("sound.onnx", other)):
-        result = diff(*pair, "--count", "1", "--layers", *limits)
+        result = diff(*pair, "--limit", "1", "--layers", *limits)
         assert result.exit_code == 0, result.output
         assert "first suspect: none" in result.stdout and " 0 missed, 0 spurious" in result.stdout
         assert all(head in result.stdout for head in ("locations", "confidences", "coefficients", "prototypes"))
 
 
 def test_thresholds_are_the_users() -> None:
-    assert diff("half.onnx", "sound.onnx", "--count", "1", "--max-head-error", "0.00001").exit_code == 3
+    assert diff("half.onnx", "sound.onnx", "--limit", "1", "--max-head-error", "0.00001").exit_code == 3
     limits = ["--max-missed", "1", "--max-spurious", "1", "--max-score-difference", "1"]
     limits += ["--max-head-error", "1", "--min-box-iou", "0", "--min-mask-iou", "0"]
-    lax, strict = (diff("damaged.onnx", "sound.onnx", "--count", "1", *options) for options in (limits, limits[:-6]))
+    lax, strict = (diff("damaged.onnx", "sound.onnx", "--limit", "1", *options) for options in (limits, limits[:-6]))
     assert lax.exit_code == 0 and "spurious share" in lax.stdout and ", at most 1" in lax.stdout
     assert strict.exit_code == 3 and "FAILED: missed" not in strict.stdout and "FAILED: relative" in strict.stdout
 
 
 def test_polygraphy_repeats_it() -> None:
-    passing = diff("half.onnx", "sound.onnx", "--data", "photos", "--count", "2", "--layers")
+    passing = diff("half.onnx", "sound.onnx", "--data", "photos", "--limit", "2", "--layers")
     assert passing.exit_code == 0, passing.output
     again = repeat(passing)
     assert again.returncode == 0, again.stdout + again.stderr
@@ -117,13 +117,13 @@ def test_polygraphy_repeats_it() -> None:
 
 
 def test_polygraphy_repeats_raw_graphs_and_limits() -> None:
-    first = diff("raw.onnx", "sound.onnx", "--count", "1", "--max-head-error", "0.001")
+    first = diff("raw.onnx", "sound.onnx", "--limit", "1", "--max-head-error", "0.001")
     assert first.exit_code == 0, first.output
     again = repeat(first)
     assert again.returncode == 0, again.stdout + again.stderr
     found = re.search(r"([1-9]\d*) matched, 0 missed, 0 spurious", first.stdout)
     assert found is not None and f"detections: {found[1]} matched, 0 missed, 0 spurious" in again.stdout
-    strict = diff("raw.onnx", "half.onnx", "--count", "1", "--max-head-error", "0")
+    strict = diff("raw.onnx", "half.onnx", "--limit", "1", "--max-head-error", "0")
     assert strict.exit_code == 3 and repeat(strict).returncode != 0
 
 
@@ -165,8 +165,8 @@ REJECTED = {
     "no folder": (("--data", "nowhere"), 1, "expected a folder"),
     "a file": (("--data", "sound.onnx"), 1, "expected a folder"),
     "a damaged image": (("--data", "broken"), 1, "broken/1.png"),
-    "too many scenes": (("--count", "3"), 2, "2 made-up scenes"),
-    "none": (("--count", "0"), 2, "--count"),
+    "too many scenes": (("--limit", "3"), 2, "2 made-up scenes"),
+    "none": (("--limit", "0"), 2, "--limit"),
     "annotations alone": (("--annotations", "a.json"), 2, "--data"),
     "missing annotations": (("--data", "photos", "--annotations", "a.json"), 1, "a.json"),
     "a threshold": (("--min-mask-iou", "1.5"), 2, "from 0 to 1"),
@@ -206,6 +206,6 @@ def test_without_polygraphy_it_says_what_to_install(monkeypatch: pytest.MonkeyPa
 
 def test_as_a_process_of_its_own() -> None:
     command = [sys.executable, "-m", "yolact.cli.diff", "--engine", "sound.onnx", "--reference", "raw.onnx"]
-    done = subprocess.run([*command, "--count", "1"], capture_output=True, text=True)
+    done = subprocess.run([*command, "--limit", "1"], capture_output=True, text=True)
     assert done.returncode == 0 and done.stderr == "", done.stderr
     assert done.stdout.startswith("engine     sound.onnx (small, fp32)")

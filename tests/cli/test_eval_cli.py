@@ -187,7 +187,7 @@ def test_warnings_reach_the_terminal(engine: Path, data: dict[str, Any], here: P
     ("module", "option", "reason"),
     [
         ("pycocotools", "--engine", "evaluating needs pycocotools; install it with: pip install 'yolact[eval]'"),
-        ("torch", "--weights", "--weights needs torch; install it with: pip install 'yolact[export]'"),
+        ("torch", "--weights", "a checkpoint needs torch; install it with: pip install 'yolact[export]'"),
     ],
 )
 def test_missing_libraries(

@@ -39,7 +39,7 @@ def test_writes_a_checked_file(checkpoint: Path, tmp_path: Path) -> None:
     names.write_text("apple\npear\nplum\n\n")
     result = export(
         *("--weights", checkpoint, "--output", output, "--imgsz", "160", "--class-names", names, "--batch", "2"),
-        *("--score-threshold", "0.1", "--nms-threshold", "0.4", "--top-k", "60", "--max-detections", "7"),
+        *("--score-threshold", "0.1", "--nms-threshold", "0.4", "--nms-top-k", "60", "--max-detections", "7"),
         *("--cross-class-nms", "--opset", "19"),
     )
     assert result.exit_code == 0, result.output
@@ -166,8 +166,8 @@ REJECTED = {
     "other configuration": (["--config", "yolact_darknet53"], 1, "--config yolact_resnet50"),
     "threshold": (["--score-threshold", "2"], 2, "score_threshold must lie in"),
     "threshold is text": (["--score-threshold", "low"], 2, "low"),
-    "top-k": (["--top-k", "0"], 2, "top_k must be a whole number of at least 1"),
-    "detections": (["--top-k", "2", "--max-detections", "9"], 2, "at most 6 boxes"),
+    "top-k": (["--nms-top-k", "0"], 2, "top_k must be a whole number of at least 1"),
+    "detections": (["--nms-top-k", "2", "--max-detections", "9"], 2, "at most 6 boxes"),
     "opset": (["--opset", "11"], 2, "opset must be 17"),
     "batch": (["--batch", "many"], 2, "positive number or 'dynamic'"),
     "batch of none": (["--batch", "0"], 2, "positive number or 'dynamic'"),

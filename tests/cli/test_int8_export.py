@@ -140,7 +140,7 @@ def test_the_gate_holds_back_what_lost_too_much(scenes: Path, cache: Path, here:
         (["--int8", "--calib-data", "."], 2, "expected images"),
         (["--int8", "--calib-data", "{images}", "--int8-modules", "neck"], 2, "expected some of backbone, fpn"),
         (["--int8", "--calib-data", "{images}", "--exclude", "neck"], 2, "--exclude neck: no layer"),
-        (["--int8", "--calib-data", "{images}", "--calib-count", "0"], 2, "calib-count"),
+        (["--int8", "--calib-data", "{images}", "--calib-limit", "0"], 2, "calib-limit"),
         (["--int8", "--calib-data", "{images}", "--calib-batch", "-1"], 2, "calib-batch"),
         (["--int8", "--calib-data", "{images}", "--calib-cache", "none/c"], 2, "there is no folder none"),
         (["--int8", "--calib-data", "{images}", "--calib-cache", "{images}"], 2, "is no regular file"),

@@ -78,7 +78,7 @@ def proposed(output: str) -> list[str]:
 
 @pytest.mark.parametrize("name", ["small", "raw", "inline"])
 def test_modules_by_the_distance_of_heads(files: dict[str, Path], here: Path, name: str) -> None:
-    result = run("--onnx", files[f"{name}.onnx"], "--calib-data", files["calib"])
+    result = run("--engine", files[f"{name}.onnx"], "--calib-data", files["calib"])
     assert result.exit_code == 0 and result.stderr == ""
     first, second, *_, last = result.stdout.splitlines()
     assert first == "small, INT8 for tensorrt, each module alone: relative RMS change of the heads, the worst of four"
@@ -92,8 +92,8 @@ def test_modules_by_the_distance_of_heads(files: dict[str, Path], here: Path, na
 
 
 def test_the_sensitive_layer_is_proposed_and_drawn(files: dict[str, Path], here: Path) -> None:
-    arguments = ["--onnx", files["sensitive.onnx"], "--calib-data", files["calib"], "--int8-modules", "protonet"]
-    arguments += ["--by", "layers", "--max-distance", "0.1", "--calib-cache", "cache.json", "--distance-count", "2"]
+    arguments = ["--engine", files["sensitive.onnx"], "--calib-data", files["calib"], "--int8-modules", "protonet"]
+    arguments += ["--by", "layers", "--max-distance", "0.1", "--calib-cache", "cache.json", "--limit", "2"]
     done = run(*arguments, "--chart", "chart.svg", "--json", "found.json")
     assert done.exit_code == 0, done.stderr
     rows = ranked(done.stdout)
@@ -115,7 +115,8 @@ def test_the_sensitive_layer_is_proposed_and_drawn(files: dict[str, Path], here:
 
 def test_the_proposal_keeps_what_it_promises(files: dict[str, Path], here: Path) -> None:
     """What is proposed, given as --exclude, leaves a cost within the limit and nothing more to exclude."""
-    base = ["--onnx", files["sensitive.onnx"], "--calib-data", files["calib"], "--by", "layers", "--max-distance", 0.1]
+    base = ["--engine", files["sensitive.onnx"], "--calib-data", files["calib"], "--by", "layers"]
+    base += ["--max-distance", 0.1]
     done = run(*base, "--int8-modules", "protonet", "--int8-platform", "cpu", "--calib-algorithm", "minmax")
     options = proposed(done.stdout)
     assert options[:4] == ["--int8-platform", "cpu", "--int8-modules", "protonet"] and "--exclude" in options
@@ -144,7 +145,7 @@ def test_modules_by_mask_ap(files: dict[str, Path], here: Path, monkeypatch: pyt
         return found
 
     monkeypatch.setattr(onnx_accuracy, "evaluate", told)
-    result = run("--onnx", files["small.onnx"], "--calib-data", files["calib"], *annotated(files), "--limit", 2)
+    result = run("--engine", files["small.onnx"], "--calib-data", files["calib"], *annotated(files), "--limit", 2)
     assert result.exit_code == 0, result.stderr
     assert ranked(result.stdout) == [
         ("fpn", 8, 2.0),
@@ -162,8 +163,8 @@ def test_modules_by_mask_ap(files: dict[str, Path], here: Path, monkeypatch: pyt
 
 
 def test_no_list_is_short_enough(files: dict[str, Path], here: Path) -> None:
-    arguments = ["--onnx", files["small.onnx"], "--calib-data", files["calib"], "--max-distance", 0, "--json", "a.json"]
-    result = run(*arguments)
+    arguments = ["--engine", files["small.onnx"], "--calib-data", files["calib"]]
+    result = run(*arguments, "--max-distance", 0, "--json", "a.json")
     assert result.exit_code == 3 and "yolact-export" not in result.stdout and len(ranked(result.stdout)) == 4
     assert result.stderr.startswith("error: no list of exclusions short of everything keeps the cost within ")
     assert "leaves out 1 of 2 modules" in result.stderr and "rank --by layers" in result.stderr
@@ -174,12 +175,12 @@ REJECTED: dict[str, tuple[list[str], int, str]] = {
     "no calibration images": (["--calib-data", "empty"], 2, "found none there"),
     "no calibration folder": (["--calib-data", "nowhere"], 2, "there is no such folder"),
     "calibration image": (["--calib-data", "damaged"], 1, "damaged/a.png"),
-    "half precision": (["--onnx", "half.onnx"], 4, "expected a file in fp32, got fp16; export it again without --fp16"),
-    "INT8": (["--onnx", "int8.onnx"], 4, "is in INT8 already"),
-    "batch": (["--onnx", "four.onnx"], 4, "got one for 4; export it again without --batch"),
-    "stripped": (["--onnx", "stripped.onnx"], 4, "export it again with --functions keep"),
-    "a checkpoint": (["--onnx", "weights.pth"], 4, "is no ONNX file"),
-    "no file": (["--onnx", "nowhere.onnx"], 2, "nowhere.onnx"),
+    "half precision": (["--engine", "half.onnx"], 4, "in fp32, got fp16; export it again without --fp16"),
+    "INT8": (["--engine", "int8.onnx"], 4, "is in INT8 already"),
+    "batch": (["--engine", "four.onnx"], 4, "got one for 4; export it again without --batch"),
+    "stripped": (["--engine", "stripped.onnx"], 4, "export it again with --functions keep"),
+    "a checkpoint": (["--engine", "weights.pth"], 4, "is no ONNX file"),
+    "no file": (["--engine", "nowhere.onnx"], 2, "nowhere.onnx"),
     "by what": (["--by", "tensors"], 2, "'tensors' is not one of 'modules', 'layers'"),
     "module": (["--int8-modules", "backbone,neck"], 2, "expected some of backbone, fpn, protonet, head"),
     "layer": (["--exclude", "backbone.layer"], 2, "no layer is called so"),
@@ -187,7 +188,6 @@ REJECTED: dict[str, tuple[list[str], int, str]] = {
     "negative limit": (["--max-distance", "-1"], 2, "expected a number from 0, got -1.0"),
     "no number": (["--max-distance", "nan"], 2, "expected a number from 0, got nan"),
     "drop without annotations": (["--max-ap-drop", "1"], 2, "--max-ap-drop goes with --annotations"),
-    "limit without annotations": (["--limit", "5"], 2, "--limit goes with --annotations"),
     "images without annotations": (["--images", "empty"], 2, "--images goes with --annotations"),
     "annotations without images": (["--annotations", "empty.json"], 2, "give it with --images"),
     "annotations": (["--annotations", "empty.json", "--images", "empty"], 1, "empty.json"),
@@ -196,7 +196,7 @@ REJECTED: dict[str, tuple[list[str], int, str]] = {
         2,
         "--max-distance is for measuring without --annotations",
     ),
-    "no compared image": (["--distance-count", "0"], 2, "0 is not in the range x>=1"),
+    "no compared image": (["--limit", "0"], 2, "0 is not in the range x>=1"),
     "chart of a kind": (["--chart", "chart.jpg"], 2, "--chart chart.jpg: expected a name that ends in .png or .svg"),
     "chart nowhere": (["--chart", "nowhere/a.png"], 2, "there is no folder nowhere"),
     "chart on an input": (["--chart", "images/0.png", "--calib-data", "images"], 2, "is one of the inputs"),
@@ -215,7 +215,7 @@ def test_rejected_requests(files: dict[str, Path], here: Path, name: str, photos
     write_image(here / "images" / "0.png", photos[0])
     arguments = [str(files.get(word, word)) for word in arguments]
     before = {path: path.read_bytes() for path in here.rglob("*") if path.is_file()}
-    defaults = {"--onnx": files["small.onnx"], "--calib-data": files["calib"]}
+    defaults = {"--engine": files["small.onnx"], "--calib-data": files["calib"]}
     given = [word for option, path in defaults.items() if option not in arguments for word in (option, path)]
     result = run(*given, *arguments)
     assert result.exit_code == code, result.output
@@ -224,7 +224,7 @@ def test_rejected_requests(files: dict[str, Path], here: Path, name: str, photos
 
 
 def test_calibration_images_are_needed(files: dict[str, Path]) -> None:
-    result = run("--onnx", files["small.onnx"])
+    result = run("--engine", files["small.onnx"])
     assert result.exit_code == 2 and "give --calib-data" in result.stderr
 
 
@@ -252,7 +252,7 @@ main()
 def test_signals_leave_the_old_files(files: dict[str, Path], here: Path, number: int, code: int, word: str) -> None:
     for name in ("chart.png", "found.json"):
         (here / name).write_bytes(b"what was here before")
-    arguments = ["--onnx", files["small.onnx"], "--calib-data", files["calib"], "--chart", "chart.png"]
+    arguments = ["--engine", files["small.onnx"], "--calib-data", files["calib"], "--chart", "chart.png"]
     done = subprocess.run(
         [sys.executable, "-c", INTERRUPTED.replace("NUMBER", str(number)), *arguments, "--json", "found.json"],
         capture_output=True,
@@ -276,7 +276,7 @@ def test_a_full_disk_leaves_neither_file(files: dict[str, Path], here: Path, mon
         return write(path, data)
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    arguments = ["--onnx", files["small.onnx"], "--calib-data", files["calib"], "--int8-modules", "protonet"]
+    arguments = ["--engine", files["small.onnx"], "--calib-data", files["calib"], "--int8-modules", "protonet"]
     result = run(*arguments, "--chart", "chart.png", "--json", "found.json")
     monkeypatch.undo()
     assert result.exit_code == 1 and "No space left on device" in result.stderr

@@ -22,9 +22,10 @@ from diff_networks import CONFIG, POSTPROCESS, damage, export, lively_state, net
 
 from yolact.diff.comparability import check_comparable, share_settings, shared_names
 from yolact.diff.polygraphy_comparator import compare_tensors
-from yolact.diff.sides import OpenOptions, TorchSide, open_sides
+from yolact.diff.sides import TorchSide, open_sides
 from yolact.diff.tensor_diff import SUSPICIOUS, TensorDiff, first_suspect
 from yolact.runtime.config import PostprocessConfig
+from yolact.runtime.engine import EngineOptions
 from yolact.runtime.errors import EngineError
 from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.preprocess import Preprocessor
@@ -84,7 +85,7 @@ def quantise(source: Path, target: Path, images: Image) -> Path:
 
 
 def compare(tested: Path, reference: Path, batches: Sequence[Image], *, layers: bool = True) -> dict[str, TensorDiff]:
-    a, b = open_sides(tested, reference, OpenOptions())
+    a, b = open_sides(tested, reference, EngineOptions())
     names = shared_names(a, b, layers=layers)
     diffs = compare_tensors(a, b, names, batches, layers=layers, limit=0.1)
     assert [diff.name for diff in diffs] == names
@@ -240,7 +241,7 @@ def test_deformable_convolutions(tmp_path: Path, photos: list[Image]) -> None:
     damaged = damage(path, tmp_path / "damaged.onnx", f"{module}.conv_offset_mask", 3.0)
     images = [Preprocessor(config.image_size)(photos[:1])]
     torch_side = TorchSide(tmp_path, network(config), POSTPROCESS)
-    onnx_side = open_sides(damaged, damaged, OpenOptions())[0]
+    onnx_side = open_sides(damaged, damaged, EngineOptions())[0]
     for pair in ((torch_side, onnx_side), (onnx_side, torch_side)):
         names = shared_names(*pair, layers=True)
         assert {f"{module[:-5]}bn2", "backbone.layers.1.3"} <= {*names}
@@ -264,12 +265,12 @@ def test_networks_that_cannot_be_compared(small: Path, engine: Path, tmp_path: P
     for config, words in ((larger, "192x192.*128x128"), (renamed, "person, cat, kite.*person, dog, kite")):
         path = export(tmp_path / "other.onnx", config)
         with pytest.raises(EngineError, match=words):
-            check_comparable(*open_sides(path, small, OpenOptions()))
+            check_comparable(*open_sides(path, small, EngineOptions()))
     two, three = (export(tmp_path / f"{size}.onnx", batch=size) for size in (2, 3))
     with pytest.raises(EngineError, match=r"different batches \(2, 3\)"):
-        check_comparable(*open_sides(two, three, OpenOptions()))
+        check_comparable(*open_sides(two, three, EngineOptions()))
     with pytest.raises(EngineError, match="share no layers"):
-        shared_names(*open_sides(engine, engine, OpenOptions()), layers=True)
+        shared_names(*open_sides(engine, engine, EngineOptions()), layers=True)
 
 
 def test_post_processing_is_the_same_on_both_sides(tmp_path: Path) -> None:
@@ -277,9 +278,9 @@ def test_post_processing_is_the_same_on_both_sides(tmp_path: Path) -> None:
     path = export(tmp_path / "full.onnx", CONFIG, ours)
     raw = export(tmp_path / "raw.onnx", graph="raw")
     for pair in ((raw, path), (path, raw)):
-        sides = open_sides(*pair, OpenOptions())
+        sides = open_sides(*pair, EngineOptions())
         assert share_settings(*sides) is None
         assert all(side.engine.metadata.postprocess == ours for side in sides)
     other = export(tmp_path / "other.onnx", CONFIG, PostprocessConfig(max_detections=8))
-    warning = share_settings(*open_sides(path, other, OpenOptions()))
+    warning = share_settings(*open_sides(path, other, EngineOptions()))
     assert warning is not None and "different post-processing" in warning

@@ -187,8 +187,8 @@ RUNTIME_MUTATIONS = (
     ),
     Mutation(
         "engine-and-checkpoint",
-        "if (engine is None) == (weights is None):",
-        "if (engine is None) and (weights is None):",
+        "if weights is not None and engine is None:",
+        "if weights is not None:",
         ("test_eval_cli.py",),
     ),
     Mutation(

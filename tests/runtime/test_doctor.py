@@ -86,7 +86,7 @@ def test_a_plan(tiny_engine: Path, here: Path) -> None:
     from yolact.cli.build import main as build
 
     shutil.copy(tiny_engine, "tiny.onnx")
-    done = CliRunner().invoke(build, ["--onnx", "tiny.onnx", "--output", "a.plan", "--gpu-arch", "sm_86"])
+    done = CliRunner().invoke(build, ["--engine", "tiny.onnx", "--output", "a.plan", "--gpu-arch", "sm_86"])
     assert done.exit_code == 0, done.output
     found = lines(run("--engine", "a.plan"))
     assert found["model"] == ("ok", "tiny, 3 classes, 160x160, full graph, fp32")

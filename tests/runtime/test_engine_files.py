@@ -17,7 +17,7 @@ from yolact.engines.build_options import BuildOptions
 from yolact.engines.builder import build_plan
 from yolact.runtime.cuda.gpu import find_gpu
 from yolact.runtime.detector import Detector
-from yolact.runtime.engine import DeviceChoice
+from yolact.runtime.engine import DeviceChoice, EngineOptions
 from yolact.runtime.engine_files import open_engine, read_metadata
 from yolact.runtime.errors import EngineError, UsageError
 from yolact.runtime.onnx.exported_model import read_exported_model
@@ -133,11 +133,11 @@ def test_an_onnx_file_called_plan(tiny_engine: Path, here: Path) -> None:
 
 def test_options_of_the_other_kind(tiny_engine: Path, copy: Path) -> None:
     with pytest.raises(UsageError, match="is an ONNX file and has its metadata inside"):
-        open_engine(tiny_engine, metadata_file=tiny_engine)
+        open_engine(tiny_engine, EngineOptions(metadata_file=tiny_engine))
     with pytest.raises(UsageError, match="threads are for ONNX"):
         open_engine(copy, threads=2)
     with pytest.raises(UsageError, match="runs on cuda, got cpu"):
-        open_engine(copy, device=DeviceChoice("cpu"))
+        open_engine(copy, EngineOptions(DeviceChoice("cpu")))
 
 
 def test_metadata_from_elsewhere(tiny_engine: Path, plan: Path, tmp_path: Path) -> None:

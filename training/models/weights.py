@@ -1,11 +1,12 @@
-"""The network in a checkpoint that a user named, where PyTorch may be missing."""
+"""The network in a checkpoint that a user named, and where it is to run: PyTorch or the device may be missing."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from yolact.runtime.errors import YolactError
+from yolact.runtime.engine import CPU, DeviceChoice
+from yolact.runtime.errors import UsageError, YolactError
 
 if TYPE_CHECKING:
     from yolact.training.models.model import Yolact
@@ -16,7 +17,31 @@ def check_torch() -> None:
     try:
         import torch  # noqa: F401
     except ModuleNotFoundError:
-        raise YolactError("--weights needs torch; install it with: pip install 'yolact[export]'") from None
+        raise YolactError("a checkpoint needs torch; install it with: pip install 'yolact[export]'") from None
+
+
+def choose_device(asked: DeviceChoice | None) -> str:
+    """PyTorch's name of the device that a checkpoint is to run on, the CPU where none is asked for.
+
+    Raises UsageError where PyTorch cannot use it, YolactError where PyTorch is missing.
+    """
+    device = asked or CPU
+    if device.kind == "tensorrt":
+        raise UsageError(f"--device {device} is for ONNX files; a checkpoint runs on cpu or cuda")
+    check_torch()
+    check_device(str(device))
+    return str(device)
+
+
+def check_device(name: str) -> None:
+    """Raise UsageError where PyTorch cannot compute on the device of this name, such as ``cuda:1``."""
+    import torch
+
+    try:
+        torch.zeros(1, device=name)
+    except (RuntimeError, AssertionError) as error:  # PyTorch without CUDA raises the latter
+        reason = str(error).partition("\n")[0]
+        raise UsageError(f"--device {name}: PyTorch cannot use it ({reason}); choose another device") from None
 
 
 def load_weights(weights: Path, config_name: str | None) -> Yolact:

@@ -129,7 +129,7 @@ def measured(
 ) -> dict[str, Any]:
     """The whole benchmark; only how a plan file is opened is replaced."""
     plan, _ = open_plan(engine, 1, 4)
-    monkeypatch.setattr(measure, "open_engine", lambda path, **_: plan)
+    monkeypatch.setattr(measure, "open_engine", lambda *_: plan)
     monkeypatch.setattr(measure, "read_plan_header", lambda path: "a plan")
     return measure.run_benchmark(measure.BenchRequest(engine, duration_s=0.01, **request), photos)
 

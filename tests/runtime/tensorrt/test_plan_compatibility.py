@@ -17,7 +17,7 @@ from yolact.runtime.tensorrt.plan_file import PlanHeader, PlanIdentity
 BUILT = Version(10, 3, 0, 26)
 HEADER = PlanHeader(TENSORRT, BUILT)
 ORIN = Gpu("Orin", "sm_87", "12.6")
-REBUILD = "rebuild it here with: yolact-build --onnx yolact.onnx"
+REBUILD = "rebuild it here with: yolact-build --engine yolact.onnx"
 
 
 def tensorrt(*version: int) -> TensorRt:
@@ -93,7 +93,7 @@ CASES: dict[str, tuple[PlanIdentity | None, dict[str, Any], str]] = {
     "ahead of time": (
         AHEAD,
         {"gpu": A100, **OF_RTX},
-        "here is A100 (sm_80); build it with --gpu-arch sm_80, it was: yolact-build --onnx yolact.onnx",
+        "here is A100 (sm_80); build it with --gpu-arch sm_80, it was: yolact-build --engine yolact.onnx",
     ),
     "ahead of time, by default for Ampere": (EVERY, {"gpu": T4, **OF_RTX}, "here is T4 (sm_75); build it with --gpu"),
     "nothing is built ahead of time for it": (

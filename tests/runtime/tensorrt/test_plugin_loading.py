@@ -105,9 +105,9 @@ from yolact.cli.build import main
 from yolact.cli.doctor import main as doctor
 def lines(command, *arguments):
     return CliRunner().invoke(command, arguments).output.splitlines()
-needing = lines(main, "--onnx", "tiny.onnx", "--gpu-arch", "sm_86")
+needing = lines(main, "--engine", "tiny.onnx", "--gpu-arch", "sm_86")
 doctor_needing = lines(doctor, "--engine", "yolact.plan")
-carrying = lines(main, "--onnx", "tiny.onnx", "--gpu-arch", "sm_86", "--plugins", "embed")
+carrying = lines(main, "--engine", "tiny.onnx", "--gpu-arch", "sm_86", "--plugins", "embed")
 tell(needing=needing, carrying=carrying, doctor_needing=doctor_needing, doctor=lines(doctor, "--engine", "yolact.plan"))
 """
     told = run(program, library, here)
@@ -133,7 +133,7 @@ from yolact.cli.build import main
 from yolact.runtime.tensorrt import plan_compatibility
 from yolact.runtime.cuda.gpu import Gpu
 def embed(*arguments):
-    return CliRunner().invoke(main, ["--onnx", "tiny.onnx", "--plugins", "embed", *arguments]).output
+    return CliRunner().invoke(main, ["--engine", "tiny.onnx", "--plugins", "embed", *arguments]).output
 some, every = embed("--gpu-arch", "sm_89", "--gpu-arch", "sm_86"), embed()
 fitting = embed("--gpu-arch", "sm_89")
 plan_compatibility.read_gpu = lambda device: Gpu("T4", "sm_75", "13.0")
@@ -202,7 +202,7 @@ def test_libraries_that_do_not_load(name: str, here: Path) -> None:
 def test_without_a_library(tiny_engine: Path, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plugin_library, "FOLDER", here / "lib")
     assert plugin_library.load_plugins(load_flavour(TENSORRT_RTX)) == frozenset()
-    arguments = ["--onnx", str(tiny_engine), "--gpu-arch", "sm_86", "--output", "a.plan", "--plugins", "embed"]
+    arguments = ["--engine", str(tiny_engine), "--gpu-arch", "sm_86", "--output", "a.plan", "--plugins", "embed"]
     result = CliRunner().invoke(build_main, arguments)
     assert result.exit_code == 1 and list(here.iterdir()) == []
     assert result.stderr == (

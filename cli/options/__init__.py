@@ -1,0 +1,1 @@
+"""Options of the commands, each defined once. A group of options hands over one object."""

@@ -1,0 +1,45 @@
+"""How much accuracy an export may lose: --verify and what belongs to it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from yolact.calib.options import MAX_AP_DROP
+from yolact.cli.options.groups import given_options, option_group
+from yolact.cli.options.values import AT_LEAST_1, EXISTING_FILE, EXISTING_FOLDER, check_amount
+from yolact.export.accuracy_gate import GateRequest
+from yolact.runtime.errors import UsageError
+
+
+@option_group(
+    "gate",
+    click.option(
+        "--verify",
+        type=EXISTING_FILE,
+        metavar="ANNOTATIONS",
+        help="Annotations in COCO's format: measure AP before and after, and write nothing if it falls too far.",
+    ),
+    click.option("--verify-images", type=EXISTING_FOLDER, metavar="DIR", help="Folder of their images."),
+    click.option("--verify-limit", type=AT_LEAST_1, help="Take only the first so many.  [default: all]"),
+    click.option(
+        "--max-ap-drop",
+        type=float,
+        default=MAX_AP_DROP,
+        callback=check_amount,
+        help="Points of mask AP that may be lost.",
+    ),
+)
+def gate_options(
+    verify: Path | None, verify_images: Path | None, verify_limit: int | None, max_ap_drop: float
+) -> GateRequest | None:
+    """The gate, None where it is not asked for."""
+    if (verify is None) != (verify_images is None):
+        raise UsageError("--verify and --verify-images go together: annotations and the folder of their images")
+    if verify is None or verify_images is None:
+        given = given_options("verify_limit", "max_ap_drop")
+        if given:
+            raise UsageError(f"{given[0]} is for --verify")
+        return None
+    return GateRequest(verify, verify_images, verify_limit, max_ap_drop)

@@ -1,0 +1,46 @@
+"""How an engine file is opened: --device, --metadata and --allow-host-code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from yolact.cli.options.groups import option_group
+from yolact.cli.options.values import FILE
+from yolact.runtime.engine import DeviceChoice, EngineOptions
+from yolact.runtime.errors import UsageError
+
+
+def _parse_device(context: click.Context, parameter: click.Parameter, value: str | None) -> DeviceChoice | None:
+    try:
+        return None if value is None else DeviceChoice.parse(value)
+    except UsageError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+@option_group(
+    "open_options",
+    click.option(
+        "--device",
+        metavar="cpu|cuda|tensorrt",
+        callback=_parse_device,
+        help="Where it runs: cpu, cuda, cuda:1 or, for an ONNX file, tensorrt (ONNX Runtime's provider).  [default: a "
+        "plan on cuda, else cpu]",
+    ),
+    click.option(
+        "--metadata",
+        "metadata_file",
+        metavar="FILE",
+        type=FILE,
+        help="For a plan that has lost its .json: the ONNX file it was built from.",
+    ),
+    click.option(
+        "--allow-host-code",
+        is_flag=True,
+        help="Let a plan run code that it carries, be it version compatible or with plugins inside.",
+    ),
+)
+def engine_options(device: DeviceChoice | None, metadata_file: Path | None, allow_host_code: bool) -> EngineOptions:
+    """How an engine file is opened."""
+    return EngineOptions(device, metadata_file, allow_host_code)

@@ -1,0 +1,76 @@
+"""How a network is quantised to INT8."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import get_args
+
+import click
+
+from yolact.calib.options import CalibrationOptions, Int8Request
+from yolact.calib.quantization_points import MODULES, Platform
+from yolact.calib.ranges import Algorithm
+from yolact.cli.options.groups import given_options, option_group
+from yolact.cli.options.values import AT_LEAST_1, FILE, parse_words
+from yolact.runtime.output_files import check_output
+
+
+def _parse_modules(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[str, ...] | None:
+    if value is None:
+        return None
+    modules = tuple(word for word in parse_words(value) if word)
+    if not modules or not set(modules) <= set(MODULES):
+        raise click.BadParameter(f"expected some of {', '.join(MODULES)}, got {value!r}")
+    return modules
+
+
+@option_group(
+    "quantization",
+    click.option("--calib-data", type=FILE, metavar="DIR", help="Folder of calibration images."),
+    click.option("--calib-limit", type=AT_LEAST_1, default=500, help="Take at most so many of them."),
+    click.option("--calib-batch", type=AT_LEAST_1, default=1, help="Images at a time; more need memory."),
+    click.option(
+        "--calib-cache",
+        type=FILE,
+        metavar="FILE",
+        help="Keep the calibration here for the next time, and its progress beside it.",
+    ),
+    click.option(
+        "--calib-algorithm", type=click.Choice(get_args(Algorithm)), default="percentile", help="How ranges are chosen."
+    ),
+    click.option(
+        "--int8-platform",
+        type=click.Choice(get_args(Platform)),
+        help="What is to run it.  [default: by the output: tensorrt for a plan, cpu for an ONNX file]",
+    ),
+    click.option(
+        "--int8-modules",
+        metavar=",".join(MODULES),
+        callback=_parse_modules,
+        help="Parts of the network in INT8.  [default: backbone,protonet for TensorRT, all for a CPU]",
+    ),
+    click.option("--exclude", multiple=True, metavar="LAYER", help="Leave a layer, or all below it, out of INT8."),
+)
+def int8_options(
+    calib_data: Path | None,
+    calib_limit: int,
+    calib_batch: int,
+    calib_cache: Path | None,
+    calib_algorithm: Algorithm,
+    int8_platform: Platform | None,
+    int8_modules: tuple[str, ...] | None,
+    exclude: tuple[str, ...],
+) -> Int8Request:
+    """How a network is quantised."""
+    given = given_options(*locals())
+    if calib_cache is not None and not calib_cache.is_file():
+        check_output("--calib-cache", calib_cache, [])
+    return Int8Request(
+        data=calib_data,
+        limit=calib_limit,
+        options=CalibrationOptions(calib_algorithm, calib_batch, calib_cache),
+        platform=int8_platform,
+        modules=int8_modules,
+        exclude=exclude,
+        given=given,
+    )

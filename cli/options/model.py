@@ -1,0 +1,44 @@
+"""Either an engine file or a checkpoint: --engine, or --weights and --config."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import click
+
+from yolact.cli.options.common import config_option, engine_option
+from yolact.cli.options.groups import option_group
+from yolact.cli.options.values import FILE
+from yolact.runtime.errors import UsageError
+
+
+class ModelChoice(NamedTuple):
+    """An engine file, or a checkpoint that PyTorch runs.
+
+    Attributes:
+        path: of the file.
+        is_checkpoint: which of the two it is.
+        config_name: configuration of a checkpoint, None to go by the file.
+    """
+
+    path: Path
+    is_checkpoint: bool
+    config_name: str | None
+
+
+@option_group(
+    "model",
+    engine_option("Model file written by yolact-export.", required=False),
+    click.option("--weights", type=FILE, help="Checkpoint (.pth) instead, run by PyTorch."),
+    config_option(),
+)
+def model_options(engine: Path | None, weights: Path | None, config_name: str | None) -> ModelChoice:
+    """Exactly one of engine and checkpoint, and a configuration only with the latter."""
+    if engine is not None and weights is None:
+        if config_name is not None:
+            raise UsageError("--config belongs to --weights; an engine file knows its configuration")
+        return ModelChoice(engine, False, None)
+    if weights is not None and engine is None:
+        return ModelChoice(weights, True, config_name)
+    raise UsageError(f"expected either --engine or --weights, got {'neither' if engine is None else 'both'}")

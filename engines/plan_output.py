@@ -1,0 +1,73 @@
+"""The file that a build ends in: whether it can be written, and writing it with what the user is told about it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from yolact.runtime.engine_files import PLAN_SUFFIXES
+from yolact.runtime.errors import UsageError
+from yolact.runtime.output_files import check_output
+from yolact.runtime.tensorrt.flavour import FLAVOURS
+from yolact.runtime.tensorrt.plan_file import sidecar_of
+
+if TYPE_CHECKING:
+    from yolact.engines.build_options import BuildOptions
+    from yolact.engines.builder import BuiltPlan
+    from yolact.runtime.onnx.exported_model import ExportedModel
+    from yolact.runtime.tensorrt.flavour import TensorRt
+    from yolact.runtime.wording import Say
+
+
+def check_plan_output(output: Path, inputs: Iterable[Path | None]) -> None:
+    """As `check_output`, for plan and sidecar, and the name must be that of a plan."""
+    if output.suffix not in PLAN_SUFFIXES:
+        raise UsageError(f"--output {output}: expected a name that ends in {', '.join(PLAN_SUFFIXES)}")
+    known = list(inputs)
+    for path in (output, sidecar_of(output)):
+        check_output("--output", path, known)
+
+
+def write_plan(
+    model: ExportedModel, options: BuildOptions, tensorrt: TensorRt, output: Path, *, command: str, say: Say, note: Say
+) -> None:
+    """Build a plan and write it with its sidecar.
+
+    Args:
+        model, options, tensorrt, command: see `builder.build_plan`.
+        output: that `check_plan_output` let pass.
+        say: gets the lines about the plan.
+        note: gets what went wrong without consequence for it.
+
+    Raises as `builder.build_plan` and `BuiltPlan.save`.
+    """
+    from yolact.engines.builder import build_plan
+
+    start = time.perf_counter()
+    built = build_plan(model, options, tensorrt, command=command)
+    seconds = time.perf_counter() - start
+    built.save(output)
+    for sentence in built.notes:
+        note(sentence)
+    for line in _describe(built, output, seconds):
+        say(line)
+
+
+def _describe(built: BuiltPlan, output: Path, seconds: float) -> Iterator[str]:
+    """Lines about a plan that was written."""
+    identity = built.identity
+    title = next(flavour.title for flavour in FLAVOURS if flavour.module == identity.flavour)
+    gpus = identity.gpu_name or ", ".join(identity.gpu_archs) or "Ampere and later"
+    types = ", ".join(f"{count} in {name}" for name, count in sorted(identity.precision_obtained.items()))
+    rounded = built.metadata.quantization
+    if rounded is not None:
+        types += f", those of {', '.join(rounded.modules)} rounded to INT8"
+    batch = "-".join(map(str, sorted({identity.min_batch, identity.max_batch})))
+    yield f"{title} {identity.tensorrt_version} for {gpus}; convolutions: {types}; batch {batch}; {seconds:.1f} s"
+    if identity.plugins:
+        carried = "the plan carries them, and commands want --allow-host-code for that"
+        where = carried if identity.plugins_embedded else "build them where it runs too: yolact-build-plugins"
+        yield f"with the plugins {', '.join(identity.plugins)}; {where}"
+    yield f"wrote {output}: {identity.size / 1e6:.1f} MB, and {sidecar_of(output).name}"
