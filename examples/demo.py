@@ -14,7 +14,7 @@ from pathlib import Path
 CHECKPOINT = Path(os.path.relpath(next(Path(__file__).parent.glob("yolact_demo_*.pth"))))
 FOLDER = Path("demo")
 SEED = "2019"
-"""Of a series that the network was not trained on."""
+"""The seed of scenes that the network was not trained on."""
 
 
 def run(command: str, *arguments: str | Path) -> None:

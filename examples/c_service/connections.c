@@ -35,7 +35,7 @@ static void* watch(void* unused)
         for (client* one = clients; one; one = one->next) {
             if (one->deadline > time)
                 continue;
-            shutdown(one->socket, SHUT_RDWR); /* libmicrohttpd sees the end and closes it */
+            shutdown(one->socket, SHUT_RDWR); /* libmicrohttpd then sees its end and closes it */
             one->deadline = INFINITY;
         }
         pthread_mutex_unlock(&lock);
@@ -50,7 +50,7 @@ int watch_connections(double seconds)
     return pthread_create(&thread, NULL, watch, NULL) == 0 && pthread_detach(thread) == 0;
 }
 
-/* With the lock held. */
+/* The caller holds the lock. */
 static double idle_deadline(void) { return now() + (is_draining ? idle_while_draining : timeout); }
 
 int reserve_client(size_t limit)

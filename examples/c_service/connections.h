@@ -1,5 +1,5 @@
-/* Open connections and how long each client may still take. libmicrohttpd only ends silent ones: a client that sends a
- * byte a second would hold its connection and its memory for ever. */
+/* The open connections, and how long each client may still take. libmicrohttpd closes only connections that are silent:
+ * a client that sends a byte a second would keep its connection and its memory for ever. */
 #ifndef CONNECTIONS_H
 #define CONNECTIONS_H
 
@@ -7,27 +7,31 @@
 
 typedef struct client client;
 
-/* Starts the thread that closes what is late; `timeout` in seconds. 0 where that fails. */
+/* Starts the thread that closes the connections of clients that are late. `timeout` is in seconds. Returns 0 where the
+ * thread does not start. */
 int watch_connections(double timeout);
 
-/* Counts one more connection unless `limit` are open; 0 then. remove_client gives the place back, or this: */
+/* Counts one more connection. Returns 0 and counts nothing where `limit` are open. */
 int reserve_client(size_t limit);
+
+/* Takes a connection off the count that never became a client; remove_client does so for one that did. */
 void release_reservation(void);
 
-/* A connection that was opened, between requests; NULL where memory is short. */
+/* The client of a connection that was just opened; NULL where memory is short. */
 client* add_client(int socket);
 void remove_client(client* gone);
 
-/* The client is at work: it sends a request or takes an answer, and has `timeout` for it. */
+/* From now on the client sends a request or takes an answer, and has the timeout for it. */
 void await_client(client* of);
 
-/* The client has to do nothing: the service is at work. */
+/* From now on the service is at work, and the client has no time limit. */
 void release_client(client* of);
 
-/* Nothing is under way: the client has `timeout` to send the next request, or a second where the service is ending. */
+/* From now on no request is under way. The client has the timeout to begin the next one, or a second where the service
+ * is ending. */
 void client_is_idle(client* of);
 
-/* From now on idle connections are closed after a second. */
+/* From now on connections without a request are closed after a second. */
 void drain_connections(void);
 
 size_t open_connections(void);

@@ -14,7 +14,7 @@ int http_status(yolact_status status)
     }
 }
 
-/* The HTTP status for what the header says; the image is decoded only for 200. */
+/* Looks at the file's header and returns the HTTP status. The image is decoded only where that is 200. */
 static int check_header(job* work, size_t max_pixels)
 {
     uint32_t width, height;

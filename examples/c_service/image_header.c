@@ -10,7 +10,8 @@ static uint32_t big_endian(const unsigned char* data, int bytes)
     return number;
 }
 
-/* Walks the segments to the start of a frame, SOF0 to SOF15 without DHT, JPG and DAC, which are numbered among them. */
+/* Walks the segments up to the start of the frame. Its marker is one of SOF0 to SOF15; the markers DHT, JPG and DAC
+ * have numbers among those but start no frame. */
 static void read_jpeg(const unsigned char* data, size_t size, uint32_t* width, uint32_t* height)
 {
     size_t position = 2;
@@ -26,7 +27,8 @@ static void read_jpeg(const unsigned char* data, size_t size, uint32_t* width, u
             position += 2;
             continue;
         }
-        if (marker == 0x00 || marker == 0xd9 || marker == 0xda) /* libjpeg reads on from elsewhere, or not at all */
+        if (marker == 0x00 || marker == 0xd9 ||
+            marker == 0xda) /* here libjpeg goes on elsewhere in the file, or gives up */
             return;
         if (marker >= 0xc0 && marker <= 0xcf && marker != 0xc4 && marker != 0xc8 && marker != 0xcc) {
             *height = big_endian(data + position + 5, 2);
@@ -37,8 +39,8 @@ static void read_jpeg(const unsigned char* data, size_t size, uint32_t* width, u
     }
 }
 
-/* Scans of a JPEG: in compressed data 0xff is always followed by a zero, so what is found are markers (or thumbnails).
- */
+/* How many scans a JPEG has. Compressed data never contains 0xff 0xda, so what is counted are markers, of the image or
+ * of a thumbnail in it. */
 static size_t count_scans(const unsigned char* data, size_t size)
 {
     size_t count = 0;
@@ -47,7 +49,7 @@ static size_t count_scans(const unsigned char* data, size_t size)
     return count;
 }
 
-/* Chunks of a PNG that libpng unpacks to text that nobody reads, up to 8 MB each. */
+/* How many packed texts a PNG has. libpng unpacks each of them, up to 8 MB, and nobody reads them. */
 static size_t count_packed_texts(const unsigned char* data, size_t size)
 {
     size_t count = 0;

@@ -1,4 +1,5 @@
-/* What a file says about itself before anything decodes it, so that small files of huge images are refused. */
+/* What an image file says about itself. It is read before the image is decoded, so that small files of huge images are
+ * refused. */
 #ifndef IMAGE_HEADER_H
 #define IMAGE_HEADER_H
 
@@ -7,13 +8,13 @@
 
 typedef enum image_kind { KIND_OTHER, KIND_JPEG, KIND_PNG } image_kind;
 
-/* The kind by its signature; `width` and `height` are 0 where the header ends before it has said them. */
+/* The kind, which the first bytes tell. `width` and `height` become 0 where the data ends before they come. */
 image_kind read_image_header(const unsigned char* data, size_t size, uint32_t* width, uint32_t* height);
 
 enum { MAX_SCANS = 100, MAX_PACKED_TEXTS = 16 };
 
-/* Whether decoding takes far longer than the size says, by the scans of a JPEG or the packed texts of a PNG, each of
- * which costs milliseconds for some dozen bytes. */
+/* Whether decoding takes far longer than the number of pixels suggests. Each scan of a JPEG and each packed text of a
+ * PNG costs milliseconds, and a file has room for one in some dozen bytes. */
 int is_costly(image_kind kind, const unsigned char* data, size_t size);
 
 #endif

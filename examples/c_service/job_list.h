@@ -1,4 +1,4 @@
-/* Jobs in the order they came. */
+/* A list of jobs in the order in which they came. */
 #ifndef JOB_LIST_H
 #define JOB_LIST_H
 
@@ -12,10 +12,10 @@ typedef struct job_list {
 
 void push_job(job_list* list, job* work);
 
-/* The first one, of a list that is not empty. */
+/* Takes out the first job. The list must not be empty. */
 job* pop_job(job_list* list);
 
-/* Takes a job out; 0 where it is not in the list. */
+/* Takes out this job. Returns 0 where it is not in the list. */
 int remove_job(job_list* list, job* work);
 
 #endif

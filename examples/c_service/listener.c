@@ -18,7 +18,7 @@ static int listener;
 static size_t limit;
 static atomic_int is_stopping, is_closed;
 
-/* A socket that listens at the address; -1 with errno set. */
+/* A socket that listens at the address, or -1 with errno set. */
 static int listen_at(const struct addrinfo* address)
 {
     const int yes = 1;
@@ -76,7 +76,7 @@ static void* accept_clients(void* daemon)
         if (socket < 0 && problem == EAGAIN)
             poll(&listening, 1, 50);
         else
-            poll(NULL, 0, 50); /* out of files or memory: until others close */
+            poll(NULL, 0, 50); /* files or memory ran out: try again, as connections close */
     }
     close(listener);
     is_closed = 1;

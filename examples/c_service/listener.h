@@ -1,5 +1,7 @@
-/* Where connections come from. libmicrohttpd could listen by itself, but closes what comes at its limit (0.9.75 and
- * 0.9.76 lock up where MHD_add_connection meets it), and at the end cannot say what it has yet to take. */
+/* Accepts connections and hands them to libmicrohttpd. That could listen by itself, but once its limit of connections
+ * is reached it closes new ones instead of letting them wait, and 0.9.75 and 0.9.76 lock up where MHD_add_connection
+ * meets the limit. When the service ends, it could not say either whether connections still wait in the kernel's queue.
+ */
 #ifndef LISTENER_H
 #define LISTENER_H
 
@@ -7,15 +9,16 @@
 
 #include "options.h"
 
-enum { MOST_AT_THE_END = 8192 }; /* connections taken beyond the limit when the service ends */
+enum { MOST_AT_THE_END = 8192 }; /* connections accepted beyond the limit when the service ends */
 
-/* Listens; 0 where that fails, which is reported. */
+/* Starts to listen. Returns 0, having reported why, where that fails. */
 int open_listener(const options* settings);
 
-/* Hands connections to the daemon from now on, as many as may be open, and prints where; 0 where there is no thread. */
+/* Starts the thread that hands connections to the daemon, never more than may be open, and prints the address. Returns
+ * 0 where the thread does not start. */
 int start_accepting(struct MHD_Daemon* daemon);
 
-/* Takes what waits in the kernel's queue, and then no more. */
+/* From now on what waits in the kernel's queue is accepted, and after that nothing more. */
 void stop_accepting(void);
 
 int is_accepting(void);

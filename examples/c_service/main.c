@@ -57,7 +57,7 @@ static int serve(const options* settings, yolact_handle detector, sigset_t* sign
     size_t left = stop_server();
     if (left > 0) {
         fprintf(stderr, "Error: %zu connections were cut off after %g s\n", left, settings->drain_limit);
-        _exit(FAILED); /* their threads still run, and one may hold stdout */
+        _exit(FAILED); /* exit would wait for stdout, which one of their threads may hold */
     }
     stop_pipeline();
     return 0;
@@ -69,14 +69,14 @@ int main(int argc, char** argv)
     int mistake = read_options(argc, argv, &settings);
     if (mistake)
         return mistake < 0 ? 0 : mistake;
-    setvbuf(stdout, NULL, _IOLBF, 0); /* the log is read while it is written */
+    setvbuf(stdout, NULL, _IOLBF, 0); /* by lines: the log is read while it is written */
     signal(SIGPIPE, SIG_IGN);
-    sigset_t signals; /* blocked before any thread is made, so that only sigwait gets them */
+    sigset_t signals; /* blocked before any thread is started, so that only sigwait gets them */
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
-    setenv("OPENCV_LOG_LEVEL", "SILENT", 0); /* what is wrong with an image is in the answer */
+    setenv("OPENCV_LOG_LEVEL", "SILENT", 0); /* the answer says what is wrong with an image */
 
     yolact_handle detector;
     yolact_status status = open_detector(&settings, &detector);

@@ -7,7 +7,7 @@ enum { MAX_BUCKETS = 16, MAX_STATUS = 600 };
 typedef struct histogram {
     const char* name;
     const char* help;
-    double bounds[MAX_BUCKETS]; /* ascending, up to the first 0 */
+    double bounds[MAX_BUCKETS]; /* ascending; a 0 ends them */
     unsigned long long counts[MAX_BUCKETS + 1];
     double sum;
 } histogram;

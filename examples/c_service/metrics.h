@@ -1,4 +1,5 @@
-/* Counters of the service in Prometheus' text format. Any thread may call any of these. */
+/* Counts what the service does, and writes the counters in Prometheus' text format. Any thread may call any of these.
+ */
 #ifndef METRICS_H
 #define METRICS_H
 
@@ -6,16 +7,18 @@
 
 #include "text.h"
 
-/* A request that was answered, with its HTTP status. */
+/* Counts a request that was answered with this HTTP status. */
 void count_request(int status);
 
-/* A request that got detections: seconds from its headers to its answer, and how many were found. */
+/* Counts a request that was answered with detections: the seconds from its headers to its answer, and how many there
+ * are. */
 void count_detections(double seconds, size_t detections);
 
-/* A batch that ran. */
+/* Counts a batch that ran. */
 void count_batch(size_t images, double seconds);
 
-/* `queue_depth` requests wait for the engine of `queue_size` at most, `connections` are open. */
+/* Writes all counters, and that `queue_depth` requests wait for the engine, that `queue_size` may, and that
+ * `connections` are open. */
 void write_metrics(text* to, size_t queue_depth, size_t queue_size, size_t connections);
 
 #endif

@@ -35,7 +35,7 @@ static int mistake(const char* name, const char* expected, const char* got)
     return 2;
 }
 
-/* A whole number from `low` to `high`; 0 where the text is none, which is reported. */
+/* Reads a whole number from `low` to `high`. Returns 0, having reported it, where the text is none. */
 static int read_count(const char* name, const char* got, long long low, long long high, long long* to)
 {
     char *end, expected[96];
@@ -52,7 +52,7 @@ static int read_number(const char* name, const char* got, double low, double hig
 {
     char *end, expected[96];
     *to = strtod(got, &end);
-    if (*got && !*end && *to >= low && *to <= high) /* not so for nan */
+    if (*got && !*end && *to >= low && *to <= high) /* false for nan */
         return 1;
     snprintf(expected, sizeof expected, "a number from %g to %g", low, high);
     mistake(name, expected, got);
@@ -99,7 +99,7 @@ static const struct option names[] = {
     {"help", no_argument, NULL, HELP},
     {NULL, 0, NULL, 0}};
 
-/* One option into `to`; 0 where its value is wrong, which is reported. */
+/* Reads one option into `to`. Returns 0, having reported it, where its value is wrong. */
 static int read_option(int option, options* to)
 {
     const char *name = names[option].name, *got = optarg;

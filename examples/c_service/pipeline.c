@@ -13,7 +13,7 @@ enum { MAX_DECODERS = 8 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t waiting_changed = PTHREAD_COND_INITIALIZER;
-static pthread_cond_t ready_changed; /* on the clock of now() */
+static pthread_cond_t ready_changed; /* its waiting ends by the clock of now() */
 static pthread_cond_t ready_has_room = PTHREAD_COND_INITIALIZER;
 static job_list waiting, ready;
 static size_t decoding;
@@ -37,7 +37,7 @@ static struct timespec as_time(double seconds)
     return (struct timespec){(time_t)seconds, (long)((seconds - (double)(time_t)seconds) * 1e9)};
 }
 
-/* A condition whose time is that of now(). */
+/* Makes a condition for which one can wait until a time of now(). */
 static void init_condition(pthread_cond_t* condition)
 {
     pthread_condattr_t clock;
@@ -47,10 +47,11 @@ static void init_condition(pthread_cond_t* condition)
     pthread_condattr_destroy(&clock);
 }
 
-/* With the lock held: requests that wait for the engine, in whichever form. */
+/* How many requests wait for the engine, decoded or not. The caller holds the lock. */
 static size_t depth(void) { return waiting.count + decoding + ready.count; }
 
-/* With the lock held: the waiting thread may free the job as soon as it is released. */
+/* Answers a job. The caller holds the lock; once the lock is free, the thread that waits for the job may free the job.
+ */
 static void answer(job* work, int status)
 {
     work->status = status;
@@ -89,7 +90,8 @@ static void* run_decoder(void* unused)
     return NULL;
 }
 
-/* With the lock held: up to a batch of jobs that are ready, 0 of them at the end. */
+/* Waits for jobs that are ready and takes up to a batch of them. Returns their number, 0 once there will be no more.
+ * The caller holds the lock. */
 static size_t take_batch(job** batch)
 {
     while (ready.count == 0) {
@@ -177,7 +179,8 @@ int start_pipeline(const options* chosen, yolact_handle opened)
     return 1;
 }
 
-/* With the lock held: until the job is answered, or has waited too long without a thread taking it. */
+/* Waits until the job is answered. Answers it with 503 where no thread has taken it in time. The caller holds the lock.
+ */
 static void await(job* work)
 {
     struct timespec end = as_time(work->entered + settings->timeout);
@@ -211,7 +214,7 @@ void run_job(job* work)
     pthread_mutex_unlock(&lock);
     pthread_cond_destroy(&work->done);
     if (work->is_decoded) {
-        yolact_image pixels = work->image; /* height and width stay for the answer */
+        yolact_image pixels = work->image; /* a copy: the job's height and width stay for the answer */
         yolact_image_free(&pixels);
     }
     work->image.data = NULL;

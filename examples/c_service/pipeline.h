@@ -2,8 +2,10 @@
  *
  *   waiting (encoded) --decode threads--> ready (pixels) --batch thread--> answered
  *
- * Images that become ready while the engine is busy are its next batch, so batches grow with the load and nothing waits
- * without it. Only what is next is decoded, since pixels take many times the memory of a JPEG. */
+ * Images that become ready while the engine is busy are its next batch. So batches grow with the load, and without load
+ * no image waits for another. No more than two batches are decoded ahead, since pixels take many times the memory of a
+ * JPEG.
+ */
 #ifndef PIPELINE_H
 #define PIPELINE_H
 
@@ -22,12 +24,12 @@ typedef struct batch_results {
 typedef struct job {
     const unsigned char* body;
     size_t size;
-    yolact_image image; /* its data is `body` for raw pixels, NULL for a file that is to be decoded */
+    yolact_image image; /* its data is `body` for raw pixels, and NULL for a file that has to be decoded */
 
-    int status; /* of HTTP; 200 with `found`, others with `problem` */
+    int status; /* of HTTP: with 200 `found` is set, with any other `problem` */
     const yolact_detections* found;
     char problem[2048];
-    double wait_seconds; /* until a thread took it */
+    double wait_seconds; /* until a thread began to decode it */
     double engine_seconds;
     size_t batch; /* images that ran together */
 
@@ -39,16 +41,16 @@ typedef struct job {
     struct job* next;
 } job;
 
-/* Seconds on a clock that only goes forward. */
+/* The time in seconds on a clock that only goes forward. */
 double now(void);
 
 /* Starts the threads; 0 where that fails. */
 int start_pipeline(const options* settings, yolact_handle handle);
 
-/* Waits until the job is answered. A full queue answers at once, with 503. */
+/* Queues the job and waits until it is answered. Where the queue is full, the answer is 503 at once. */
 void run_job(job* work);
 
-/* Frees what run_job left in the job, which is every job's end. */
+/* Frees what run_job left in the job. Every job needs this in the end. */
 void finish_job(job* work);
 
 /* Whether a job would get 503 now. */

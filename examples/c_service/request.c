@@ -38,7 +38,7 @@ static void free_request(request* of)
     free(of);
 }
 
-/* The client's id where it can stand in a log as it is. */
+/* Takes the client's id where a log can show it as it is, else the next number. */
 static void choose_id(request* of)
 {
     static atomic_ullong last;
@@ -50,7 +50,7 @@ static void choose_id(request* of)
         snprintf(of->id, sizeof of->id, "%llu", atomic_fetch_add(&last, 1) + 1);
 }
 
-/* A client's words as ASCII without control characters, for logs and errors: other bytes as %XX. */
+/* Adds a client's words for logs and errors. Bytes that are not printable ASCII become %XX. */
 static void add_printable(text* to, const char* words)
 {
     enum { LONGEST = 200 };
@@ -81,7 +81,7 @@ request* start_request(struct MHD_Connection* connection, const char* path, cons
     return started;
 }
 
-/* A whole number from 1 to `high`, or -1. */
+/* The whole number from 1 to `high` that the word is, else -1. */
 static long long number(const char* word, long long high)
 {
     char* end;
@@ -101,7 +101,7 @@ static int read_format(const char* word)
     return -1;
 }
 
-/* Size and layout of raw pixels; the HTTP status. */
+/* Reads size and layout of raw pixels. Returns the HTTP status. */
 static int read_raw_headers(request* of, const options* settings)
 {
     static const size_t pixel_sizes[] = {3, 3, 1, 4};
@@ -179,7 +179,7 @@ int read_headers(request* of, const options* settings)
     return 200;
 }
 
-/* One line, in which nothing of the client's can start another one or end a quoted word. */
+/* Writes one line. Nothing that the client sent can start another line or end a quoted word. */
 static void write_log(request* of)
 {
     char stamp[32], address[64] = "unknown";
@@ -207,7 +207,7 @@ static void write_log(request* of)
     text_add(&line, "\n", 1);
     static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
     pthread_mutex_lock(&lock);
-    /* Room in a pipe is room for a line: a reader that hangs costs lines, and nobody's answer. */
+    /* A pipe that has room at all has room for a line. Where its reader hangs, lines are lost and answers are not. */
     struct pollfd log = {STDOUT_FILENO, POLLOUT, 0};
     if (!line.failed && poll(&log, 1, 0) == 1 && log.revents & POLLOUT)
         fwrite(line.data, 1, line.size, stdout);

@@ -1,4 +1,4 @@
-/* What a request says before its body. */
+/* A request, and what its headers say. */
 #ifndef REQUEST_H
 #define REQUEST_H
 
@@ -14,8 +14,8 @@ typedef struct request {
     double started;
     char id[65];       /* X-Request-Id of the client, or a number */
     text method, path; /* printable ASCII, cut off where they are long */
-    int must_close;    /* where the request ends is in doubt: nothing after it is read */
-    int verdict;       /* on the headers: 200, or the HTTP status of the refusal in `work.problem` */
+    int must_close;    /* it is in doubt where the request ends, so nothing after it is read */
+    int verdict;       /* on the headers: 200, or the HTTP status of a refusal that `work.problem` explains */
     int status;        /* 0 until an answer is on its way */
     size_t answer_size;
     unsigned char* body;
@@ -23,14 +23,14 @@ typedef struct request {
     job work;
 } request;
 
-/* NULL where memory is short. */
+/* A new request, or NULL where memory is short. */
 request* start_request(struct MHD_Connection* connection, const char* path, const char* method);
 
-/* Refuses what proxies and libmicrohttpd may read as requests of different lengths. Returns the HTTP status. */
+/* Refuses a request whose end a proxy and libmicrohttpd may see in different places. Returns the HTTP status. */
 int check_framing(request* of);
 
-/* Reads the headers of a request for detections and makes room for its body. Returns the HTTP status, 200 to go on;
- * else `work.problem` says why. */
+/* Reads the headers of a request for detections and makes room for its body. Returns the HTTP status; where that is not
+ * 200, `work.problem` says why. */
 int read_headers(request* of, const options* settings);
 
 /* Writes the line of the access log and frees the request. */

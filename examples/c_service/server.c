@@ -17,12 +17,12 @@ static yolact_handle detector;
 static struct MHD_Daemon* daemon_;
 static atomic_int is_draining;
 
-/* Hands over the text, and closes the connection afterwards where the service is ending. */
+/* Answers with the text. Where the service is ending, the connection is closed afterwards. */
 static enum MHD_Result respond(request* to, int status, const char* type, text* body)
 {
     if (body->failed) {
         text_free(body);
-        return MHD_NO; /* memory ran out in the middle: no answer rather than half of one */
+        return MHD_NO; /* memory ran out in the middle: the client gets no answer rather than half of one */
     }
     struct MHD_Response* response = MHD_create_response_from_buffer(body->size, body->data, MHD_RESPMEM_MUST_FREE);
     if (!response) {
@@ -40,7 +40,7 @@ static enum MHD_Result respond(request* to, int status, const char* type, text* 
         MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
     to->status = status;
     to->answer_size = body->size;
-    count_request(status); /* before the client has the answer, and may ask for the metrics */
+    count_request(status); /* before the client has the answer, as it may then ask for the metrics */
     await_client(to->from);
     enum MHD_Result queued = MHD_queue_response(to->connection, (unsigned)status, response);
     MHD_destroy_response(response);
@@ -85,7 +85,8 @@ static enum MHD_Result serve_detections(request* to)
     return respond(to, 200, "application/json", &body);
 }
 
-/* What there is to say before a body is read: 200 to go on, else the status of the refusal in `work.problem`. */
+/* Checks what can be checked before the body is read. Returns the HTTP status; where that is not 200, `work.problem`
+ * says why. */
 static int check_request(request* of)
 {
     if (check_framing(of) != 200)
@@ -120,8 +121,8 @@ static enum MHD_Result handle_request(
             return MHD_NO;
         await_client(current->from);
         current->verdict = check_request(current);
-        /* Who asks before sending is told at once. Others would not listen while they send: their body is read and
-         * dropped first, for which they have as long as for any other. */
+        /* A client that asks before it sends its body is told at once. Others do not listen while they send: their body
+         * is read and dropped before they are told, within the same time limit as any other body. */
         int asks = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_EXPECT) != NULL;
         return asks && current->verdict != 200 ? refuse(current, current->verdict, current->work.problem) : MHD_YES;
     }
@@ -140,7 +141,7 @@ static enum MHD_Result handle_request(
     return strcmp(current->path.data, "/metrics") == 0 ? serve_metrics(current) : serve_health(current);
 }
 
-enum { CLIENT_GONE = 499 }; /* in log and metrics, as other servers have it: no answer arrived */
+enum { CLIENT_GONE = 499 }; /* the status in log and metrics where no answer arrived, as in other servers */
 
 static void completed(
     void* unused, struct MHD_Connection* connection, void** state, enum MHD_RequestTerminationCode why)

@@ -4,7 +4,7 @@
 
 #include "options.h"
 
-/* Listens; prints the address on stdout, or what is wrong on stderr and returns 0. */
+/* Starts to listen and prints the address on stdout. Returns 0, having said why on stderr, where that fails. */
 int start_server(const options* settings, yolact_handle handle);
 
 /* Takes no more connections, answers what is under way and stops. Returns how many connections had to be cut off. */

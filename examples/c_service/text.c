@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Room for `more` bytes and a zero; 0 where there is no memory. */
+/* Makes room for `more` bytes and a zero. Returns 0 where memory is short. */
 static int reserve(text* to, size_t more)
 {
     if (to->failed)

@@ -8,13 +8,13 @@ typedef struct text {
     char* data;
     size_t size;
     size_t capacity;
-    int failed; /* memory ran out: what came after is missing */
+    int failed; /* memory ran out, and what was added after that is missing */
 } text;
 
 void text_add(text* to, const char* data, size_t size);
 void text_format(text* to, const char* format, ...) __attribute__((format(printf, 2, 3)));
 
-/* A JSON string with its quotes. `words` is UTF-8. */
+/* Adds `words`, which are UTF-8, as a JSON string with its quotes. */
 void text_quote(text* to, const char* words);
 
 void text_free(text* to);

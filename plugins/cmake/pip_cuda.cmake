@@ -1,5 +1,5 @@
-# CUDA from pip: it has libcudart.so.13 and no libcudart.so, without which find_package(CUDAToolkit) says that there is no
-# toolkit, though only the static library is linked here.
+# Finds the CUDA runtime of a CUDA that pip installed. That has libcudart.so.13 but no libcudart.so, and without the latter
+# find_package(CUDAToolkit) says that there is no toolkit, although only the static library is linked here.
 function(yolact_find_cudart_of_pip)
     if(CUDA_CUDART)
         return()

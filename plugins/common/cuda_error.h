@@ -1,4 +1,4 @@
-/* What the codes say that the functions of the C interface return. */
+/* The names and texts of the error codes that the functions of the C interface return. */
 #ifndef YOLACT_CUDA_ERROR_H
 #define YOLACT_CUDA_ERROR_H
 
@@ -6,7 +6,9 @@
 extern "C" {
 #endif
 
-/* A cudaError_t as "cudaErrorLaunchFailure: unspecified launch failure"; lives until the thread's next call. */
+/* A cudaError_t in words, such as "cudaErrorLaunchFailure: unspecified launch failure". The text is valid until the
+ * same thread calls this or a check function again.
+ */
 const char* yolact_cuda_error(int code);
 
 #ifdef __cplusplus

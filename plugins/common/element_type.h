@@ -1,4 +1,4 @@
-/* Types that the networks' tensors come in. */
+/* The element types of a network's tensors. */
 #ifndef YOLACT_ELEMENT_TYPE_H
 #define YOLACT_ELEMENT_TYPE_H
 

@@ -1,4 +1,4 @@
-// The element types of tensors in device code: everything is computed in float32, whatever is loaded.
+// Element types in device code. Kernels convert every value that they load to float32 and compute in float32.
 #pragma once
 
 #include <cuda_bf16.h>
@@ -12,12 +12,7 @@ __device__ inline float toFloat(float value) { return value; }
 __device__ inline float toFloat(__half value) { return __half2float(value); }
 __device__ inline float toFloat(__nv_bfloat16 value) { return __bfloat162float(value); }
 
-inline bool isElementType(int type)
-{
-    return type == YOLACT_FLOAT32 || type == YOLACT_FLOAT16 || type == YOLACT_BFLOAT16;
-}
-
-// Calls `action` with a value of the C++ type, for its type only.
+// Calls `action` with a value of the C++ type that `type` stands for. Only the type of that value matters.
 template <typename Action>
 cudaError_t withElementType(int type, Action action)
 {

@@ -1,6 +1,6 @@
-// How kernels are launched and get dynamic shared memory. Kernels use nothing else that is more than C++ with CUDA's
-// keywords, built-in variables, barriers, atomics and warp operations, which is what lets the tests run them on a CPU:
-// their build puts its own launch.cuh before this one.
+// How kernels are launched, and how they get dynamic shared memory. Apart from these two functions, kernels are C++
+// with CUDA's keywords, built-in variables, barriers, atomics and warp operations. That lets the tests run them on a
+// CPU: the tests' build finds a launch.cuh of its own before this one.
 #pragma once
 
 #include <cuda_runtime.h>

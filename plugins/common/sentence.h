@@ -1,4 +1,4 @@
-/* What the check functions of the C interface answer with. */
+/* The sentences that the check functions of the C interface return. */
 #pragma once
 
 #include <cstdarg>
@@ -6,7 +6,7 @@
 
 namespace yolact {
 
-/* Formatted text that lives until the thread's next call. */
+/* Text formatted as by printf. It is valid until the same thread calls this again. */
 __attribute__((format(printf, 1, 2))) inline const char* sentence(const char* format, ...)
 {
     thread_local char text[256];
@@ -17,7 +17,7 @@ __attribute__((format(printf, 1, 2))) inline const char* sentence(const char* fo
     return text;
 }
 
-/* NULL, or that `name` lies outside of [least, most]. */
+/* NULL where the value is in [least, most], else a sentence that says that `name` is not. */
 inline const char* outside(const char* name, int value, int least, int most)
 {
     if (value >= least && value <= most) {
@@ -26,7 +26,7 @@ inline const char* outside(const char* name, int value, int least, int most)
     return sentence("%s must be %d to %d, got %d", name, least, most, value);
 }
 
-/* The same for real numbers; NaN is outside. */
+/* The same for real numbers. NaN is outside of every range. */
 inline const char* outside(const char* name, float value, double least, double most)
 {
     if (value >= least && value <= most) {

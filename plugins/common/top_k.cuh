@@ -1,4 +1,5 @@
-// The k largest of any number of keys, by one block, in shared memory that only depends on k.
+// How one block of threads finds the k largest of any number of keys. The shared memory that it needs depends on k and
+// on the number of threads, not on the number of keys.
 #pragma once
 
 #include <cstdint>
@@ -7,9 +8,10 @@
 
 namespace yolact {
 
-// A score and what it belongs to as one integer: larger is better, and of equal scores the lower id. Keys of different
-// ids differ, so the k largest do not hang on the order in which threads come by. Scores are at least 0, where floats
-// compare like their bits; ids are below 2^32 - 1, so that 0 is nobody's key.
+// A score and the id of whatever has that score, as one integer. The larger key has the larger score or, where scores
+// are equal, the lower id. Different ids have different keys, so the k largest keys are the same in whichever order
+// threads offer them. Scores must be at least 0, because only then do floats compare like their bits. Ids must be below
+// 2^32 - 1, so that no key is 0.
 __device__ inline uint64_t makeKey(float score, unsigned id)
 {
     return static_cast<uint64_t>(__float_as_uint(score)) << 32 | static_cast<unsigned>(~id);
@@ -26,9 +28,9 @@ inline int powerOfTwoFrom(int value)
     return power;
 }
 
-// Largest first, `count` a power of two, by all threads of the block; synchronises after the last step.
-// Thread t compares within elements [64 w, 64 w + 64) of its warp w as long as the stride is at most 32, so those steps
-// need no barrier of the whole block.
+// Sorts the keys, the largest first. `count` must be a power of two. All threads of the block must call this, and it
+// synchronises them at the end. As long as the stride is at most 32, the threads of warp w compare keys within
+// [64 w, 64 w + 64), which no other warp touches, so between such steps a barrier of the warp is enough.
 __device__ inline void bitonicSort(uint64_t* keys, int count)
 {
     for (int size = 2; size <= count; size *= 2) {
@@ -53,12 +55,13 @@ __device__ inline void bitonicSort(uint64_t* keys, int count)
     __syncthreads();
 }
 
-// Takes keys in rounds of at most one per thread. Keys that cannot be among the k largest any more are dropped at once,
-// so the buffer is rarely sorted: on average k * ln(n / k) of n keys in random order get past that filter.
+// Takes keys in rounds: in each, every thread offers at most one key. A key that cannot be among the k largest any more
+// is dropped at once. Of n keys in random order about k * ln(n / k) are not dropped, so the buffer is rarely full and
+// rarely sorted.
 struct TopK {
-    // In shared memory. `buffer` holds bufferSize(k, threads) keys.
+    // The state, like the buffer, is in shared memory. The buffer has room for bufferSize(k, threads) keys.
     struct State {
-        uint64_t least;  // keys must be larger than this
+        uint64_t least;  // keys up to this one are dropped
         int count;
     };
 
@@ -76,7 +79,7 @@ struct TopK {
         __syncthreads();
     }
 
-    // By all threads of the block; 0 is no key.
+    // All threads of the block must call this, those without a key with 0.
     __device__ void offer(uint64_t key, int capacity)
     {
         if (key > state->least) {
@@ -84,7 +87,7 @@ struct TopK {
         }
         __syncthreads();
         const int count = state->count;
-        __syncthreads();  // everybody has read the count before somebody raises it
+        __syncthreads();  // all threads read the count before one of them raises it
         if (count + static_cast<int>(blockDim.x) > capacity) {
             shrink(count);
         }

@@ -1,4 +1,4 @@
-/* Addresses: alignment, and scratch memory cut into arrays. */
+/* The alignment of addresses, and scratch memory that is cut into arrays. */
 #pragma once
 
 #include <cstddef>
@@ -8,12 +8,12 @@ namespace yolact {
 
 inline bool isAligned(const void* address, size_t bytes) { return reinterpret_cast<uintptr_t>(address) % bytes == 0; }
 
-/* With a null address it only counts. */
+/* Cuts one array after the other from scratch memory. With a null address it only counts the bytes. */
 class WorkspaceCarver {
 public:
     explicit WorkspaceCarver(void* workspace) : start_(static_cast<unsigned char*>(workspace)) {}
 
-    /* The next array, aligned for any access. */
+    /* The next array. Its address is a multiple of 256, which every access is aligned to. */
     template <typename T>
     T* take(size_t count)
     {

@@ -1,6 +1,6 @@
-// Three kernels: candidates of each image, Fast NMS of each list of candidates (a class, or all classes at once), the
-// best of each image. See fast_nms.h for the shapes B, P, C, K, D and the type T; a list is numbered from 0 to L = C
-// or 1.
+// Three kernels: findCandidates finds the candidates of each image, suppressWithinLists does Fast NMS within each list
+// of candidates, keepBest keeps the best survivors of each image. An image has L lists: one for each class, so L = C,
+// or with cross_class a single one. fast_nms.h explains the shapes B, P, C, K, D and the type T.
 #include "fast_nms/fast_nms.h"
 
 #include <math.h>
@@ -16,12 +16,12 @@ namespace {
 constexpr unsigned kAllLanes = 0xffffffffu;
 constexpr int kWarp = 32;
 constexpr int kScoreThreads = 256;
-constexpr int kMaxRows = 64;              // priors per block of the first kernel
-constexpr size_t kStageBytes = 24 << 10;  // of their logits: two or more blocks fit beside each other on every GPU
+constexpr int kMaxRows = 64;              // priors per block of findCandidates
+constexpr size_t kStageBytes = 24 << 10;  // of logits per block: every multiprocessor has room for two blocks or more
 constexpr int kListThreads = 256;
 constexpr int kImageThreads = 512;
 
-// What the later kernels need to know of a candidate, at index (image, prior).
+// What the later kernels need to know of a candidate. Arrays of candidates have the index (image, prior).
 struct alignas(16) Candidate {
     float4 box;           // xyxy
     float largest_logit;  // of all classes and the background
@@ -36,9 +36,9 @@ struct Counts {
 
 struct Scratch {
     Counts* counts;         // (B)
-    int* candidate_priors;  // (B, P), in any order
-    Candidate* candidates;  // (B, P), only those of candidate_priors
-    uint64_t* survivors;    // (B, L * depth) keys of id list * P + prior, in any order
+    int* candidate_priors;  // (B, P): the priors of each image's candidates, in any order
+    Candidate* candidates;  // (B, P): filled at the priors that candidate_priors names
+    uint64_t* survivors;    // (B, L * depth): keys with the id list * P + prior, in any order
     size_t bytes;
 };
 
@@ -58,7 +58,8 @@ Scratch carve(const YolactFastNmsParams& p, void* workspace)
     return scratch;
 }
 
-// Copies n elements into shared memory, 16 bytes at a time: the copy lies as the source does, relative to 16 bytes.
+// Copies n elements into shared memory, most of them 16 bytes at a time. For that the copy must start as many bytes
+// after a multiple of 16 as the source does.
 template <typename T>
 __device__ const T* stage(const T* source, int n, unsigned char* shared)
 {
@@ -102,9 +103,10 @@ struct RowScore {
     int best_class;
 };
 
-// Softmax statistics of a row of logits [C + 1] that `lanes` neighbouring threads share; all of the warp must call.
-// A NaN is not seen by the maxima but makes the sum NaN, which is not above the threshold; nor is infinity minus
-// infinity.
+// The softmax statistics of a row of C + 1 logits, worked out by `lanes` neighbouring threads together. All threads of
+// the warp must call this. A row with a NaN is no candidate: fmaxf ignores the NaN, but the sum of exponentials becomes
+// NaN, and so does the probability, of which `probability > threshold` is false. A row with +infinity is no candidate
+// either, because the exponential of infinity minus infinity is NaN.
 template <typename T>
 __device__ RowScore scoreRow(const T* row, const YolactFastNmsParams& p, int lane, int lanes)
 {
@@ -116,7 +118,8 @@ __device__ RowScore scoreRow(const T* row, const YolactFastNmsParams& p, int lan
     const float largest = fmaxf(best, toFloat(row[0]));
     const float numerator = expf(best - largest);
     RowScore score{false, largest, 1, 0};
-    // The sum is at least 1, so this much decides for nearly all priors, which are background.
+    // The sum of exponentials is at least 1, so the probability is at most the numerator. That is enough to reject
+    // nearly all priors, which are background.
     if (!__any_sync(kAllLanes, numerator > p.score_threshold)) {
         return score;
     }
@@ -127,7 +130,7 @@ __device__ RowScore scoreRow(const T* row, const YolactFastNmsParams& p, int lan
     score.exponentials = sumOfLanes(sum, lanes);
     const float probability = numerator / score.exponentials;
     score.is_candidate = probability > p.score_threshold;
-    if (p.cross_class) {  // the first of the classes whose probability, not logit, is the largest
+    if (p.cross_class) {  // the first class with the largest probability: different logits may round to the same one
         int first = p.classes;
         for (int c = p.classes - 1 - lane; c >= 0; c -= lanes) {
             first = expf(toFloat(row[1 + c]) - largest) / score.exponentials == probability ? c : first;
@@ -140,7 +143,8 @@ __device__ RowScore scoreRow(const T* row, const YolactFastNmsParams& p, int lan
     return score;
 }
 
-// Official layers/box_utils.py `decode`; the operations are in NumPy's order, see runtime/postprocess/nms.py.
+// `decode` of the official layers/box_utils.py. The operations have the order of runtime/postprocess/nms.py, so they
+// round alike.
 template <typename T>
 __device__ float4 decodeBox(const T* location, float4 prior, const YolactFastNmsParams& p)
 {
@@ -152,7 +156,7 @@ __device__ float4 decodeBox(const T* location, float4 prior, const YolactFastNms
     return make_float4(left, top, left + width, top + height);
 }
 
-// Grid (ceil(P / rows), B), rows * lanes threads. Dynamic shared memory: rows of logits.
+// Grid (ceil(P / rows), B), blocks of rows * lanes threads. Dynamic shared memory: the logits of the block's rows.
 template <typename T>
 __global__ void __launch_bounds__(kScoreThreads)
     findCandidates(YolactFastNmsParams p, YolactFastNmsTensors t, Scratch scratch, int rows, int lanes)
@@ -189,21 +193,23 @@ __global__ void __launch_bounds__(kScoreThreads)
 
 __device__ float areaOf(float4 box) { return (box.z - box.x) * (box.w - box.y); }
 
-// IoU above the threshold, or no number: two boxes without area suppress each other (official behaviour).
+// Whether the IoU is above the threshold or NaN. It is NaN for two boxes without area, and in the official code too
+// such boxes suppress each other.
 __device__ bool suppresses(float4 better, float better_area, float4 box, float area, float threshold)
 {
     const float width = fmaxf(fminf(better.z, box.z) - fmaxf(better.x, box.x), 0.0f);
     const float height = fmaxf(fminf(better.w, box.w) - fmaxf(better.y, box.y), 0.0f);
     const float intersection = width * height;
     const float all = better_area + area - intersection;
-    if (intersection == 0 && all > 0) {  // most pairs; spares the division
+    if (intersection == 0 && all > 0) {  // so it is for most pairs, which are spared the division
         return false;
     }
     return !(intersection / all <= threshold);
 }
 
-// Writes 0 over the keys [count], best first, of which a better one overlaps too much, be that one suppressed or not.
-// A warp takes one box and compares 32 better ones at a time.
+// The `count` keys come best first. A key becomes 0 where its box overlaps too much with the box of any better key; as
+// always in Fast NMS, that better one may be suppressed itself. A warp takes one box and compares it with 32 better
+// ones at a time.
 __device__ void suppressKeys(uint64_t* keys, const float4* boxes, const float* areas, int count, float threshold)
 {
     const int lane = threadIdx.x % kWarp;
@@ -265,8 +271,9 @@ __global__ void __launch_bounds__(kListThreads)
     __syncthreads();
     suppressKeys(keys, boxes, areas, ranked, p.nms_threshold);
 
-    // Survivors to the front of the image's list; slots are found in shared memory to trouble global memory only once.
-    int* slots = reinterpret_cast<int*>(areas);  // areas are not needed any more
+    // The survivors go into the image's array. Their places are counted in shared memory first, so that the block adds
+    // to the counter in global memory only once.
+    int* slots = reinterpret_cast<int*>(areas);  // the areas are not needed any more
     for (int rank = threadIdx.x; rank < ranked; rank += blockDim.x) {
         slots[rank] = keys[rank] != 0 ? atomicAdd(&kept, 1) : -1;
     }
@@ -340,7 +347,7 @@ cudaError_t launchFindCandidates(
     }
     const int lanes = kScoreThreads / rows < kWarp ? kScoreThreads / rows : kWarp;
     const dim3 grid((p.priors + rows - 1) / rows, p.batch);
-    const size_t shared = rows * row_bytes + 16;  // the copy may start up to 16 bytes in
+    const size_t shared = rows * row_bytes + 16;  // `stage` may start the copy up to 15 bytes later
     return launch(findCandidates<T>, grid, rows * lanes, shared, stream, p, t, scratch, rows, lanes);
 }
 

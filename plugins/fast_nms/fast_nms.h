@@ -57,13 +57,13 @@ typedef struct YolactFastNmsTensors {
 /* NULL, or the sentence that says which of the params is out of its range and what it should be. */
 const char* yolact_fast_nms_check(const YolactFastNmsParams* params);
 
-/* Bytes of scratch memory that a call with these params needs. Grows with the batch and all sizes. */
+/* Bytes of scratch memory that a call with these params needs. They grow with the batch and all sizes. */
 size_t yolact_fast_nms_workspace(const YolactFastNmsParams* params);
 
-/* Puts the work on a stream; nothing is allocated and nothing waits, so it can be recorded in a CUDA graph.
- * The workspace is aligned to 256 bytes and not used by others until the work is done. Returns cudaErrorInvalidValue
- * where yolact_fast_nms_check has something to say, cudaErrorMisalignedAddress where an address is not aligned as said
- * here, else what launching gave.
+/* Puts the work on the stream. It allocates nothing and waits for nothing, so it can be recorded in a CUDA graph.
+ * The workspace must be aligned to 256 bytes, and nothing else may use it until the work is done. Returns
+ * cudaErrorInvalidValue where yolact_fast_nms_check refuses the params, cudaErrorMisalignedAddress where priors, boxes
+ * or the workspace are not aligned, else what the launches returned.
  */
 cudaError_t yolact_fast_nms(
     const YolactFastNmsParams* params, const YolactFastNmsTensors* tensors, void* workspace, cudaStream_t stream);

@@ -10,7 +10,7 @@ using yolact::sentence;
 namespace {
 
 constexpr int kMaxBatch = 65535;          // blocks of a grid in y
-constexpr int kMaxPriors = INT_MAX / 64;  // so that indices of an image's boxes and blocks are ints
+constexpr int kMaxPriors = INT_MAX / 64;  // so that indices of an image's boxes and of blocks fit into an int
 
 const char* checkSizes(const YolactFastNmsParams& p)
 {
@@ -32,7 +32,7 @@ const char* checkSizes(const YolactFastNmsParams& p)
             return complaint;
         }
     }
-    // A detection is told from others of its score by class * priors + prior, in 32 bits.
+    // The order of detections with equal scores is that of class * priors + prior, which must fit into 32 bits.
     if (static_cast<long long>(p.classes) * p.priors >= UINT_MAX) {
         return sentence("classes * priors must be below %u, got %d * %d", UINT_MAX, p.classes, p.priors);
     }

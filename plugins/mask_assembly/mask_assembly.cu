@@ -1,5 +1,5 @@
-// One kernel: every thread has one cell of the prototype grid and writes it for some detections. See mask_assembly.h
-// for the shapes B, D, K, Hp, Wp and the type T.
+// One kernel: every thread has one cell of the prototype grid and writes that cell of the masks of kChunk detections.
+// mask_assembly.h explains the shapes B, D, K, Hp, Wp and the type T.
 #include "mask_assembly/mask_assembly.h"
 
 #include <math.h>
@@ -13,10 +13,11 @@ namespace {
 
 constexpr unsigned kAllLanes = 0xffffffffu;
 constexpr int kThreads = 256;
-constexpr int kChunk = 32;  // detections per block: one bit each
-constexpr int kGroup = 4;   // detections that share the loads of the prototypes; one float4 of coefficients
+constexpr int kChunk = 32;  // detections per block: a thread has one bit for each in an unsigned
+constexpr int kGroup = 4;   // detections that share each load of a prototype; a float4 holds their coefficients
 
-// The cells of a crop: column in [left, right), row in [top, bottom). Limits are not rounded (official `crop`).
+// A crop has the cells with a column in [left, right) and a row in [top, bottom). The limits are not rounded, as in the
+// official `crop`.
 struct Crop {
     float left, top, right, bottom;
 };
@@ -29,7 +30,7 @@ __device__ Crop cropOf(float4 box, const YolactMaskAssemblyParams& p)
         box.w * height + p.crop_padding};
 }
 
-// Crops of the detections from `first` on to shared memory; those past the count have no cells.
+// Writes the crops of the detections from `first` on into shared memory. Crops past the count have no cells.
 __device__ void loadCrops(
     Crop* crops, const YolactMaskAssemblyParams& p, const YolactMaskAssemblyTensors& t, int image, int first)
 {
@@ -41,7 +42,7 @@ __device__ void loadCrops(
     }
 }
 
-// The chunk's coefficients to shared memory, [group][k] of float4; 0 past the last detection.
+// Writes the chunk's coefficients into shared memory, as float4 [group][k]. They are 0 past the last detection.
 template <typename T>
 __device__ void loadCoefficients(
     float4* coefficients, const YolactMaskAssemblyParams& p, const YolactMaskAssemblyTensors& t, int image, int first)
@@ -58,7 +59,7 @@ __device__ void loadCoefficients(
 
 __device__ float sigmoid(float x) { return 1 / (1 + expf(-x)); }
 
-// Four detections' mask logits at one cell, whose K prototype values lie `cells` apart.
+// The mask logits of four detections at one cell. The cell's K prototype values lie `cells` apart.
 template <typename T>
 __device__ float4 combine(const T* prototypes, const float4* coefficients, int count, int cells)
 {
@@ -96,7 +97,7 @@ __global__ void __launch_bounds__(kThreads) assembleMasks(YolactMaskAssemblyPara
         const bool hit = column >= crop.left && column < crop.right && row >= crop.top && row < crop.bottom;
         inside |= hit ? 1u << d : 0;
     }
-    if (__syncthreads_or(inside != 0)) {  // for the same threads everywhere
+    if (__syncthreads_or(inside != 0)) {  // the same answer in all threads of the block
         loadCoefficients<T>(coefficients, p, t, image, first);
     }
     __syncthreads();

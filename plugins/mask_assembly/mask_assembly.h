@@ -38,9 +38,9 @@ typedef struct YolactMaskAssemblyTensors {
 /* NULL, or the sentence that says which of the params is out of its range and what it should be. */
 const char* yolact_mask_assembly_check(const YolactMaskAssemblyParams* params);
 
-/* Puts the work on a stream; nothing is allocated and nothing waits, so it can be recorded in a CUDA graph.
- * Returns cudaErrorInvalidValue where yolact_mask_assembly_check has something to say, cudaErrorMisalignedAddress where
- * boxes are not aligned, else what launching gave.
+/* Puts the work on the stream. It allocates nothing and waits for nothing, so it can be recorded in a CUDA graph.
+ * Returns cudaErrorInvalidValue where yolact_mask_assembly_check refuses the params, cudaErrorMisalignedAddress where
+ * boxes are not aligned, else what the launch returned.
  */
 cudaError_t yolact_mask_assembly(
     const YolactMaskAssemblyParams* params, const YolactMaskAssemblyTensors* tensors, cudaStream_t stream);

@@ -28,7 +28,7 @@ const char* yolact_mask_assembly_check(const YolactMaskAssemblyParams* params)
         }
     }
     const long long cells = static_cast<long long>(p.height) * p.width;
-    constexpr int kMost = 1 << 30;  // room to round up to whole blocks
+    constexpr int kMost = 1 << 30;  // leaves room to round cells up to whole blocks
     if (cells > kMost / p.coefficients || cells > kMost / p.detections) {
         return sentence(
             "height * width times the coefficients or detections must be at most 2^30, got %d * %d, %d, %d", p.height,

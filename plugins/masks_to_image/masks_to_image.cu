@@ -1,5 +1,6 @@
-// One thread makes one column of bytes of a strip of rows. It keeps the two mask rows around the current pixel row,
-// blended horizontally for its 8 columns: going down, most pixel rows of an enlarged mask lie between the same two.
+// One thread makes one column of bytes of a strip of rows, from the top down. It keeps the two mask rows around the
+// current pixel row, blended horizontally for its 8 pixel columns: in an enlarged mask most pixel rows lie between the
+// same two mask rows as the pixel row above them.
 #include "masks_to_image/masks_to_image.h"
 
 #include <algorithm>
@@ -11,27 +12,27 @@ namespace yolact {
 namespace {
 
 constexpr int kThreads = 128;
-constexpr int kRows = 16;         // of a strip: amortises the thread's column positions, and leaves enough strips
-constexpr int kMaxBlocks = 64;    // of one detection; larger regions are looped over
-constexpr int kMaxGridY = 65535;  // CUDA's limit; more detections are looped over
+constexpr int kRows = 16;         // of a strip: they share a thread's column positions, and many strips are left
+constexpr int kMaxBlocks = 64;    // for one detection; in larger regions a thread makes several columns
+constexpr int kMaxGridY = 65535;  // CUDA's limit; a block takes several detections where there are more
 constexpr float kThreshold = 0.5f;
 
 // `cells` mask values spread over `pixels`: pixel p samples cell ((2p + 1) * cells - pixels) / (2 * pixels), an exact
-// fraction. One pixel further is `step` cells and `step_rest` / (2 * pixels) further.
+// fraction. One pixel further the sample lies `step` + `step_rest` / (2 * pixels) cells further.
 struct Axis {
     int cells, pixels;
     int step, step_rest;
 };
 
-// Cell low + rest / (2 * pixels), not clamped to the mask yet.
+// The sample at cell low + rest / (2 * pixels), which is not clamped to the mask yet.
 struct Position {
     int low, rest;
 };
 
 __device__ Position positionOf(const Axis& axis, int pixel)
 {
-    // One cell is added so that nothing negative is divided: the position is never below -1/2. Unsigned, as the sum of
-    // the largest sizes passes 2^31.
+    // Positions go down to -1/2. One cell is added before the division and taken off after it, so that no negative
+    // number is divided. The sum is unsigned, because it passes 2^31 at the largest sizes.
     const unsigned shifted = (2u * pixel + 1) * axis.cells + axis.pixels;
     const unsigned whole = 2u * axis.pixels;
     return {static_cast<int>(shifted / whole) - 1, static_cast<int>(shifted % whole)};
@@ -46,7 +47,8 @@ __device__ Position nextPosition(const Axis& axis, Position position)
 
 __device__ int cellAt(const Axis& axis, Position position) { return min(max(position.low, 0), axis.cells - 1); }
 
-// Of the next cell. The division of two exact float32 rounds once, as the reference's cast from float64 does.
+// The weight of the cell after the one at `position`. Both numbers are exact in float32, so the division rounds once,
+// as the cast from float64 does in the reference.
 __device__ float weightAt(const Axis& axis, Position position)
 {
     const bool inside = position.low >= 0 && position.low < axis.cells - 1;
@@ -55,7 +57,7 @@ __device__ float weightAt(const Axis& axis, Position position)
 
 // The 8 pixels of a byte on the horizontal axis.
 struct Columns {
-    int left[8];  // cell; the other one is next to it
+    int left[8];  // the cell to the left of each pixel's centre; the cell to the right is the next one
     float weight[8];
 };
 
@@ -71,19 +73,19 @@ __device__ Columns columnsFrom(const Axis& axis, int pixel)
     return columns;
 }
 
-// mask (rows, cells); wide (8)
+// Blends one row of a mask (rows, cells) horizontally, into wide (8).
 __device__ void blendRow(const float* mask, int row, int cells, const Columns& columns, float* wide)
 {
     const int start = row * cells;
     for (int k = 0; k < 8; ++k) {
-        // 32-bit indices: the compiler keeps them from row to row, and addresses would take twice the registers.
+        // Indices have 32 bits: the compiler keeps them from row to row, and addresses would take twice the registers.
         const float left = mask[start + columns.left[k]];
         const float right = mask[start + min(columns.left[k] + 1, cells - 1)];
         wide[k] = left * (1 - columns.weight[k]) + right * columns.weight[k];
     }
 }
 
-// What does not change over one detection's region.
+// What stays the same all over one detection's region.
 struct Target {
     int top, left, bottom, right;  // region inside the image
     int row_bytes;
@@ -99,7 +101,7 @@ __device__ void fillStrip(
     const int count = min(8, target.right - x);
     const Columns columns = columnsFrom(horizontal, x);
     float upper[8], lower[8];  // mask rows cell and cell + 1, blended horizontally
-    int held = -2;             // the cell they are of; -2 is next to none
+    int held = -2;             // the cell of `upper`; no cell equals -2 or comes right after it
     Position position = positionOf(vertical, target.top + first);
     for (int row = first; row < last; ++row) {
         const int cell = cellAt(vertical, position);
@@ -117,9 +119,10 @@ __device__ void fillStrip(
         unsigned packed = 0;
         for (int k = 0; k < 8; ++k) {
             const float blend = upper[k] * (1 - weight) + lower[k] * weight;
-            packed |= static_cast<unsigned>(blend > kThreshold && k < count) << (7 - k);  // a NaN is not above
+            packed |= static_cast<unsigned>(blend > kThreshold && k < count) << (7 - k);  // false for a NaN
         }
-        // Unsigned arithmetic wraps back for negative offsets, so that one comparison catches both ends.
+        // Unsigned arithmetic makes a place before `bits` a huge index, so one comparison refuses what lies outside on
+        // either side.
         const uint64_t index = target.offset + static_cast<uint64_t>(row) * target.row_bytes + byte;
         if (index < target.bytes) {
             target.bits[index] = static_cast<uint8_t>(packed);
@@ -128,7 +131,7 @@ __device__ void fillStrip(
     }
 }
 
-// regions (D, 4) int32, any values, clamped here.
+// The region of one detection, clamped to the image; `regions` may hold any numbers.
 __device__ Target
 targetOf(const YolactMasksToImageParams& params, const YolactMasksToImageTensors& tensors, int64_t detection)
 {
@@ -145,11 +148,12 @@ targetOf(const YolactMasksToImageParams& params, const YolactMasksToImageTensors
     return target;
 }
 
-// Block (x, y): detections y, y + gridDim.y, ...; of each, strips of kRows rows by one byte from x * kThreads on.
+// Block (x, y) takes the detections y, y + gridDim.y, ... A task is one column of bytes in a strip of kRows rows; of
+// each detection the block takes kThreads tasks from x * kThreads on, then those gridDim.x * kThreads further, ...
 __global__ void masksToImageKernel(
     YolactMasksToImageParams params, YolactMasksToImageTensors tensors, Axis vertical, Axis horizontal)
 {
-    const unsigned detections = params.detections;  // so that the last step may pass 2^31
+    const unsigned detections = params.detections;  // unsigned, because the last step may pass 2^31
     for (unsigned detection = blockIdx.y; detection < detections; detection += gridDim.y) {
         const float* mask = tensors.masks + static_cast<int64_t>(detection) * params.height * params.width;
         const Target target = targetOf(params, tensors, detection);
@@ -181,7 +185,8 @@ cudaError_t yolact_masks_to_image(
     if (params->detections == 0) {
         return cudaSuccess;  // CUDA refuses an empty grid
     }
-    // The regions are on the device. This is enough for one that is the whole image; blocks without work end at once.
+    // The regions are on the device, so their sizes are not known here. There are enough blocks for a region that is
+    // the whole image; blocks without work end at once.
     const int tasks = (params->image_height + kRows - 1) / kRows * ((params->image_width + 7) / 8);
     const int blocks = std::min((tasks + kThreads - 1) / kThreads, kMaxBlocks);
     const dim3 grid(blocks, std::min(params->detections, kMaxGridY));

@@ -1,5 +1,6 @@
-// One thread makes a column of pixels of a strip, so that its horizontal position is worked out once for all of them.
-// All arithmetic that decides a byte is OpenCV's: positions in double rounded to float32, then integers only.
+// One thread makes a column of pixels of a strip of rows, so it works out the horizontal position once for all of them.
+// All arithmetic that decides a byte is OpenCV's: positions in double are rounded to float32, and after that all is
+// integers.
 #include "resize_pack/resize_pack.h"
 
 #include <cmath>
@@ -10,15 +11,16 @@ namespace yolact {
 namespace {
 
 constexpr int kThreads = 128;  // columns of a block
-constexpr int kRows = 4;       // of a strip: few enough that a 550 pixel network input keeps a large GPU busy
+constexpr int kRows = 4;  // of a strip: so few that there are blocks enough for a large GPU at an input of 550 pixels
 
-// Two neighbours on an axis with weights of 11 bits, which sum to 2048.
+// Two neighbouring pixels on an axis and their weights, which are integers that sum to 2048.
 struct Blend {
     int first, second;  // pixel
     int first_weight, second_weight;
 };
 
-// Input pixels from one output pixel to the next, rounded as OpenCV does: it inverts the ratio that it was asked for.
+// How many input pixels it is from one output pixel to the next. OpenCV inverts the ratio that it is asked for, so this
+// rounds like that.
 double scaleOf(int pixels, int size) { return 1.0 / (static_cast<double>(size) / pixels); }
 
 // Where output pixel `index` of an axis falls between input pixels.

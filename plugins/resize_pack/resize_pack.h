@@ -1,4 +1,6 @@
-/* An image of any size, stretched to the network's square input: the same bytes as `yolact.runtime.images.preprocess`. */
+/* Stretches an image of any size to the network's square input. The bytes are those of
+ * `yolact.runtime.images.preprocess`.
+ */
 #ifndef YOLACT_RESIZE_PACK_H
 #define YOLACT_RESIZE_PACK_H
 
@@ -29,15 +31,15 @@ typedef struct YolactImage {
 } YolactImage;
 
 /* NULL, or the sentence that says what is wrong with the image or the size (from 1 to YOLACT_RESIZE_PACK_MAX_SIZE). The
- * sentence lasts until the thread's next check.
+ * sentence is valid until the thread's next check.
  */
 const char* yolact_resize_pack_check(const YolactImage* image, int32_t size);
 
 /* Writes (size, size, 3) uint8 BGR to the device address `output`, bilinear with half-pixel centres. Every byte is the
  * one that cv2.resize with INTER_LINEAR gives on x86-64 (OpenCV 4.10 to 5.0, with and without IPP): weights of 11 bits,
  * columns blended before rows, and the same roundings.
- * Puts the work on a stream; nothing is allocated and nothing waits. Returns cudaErrorInvalidValue where
- * yolact_resize_pack_check has something to say, else what launching gave.
+ * It puts the work on the stream, allocates nothing and waits for nothing. Returns cudaErrorInvalidValue where
+ * yolact_resize_pack_check refuses the image or the size, else what the launch returned.
  */
 cudaError_t yolact_resize_pack(const YolactImage* image, int32_t size, uint8_t* output, cudaStream_t stream);
 

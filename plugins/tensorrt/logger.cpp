@@ -70,7 +70,7 @@ void logThrough(void* given) noexcept
 {
     finder = given;
     Dl_info library{};
-    // The library that the finder's class is in, which is in the process already.
+    // The finder's class belongs to a TensorRT that the process has loaded already.
     const bool found = given != nullptr && dladdr(*static_cast<void**>(given), &library) != 0;
     void* tensorrt = found ? dlopen(library.dli_fname, RTLD_LAZY | RTLD_NOLOAD) : nullptr;
     logFrom(tensorrt);

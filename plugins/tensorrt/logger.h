@@ -1,14 +1,15 @@
-// TensorRT's loggers, as what plugins report to.
+// Sends what plugins report to TensorRT's loggers.
 #pragma once
 
 namespace yolact {
 
-// Reports go to the logger of the builder, engine or context that calls the plugin. `finder` is an ILoggerFinder of the
-// TensorRT that loads the library, whichever release that is; without one, or with one of a release that is not known,
-// nothing is reported.
+// From now on reports go to the logger of the builder, engine or context that calls the plugin. `finder` is an
+// ILoggerFinder of the TensorRT that loads the library, whichever release that is. Where it is null or of a release
+// that is not known, nothing is reported.
 void logThrough(void* finder) noexcept;
 
-// Reports go to this logger, an ILogger of the TensorRT library whose handle dlopen gave.
+// From now on reports go to `logger`, an ILogger of the TensorRT library that `tensorrt`, a handle of dlopen, stands
+// for.
 void logTo(void* logger, void* tensorrt) noexcept;
 
 }  // namespace yolact

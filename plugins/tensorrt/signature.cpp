@@ -21,7 +21,7 @@ using nvinfer1::TensorFormat;
 constexpr char kBatch = 'B';
 constexpr int64_t kOpen = -1;
 
-// "BP4" as (B, P, 4).
+// "BP4" written as "B, P, 4".
 struct ShapeText {
     explicit ShapeText(const char* shape)
     {

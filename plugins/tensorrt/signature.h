@@ -45,7 +45,7 @@ private:
 
     struct Size {
         int32_t size = 0;
-        const char* source = nullptr;  // the tensor or attribute that it is from; for errors
+        const char* source = nullptr;  // the tensor or attribute that the size is from, for errors
     };
 
     Size& at(char letter) { return sizes_[letter - 'A']; }
@@ -102,6 +102,6 @@ private:
 int32_t elementTypeOf(nvinfer1::DataType type);
 int32_t elementTypeOf(const nvinfer1::DynamicPluginTensorDesc& tensor);
 int32_t elementTypeOf(const nvinfer1::PluginTensorDesc& tensor);
-int32_t elementTypeOf(const nvinfer1::DimsExprs& shape);  // FP32, as shapes are asked for before types
+int32_t elementTypeOf(const nvinfer1::DimsExprs& shape);  // FP32: TensorRT asks for shapes before it tells types
 
 }  // namespace yolact

@@ -1,9 +1,9 @@
 // Registers the plugins when the library is loaded, for tools that load libraries without telling TensorRT: LD_PRELOAD,
 // Triton's `plugins=`, `polygraphy --plugins`, `trtexec --staticPlugins`.
 //
-// The registry's class differs between TensorRT's major releases, so this library is for the one that it was built
-// with. It takes TensorRT from the process, wherever that loaded it from, and only else by its name: nothing has to be
-// linked.
+// The registry's class differs between TensorRT's major releases, so this library serves the one that it was built
+// with. It is not linked to TensorRT: it takes the TensorRT that the process has loaded, from wherever, and only where
+// there is none it loads one by its name.
 #include <dlfcn.h>
 
 #include <cstdio>
@@ -30,8 +30,8 @@ constexpr bool kHeadersOfRtx = true;
 constexpr bool kHeadersOfRtx = false;
 #endif
 
-// The libraries that have a registry of the class that this library was built with, the one of its headers first:
-// TensorRT for RTX has that of TensorRT 11.
+// The libraries whose registry has the class that this library was built with. The one that the headers are of comes
+// first; TensorRT for RTX 1 has the registry of TensorRT 11.
 std::vector<std::string> registryLibraries()
 {
     const std::string major = std::to_string(NV_TENSORRT_MAJOR);
@@ -45,7 +45,7 @@ std::vector<std::string> registryLibraries()
     return names;
 }
 
-// One that is in the process, else one that can be loaded, else null.
+// A TensorRT that is in the process, else one that can be loaded, else null.
 void* findTensorRt()
 {
     for (const int mode : {RTLD_LAZY | RTLD_NOLOAD, RTLD_LAZY}) {

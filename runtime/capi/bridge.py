@@ -1,6 +1,6 @@
-"""What libyolact.so calls: detectors by C's arguments in, plain buffers out, failures as a status and a sentence.
+"""What libyolact.so calls: takes C's arguments, returns plain buffers, or a status and a sentence for an exception.
 
-The layout of what is returned is known to `results.c`, the statuses and formats are those of `yolact.h`.
+results.c relies on the layout of the buffers. The numbers of statuses and formats are those of yolact.h.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ width of each), packed bits."""
 
 
 class Session:
-    """An open detector, which several threads may use at once and which is freed when the last of them is done."""
+    """An open detector. Several threads may use it at once; `close` frees it once the last of them is done."""
 
     def __init__(self, detector: Detector, score_threshold: float, top_k: int | None) -> None:
         self._detector: Detector | None = detector

@@ -1,4 +1,4 @@
-"""Builds libyolact.so for the Python that runs this, with what C and C++ builds look for beside it.
+"""Builds libyolact.so for the Python that runs this, and writes what C and C++ builds look for beside it.
 
 python -m yolact.runtime.capi.build, or `make capi` in a clone.
 """

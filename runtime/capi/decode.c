@@ -1,11 +1,11 @@
-/* Image files in memory as images; the pixels are copied out of Python, so that any thread frees them without the GIL.
- */
+/* Decodes image files that are in memory. The pixels are copied out of Python, so any thread can free them without the
+ * GIL. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "internal.h"
 
-/* Takes over bridge.decode's array, or NULL with an exception set. */
+/* Copies the array that bridge.decode returned. Where it is NULL, an exception is set. */
 static yolact_status take_pixels(PyObject* array, yolact_image* image)
 {
     Py_buffer pixels;

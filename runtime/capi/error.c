@@ -1,4 +1,4 @@
-/* Statuses and the sentences behind them. */
+/* Statuses, and the sentences that say what went wrong. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -43,7 +43,7 @@ yolact_status fail(yolact_status status, const char* format, ...)
     return status;
 }
 
-/* The exception's type and text in plain words, for where the bridge itself is not there to explain it. */
+/* Reports the exception's type and text, where the bridge cannot be imported to explain it. */
 static yolact_status fail_with_type(PyObject* type, PyObject* value)
 {
     PyErr_Clear();

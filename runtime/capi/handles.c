@@ -1,9 +1,11 @@
-/* Open detectors by number. The list is read and changed with the GIL held and no Python code run meanwhile. */
+/* The open detectors and their numbers. Whoever reads or changes the list holds the GIL and runs no Python code
+ * meanwhile.
+ */
 #include <stdlib.h>
 
 #include "internal.h"
 
-enum { MOST_THREADS = 1024 }; /* ONNX Runtime would make as many as it is told */
+enum { MOST_THREADS = 1024 }; /* ONNX Runtime starts as many threads as it is told */
 
 typedef struct open_handle {
     struct open_handle* next;
@@ -51,7 +53,7 @@ static yolact_status check_options(const yolact_options* options)
     return YOLACT_OK;
 }
 
-/* bridge.open_session, or NULL with an exception set. */
+/* What bridge.open_session returns, or NULL with an exception set. */
 static PyObject* open_session(const char* path, const yolact_options* options)
 {
     PyObject* bridge = import_bridge();
@@ -66,7 +68,7 @@ static PyObject* open_session(const char* path, const yolact_options* options)
     return session;
 }
 
-/* Gives a session a number; takes over the reference. */
+/* Gives a session a number and takes over the reference to it. Where the session is NULL, an exception is set. */
 static yolact_status enter(PyObject* session, yolact_handle* handle)
 {
     PyObject* names = session ? PyObject_GetAttrString(session, "class_names") : NULL;
@@ -155,7 +157,7 @@ yolact_status yolact_close(yolact_handle handle)
         link = &(*link)->next;
     open_handle* entry = *link;
     if (entry) {
-        *link = entry->next; /* before Python code runs, so that no other thread closes it too */
+        *link = entry->next; /* before any Python code runs, so that no other thread closes it too */
         PyObject* done = PyObject_CallMethod(entry->session, "close", NULL);
         if (!done)
             status = fail_with_exception();

@@ -1,7 +1,7 @@
-/* Images of C as arguments for the bridge. */
+/* Checks a program's images and hands them to the bridge. */
 #include "internal.h"
 
-static const size_t pixel_sizes[] = {3, 3, 1, 4}; /* by format */
+static const size_t pixel_sizes[] = {3, 3, 1, 4}; /* bytes, for each format */
 
 static yolact_status check_image(const yolact_image* image, size_t index)
 {
@@ -27,12 +27,12 @@ static yolact_status check_image(const yolact_image* image, size_t index)
     return YOLACT_OK;
 }
 
-/* The tuple that bridge.CImage describes; the pixels are not copied. */
+/* An image as bridge.CImage has it. The pixels are not copied. */
 static PyObject* as_python(const yolact_image* image)
 {
     size_t row = (size_t)image->width * pixel_sizes[image->format];
     Py_ssize_t length =
-        (Py_ssize_t)((size_t)(image->height - 1) * image->stride + row); /* the last row may end there */
+        (Py_ssize_t)((size_t)(image->height - 1) * image->stride + row); /* the last row may lack its padding */
     PyObject* pixels = PyMemoryView_FromMemory((char*)(uintptr_t)image->data, length, PyBUF_READ);
     return pixels ? Py_BuildValue(
                         "Niini", pixels, (int)image->height, (int)image->width, (Py_ssize_t)image->stride,

@@ -1,4 +1,5 @@
-/* What the files of libyolact share. Functions that take or return Python objects need the GIL. */
+/* What the files of libyolact share. A thread must hold the GIL to call functions that take or return Python objects.
+ */
 #ifndef YOLACT_INTERNAL_H
 #define YOLACT_INTERNAL_H
 
@@ -12,18 +13,18 @@
 /* Keeps the sentence for yolact_last_error and returns the status. */
 yolact_status fail(yolact_status status, const char* format, ...) __attribute__((format(printf, 2, 3)));
 
-/* The same for the Python exception that is set, which it clears. */
+/* Does the same for the Python exception that is set, and clears it. */
 yolact_status fail_with_exception(void);
 
 /* python_runtime.c */
 
-/* Starts Python unless the process runs it. Neither needs nor takes the GIL. */
+/* Starts Python unless the process runs it already. The caller need not hold the GIL and is not given it. */
 yolact_status start_python(void);
 
 /* Whether start_python was successful and Python still runs, so that the GIL can be taken. */
 int python_runs(void);
 
-/* yolact.runtime.capi.bridge, a new reference, or NULL with an exception set. */
+/* A new reference to the module yolact.runtime.capi.bridge, or NULL with an exception set. */
 PyObject* import_bridge(void);
 
 /* The interpreter of the environment that is used. */
@@ -31,12 +32,12 @@ const char* python_environment(void);
 
 /* handles.c */
 
-/* The session (bridge.Session) behind a handle as a new reference, or NULL; sets no exception. */
+/* A new reference to the bridge.Session of a handle, or NULL, without an exception, where the handle is not open. */
 PyObject* find_session(yolact_handle handle);
 
 /* results.c */
 
-/* What Session.infer returned, as one block of memory. */
+/* Copies what Session.infer returned into one block of memory. */
 yolact_status pack_results(PyObject* found, yolact_results** results);
 
 #endif

@@ -1,4 +1,5 @@
-/* Python inside this process: found, started once, and never stopped, because NumPy and others cannot start twice. */
+/* Finds Python and starts it inside this process. It is started once and never stopped, because NumPy and other
+ * packages cannot be loaded a second time. */
 #define _GNU_SOURCE 1 /* dladdr */
 #include <dlfcn.h>
 #include <pthread.h>
@@ -8,7 +9,8 @@
 
 #include "internal.h"
 
-/* The environment's interpreter; a file of this name beside the library takes its place when things have moved. */
+/* YOLACT_PYTHON is the interpreter of the environment that the library was built for. Where that has moved, a file of
+ * the name PYTHON_FILE beside the library holds the path of the interpreter to use instead. */
 #ifndef YOLACT_PYTHON
 #error "YOLACT_PYTHON must be the interpreter of the environment that has yolact; build with make capi"
 #endif
@@ -16,19 +18,19 @@
 
 static pthread_mutex_t starting = PTHREAD_MUTEX_INITIALIZER;
 static char interpreter[4096];
-static int has_run; /* Python that has run and runs no more is at its end: it is not started again */
+static int has_run; /* Python has run; where it runs no more, it has been ended and is not started again */
 
 const char* python_environment(void) { return interpreter; }
 
 int python_runs(void)
 {
-    pthread_mutex_lock(&starting); /* Py_IsInitialized turns true before Python has started in full */
+    pthread_mutex_lock(&starting); /* Py_IsInitialized says yes before Python has started in full */
     int runs = has_run && Py_IsInitialized();
     pthread_mutex_unlock(&starting);
     return runs;
 }
 
-/* Sets `interpreter` from the file beside the library, else to what was compiled in. */
+/* Sets `interpreter` to what the file beside the library says, else to YOLACT_PYTHON. */
 static void choose_interpreter(void)
 {
     Dl_info library;
@@ -52,17 +54,18 @@ static void choose_interpreter(void)
     fclose(file);
 }
 
-/* Makes Python's symbols visible to its extension modules, which are not linked to it. That is so already where the
- * program itself was linked to this library, but not where it came by dlopen. */
+/* Makes Python's symbols visible to extension modules, which are not linked to Python. They are visible already in a
+ * program that is linked to this library, but not in one that loaded this library with dlopen. */
 static void show_symbols(void)
 {
     Dl_info python;
     if (dladdr((void*)(size_t)&Py_IsInitialized, &python) && python.dli_fname)
-        dlopen(python.dli_fname, RTLD_NOW | RTLD_GLOBAL | RTLD_NOLOAD); /* the count stays up: Python is not unloaded */
+        dlopen(python.dli_fname, RTLD_NOW | RTLD_GLOBAL | RTLD_NOLOAD); /* never closed, so Python stays loaded */
 }
 
-/* Isolated: the caller's variables, working directory, signals, locale and user site are left alone. UTF-8, because the
- * locale of a program that never chose one is ASCII. */
+/* Starts Python. It is isolated: it does not read the program's environment variables, working directory and user site,
+ * and changes neither signal handlers nor locale. It uses UTF-8, because the locale of a program that has set none is
+ * ASCII. */
 static PyStatus initialise(void)
 {
     PyPreConfig before;
@@ -98,7 +101,7 @@ static yolact_status start_own(void)
         return fail(
             YOLACT_ERROR_PYTHON, "Python of %s does not start (%s); build libyolact again with make capi", interpreter,
             status.err_msg ? status.err_msg : "no reason given");
-    PyEval_SaveThread(); /* any thread can take the GIL now, this one too */
+    PyEval_SaveThread(); /* releases the GIL, so that any thread can take it */
     return YOLACT_OK;
 }
 

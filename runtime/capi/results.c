@@ -1,5 +1,5 @@
-/* Results as one block of memory: the structs, then each image's masks and arrays. Freed in one piece, and nothing in
- * it belongs to Python, so results outlive their handle and can be freed without the GIL. */
+/* Results are one block of memory: the structs, then each image's masks and arrays. Nothing in the block belongs to
+ * Python, so results outlive their handle, and freeing the block needs no GIL. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,19 +7,20 @@
 
 enum { BOXES, SCORES, CLASS_IDS, MASK_SCORES, REGIONS, BITS, PARTS };
 
-/* bridge.Buffers of one image; borrowed. */
+/* The bridge.Buffers of one image, which belong to Python. */
 typedef struct image_buffers {
-    const char* data[PARTS]; /* of MASK_SCORES NULL where the model has none */
+    const char* data[PARTS]; /* data[MASK_SCORES] is NULL where the model has none */
     Py_ssize_t size[PARTS];
     size_t count; /* detections */
 } image_buffers;
 
 static size_t aligned(size_t size) { return (size + 15) & ~(size_t)15; }
 
-/* Bytes of a mask's bits, given (top, left, height, width). */
+/* How many bytes the bits of a mask take, whose region is (top, left, height, width). */
 static size_t bits_size(const int32_t region[4]) { return (size_t)region[2] * (((size_t)region[3] + 7) / 8); }
 
-/* 0 with an exception set where the tuple is not as bridge.Buffers says: sizes are what keeps copies inside memory. */
+/* Reads bridge.Buffers. Returns 0 with an exception set where the sizes do not belong together: later copies rely on
+ * them to stay inside memory. */
 static int read_buffers(PyObject* tuple, image_buffers* buffers)
 {
     const char** data = buffers->data;
@@ -45,7 +46,7 @@ static int read_buffers(PyObject* tuple, image_buffers* buffers)
     return 0;
 }
 
-/* Bytes of an image's part of the block. */
+/* How many bytes of the block an image takes. */
 static size_t image_size(const image_buffers* buffers)
 {
     size_t size = aligned(buffers->count * sizeof(yolact_mask));
@@ -55,7 +56,7 @@ static size_t image_size(const image_buffers* buffers)
     return size;
 }
 
-/* Copies a part to the cursor and moves it on; NULL for a part that is not there. */
+/* Copies a part to the cursor and moves the cursor on. Returns the copy, or NULL for a part that is not there. */
 static const void* take(const image_buffers* buffers, int part, char** cursor)
 {
     if (!buffers->data[part])
@@ -84,7 +85,7 @@ static void fill_image(const image_buffers* buffers, yolact_detections* image, c
     }
 }
 
-/* NULL with an exception set where memory is short. */
+/* The block with the results of all images, or NULL with an exception set where memory is short. */
 static yolact_results* fill(const image_buffers* buffers, size_t count)
 {
     size_t images_size = aligned(count * sizeof(yolact_detections));

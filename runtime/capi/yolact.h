@@ -17,15 +17,15 @@
  *
  *   examples/c/detect.c is this as a whole program.
  *
- *   Behind it is the toolkit's Python runtime, which the library starts inside the process at the first yolact_open, so
- *   the answers are those of yolact.runtime.detector.Detector to the bit. It finds the Python environment that it was
- *   built with by itself; no variable has to be set, and PYTHONHOME and PYTHONPATH are not read. Where the process
- *   runs Python already, that Python is used, and must have yolact installed.
+ *   The library starts the toolkit's Python runtime inside the process at the first yolact_open, so its answers are
+ *   those of yolact.runtime.detector.Detector to the bit. It finds the Python environment that it was built with by
+ *   itself; no variable has to be set, and PYTHONHOME and PYTHONPATH are not read. Where the process runs Python
+ *   already, the library uses that Python, which must have yolact installed.
  *
  * Errors
  *
- *   Functions that can fail return a yolact_status. yolact_last_error() has the sentence that says what was expected,
- *   what was got and what to do. A failed call leaves its output at 0 or NULL.
+ *   Functions that can fail return a yolact_status. yolact_last_error() returns the sentence that says what was
+ *   expected, what was got and what to do. A call that fails sets its output to 0 or NULL.
  *
  * Threads
  *
@@ -76,8 +76,8 @@ typedef enum yolact_status {
     YOLACT_OK = 0,
     YOLACT_ERROR_ARGUMENT = 1, /* a NULL where there must be none, a value out of range, a wrong struct_size */
     YOLACT_ERROR_HANDLE = 2,   /* a handle that was never given out, or was closed */
-    YOLACT_ERROR_ENGINE = 3,   /* an engine file that is missing, is none, or cannot run on this machine */
-    YOLACT_ERROR_IMAGE = 4,    /* an image of no pixels, too many, or whose stride is less than a row */
+    YOLACT_ERROR_ENGINE = 3,   /* a file that is missing, is no engine file, or cannot run on this machine */
+    YOLACT_ERROR_IMAGE = 4,    /* an image of no or too many pixels, or whose stride is less than a row */
     YOLACT_ERROR_PYTHON = 5,   /* the Python environment does not start, or lacks the toolkit */
     YOLACT_ERROR_MEMORY = 6,
     YOLACT_ERROR_INTERNAL = 7 /* a fault of the toolkit: please report the sentence */
@@ -86,14 +86,14 @@ typedef enum yolact_status {
 /* What a status means, in a few words; never NULL. */
 YOLACT_API const char* yolact_status_string(yolact_status status);
 
-/* The sentence, UTF-8, about this thread's last call that failed; "" where none did. It lasts until the thread's next
- * call that fails. */
+/* The sentence, UTF-8, about this thread's last call that failed; "" where none has failed. The text is valid until the
+ * thread's next call that fails. */
 YOLACT_API const char* yolact_last_error(void);
 
 /* ---- Detectors ---- */
 
-/* An opened engine file. It is a number and is never given out twice, so using a closed one is an error, not a crash.
- * 0 is no handle. */
+/* An opened engine file. Handles are numbers, and no number is given out twice, so using a closed handle is an error
+ * and not a crash. 0 is no handle. */
 typedef uint64_t yolact_handle;
 
 typedef struct yolact_options {
@@ -105,24 +105,24 @@ typedef struct yolact_options {
     int32_t allow_host_code; /* not 0: TensorRT may run code that the plan carries; only for plans you trust */
 } yolact_options;
 
-/* yolact_options options = YOLACT_OPTIONS_DEFAULT; */
+/* To begin with: yolact_options options = YOLACT_OPTIONS_DEFAULT; */
 #define YOLACT_OPTIONS_DEFAULT {sizeof(yolact_options), 0.15f, 0, NULL, 0, 0}
 
-/* Opens an engine file. `path` is as the file system has it; `options` may be NULL for the defaults. */
+/* Opens an engine file. `path` has the file system's bytes; `options` may be NULL for the defaults. */
 YOLACT_API yolact_status yolact_open(const char* path, const yolact_options* options, yolact_handle* handle);
 
 /* How many classes the model knows; 0 where the handle is not open. */
 YOLACT_API int32_t yolact_class_count(yolact_handle handle);
 
-/* The name, UTF-8, of class `class_id`, from 0; NULL where there is no such class or the handle is not open. It lasts
- * until the handle is closed. */
+/* The name, UTF-8, of class `class_id`, from 0; NULL where there is no such class or the handle is not open. The text
+ * is valid until the handle is closed. */
 YOLACT_API const char* yolact_class_name(yolact_handle handle, int32_t class_id);
 
 /* How many images the engine file runs at once: INT32_MAX where it takes any number; 0 where the handle is not open.
- * yolact_infer takes more and runs them in turns. */
+ * yolact_infer takes more images than that and runs them in turns. */
 YOLACT_API int32_t yolact_max_batch(yolact_handle handle);
 
-/* Frees the model. Results stay valid. Closing 0 does nothing and is no error. */
+/* Closes the handle and frees the model. Results stay valid. Closing 0 does nothing and is no error. */
 YOLACT_API yolact_status yolact_close(yolact_handle handle);
 
 /* ---- Images ---- */
@@ -149,7 +149,7 @@ typedef struct yolact_image {
 } yolact_image;
 
 /* Decodes the contents of an image file (JPEG, PNG, WebP, BMP, TIFF) as yolact-infer reads it: BGR, upright, 8 bits,
- * without alpha. Truncated and damaged files are errors. Starts Python if need be. */
+ * without alpha. Truncated and damaged files are errors. The first call starts Python. */
 YOLACT_API yolact_status yolact_image_decode(const void* file, size_t size, yolact_image* image);
 
 /* Frees the pixels of a decoded image and sets it to zeros. NULL and an image of zeros do nothing. */
@@ -174,7 +174,7 @@ typedef struct yolact_detections {
     const float* boxes;       /* x1, y1, x2, y2 of each: pixels of the image, inside it */
     const float* scores;      /* 0 to 1 */
     const int32_t* class_ids; /* see yolact_class_name */
-    const float* mask_scores; /* YOLACT++: score times predicted mask IoU, which decides what is best; else NULL */
+    const float* mask_scores; /* YOLACT++: score times predicted mask IoU, by which it ranks; NULL for others */
     const yolact_mask* masks;
 } yolact_detections;
 

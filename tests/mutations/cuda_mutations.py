@@ -25,7 +25,7 @@ CUDA_MUTATIONS = (
     ),
     Mutation(
         "count-is-read-late",
-        "__syncthreads();  // everybody has read the count before somebody raises it",
+        "__syncthreads();  // all threads read the count before one of them raises it",
         "",
         _NMS,
     ),

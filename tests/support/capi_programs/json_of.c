@@ -1,4 +1,4 @@
-/* json_of ENGINE IMAGE: what the service in examples/c_service would answer, without HTTP. */
+/* json_of ENGINE IMAGE: prints what the service in examples/c_service would answer, without HTTP. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -19,7 +19,7 @@ int main(int argc, char** argv)
         return die("usage: json_of ENGINE IMAGE");
     size_t size = fread(data, 1, 1 << 24, file);
     fclose(file);
-    data = realloc(data, size ? size : 1); /* so that reading beyond the file is seen */
+    data = realloc(data, size ? size : 1); /* of the file's very size, so that a read beyond it is noticed */
     uint32_t width, height;
     image_kind kind = read_image_header(data, size, &width, &height);
     fprintf(stderr, "%d %lux%lu\n", (int)kind, (unsigned long)width, (unsigned long)height);

@@ -1,4 +1,5 @@
-/* loads_late LIBRARY ENGINE: the library as a plug-in, out of the global namespace, that must still run NumPy. */
+/* loads_late LIBRARY ENGINE: loads the library as a plug-in, whose symbols other libraries do not see; NumPy must run
+ * all the same. */
 #include <dlfcn.h>
 #include <stdio.h>
 #include <yolact.h>

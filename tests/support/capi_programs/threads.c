@@ -1,5 +1,5 @@
-/* threads ENGINE: one handle used by threads that Python did not make, opened in yet another one, and closed while
- * calls run. Ends with 0 where every answer was the same. */
+/* threads ENGINE: threads that Python did not make use one handle, which yet another thread opened, and which is closed
+ * while calls run. The exit code is 0 where every answer was right. */
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,7 +17,7 @@ static void* open_shared(void* status)
     return NULL;
 }
 
-/* Infers, and fails on purpose in between: each thread must read its own sentence. */
+/* Infers, and in between fails on purpose: each thread must read the sentence about its own call. */
 static void* infer(void* number)
 {
     yolact_image image = {pixels, HEIGHT, WIDTH, WIDTH * 3, YOLACT_FORMAT_BGR};
@@ -40,7 +40,7 @@ static void* infer(void* number)
     return NULL;
 }
 
-/* Until the handle is closed, which must be a status and nothing worse. */
+/* Infers until the handle is closed, which must lead to a status and to nothing worse. */
 static void* infer_until_closed(void* unused)
 {
     (void)unused;

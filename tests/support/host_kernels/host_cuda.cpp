@@ -1,6 +1,7 @@
-// Runs CUDA kernels on a CPU, strictly: a barrier that not every thread of the block or warp reaches, a warp operation
-// of some lanes only, or a launch that no GPU takes, is an error; shared memory starts as rubbish and ends at an
-// unmapped page; threads run in an order that the test chooses, so that a result that hangs on the order shows.
+// Runs CUDA kernels on a CPU, and is strict. It is an error where some threads of a block or warp do not reach a
+// barrier, where only some lanes take part in a warp operation, and where no GPU would take the launch. Shared memory
+// starts as rubbish and ends at an unmapped page. The test chooses the order in which threads run, so it can see
+// whether the result depends on that order.
 #include <algorithm>
 #include <csetjmp>
 #include <cstdio>
@@ -20,7 +21,7 @@ namespace {
 constexpr int kWarp = 32;
 constexpr unsigned kAllLanes = 0xffffffffu;
 constexpr size_t kStack = 128 << 10;
-constexpr size_t kShared = 48 << 10;  // what a launch may ask for without opting in to more
+constexpr size_t kShared = 48 << 10;  // what a launch may ask for unless the kernel has opted in to more
 constexpr int kRubbish = 0xcd;
 
 enum class State { kReady, kAtBlock, kAtWarp, kDone };
@@ -108,7 +109,7 @@ std::vector<int> shuffledOrder(int count)
     return order;
 }
 
-// One block; false where threads wait for others that will never come.
+// Runs one block. False where threads wait at a barrier that others never reach.
 bool runBlock()
 {
     const dim3& size = place.block_size;
@@ -201,7 +202,7 @@ uint64_t exchange(unsigned mask, uint64_t value, int source_lane)
     warp.values[laneId()] = value;
     waitForWarp(mask, false);
     const uint64_t got = warp.values[source_lane];
-    waitForWarp(mask, false);  // nobody gives the next value before all have read this one
+    waitForWarp(mask, false);  // no lane writes its next value before all have read this one
     return got;
 }
 
@@ -229,7 +230,7 @@ cudaError_t run(const std::function<void()>& thread, dim3 grid, dim3 block, size
         std::memset(shared_end - kShared, kRubbish, kShared);
         if (!runBlock()) {
             std::fprintf(stderr, "block %u: not every thread reached a barrier\n", index);
-            fibres.clear();  // those that wait would wait for ever
+            fibres.clear();  // those that wait would never go on
             return cudaErrorLaunchFailure;
         }
     }
@@ -240,7 +241,8 @@ cudaError_t run(const std::function<void()>& thread, dim3 grid, dim3 block, size
 
 extern "C" {
 
-// 0: threads and blocks in ascending order, 1: in descending order, else shuffled anew at every barrier from this seed.
+// Threads and blocks run in ascending order with 0 and in descending order with 1. Any other number is the seed of an
+// order that is shuffled anew at every barrier.
 void host_cuda_schedule(unsigned seed)
 {
     host_cuda::schedule = seed;

@@ -5,7 +5,7 @@ namespace {
 
 constexpr unsigned kAllLanes = 0xffffffffu;
 
-// Each thread hands its number to its left neighbour, with or without waiting for it.
+// Each thread hands its number to its left neighbour, which reads it with or without a barrier before.
 __global__ void rotate(int* output, bool wait)
 {
     __shared__ int values[1024];

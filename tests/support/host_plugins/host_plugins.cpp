@@ -1,5 +1,5 @@
-// Leads one plugin through everything that TensorRT does with it, from the attributes to `enqueue`, on the CPU: linked
-// with the plugins and with the kernels built for the CPU. The order of the calls is that of TensorRT's documentation.
+// Does with one plugin on the CPU everything that TensorRT does with it, from the attributes to `enqueue`, in the order
+// of TensorRT's documentation. It is linked with the plugins, and with the kernels built for the CPU.
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
@@ -37,9 +37,9 @@ struct HostOp {
     const char* name;
     const HostField* fields;
     const HostTensor* inputs;
-    HostTensor* outputs;  // their data is given, types and shapes are what the plugin says
+    HostTensor* outputs;  // the caller gives the data, the plugin types and shapes
     int32_t fieldCount, inputCount, outputCount;
-    int32_t batch;      // images to run; -1 to stop once the engine could be built
+    int32_t batch;      // images to run; -1: stop where TensorRT would build the engine
     int32_t largest;    // batch of the optimization profile
     int64_t workspace;  // bytes that the plugin asked for
 };
@@ -132,7 +132,7 @@ bool infer(IPluginV3OneBuild& build, HostOp& op)
     return true;
 }
 
-// The buffers of one call. The workspace ends with bytes that nobody may touch.
+// The buffers of one call. Behind the workspace lie bytes that must not change.
 class Call {
 public:
     explicit Call(const HostOp& op) : workspace_(op.workspace + kAlignment + kGuard, kUntouched)
@@ -202,7 +202,7 @@ const char* build(IPluginV3& plugin, HostOp& op)
     return nullptr;
 }
 
-// As an engine does it: the plugin is made again from the fields that it serialises, and attached to a context.
+// Runs the plugin as an engine does: it is made again from the fields that it serialises, and attached to a context.
 const char* run(IPluginCreatorV3One& creator, IPluginV3& built, const HostOp& op)
 {
     auto* runtime = capability<IPluginV3OneRuntime>(&built, PluginCapabilityType::kRUNTIME);

@@ -1,4 +1,4 @@
-// What TensorRT hands to a plugin: a logger and expressions for sizes.
+// The objects that TensorRT hands to a plugin: a logger, and expressions that stand for sizes.
 #pragma once
 
 #include <NvInferRuntime.h>
@@ -11,7 +11,7 @@
 
 namespace host_plugins {
 
-inline std::string messages;  // that plugins logged
+inline std::string messages;  // what plugins have logged
 
 struct Logger final : nvinfer1::ILogger {
     void log(Severity severity, const char* message) noexcept override

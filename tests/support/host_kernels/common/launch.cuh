@@ -1,5 +1,6 @@
-// Takes the place of plugins/common/launch.cuh when the tests build the kernels for the CPU: CUDA's keywords and device
-// functions in plain C++, blocks run one after the other, their threads as fibres that switch at barriers.
+// Takes the place of plugins/common/launch.cuh when the tests build the kernels for the CPU. CUDA's keywords and device
+// functions are plain C++ here. Blocks run one after the other; the threads of a block are fibres that switch at
+// barriers.
 #pragma once
 
 #include <cuda_bf16.h>
@@ -21,7 +22,7 @@
 #define __global__
 #define __device__
 #define __host__
-#define __shared__ static  // one block at a time
+#define __shared__ static  // blocks run one at a time
 #define __forceinline__ inline
 #define __launch_bounds__(...)
 #define __restrict__ __restrict
