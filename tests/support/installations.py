@@ -24,21 +24,28 @@ def copy_sources(clone: Path) -> Path:
 
 
 def make_environment(folder: Path) -> Path:
-    """The interpreter of a new virtual environment that finds this one's libraries, but not its `yolact`."""
+    """The interpreter of a new virtual environment: with what the runtime and the commands need, without `yolact`."""
     venv.create(folder, symlinks=True)
-    (site,) = folder.glob("lib/python*/site-packages")
-    (site / "libraries.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    return folder / "bin" / "python"
+    libraries = folder / "libraries"  # beside site-packages, as pip takes folders of mere links for empty ones
+    libraries.mkdir()
+    for pattern in ("click", "cv2", "numpy", "onnxruntime", "tqdm", "setuptools*", "_distutils_hack"):
+        for entry in Path(sysconfig.get_path("purelib")).glob(pattern):
+            (libraries / entry.name).symlink_to(entry)
+    python = folder / "bin" / "python"
+    (site_packages(python) / "libraries.pth").write_text(f"{libraries}\n")
+    return python
 
 
-def pip(python: Path, *arguments: str | Path) -> None:
-    """Run pip for this interpreter; the CUDA library is left out, since building it takes minutes."""
-    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", python, *arguments]
-    environment = os.environ | {"YOLACT_PLUGIN_ARCHS": "none"}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
-    assert done.returncode == 0, done.stdout + done.stderr
+def site_packages(python: Path) -> Path:
+    """Where an environment's packages are."""
+    (site,) = python.parents[1].glob("lib/python*/site-packages")
+    return site
 
 
 def install(python: Path, *what: str | Path) -> None:
-    """Install without the network: the libraries and setuptools are there already."""
-    pip(python, "install", "--no-deps", "--no-build-isolation", "--no-index", *what)
+    """Install without the network, and without the CUDA library, which would take minutes."""
+    options = ("--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--disable-pip-version-check")
+    command = [sys.executable, "-m", "pip", "--python", python, "install", *options, *what]
+    environment = os.environ | {"YOLACT_PLUGIN_ARCHS": "none"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stdout + done.stderr
