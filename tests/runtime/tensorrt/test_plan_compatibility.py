@@ -63,6 +63,7 @@ CASES: dict[str, tuple[PlanIdentity | None, dict[str, Any], str]] = {
         {},
         f"it has 1000 bytes where its sidecar says 2000, so it was cut off or replaced; copy both again or {REBUILD}",
     ),
+    "longer than it was": (change(size=500), {}, "it has 1000 bytes where its sidecar says 500, so"),
     "replaced by one of the same size": (
         change(plan_sha256="ab"),
         {},
@@ -140,6 +141,7 @@ FITS = {
     "later major of a compatible plan": (COMPATIBLE, {"tensorrt": tensorrt(11, 1, 0, 106), "trusted": True}),
     "plugins inside, so none are needed here": (INSIDE, {"plugins": frozenset(), "trusted": True}),
     "another Ampere or later": (PORTABLE, {"gpu": H200}),
+    "built on the first Ampere": (change(hardware_compatible=True, gpu_archs=("sm_80",)), {"gpu": H200}),
     "one of several": (change(gpu_name="", gpu_archs=("sm_80", "sm_87")), {}),
     "every GPU from Ampere on": (EVERY, {"gpu": H200, **OF_RTX}),
     "without a sidecar TensorRT itself decides": (None, {"tensorrt": tensorrt(10, 13, 3, 9), "gpu": A100}),
