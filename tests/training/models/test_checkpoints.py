@@ -232,6 +232,11 @@ REJECTED: dict[str, tuple[str, Callable[[Path], Any], str]] = {
         partial(save, make=lambda: changed("prediction_layers.0.conf_layer.bias", torch.ones(244))),
         r"the prediction head has 12, 244 and 96 channels, expected 4, C \+ 1 and K for each anchor",
     ),
+    "background alone": (
+        "a.pth",
+        partial(save, make=lambda: changed("prediction_layers.0.conf_layer.bias", torch.ones(3))),
+        r"the prediction head has 12, 3 and 96 channels, expected 4, C \+ 1 and K for each anchor",
+    ),
     "wrong name": (
         "yolact_resnet50_1_2.pth",
         partial(save, make=lambda: hollow_state(CONFIGS["yolact_base"])),
