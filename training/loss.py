@@ -12,7 +12,8 @@ from torch import Tensor
 from yolact.runtime.config import ModelConfig
 from yolact.runtime.postprocess.mask_assembly import CROP_PADDING
 from yolact.runtime.postprocess.priors import make_priors
-from yolact.training.matching import NEUTRAL, Matches, Targets, match_priors
+from yolact.training.data.loading import Targets
+from yolact.training.matching import NEUTRAL, Matches, match_priors
 from yolact.training.models.model import RawHeads
 
 BOX_WEIGHT = 1.5

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from yolact.runtime.postprocess.nms import CENTRE_VARIANCE, SIZE_VARIANCE
+from yolact.training.data.loading import Targets
 
 POSITIVE_IOU = 0.5
 """Priors overlapping an object at least this much learn it."""
@@ -20,23 +20,6 @@ CROWD_OVERLAP = 0.7
 """A prior with more than this share of its area in a crowd is no background."""
 
 NEUTRAL, BACKGROUND = -1, 0
-
-
-@dataclass(frozen=True)
-class Targets:
-    """Ground truth of one image.
-
-    Attributes:
-        boxes: (n, 4) float32 xyxy relative to the image, with n >= 1.
-        class_ids: (n,) int64, 0..C-1.
-        masks: (n, S, S) of 0 and 1 in any type, at the size of the network input.
-        crowd_boxes: (m, 4) float32 xyxy; regions of uncounted objects.
-    """
-
-    boxes: Tensor
-    class_ids: Tensor
-    masks: Tensor
-    crowd_boxes: Tensor
 
 
 class Matches(NamedTuple):
@@ -86,7 +69,7 @@ def match_priors(targets: Targets, priors: Tensor) -> Matches:
 
 
 def encode_boxes(boxes: Tensor, priors: Tensor) -> Tensor:
-    """Inverse of `runtime.nms.decode_boxes`: boxes (P, 4) xyxy relative to priors (P, 4) cxcywh."""
+    """Inverse of `runtime.postprocess.nms.decode_boxes`: boxes (P, 4) xyxy relative to priors (P, 4) cxcywh."""
     centres = ((boxes[:, :2] + boxes[:, 2:]) / 2 - priors[:, :2]) / (CENTRE_VARIANCE * priors[:, 2:])
     sizes = ((boxes[:, 2:] - boxes[:, :2]) / priors[:, 2:]).log() / SIZE_VARIANCE
     return torch.cat([centres, sizes], dim=1)

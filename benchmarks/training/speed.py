@@ -24,9 +24,8 @@ from benchmarks.training import tables
 from yolact.cli.command import reports_errors
 from yolact.runtime.postprocess.priors import make_priors
 from yolact.training.data.datasets import open_dataset
-from yolact.training.data.loading import Stream, load_batches
+from yolact.training.data.loading import Stream, Targets, load_batches
 from yolact.training.loss import YolactLoss
-from yolact.training.matching import Targets
 from yolact.training.models.configs import get_config
 from yolact.training.models.initial_weights import initial_model
 from yolact.training.models.model import RawHeads

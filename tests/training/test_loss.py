@@ -14,8 +14,9 @@ import torch
 from recorded import load_rule
 
 from yolact.runtime.postprocess.priors import make_priors
+from yolact.training.data.loading import Targets
 from yolact.training.loss import YolactLoss, hard_negatives
-from yolact.training.matching import NEUTRAL, Targets, match_priors
+from yolact.training.matching import NEUTRAL, match_priors
 from yolact.training.models.configs import CONFIGS
 from yolact.training.models.model import RawHeads, Yolact
 from yolact.training.models.seeded_weights import seeded_state_dict

@@ -25,10 +25,26 @@ from yolact.runtime.config import ModelConfig
 from yolact.runtime.errors import DatasetError, YolactError
 from yolact.training.data.augmentation import Augmentation, augment, stretch
 from yolact.training.data.datasets import Dataset
-from yolact.training.matching import Targets
 from yolact.training.models.configs import MEAN_COLOUR
 
 _REDRAWS = 100
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Ground truth of one image.
+
+    Attributes:
+        boxes: (n, 4) float32 xyxy relative to the image, with n >= 1.
+        class_ids: (n,) int64, 0..C-1.
+        masks: (n, S, S) of 0 and 1 in any type, at the size of the network input.
+        crowd_boxes: (m, 4) float32 xyxy; regions of uncounted objects.
+    """
+
+    boxes: Tensor
+    class_ids: Tensor
+    masks: Tensor
+    crowd_boxes: Tensor
 
 
 @dataclass
