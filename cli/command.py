@@ -26,6 +26,24 @@ TERMINATED = 143
 HELP = {"help_option_names": ["-h", "--help"]}
 """Context settings of every command."""
 
+_RENAMED = {
+    "yolact-build": {"--onnx": "--engine"},
+    "yolact-diff": {"--count": "--limit"},
+    "yolact-export": {
+        "--top-k": "--nms-top-k",
+        "--calib-count": "--calib-limit",
+        "--int8-target": "--int8-platform",
+    },
+    "yolact-sensitivity": {
+        "--onnx": "--engine",
+        "--calib-count": "--calib-limit",
+        "--distance-count": "--limit",
+        "--int8-target": "--int8-platform",
+    },
+    "yolact-train": {"--out": "--output"},
+}
+"""By command, options that had another name, and the name they have now."""
+
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
@@ -49,9 +67,15 @@ class Command(click.Command):
         add_version_option(self)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """As click does, and the arguments are kept for `command_line`."""
+        """As click does; the arguments are kept for `command_line`, and an option's old name tells the new one."""
         ctx.meta[_ARGUMENTS] = list(args)
-        return super().parse_args(ctx, args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            new = _RENAMED.get(self.name or "", {}).get(error.option_name)
+            if new is None:
+                raise
+            raise click.UsageError(f"{error.option_name} is called {new} now", ctx) from None
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command's function."""

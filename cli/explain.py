@@ -13,7 +13,6 @@ from yolact.cli.options.common import score_threshold_option
 from yolact.cli.options.model import ModelChoice, model_options
 from yolact.cli.options.values import AT_LEAST_1, FILE
 from yolact.runtime.config import DISPLAY_TOP_K, PostprocessConfig
-from yolact.runtime.errors import UsageError
 from yolact.runtime.output_files import check_output
 from yolact.training.models.weights import load_weights
 
@@ -44,10 +43,10 @@ def main(image_file: Path, model: ModelChoice, output: Path | None, instances: i
     interrupted.
     """
     output = output or Path(f"{image_file.stem}-explained.png")
-    from yolact.runtime.images.image_files import read_image, write_image
+    from yolact.runtime.images.image_files import WRITABLE_SUFFIXES, read_image, write_image
     from yolact.training.explain.pictures import explanation_sheet
 
-    _check_output(output, [image_file, model.path])
+    check_output("--output", output, [image_file, model.path], WRITABLE_SUFFIXES)
     image = read_image(image_file)
     if model.is_checkpoint:
         config, explanation = _explain_checkpoint(model, image, score_threshold)
@@ -58,15 +57,6 @@ def main(image_file: Path, model: ModelChoice, output: Path | None, instances: i
     for line in _summary(explanation, config.class_names, instances):
         say(line)
     say(f"wrote {output}")
-
-
-def _check_output(output: Path, inputs: list[Path]) -> None:
-    """Fail before the model runs rather than after. Raises YolactError."""
-    from yolact.runtime.images.image_files import WRITABLE_SUFFIXES
-
-    if output.suffix.lower() not in WRITABLE_SUFFIXES:
-        raise UsageError(f"--output {output}: expected a name that ends in {', '.join(WRITABLE_SUFFIXES)}")
-    check_output("--output", output, inputs)
 
 
 def _explain_engine(path: Path, image: Image) -> tuple[ModelConfig, Explanation]:

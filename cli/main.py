@@ -3,45 +3,67 @@
 from __future__ import annotations
 
 import importlib
+from difflib import get_close_matches
 
 import click
 
-from yolact import __version__
+from yolact.cli.command import HELP, add_version_option
 
-COMMANDS = (
-    "export",
-    "build",
-    "infer",
-    "bench",
-    "doctor",
-    "train",
-    "eval",
-    "explain",
-    "scenes",
-    "diff",
-    "sensitivity",
-    "build-plugins",
-)
-"""In the order in which most people meet them; each is `yolact-<name>` as well."""
+COMMANDS = {
+    "export": "Turn a checkpoint into an ONNX file or a TensorRT plan.",
+    "build": "Build a TensorRT plan from an ONNX file.",
+    "infer": "Find instances in images, videos and streams.",
+    "bench": "Measure how fast an engine file is, stage by stage.",
+    "doctor": "Say what this machine has, and whether a file runs on it.",
+    "train": "Train a network on annotated images.",
+    "eval": "Measure average precision on annotated images.",
+    "explain": "Draw how the masks of an image come about.",
+    "scenes": "Draw a synthetic dataset with exact annotations.",
+    "diff": "Show where two engines differ.",
+    "sensitivity": "Rank modules or layers by what INT8 costs in them.",
+    "build-plugins": "Compile the CUDA kernels and the TensorRT plugins.",
+}
+"""In the order in which most people meet them; each is `yolact-<name>` as well. The lines fit a terminal of 80 columns,
+and stand here so that listing the commands imports none of them."""
 
 
 class _Commands(click.Group):
     """Loads a command when it is asked for."""
 
-    def list_commands(self, context: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
 
-    def get_command(self, context: click.Context, name: str) -> click.Command | None:
-        if name not in COMMANDS:
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"yolact.cli.{name.replace('-', '_')}").main
+        command: click.Command = importlib.import_module(f"yolact.cli.{cmd_name.replace('-', '_')}").main
         return command
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
 
-@click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="yolact")
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-"):
+            close = get_close_matches(name.removeprefix("yolact-"), COMMANDS, n=1)
+            advice = (
+                f"Did you mean {close[0]}?"
+                if close
+                else "yolact --help lists the commands, yolact COMMAND --help says what one takes."
+            )
+            ctx.fail(f"There is no command {name}. {advice}")
+        return super().resolve_command(ctx, args)
+
+
+@click.command(cls=_Commands, context_settings=HELP)
 def main() -> None:
     """Train and deploy YOLACT and YOLACT++, real-time instance segmentation.
 
     `yolact COMMAND --help` says what a command takes. `yolact export ...` and `yolact-export ...` are the same.
     """
+
+
+add_version_option(main)

@@ -130,12 +130,9 @@ def _check_measure(
 def _check_outputs(outputs: dict[str, Path | None], inputs: Iterable[Path | None]) -> None:
     known = list(inputs)
     for option, path in outputs.items():
-        if path is None:
-            continue
-        if option == "--chart" and path.suffix.lower() not in _CHARTS:
-            raise UsageError(f"--chart {path}: expected a name that ends in {' or '.join(_CHARTS)}")
-        check_output(option, path, known)
-        known.append(path)
+        if path is not None:
+            check_output(option, path, known, _CHARTS if option == "--chart" else ())
+            known.append(path)
 
 
 def _write(report: Report, chart: Path | None, json_file: Path | None) -> None:

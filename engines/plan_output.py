@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from yolact.runtime.engine_files import PLAN_SUFFIXES
-from yolact.runtime.errors import UsageError
 from yolact.runtime.output_files import check_output
 from yolact.runtime.tensorrt.flavour import FLAVOURS
 from yolact.runtime.tensorrt.plan_file import sidecar_of
@@ -23,11 +22,9 @@ if TYPE_CHECKING:
 
 def check_plan_output(output: Path, inputs: Iterable[Path | None]) -> None:
     """As `check_output`, for plan and sidecar, and the name must be that of a plan."""
-    if output.suffix not in PLAN_SUFFIXES:
-        raise UsageError(f"--output {output}: expected a name that ends in {', '.join(PLAN_SUFFIXES)}")
     known = list(inputs)
-    for path in (output, sidecar_of(output)):
-        check_output("--output", path, known)
+    check_output("--output", output, known, PLAN_SUFFIXES)
+    check_output("--output", sidecar_of(output), known)
 
 
 def write_plan(

@@ -16,12 +16,12 @@ from yolact.runtime.detections import Detections, summarise
 from yolact.runtime.detector import Detector
 from yolact.runtime.engine import EngineOptions
 from yolact.runtime.engine_files import open_engine
-from yolact.runtime.errors import ImageError, UsageError, YolactError
+from yolact.runtime.errors import ImageError, UsageError
 from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.drawing import annotate
 from yolact.runtime.images.sources import Source, expand_source, open_ahead
 from yolact.runtime.images.video import VideoFile, VideoReader
-from yolact.runtime.output_files import OutputNames, check_folder, check_replaceable
+from yolact.runtime.output_files import OutputNames, check_output, check_output_folder
 from yolact.runtime.picture_writer import PictureWriter
 from yolact.runtime.results import JsonResults, MaskFormat, to_row
 from yolact.runtime.wording import Say, count_noun, list_some
@@ -64,7 +64,9 @@ def run_inference(request: InferenceRequest, say: Say, report: Say) -> bool:
     if not sources:
         return False
     files = [source.location for source in sources if isinstance(source.location, Path)]
-    _check_outputs(request, files)
+    check_output_folder("--output", request.output)
+    if request.json is not None:
+        check_output("--json", request.json, [request.engine, *files])
     with ExitStack() as stack:
         detector = stack.enter_context(Detector(open_engine(request.engine, request.open_options)))
         class_ids = None if request.classes is None else parse_classes(request.classes, detector.class_names)
@@ -110,25 +112,6 @@ def _expand(arguments: Sequence[str], report: Say) -> tuple[list[Source], bool]:
             report(str(error))
             complete = False
     return sources, complete
-
-
-def _check_outputs(request: InferenceRequest, inputs: Sequence[Path]) -> None:
-    """Fail before the model runs rather than after. Raises YolactError."""
-    try:
-        check_folder(request.output)
-    except OSError as error:
-        raise YolactError(f"cannot write to the output folder {request.output}: {error.strerror}") from error
-    if request.json is None:
-        return
-    if str(request.json) == "-":
-        raise UsageError("--json: expected the name of a file, got -; stdout is for the lines about each image")
-    check_replaceable(request.json)
-    if request.json.resolve() in {path.resolve() for path in (request.engine, *inputs)}:
-        raise UsageError(f"--json: {request.json} is one of the inputs; choose another file")
-    try:
-        check_folder(request.json.parent)
-    except OSError as error:
-        raise YolactError(f"cannot write {request.json}: {error.strerror}") from error
 
 
 @dataclass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -39,37 +39,49 @@ def check_replaceable(path: Path) -> None:
         raise UsageError(f"cannot write {path}: it exists and is no regular file; choose another name")
 
 
-def check_folder(folder: Path) -> None:
-    """Create `folder` with its parents and prove that files can be written in it. Raises OSError if not."""
-    folder.mkdir(parents=True, exist_ok=True)
-    probe = temporary_beside(folder / "probe")
-    probe.touch()
-    probe.unlink()
-
-
-def check_output(option: str, path: Path, inputs: Iterable[Path | None]) -> None:
+def check_output(option: str, path: Path, inputs: Iterable[Path | None], suffixes: Sequence[str] = ()) -> None:
     """Fail before the model runs rather than after.
 
     Args:
         option: that named the file, such as ``--json``, for the message.
         path: the file to be written.
         inputs: files that must not be overwritten; None are passed over.
+        suffixes: one of which the name has to end in, in small or capital letters; none for any name.
 
     Raises:
-        UsageError: `path` cannot be meant: stdout, an input, no regular file, in a folder that is not there.
+        UsageError: `path` cannot be meant: stdout, another kind of file, an input, no regular file, in a folder that is
+            not there.
         YolactError: the folder cannot be written to.
     """
+    if suffixes and path.suffix.lower() not in suffixes:
+        *others, last = suffixes
+        raise UsageError(f"{option} {path}: expected a name that ends in {', '.join(others)} or {last}")
     if str(path) == "-":
-        raise UsageError(f"{option}: expected the name of a file, got -; stdout is for the summary")
+        raise UsageError(f"{option}: expected the name of a file, got -; stdout is for what the command reports")
     check_replaceable(path)
     if path.resolve() in {other.resolve() for other in inputs if other is not None}:
         raise UsageError(f"{option} {path} is one of the inputs; choose another file")
     if not path.parent.is_dir():
         raise UsageError(f"{option} {path}: there is no folder {path.parent}; create it first")
     try:
-        check_folder(path.parent)
+        _try_to_write_in(path.parent)
     except OSError as error:
-        raise YolactError(f"cannot write {path}: {error.strerror}") from error
+        raise YolactError(f"cannot write {path}: {error.strerror}; choose another {option}") from error
+
+
+def check_output_folder(option: str, folder: Path) -> None:
+    """Create the folder that `option` named, with its parents. Raises YolactError where nothing can be written in it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _try_to_write_in(folder)
+    except OSError as error:
+        raise YolactError(f"cannot write to {folder}: {error.strerror}; choose another {option}") from error
+
+
+def _try_to_write_in(folder: Path) -> None:
+    probe = temporary_beside(folder / "probe")
+    probe.touch()
+    probe.unlink()
 
 
 def write_output(path: Path, data: bytes) -> None:

@@ -13,7 +13,7 @@ import torch
 
 from yolact.runtime.config import ModelConfig
 from yolact.runtime.errors import CheckpointError, UsageError, YolactError
-from yolact.runtime.output_files import check_folder, replacing
+from yolact.runtime.output_files import check_output_folder, replacing
 from yolact.training.models.model import Yolact
 from yolact.training.settings import TrainSettings
 
@@ -27,10 +27,7 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         """Create the folder. Raises YolactError where nothing can be written in it."""
         self.path = path
-        try:
-            check_folder(path)
-        except OSError as error:
-            raise YolactError(f"cannot write to {path}: {error.strerror}; choose another --output") from error
+        check_output_folder("--output", path)
 
     @property
     def state_file(self) -> Path:

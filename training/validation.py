@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from yolact.runtime.config import ModelConfig, PostprocessConfig
+from yolact.runtime.config import DISPLAY_SCORE_THRESHOLD, DISPLAY_TOP_K, ModelConfig, PostprocessConfig
 from yolact.runtime.detector import Detector
 from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.drawing import annotate
@@ -22,10 +22,6 @@ from yolact.training.monitor import Monitor
 
 PICTURES = 4
 """Images whose predictions are drawn again and again."""
-
-SCORE_THRESHOLD = 0.15
-MOST_SHOWN = 15
-"""Detections drawn, as the official display shows them."""
 
 
 def open_validation(spec: str, folder: Path, config: ModelConfig) -> GroundTruth:
@@ -72,7 +68,7 @@ class Observer:
     def _show(self, iteration: int) -> None:
         names = self._model.config.class_names
         for number, image in enumerate(self._pictures):
-            explanation = explain_network(self._model, image).select(SCORE_THRESHOLD, MOST_SHOWN)
+            explanation = explain_network(self._model, image).select(DISPLAY_SCORE_THRESHOLD, DISPLAY_TOP_K)
             drawn = annotate(image, explanation.in_image(image.shape[:2], names))
             self._monitor.picture(f"predictions/{number}", drawn, iteration)
             if number == 0:

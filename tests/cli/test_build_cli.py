@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from yolact.cli.build import main
+from yolact.cli.main import main as main_command
 from yolact.runtime.tensorrt.plan_file import read_sidecar, sidecar_of
 
 pytest.importorskip("tensorrt_rtx", reason="TensorRT for RTX is not installed (Linux x86-64: the rtx extra)")
@@ -42,8 +43,11 @@ def test_builds_and_says_what(onnx_file: Path, here: Path) -> None:
 
 
 def test_batches_follow_each_other(onnx_file: Path, here: Path) -> None:
-    assert run("--engine", onnx_file, "--min-batch", "3", "--output", "a.engine").exit_code == 0
+    """Built through the command `yolact`, which the recorded command line does not show."""
+    arguments = ["--engine", onnx_file.name, "--min-batch", "3", "--output", "a.engine"]
+    assert CliRunner().invoke(main_command, ["build", *arguments]).exit_code == 0
     identity, _ = read_sidecar(sidecar_of(here / "a.engine"))
+    assert shlex.split(identity.command) == ["yolact-build", *arguments]
     assert (identity.min_batch, identity.opt_batch, identity.max_batch) == (3, 3, 3)
 
 
@@ -63,7 +67,7 @@ REJECTED = {
     "little workspace": (["--workspace", "1", "--max-batch", "64"], 1, "larger --workspace"),
     "version compatible": (["--version-compatible"], 2, "--version-compatible is for TensorRT"),
     "hardware compatible": (["--hardware-compatible"], 2, "--hardware-compatible is for TensorRT"),
-    "output is ONNX": (["--output", "a.onnx"], 2, "expected a name that ends in .plan, .engine, .trt"),
+    "output is ONNX": (["--output", "a.onnx"], 2, "expected a name that ends in .plan, .engine or .trt"),
     "output is the input": (["--engine", "old.plan", "--output", "old.plan"], 2, "is one of the inputs"),
     "no folder": (["--output", "nowhere/a.plan"], 2, "there is no folder nowhere"),
     "output folder": (["--output", "folder.plan"], 2, "is no regular file"),
@@ -111,6 +115,7 @@ import os, sys, threading
 from pathlib import Path
 from yolact.engines import build_progress, builder
 from yolact.cli.build import main
+from yolact.cli.main import main as main_command
 
 def interrupting(module, title, signals):
     monitor, steps = build_progress.make_monitor(module, title, signals), []

@@ -200,7 +200,7 @@ REJECTED: dict[str, tuple[list[str], int, str]] = {
     "chart of a kind": (["--chart", "chart.jpg"], 2, "--chart chart.jpg: expected a name that ends in .png or .svg"),
     "chart nowhere": (["--chart", "nowhere/a.png"], 2, "there is no folder nowhere"),
     "chart on an input": (["--chart", "images/0.png", "--calib-data", "images"], 2, "is one of the inputs"),
-    "json on stdout": (["--json", "-"], 2, "stdout is for the summary"),
+    "json on stdout": (["--json", "-"], 2, "stdout is for what the command reports"),
     "one file for both": (["--json", "a.png", "--chart", "a.png"], 2, "is one of the inputs"),
 }
 

@@ -13,7 +13,7 @@ from yolact.runtime.errors import YolactError
 from yolact.runtime.images.geometry import Region
 from yolact.runtime.images.image_files import write_image
 from yolact.runtime.images.mask_encoding import encode_rle
-from yolact.runtime.output_files import check_folder, replacing
+from yolact.runtime.output_files import check_output_folder, replacing
 from yolact.training.data.scenes import SIZE, Scene, draw_scene
 from yolact.training.models.configs import SCENE_CLASSES
 
@@ -33,8 +33,8 @@ def write_scenes(folder: Path, count: int, seed: int, size: tuple[int, int] = SI
     """
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
+    check_output_folder("--output", folder / IMAGE_FOLDER)
     try:
-        check_folder(folder / IMAGE_FOLDER)
         for index in tqdm(range(count), unit=" scenes", disable=None):
             scene = draw_scene(seed, index, size)
             name = f"{index:06}.png"
