@@ -70,7 +70,7 @@ def check_output(option: str, path: Path, inputs: Iterable[Path | None], suffixe
 
 
 def check_output_folder(option: str, folder: Path) -> None:
-    """Create the folder that `option` named, with its parents. Raises YolactError where nothing can be written in it."""
+    """Create the folder that `option` named, and its parents. Raises YolactError where it cannot be written to."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _try_to_write_in(folder)
