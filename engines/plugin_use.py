@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from yolact.engines.build_options import PluginUse
-from yolact.runtime.cuda.gpu import FILE
+from yolact.runtime.cuda.built_libraries import DESCRIPTION
 from yolact.runtime.errors import UsageError, YolactError
 from yolact.runtime.tensorrt.flavour import TENSORRT, TensorRt, Version, registered_plugins
 from yolact.runtime.tensorrt.plugin_library import (
@@ -72,8 +72,8 @@ def library_to_embed(names: tuple[str, ...], archs: tuple[str, ...]) -> Path:
     code = installed_code()
     if code is None:
         raise YolactError(
-            f"--plugins embed: nobody knows which GPUs {library} has code for, as {FILE} beside it is missing or "
-            f"damaged; build again with: yolact-build-plugins"
+            f"--plugins embed: nobody knows which GPUs {library} has code for, as {DESCRIPTION} beside it is missing "
+            "or damaged; build again with: yolact-build-plugins"
         )
     lacking = code.lacking(archs)
     if lacking:

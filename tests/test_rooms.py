@@ -90,6 +90,16 @@ def test_rooms_import_as_the_table_says() -> None:
     assert not MAY_IMPORT["runtime"] and not any("cli" in others for others in MAY_IMPORT.values())
 
 
+def test_folders_inside_a_room_import_one_way() -> None:
+    """A room's own files may be below its folders (errors) and above them (what uses all), so they do not count."""
+    folders: dict[str, set[str]] = {}
+    for name, others in ARROWS.items():
+        room, folder = room_of(name), name.rpartition(".")[0]
+        inside = {other.rpartition(".")[0] for other in others if room_of(other) == room}
+        folders.setdefault(folder, set()).update(inside - {room, folder})
+    assert_no_circle({folder: others for folder, others in folders.items() if "." in folder})
+
+
 def test_design_shows_the_same_table() -> None:
     page = (ROOT / "docs" / "design.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `(\w+)/` \|.*\| ([^|]*) \|$", page, re.MULTILINE)

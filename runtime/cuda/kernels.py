@@ -13,10 +13,10 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_type_hints
 
+from yolact.runtime.cuda.built_libraries import LIBRARY_FOLDER
 from yolact.runtime.errors import UsageError, YolactError
-from yolact.runtime.tensorrt.plugin_library import FOLDER
 
-LIBRARY = FOLDER / "libyolact_kernels.so"
+LIBRARY = LIBRARY_FOLDER / "libyolact_kernels.so"
 """Where the build of the kernels leaves its library."""
 
 Int32 = Annotated[int, ctypes.c_int32]

@@ -6,7 +6,8 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from yolact.runtime.cuda.gpu import Gpu, GpuCode, read_gpu
+from yolact.runtime.cuda.built_libraries import GpuCode
+from yolact.runtime.cuda.gpu import Gpu, read_gpu
 from yolact.runtime.errors import EngineError
 from yolact.runtime.tensorrt.flavour import (
     TENSORRT,

@@ -7,16 +7,14 @@ import threading
 from collections.abc import Iterable
 from pathlib import Path
 
-from yolact.runtime.cuda.gpu import FILE, Gpu, GpuCode, read_gpu_code
+from yolact.runtime.cuda.built_libraries import DESCRIPTION, LIBRARY_FOLDER, GpuCode, read_gpu_code
+from yolact.runtime.cuda.gpu import Gpu
 from yolact.runtime.errors import EngineError
 from yolact.runtime.tensorrt.flavour import TENSORRT_RTX, TensorRt, registered_plugins
 from yolact.runtime.wording import one_line
 
 PLUGINS = ("YolactFastNms", "YolactMaskAssembly")
 """Names under which the plugins register; without them TensorRT builds the bodies of the ONNX functions."""
-
-FOLDER = Path(__file__).parents[2] / "plugins" / "lib"
-"""Where `yolact-build-plugins` installs the libraries."""
 
 HOW_TO_BUILD = "build them here with: yolact-build-plugins"
 
@@ -27,13 +25,13 @@ _loaded: dict[str, GpuCode] = {}
 
 def installed_library() -> Path | None:
     """The library where it was built, else None."""
-    path = FOLDER / "libyolact_plugins.so"
+    path = LIBRARY_FOLDER / "libyolact_plugins.so"
     return path if path.is_file() else None
 
 
 def installed_code() -> GpuCode | None:
     """Which GPUs the library has code for, None where its build left no word of it."""
-    return read_gpu_code(FOLDER)
+    return read_gpu_code(LIBRARY_FOLDER)
 
 
 def loaded_code(tensorrt: TensorRt) -> GpuCode | None:
@@ -45,12 +43,12 @@ def describe_library(gpus: Iterable[Gpu] = ()) -> tuple[bool, str]:
     """Whether the library is there and has code for these GPUs, and which, or how to get it."""
     library = installed_library()
     if library is None:
-        some = any(FOLDER.glob("*.so"))
+        some = any(LIBRARY_FOLDER.glob("*.so"))
         built = "only the kernels are built, TensorRT's headers were not found" if some else "not built"
         return False, f"{built}, so TensorRT builds the ONNX functions' bodies; {HOW_TO_BUILD}"
     text, code = f"{library}, {file_size(library)}", installed_code()
     if code is None:
-        return True, f"{text}, for unknown GPUs, as {FILE} beside it is missing or damaged; {HOW_TO_BUILD}"
+        return True, f"{text}, for unknown GPUs, as {DESCRIPTION} beside it is missing or damaged; {HOW_TO_BUILD}"
     missing = {gpu.arch: gpu.name for gpu in gpus if not code.covers(gpu.arch)}
     if not missing:
         return True, f"{text}, for {code}"

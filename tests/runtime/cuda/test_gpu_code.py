@@ -12,7 +12,8 @@ from yolact.cli.doctor import main as doctor_main
 from yolact.engines.plugin_use import library_to_embed
 from yolact.plugins import build
 from yolact.runtime import doctor
-from yolact.runtime.cuda.gpu import AMPERE_AND_LATER, FILE, Gpu, GpuCode, read_gpu_code
+from yolact.runtime.cuda.built_libraries import AMPERE_AND_LATER, DESCRIPTION, GpuCode, read_gpu_code
+from yolact.runtime.cuda.gpu import Gpu
 from yolact.runtime.errors import YolactError
 from yolact.runtime.tensorrt import plugin_library
 from yolact.runtime.tensorrt.plugin_library import PLUGINS, describe_library
@@ -60,18 +61,18 @@ def test_in_words() -> None:
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """With something that is called like the library."""
-    monkeypatch.setattr(plugin_library, "FOLDER", tmp_path)
+    monkeypatch.setattr(plugin_library, "LIBRARY_FOLDER", tmp_path)
     (tmp_path / "libyolact_plugins.so").write_bytes(b"\0" * 2345)
     return tmp_path
 
 
 def write(folder: Path, *archs: str, ptx: str | None = None) -> None:
-    (folder / FILE).write_text(json.dumps({"archs": archs, "ptx": ptx}))
+    (folder / DESCRIPTION).write_text(json.dumps({"archs": archs, "ptx": ptx}))
 
 
 def test_the_folder_and_the_file_are_those_of_the_build() -> None:
-    assert plugin_library.FOLDER.resolve() == build.LIBRARY_FOLDER
-    assert str(build.DESCRIPTION) == FILE
+    assert plugin_library.LIBRARY_FOLDER.resolve() == build.LIBRARY_FOLDER
+    assert str(build.DESCRIPTION) == DESCRIPTION
 
 
 DAMAGED = {
@@ -91,7 +92,7 @@ DAMAGED = {
 @pytest.mark.parametrize("name", ["missing", *DAMAGED])
 def test_where_nothing_is_known(folder: Path, name: str) -> None:
     if name in DAMAGED:
-        (folder / FILE).write_text(DAMAGED[name])
+        (folder / DESCRIPTION).write_text(DAMAGED[name])
     assert read_gpu_code(folder) is None
     library = folder / "libyolact_plugins.so"
     assert describe_library([T4]) == (

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from plan_files import IDENTITY
 
-from yolact.runtime.cuda.gpu import Gpu, GpuCode
+from yolact.runtime.cuda.built_libraries import GpuCode
+from yolact.runtime.cuda.gpu import Gpu
 from yolact.runtime.tensorrt.flavour import TENSORRT, TENSORRT_RTX, TensorRt, Version
 from yolact.runtime.tensorrt.plan_compatibility import Here, why_not
 from yolact.runtime.tensorrt.plan_file import PlanHeader, PlanIdentity

@@ -33,7 +33,7 @@ from yolact.runtime.tensorrt import plugin_library
 from yolact.runtime.errors import YolactError
 from yolact.runtime.tensorrt.plugin_library import load_plugins
 from yolact.runtime.tensorrt.flavour import TENSORRT_RTX, load_flavour
-plugin_library.FOLDER, here = Path(sys.argv[1]), Path(sys.argv[2])
+plugin_library.LIBRARY_FOLDER, here = Path(sys.argv[1]), Path(sys.argv[2])
 rtx = load_flavour(TENSORRT_RTX)
 def tell(**values):
     print(json.dumps(values))
@@ -68,7 +68,7 @@ from yolact.engines.builder import build_plan
 from yolact.runtime.onnx.exported_model import read_exported_model
 def build(use, name="tiny.onnx"):
     built = build_plan(read_exported_model(here / name), BuildOptions(("sm_86",), plugins=use), rtx)
-    identity, library = built.identity, (plugin_library.FOLDER / "libyolact_plugins.so")
+    identity, library = built.identity, (plugin_library.LIBRARY_FOLDER / "libyolact_plugins.so")
     layers = {f"{kind} {dtype}": count for (kind, dtype), count in built.layers.items()}
     carried = library.is_file() and library.read_bytes() in built.data
     return {"plugins": identity.plugins, "embedded": identity.plugins_embedded, "layers": layers, "carried": carried}
@@ -156,7 +156,7 @@ def test_loading_is_done_once(library: Path, here: Path) -> None:
 from concurrent.futures import ThreadPoolExecutor
 with ThreadPoolExecutor(8) as pool:
     found = list(pool.map(lambda _: sorted(load_plugins(rtx)), range(32)))
-plugin_library.FOLDER = here / "nowhere"
+plugin_library.LIBRARY_FOLDER = here / "nowhere"
 tell(found=found, later=sorted(load_plugins(rtx)))
 """
     told = run(program, library, here)
@@ -200,7 +200,7 @@ def test_libraries_that_do_not_load(name: str, here: Path) -> None:
 
 
 def test_without_a_library(tiny_engine: Path, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plugin_library, "FOLDER", here / "lib")
+    monkeypatch.setattr(plugin_library, "LIBRARY_FOLDER", here / "lib")
     assert plugin_library.load_plugins(load_flavour(TENSORRT_RTX)) == frozenset()
     arguments = ["--engine", str(tiny_engine), "--gpu-arch", "sm_86", "--output", "a.plan", "--plugins", "embed"]
     result = CliRunner().invoke(build_main, arguments)
@@ -211,7 +211,7 @@ def test_without_a_library(tiny_engine: Path, here: Path, monkeypatch: pytest.Mo
 
 
 def test_the_doctor_says_how_to_get_them(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plugin_library, "FOLDER", here)
+    monkeypatch.setattr(plugin_library, "LIBRARY_FOLDER", here)
     found = "--  plugins           not built, so TensorRT builds the ONNX functions' bodies; build them here with: "
     assert found + "yolact-build-plugins" in CliRunner().invoke(doctor_main).stdout
     (here / "libyolact_kernels.so").touch()
