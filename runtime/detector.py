@@ -69,28 +69,19 @@ class Detector:
             UsageError: `postprocess` was given for a full graph, which has its own built in; `threads` is less than 1
                 or the device is none, not available, or for the other kind of file.
         """
-        path = Path(path)
-        options = EngineOptions(
-            None if device is None else DeviceChoice.parse(device),
-            None if metadata_file is None else Path(metadata_file),
-            allow_host_code,
-        )
-        engine = open_engine(path, options, threads=threads)
+        choice = None if device is None else DeviceChoice.parse(device)
+        beside = None if metadata_file is None else Path(metadata_file)
+        engine = open_engine(Path(path), EngineOptions(choice, beside, allow_host_code), threads=threads)
         if postprocess is not None:
-            if engine.metadata.graph != "raw":
-                raise UsageError(
-                    f"{path} has its post-processing built in, so thresholds cannot be given when opening it; "
-                    "export it with them, or with --graph raw"
-                )
-            engine.metadata = replace(engine.metadata, postprocess=postprocess)
+            _change_postprocess(engine, postprocess, path)
         detector = cls(engine)
         detector._reopen = partial(
             cls.open,
-            path.absolute(),
+            Path(path).absolute(),  # another process may run in another folder
             postprocess=postprocess,
             device=device,
             threads=threads,
-            metadata_file=None if metadata_file is None else Path(metadata_file).absolute(),
+            metadata_file=beside and beside.absolute(),
             allow_host_code=allow_host_code,
         )
         return detector
@@ -177,6 +168,16 @@ class Detector:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _change_postprocess(engine: Engine, postprocess: PostprocessConfig, path: str | Path) -> None:
+    if engine.metadata.graph != "raw":
+        engine.close()
+        raise UsageError(
+            f"{path} has its post-processing built in, so thresholds cannot be given when opening it; "
+            "export it with them, or with --graph raw"
+        )
+    engine.metadata = replace(engine.metadata, postprocess=postprocess)
 
 
 def in_image(found: NetworkDetections, image_size: tuple[int, int], class_names: Sequence[str] = ()) -> Detections:

@@ -9,11 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from documents import python_examples
 from host_cuda.host_driver import ForeignArray, as_array, configure, counted, fail_next
 from host_cuda.host_tensorrt import HostEngine
+from repository import ROOT
 
 from yolact.runtime.cuda.arrays import DeviceArray, as_stream
 from yolact.runtime.cuda.device import Device, DeviceMemory, PinnedMemory, Stream
+from yolact.runtime.detector import Detector
 from yolact.runtime.errors import EngineError, UsageError
 from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.preprocess import Preprocessor
@@ -95,6 +98,20 @@ def test_callers_arrays_on_a_callers_stream(
     upload.stream.synchronise()
     for name, array in outputs.items():
         np.testing.assert_array_equal(array.read(), expected[name])
+    upload.close()
+
+
+def test_the_documented_calls(device: Device, open_plan: Open, tiny_engine: Path, batch: Image, expected: Any) -> None:
+    (example,) = (text for text in python_examples(ROOT / "docs/engines.md") if "create_context" in text)
+    upload, detector = Upload(device, batch), Detector(open_plan(tiny_engine)[0])
+    images = SimpleNamespace(**interface(upload.array))
+    names: dict[str, Any] = {"detector": detector, "images": images, "stream": upload.stream}
+    exec(example, names)
+    upload.stream.synchronise()
+    boxes = names["outputs"]["boxes"]
+    np.testing.assert_array_equal(as_array(boxes.address, boxes.shape, boxes.dtype), expected["boxes"])
+    assert repr(detector) == "<Detector: an engine on cuda:0, 3 classes (person, dog, kite)>"
+    names["context"].close()
     upload.close()
 
 

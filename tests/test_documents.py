@@ -1,0 +1,47 @@
+"""The Python in README and docs is what its readers can run."""
+
+from __future__ import annotations
+
+import ast
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from documents import python_examples
+from repository import ROOT
+
+from yolact.runtime.images.drawing import class_color
+
+PAGES = [page for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))) if python_examples(page)]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_examples_are_python_that_imports_the_front_door(page: Path) -> None:
+    for example in python_examples(page):
+        imports = [node for node in ast.walk(ast.parse(example)) if isinstance(node, ast.ImportFrom)]
+        assert {node.module for node in imports} <= {"yolact"}
+
+
+def test_readmes_example_draws_what_it_finds(
+    engine: Path, photos: list[np.ndarray], here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The engine finds a person on the left, another at the upper right, and a dog at the lower right."""
+    photo = np.clip(photos[0], 1, 255)
+    shutil.copy(engine, here / "yolact.onnx")
+    cv2.imwrite("photo.jpg", photo, [cv2.IMWRITE_JPEG_QUALITY, 100])
+    (example,) = python_examples(ROOT / "README.md")
+    exec(example, {})
+    height, width = photo.shape[:2]
+    first, *lines = capsys.readouterr().out.splitlines()
+    assert first == f"Detections: 2 persons, 1 dog in an image {width} wide and {height} high:"
+    assert [line.split()[0] for line in lines] == ["person", "person", "dog"] * 2
+    drawn = cv2.imread("found.jpg").astype(np.float64)
+    middle = {
+        0: np.s_[height // 4 : height // 2, width // 8 : width // 3],
+        1: np.s_[-height // 4 : -20, -width // 4 : -20],
+    }
+    for class_id, part in middle.items():
+        tinted = 0.55 * photo[part] + 0.45 * np.array(class_color(class_id))
+        assert np.abs(drawn[part] - tinted).mean() < 5 < 20 < np.abs(drawn[part] - photo[part]).mean()
