@@ -14,7 +14,7 @@ import numpy as np
 from yolact.diff.tensor_diff import Recompute
 from yolact.runtime.config import PostprocessConfig
 from yolact.runtime.contract import HEADS, INPUT_NAME
-from yolact.runtime.engine import DeviceChoice, Engine, EngineOptions
+from yolact.runtime.engine import CPU, DeviceChoice, Engine, EngineOptions
 from yolact.runtime.engine_files import open_engine, read_metadata
 from yolact.runtime.errors import EngineError, UsageError, YolactError
 from yolact.runtime.images.arrays import Image
@@ -60,7 +60,7 @@ class OnnxSide:
         path: Path,
         engine: Engine,
         proto: onnx.ModelProto,
-        device: DeviceChoice | None,
+        device: DeviceChoice,
         is_emulated: bool = False,
     ) -> None:
         from yolact.diff.onnx_layers import tensor_names
@@ -191,7 +191,7 @@ def _is_checkpoint(path: Path) -> bool:
 
 def _open(path: Path, options: EngineOptions) -> Side:
     if not path.is_file() or read_plan_header(path) is None:
-        return _open_onnx(path, options.device)
+        return _open_onnx(path, options.device or CPU)
     return PlanSide(path, open_engine(path, options))
 
 
@@ -210,13 +210,12 @@ def _open_checkpoint(
     return TorchSide(path, model.to(torch_device), PostprocessConfig())
 
 
-def _open_onnx(path: Path, device: DeviceChoice | None) -> OnnxSide:
+def _open_onnx(path: Path, device: DeviceChoice) -> OnnxSide:
     try:
         import onnx
     except ModuleNotFoundError:
         raise YolactError("looking into ONNX files needs onnx; install it with: pip install 'yolact[diff]'") from None
-    on_cpu = device is None or device.kind == "cpu"
-    if path.is_file() and path.suffix == ".onnx" and on_cpu and read_metadata(path).precision == "bf16":
+    if path.is_file() and path.suffix == ".onnx" and device == CPU and read_metadata(path).precision == "bf16":
         from yolact.export.half_emulation import emulate_half
 
         proto = emulate_half(onnx.load(path))  # ONNX Runtime's CPU has no bf16

@@ -11,7 +11,7 @@ import onnx
 import onnxruntime
 import torch
 from numpy.typing import NDArray
-from onnx import helper, numpy_helper
+from onnx import numpy_helper
 
 from yolact.export.comparison import Arithmetic, Difference, compare_detections, compare_head, count_found_again
 from yolact.export.half_emulation import emulate_half
@@ -21,11 +21,13 @@ from yolact.runtime.errors import AccuracyError, EngineError
 from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.preprocess import Preprocessor
 from yolact.runtime.metadata import Graph, Precision
+from yolact.runtime.onnx.graph_outputs import with_more_outputs
+from yolact.runtime.onnx.session import open_session, run_session
 from yolact.runtime.postprocess.postprocess import ImageHeads, postprocess
-from yolact.runtime.wording import one_line
 from yolact.training.models.model import Yolact
 
 NOT_HALF = "this network needs full precision"
+OTHER_OPSET = "try a lower --opset"
 
 
 @dataclass(frozen=True)
@@ -160,33 +162,18 @@ class _Check:
 
     def _open(self, proto: onnx.ModelProto) -> onnxruntime.InferenceSession:
         """A session that also gives the heads of a full graph."""
-        probed = onnx.ModelProto()
-        probed.CopyFrom(proto)
-        present = {output.name for output in probed.graph.output}
-        for name in HEADS:
-            if name not in present:
-                probed.graph.output.append(helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
         try:
-            return onnxruntime.InferenceSession(probed.SerializeToString(), options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # ONNX Runtime's exceptions share no public base class
-            raise _cannot_run(error) from error
+            return open_session(with_more_outputs(proto, HEADS))
+        except EngineError as error:
+            raise EngineError(f"{error}; {OTHER_OPSET}") from error
 
     def _run(self, session: onnxruntime.InferenceSession, pixels: Image) -> dict[str, NDArray[Any]]:
         """All outputs of the contract by name, heads first."""
         names = [*HEADS, *self._finals]
         try:
-            return dict(zip(names, session.run(names, {INPUT_NAME: pixels}), strict=True))
-        except Exception as error:
-            raise _cannot_run(error) from error
-
-
-def _cannot_run(error: Exception) -> EngineError:
-    reason = one_line(error)
-    return EngineError(
-        f"ONNX Runtime {onnxruntime.__version__} cannot run the exported model ({reason}); try a lower --opset"
-    )
+            return dict(zip(names, run_session(session, names, {INPUT_NAME: pixels}), strict=True))
+        except EngineError as error:
+            raise EngineError(f"{error}; {OTHER_OPSET}") from error
 
 
 def _with_candidates(proto: onnx.ModelProto, confidences: NDArray[Any], config: ModelConfig) -> onnx.ModelProto:

@@ -21,7 +21,6 @@ from typing import Any
 
 import click
 import onnx
-import onnxruntime
 from tqdm import tqdm, trange
 
 from benchmarks.accuracy.tables import int8_accuracy, int8_latency, int8_plans
@@ -47,6 +46,7 @@ from yolact.runtime.images.image_files import write_image
 from yolact.runtime.images.preprocess import Preprocessor
 from yolact.runtime.metadata import Precision
 from yolact.runtime.onnx.exported_model import parse_exported_model
+from yolact.runtime.onnx.session import open_session
 from yolact.training.data.ground_truth import GroundTruth, read_ground_truth
 from yolact.training.data.scene_files import ANNOTATION_FILE, IMAGE_FOLDER, write_scenes
 from yolact.training.evaluation.onnx_accuracy import measure_accuracy
@@ -131,13 +131,7 @@ def measure_latency(model: Yolact, ranges: Ranges, runs: int, threads: int) -> d
     for choice, modules in CHOICES.items():
         for platform in PLATFORMS:
             variants[f"int8 {choice} {platform}"] = quantised(raw, ranges, modules, platform)
-    settings = onnxruntime.SessionOptions()
-    settings.intra_op_num_threads = threads
-    settings.log_severity_level = 3
-    sessions = {
-        name: onnxruntime.InferenceSession(proto.SerializeToString(), settings, providers=["CPUExecutionProvider"])
-        for name, proto in variants.items()
-    }
+    sessions = {name: open_session(proto, threads=threads) for name, proto in variants.items()}
     pixels = Preprocessor(model.config.image_size)([make_check_image()])
     times: dict[str, list[float]] = {name: [] for name in sessions}
     for run in trange(WARM_UPS + runs, disable=None):

@@ -18,7 +18,6 @@ from typing import Any
 import click
 import numpy as np
 import onnx
-import onnxruntime
 import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
@@ -40,6 +39,7 @@ from yolact.runtime.images.check_image import make_check_image
 from yolact.runtime.images.image_files import read_image
 from yolact.runtime.images.preprocess import Preprocessor
 from yolact.runtime.metadata import Precision
+from yolact.runtime.onnx.session import open_session
 from yolact.runtime.postprocess.postprocess import ImageHeads, NetworkDetections, postprocess
 from yolact.training.data.ground_truth import read_ground_truth
 from yolact.training.data.scene_files import ANNOTATION_FILE, IMAGE_FOLDER, write_scenes
@@ -99,7 +99,7 @@ def head_differences(model: Yolact, images: list[Image]) -> dict[str, dict[str, 
     rows = {}
     for precision in PRECISIONS[1:]:
         proto = emulated(model, precision, "raw")
-        session = onnxruntime.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
+        session = open_session(proto)
         row = dict.fromkeys([*HEADS, "found_again", "telling"], 0.0)
         for pixels, expected in zip(inputs, references, strict=True):
             found = dict(zip(HEADS, session.run(list(HEADS), {INPUT_NAME: pixels}), strict=True))

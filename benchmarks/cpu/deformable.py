@@ -24,6 +24,7 @@ from benchmarks.cpu import tables
 from benchmarks.figures import write_figures
 from benchmarks.machine import describe_machine
 from yolact.cli.command import reports_errors
+from yolact.runtime.onnx.session import open_session
 
 WARM_UPS = 3
 SHAPES = ((128, 69), (256, 35), (512, 18))
@@ -42,9 +43,7 @@ def session(
         [numpy_helper.from_array(weight, "weight")],
     )
     proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=9)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    return onnxruntime.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return open_session(proto, threads=threads)
 
 
 def measure(channels: int, side: int, runs: int, threads: int) -> dict[str, float]:

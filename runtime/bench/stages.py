@@ -58,9 +58,9 @@ class OnnxSteps:
     """ONNX Runtime. Where it runs on a GPU, its session copies by itself, so that the engine's time has it inside."""
 
     def __init__(self, engine: OnnxEngine) -> None:
-        import onnxruntime
+        from yolact.runtime.onnx.session import SOFTWARE
 
-        self.software = f"ONNX Runtime {onnxruntime.__version__}"
+        self.software = SOFTWARE
         self._engine = engine
         self.collect = engine.collect
 

@@ -10,18 +10,11 @@ from numpy.typing import NDArray
 
 from yolact.runtime.contract import INPUT_NAME, input_spec, output_specs
 from yolact.runtime.engine import CPU, DeviceChoice
-from yolact.runtime.errors import EngineError, UsageError
+from yolact.runtime.errors import EngineError
 from yolact.runtime.images.arrays import Image
 from yolact.runtime.metadata import ModelMetadata
+from yolact.runtime.onnx.session import ModelRefused, open_session, run_session
 from yolact.runtime.postprocess.postprocess import ImageHeads, NetworkDetections, postprocess
-from yolact.runtime.wording import one_line
-
-_PROVIDERS = {
-    "cpu": ("CPUExecutionProvider",),
-    "cuda": ("CUDAExecutionProvider", "CPUExecutionProvider"),
-    "tensorrt": ("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"),
-}
-"""Of ONNX Runtime, best first: operators that one does not have run on the next."""
 
 _TYPE_NAMES = {"float32": "tensor(float)", "int32": "tensor(int32)", "uint8": "tensor(uint8)"}
 
@@ -41,11 +34,11 @@ class OnnxEngine:
             EngineError: not an ONNX file, or not one of this toolkit's contract; the GPU cannot be used.
             UsageError: `threads` is less than 1, or this ONNX Runtime lacks the provider.
         """
-        if threads is not None and threads < 1:
-            raise UsageError(f"threads must be at least 1, or None for all cores, got {threads}")
-        check_provider(device)
         self.device = device
-        self._session: Any = _open_session(path, threads, device)
+        try:
+            self._session: Any = open_session(path, device, threads=threads)
+        except ModelRefused as error:
+            raise EngineError(_why_not_opened(path, str(error))) from error
         self.metadata = ModelMetadata.from_props(self._session.get_modelmeta().custom_metadata_map, str(path))
         self._outputs = _check_contract(self._session, self.metadata, path)
         batch = next(t for t in self._session.get_inputs() if t.name == INPUT_NAME).shape[0]
@@ -57,12 +50,7 @@ class OnnxEngine:
 
         Raises EngineError where ONNX Runtime fails, mostly because memory does not suffice.
         """
-        try:
-            outputs: list[NDArray[Any]] = self._session.run(self._outputs, {INPUT_NAME: images})
-        except Exception as error:  # see _open_session
-            reason = one_line(error)
-            raise EngineError(f"ONNX Runtime could not run a batch of shape {images.shape} ({reason})") from error
-        return outputs
+        return run_session(self._session, self._outputs, {INPUT_NAME: images})
 
     def detect(self, images: Image) -> list[NetworkDetections]:
         """Detections of each image of a batch (N, S, S, 3) uint8 BGR."""
@@ -85,41 +73,6 @@ class OnnxEngine:
         self._session = None
 
 
-def check_provider(device: DeviceChoice) -> None:
-    """Raise UsageError where this ONNX Runtime was built without what the device needs."""
-    available = onnxruntime.get_available_providers()
-    provider = _PROVIDERS[device.kind][0]
-    if provider not in available:  # ONNX Runtime itself would go on with the CPU and a warning
-        raise UsageError(
-            f"this ONNX Runtime has no {provider} for {device}, only {', '.join(available)}; "
-            "replace it by a package that has: pip uninstall onnxruntime, then pip install onnxruntime-gpu"
-        )
-
-
-def _provider_options(device: DeviceChoice) -> list[tuple[str, dict[str, str]]]:
-    """Execution providers, best first, with their options."""
-    options = {} if device.kind == "cpu" else {"device_id": str(device.index)}
-    return [(name, options if name != "CPUExecutionProvider" else {}) for name in _PROVIDERS[device.kind]]
-
-
-def _open_session(path: Path, threads: int | None, device: DeviceChoice) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    if threads is not None:
-        options.intra_op_num_threads = threads
-    try:
-        session = onnxruntime.InferenceSession(str(path), options, providers=_provider_options(device))
-    except Exception as error:  # ONNX Runtime's exceptions share no public base class
-        raise EngineError(_why_not_opened(path, one_line(error))) from error
-    used, wanted = session.get_providers()[0], _PROVIDERS[device.kind][0]
-    if used != wanted:
-        raise EngineError(
-            f"ONNX Runtime {onnxruntime.__version__} fell back to {used} for {device}: {wanted} does not load, mostly "
-            "because libraries of CUDA, cuDNN or TensorRT are missing; see yolact-doctor"
-        )
-    return session
-
-
 def _why_not_opened(path: Path, reason: str) -> str:
     if path.suffix == ".pth":
         return f"{path} is a checkpoint; export it with yolact-export --weights {path}"
@@ -130,13 +83,10 @@ def _why_not_opened(path: Path, reason: str) -> str:
         )
     if "NOT_IMPLEMENTED" in reason:
         return (
-            f"{path} has operators that ONNX Runtime {onnxruntime.__version__} lacks on this device ({reason}); "
-            "bf16 files run in TensorRT plans only, for ONNX Runtime export with --fp16 or in full precision"
+            f"{path} has operators that ONNX Runtime lacks on this device: {reason}; bf16 files run in TensorRT plans "
+            "only, for ONNX Runtime export with --fp16 or in full precision"
         )
-    return (
-        f"{path} cannot be opened as an ONNX model by ONNX Runtime {onnxruntime.__version__} ({reason}); "
-        "export it again with yolact-export"
-    )
+    return f"{path} cannot be opened as an ONNX model: {reason}; export it again with yolact-export"
 
 
 def _check_contract(session: onnxruntime.InferenceSession, metadata: ModelMetadata, path: Path) -> list[str]:

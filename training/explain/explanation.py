@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from yolact.runtime.config import ModelConfig, PostprocessConfig
@@ -21,6 +20,8 @@ from yolact.runtime.images.arrays import BoolArray, FloatArray, Image
 from yolact.runtime.images.preprocess import Preprocessor, fill_batch
 from yolact.runtime.metadata import ModelMetadata
 from yolact.runtime.onnx.engine import OnnxEngine
+from yolact.runtime.onnx.graph_outputs import with_more_outputs
+from yolact.runtime.onnx.session import open_session, run_session
 from yolact.runtime.postprocess.mask_assembly import assemble_masks
 from yolact.runtime.postprocess.nms import class_probabilities, decode_boxes, suppress
 from yolact.runtime.postprocess.postprocess import ImageHeads, NetworkDetections
@@ -218,12 +219,9 @@ def _inside_of(path: Path, metadata: ModelMetadata) -> Callable[[Image], list[ND
     for name in INSIDE:
         if name not in computed:
             raise EngineError(f"{path} has no tensor {name!r} inside to explain; export it again with yolact-export")
-        proto.graph.output.append(onnx.ValueInfoProto(name=name))
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    session = open_session(with_more_outputs(proto, INSIDE))
     names = [*INSIDE, *output_specs("full", metadata.config, metadata.postprocess)]
-    return lambda images: session.run(names, {INPUT_NAME: images})
+    return lambda images: run_session(session, names, {INPUT_NAME: images})
 
 
 def _crop(box: FloatArray, prototypes: FloatArray) -> BoolArray:

@@ -27,6 +27,7 @@ from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.check_image import make_check_image
 from yolact.runtime.images.image_files import write_image
 from yolact.runtime.images.preprocess import Preprocessor
+from yolact.runtime.onnx.session import session_options
 from yolact.training.data.scene_files import ANNOTATION_FILE, IMAGE_FOLDER, write_scenes
 from yolact.training.models.checkpoints import load_checkpoint
 from yolact.training.models.configs import get_config
@@ -136,8 +137,7 @@ def dropping(name: str, workers: dict[str, Worker], rows: Rows) -> Iterator[None
 
 def in_graph_postprocessing(files: Files, photo: Image, runs: int, threads: int) -> float:
     """Milliseconds a run that ONNX Runtime's profiler counts inside the two functions."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
+    options = session_options(threads)
     options.enable_profiling = True
     options.profile_file_prefix = str(files.folder / "profile")
     session = onnxruntime.InferenceSession(str(files.path("full.onnx")), options, providers=["CPUExecutionProvider"])

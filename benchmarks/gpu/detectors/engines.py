@@ -71,7 +71,8 @@ def export(model: Yolact, config: PostprocessConfig, precision: Precision, folde
 
 def open_onnx(kind: str, export_file: Callable[[], Path]) -> Contender:
     """ONNX Runtime on `cpu`, `cuda` or `tensorrt`. Raises Skip where it has no such provider."""
-    from yolact.runtime.onnx.engine import OnnxEngine, check_provider
+    from yolact.runtime.onnx.engine import OnnxEngine
+    from yolact.runtime.onnx.session import check_provider
 
     device = DeviceChoice.parse(kind)
     try:

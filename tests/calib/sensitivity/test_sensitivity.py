@@ -323,7 +323,7 @@ def test_distance_of_heads(small: onnx.ModelProto, images: ImageSet) -> None:
 def test_a_network_that_does_not_open(small: onnx.ModelProto, images: ImageSet) -> None:
     damaged = with_weights(small, "proto_net.10", 0)
     del damaged.graph.node[20]
-    with pytest.raises(EngineError, match="cannot open the network"):
+    with pytest.raises(EngineError, match="refuses the model"):
         HeadDistance(damaged, images)
 
 

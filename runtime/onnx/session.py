@@ -1,0 +1,112 @@
+"""ONNX Runtime's sessions: the one place that sets their options, chooses their providers and words their failures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import onnxruntime
+from numpy.typing import NDArray
+
+from yolact.runtime.contract import INPUT_NAME
+from yolact.runtime.engine import CPU, DeviceChoice
+from yolact.runtime.errors import EngineError, UsageError
+from yolact.runtime.wording import one_line
+
+if TYPE_CHECKING:
+    import onnx
+
+
+class ModelRefused(EngineError):
+    """A model that ONNX Runtime cannot open. The message quotes its reason."""
+
+
+SOFTWARE = f"ONNX Runtime {onnxruntime.__version__}"
+
+_PROVIDERS = {
+    "cpu": ("CPUExecutionProvider",),
+    "cuda": ("CUDAExecutionProvider", "CPUExecutionProvider"),
+    "tensorrt": ("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"),
+}
+"""ONNX Runtime's execution providers for each kind of device. An operator runs on the first one that has it."""
+
+_ERRORS_ONLY = 3
+"""A severity of ONNX Runtime's log: it prints errors and keeps warnings to itself."""
+
+
+def check_provider(device: DeviceChoice) -> None:
+    """Raise UsageError where this ONNX Runtime was built without what the device needs."""
+    available = onnxruntime.get_available_providers()
+    provider = _PROVIDERS[device.kind][0]
+    if provider not in available:  # ONNX Runtime itself would go on with the CPU and a warning
+        raise UsageError(
+            f"this ONNX Runtime has no {provider} for {device}, only {', '.join(available)}; "
+            "replace it by a package that has: pip uninstall onnxruntime, then pip install onnxruntime-gpu"
+        )
+
+
+def session_options(threads: int | None = None, *, optimise: bool = True) -> onnxruntime.SessionOptions:
+    """Options of a session, see `open_session`. Raises UsageError where `threads` is less than 1."""
+    if threads is not None and threads < 1:
+        raise UsageError(f"threads must be at least 1, or None for all cores, got {threads}")
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = _ERRORS_ONLY
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    if not optimise:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    return options
+
+
+def open_session(
+    model: Path | onnx.ModelProto, device: DeviceChoice = CPU, *, threads: int | None = None, optimise: bool = True
+) -> onnxruntime.InferenceSession:
+    """Open a model with ONNX Runtime.
+
+    Args:
+        model: an ONNX file, or a model in memory.
+        device: the CPU, or a GPU through ONNX Runtime's CUDA or TensorRT provider.
+        threads: threads within an operator; None lets ONNX Runtime take the physical cores.
+        optimise: let ONNX Runtime rewrite the graph before it runs, as it does by default.
+
+    Raises:
+        ModelRefused: ONNX Runtime cannot open it.
+        EngineError: the GPU cannot be used.
+        UsageError: `threads` is less than 1, or this ONNX Runtime lacks the provider.
+    """
+    options = session_options(threads, optimise=optimise)
+    check_provider(device)
+    source = str(model) if isinstance(model, Path) else model.SerializeToString()
+    try:
+        session = onnxruntime.InferenceSession(source, options, providers=_provider_options(device))
+    except Exception as error:  # ONNX Runtime's exceptions share no public base class
+        raise ModelRefused(f"{SOFTWARE} refuses the model ({one_line(error)})") from error
+    used, wanted = session.get_providers()[0], _PROVIDERS[device.kind][0]
+    if used != wanted:
+        raise EngineError(
+            f"{SOFTWARE} fell back to {used} for {device}: {wanted} does not load, mostly because libraries of CUDA, "
+            "cuDNN or TensorRT are missing; see yolact-doctor"
+        )
+    return session
+
+
+def _provider_options(device: DeviceChoice) -> list[tuple[str, dict[str, str]]]:
+    """Execution providers, best first, with their options."""
+    options = {} if device.kind == "cpu" else {"device_id": str(device.index)}
+    return [(name, options if name != "CPUExecutionProvider" else {}) for name in _PROVIDERS[device.kind]]
+
+
+def run_session(
+    session: onnxruntime.InferenceSession, outputs: Sequence[str], inputs: Mapping[str, NDArray[Any]]
+) -> list[NDArray[Any]]:
+    """Compute these outputs from inputs by name, the batch of images (N, S, S, 3) among them.
+
+    Raises EngineError where ONNX Runtime fails, mostly because memory does not suffice.
+    """
+    try:
+        values: list[NDArray[Any]] = session.run(list(outputs), dict(inputs))
+    except Exception as error:  # ONNX Runtime's exceptions share no public base class
+        shape = inputs[INPUT_NAME].shape
+        raise EngineError(f"ONNX Runtime could not run a batch of shape {shape} ({one_line(error)})") from error
+    return values
