@@ -1,6 +1,6 @@
 /* From the body of a request to detections: a bounded queue, threads that decode, and one that runs batches.
  *
- *   waiting (encoded) --decode threads--> ready (pixels) --batch thread--> answered
+ *   waiting (encoded) -- decode threads --> ready (pixels) -- batch thread --> answered
  *
  * Images that become ready while the engine is busy are its next batch. So batches grow with the load, and without load
  * no image waits for another. No more than two batches are decoded ahead, since pixels take many times the memory of a
