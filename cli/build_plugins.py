@@ -58,7 +58,8 @@ def main(arch: str | None, tensorrt_include: Path | None, output: Path | None, j
         raise UsageError(str(error)) from error
     except BuildFailed as error:
         if error.log:
-            note(error.log)
+            for line in error.log.splitlines():
+                note(line)
         raise YolactError(str(error)) from error
     say(f"built for {', '.join(archs)} and later in {_seconds(start)} s")
     for file in files:

@@ -16,6 +16,7 @@ from tqdm import tqdm
 import yolact
 from yolact.runtime.errors import YolactError
 from yolact.runtime.signals import handled
+from yolact.runtime.wording import printable
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C: 128 + SIGINT, as shells report it."""
@@ -74,8 +75,10 @@ class Command(click.Command):
         except click.NoSuchOption as error:
             new = _RENAMED.get(self.name or "", {}).get(error.option_name)
             if new is None:
-                raise
+                raise _printable_error(error) from None
             raise click.UsageError(f"{error.option_name} is called {new} now", ctx) from None
+        except click.UsageError as error:
+            raise _printable_error(error) from None
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command's function."""
@@ -125,6 +128,11 @@ def reports_errors(function: Callable[_P, _R]) -> Callable[_P, _R]:
     return guarded
 
 
+def _printable_error(error: click.UsageError) -> click.UsageError:
+    """What click prints itself, with what the user typed in it."""
+    return click.UsageError(printable(error.format_message()), error.ctx)
+
+
 def _terminate(*_: object) -> None:
     raise Terminated
 
@@ -145,14 +153,16 @@ def report(message: str) -> None:
 
 
 def _print(line: str, *, to_stderr: bool) -> None:
+    """The one place where commands print: see `printable`."""
+    stream = sys.stderr if to_stderr else sys.stdout
     with tqdm.external_write_mode():
-        click.echo(click.format_filename(line), err=to_stderr)
+        print(printable(line, getattr(stream, "encoding", None) or "utf-8"), file=stream, flush=True)
 
 
 def _describe_os_error(error: OSError) -> str:
     """The reason without errno, with the file's name where it is known."""
     reason = error.strerror or str(error)
-    return reason if error.filename is None else f"{click.format_filename(error.filename)}: {reason}"
+    return reason if error.filename is None else f"{os.fsdecode(error.filename)}: {reason}"
 
 
 def _abandon_stdout() -> None:

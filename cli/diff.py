@@ -101,7 +101,7 @@ def _summary(result: EngineDiff) -> Iterator[str]:
         yield "Polygraphy alone cannot repeat this: it runs no checkpoints, and no bf16 on a CPU"
     else:
         yield "to repeat it with Polygraphy:"
-        yield result.command
+        yield from result.command.split("\n")
 
 
 def _tensor_table(title: str, diffs: list[TensorDiff]) -> Iterator[str]:

@@ -30,7 +30,8 @@ def main(engine: Path | None, open_options: EngineOptions) -> None:
     _print(examine_machine())
     if engine is None:
         return
-    say(f"\n{engine}")
+    say("")
+    say(str(engine))
     findings = list(examine_engine(engine, open_options))
     _print(findings)
     if not findings[-1].usable:

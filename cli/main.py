@@ -8,6 +8,7 @@ from difflib import get_close_matches
 import click
 
 from yolact.cli.command import HELP, add_version_option
+from yolact.runtime.wording import printable
 
 COMMANDS = {
     "export": "Turn a checkpoint into an ONNX file or a TensorRT plan.",
@@ -54,7 +55,7 @@ class _Commands(click.Group):
                 if close
                 else "yolact --help lists the commands, yolact COMMAND --help says what one takes."
             )
-            ctx.fail(f"There is no command {name}. {advice}")
+            ctx.fail(f"There is no command {printable(name)}. {advice}")
         return super().resolve_command(ctx, args)
 
 

@@ -24,7 +24,7 @@ from yolact.runtime.images.video import VideoFile, VideoReader
 from yolact.runtime.output_files import OutputNames, check_output, check_output_folder
 from yolact.runtime.picture_writer import PictureWriter
 from yolact.runtime.results import JsonResults, MaskFormat, to_row
-from yolact.runtime.wording import Say, count_noun, list_some
+from yolact.runtime.wording import Say, count_noun, list_some, printable
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,7 @@ def _process_video(run: _Run, source: Source, reader: VideoReader) -> None:
     video = VideoFile(run.names.reserve(source.stem, ".mp4"), reader.fps)
     try:
         with reader, video:
-            frames = tqdm(reader, source.name, reader.frame_count, leave=False, unit=" frames", disable=None)
+            frames = tqdm(reader, printable(source.name), reader.frame_count, leave=False, unit=" frames", disable=None)
             for index, image in enumerate(frames):
                 detections = run.detect(image)
                 video.write(annotate(image, detections))

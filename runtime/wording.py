@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable, Sequence
 
 Say = Callable[[str], None]
@@ -24,3 +25,26 @@ def list_some(names: Sequence[str], limit: int) -> str:
 def one_line(error: object) -> str:
     """The text of another library's error without its line breaks and indents, to be quoted inside a sentence."""
     return " ".join(str(error).split())
+
+
+_REORDERING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Marks that make a terminal show text in another order than it is in."""
+
+
+def printable(text: str, encoding: str = "utf-8") -> str:
+    """Text as one line that any terminal can show and none obeys.
+
+    Names of files and classes, and what servers and model files say, may hold anything. Line breaks, control
+    characters (which begin a terminal's commands), marks that reorder text, halves of surrogate pairs, and what the
+    encoding lacks become escapes such as ``\\x1b`` and ``\\u6f22``.
+    """
+    shown = "".join(_escape(character) if _is_command(character) else character for character in text)
+    return shown.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def _is_command(character: str) -> bool:
+    return character in _REORDERING or unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp")
+
+
+def _escape(character: str) -> str:
+    return character.encode("unicode_escape", "surrogatepass").decode("ascii")

@@ -22,6 +22,7 @@ from yolact.runtime.contract import DETECTION_COEFFICIENTS, HEADS
 from yolact.runtime.detections import Detections
 from yolact.runtime.detector import in_image
 from yolact.runtime.postprocess.postprocess import NetworkDetections
+from yolact.runtime.wording import printable
 
 _DETECTIONS = ("num_detections", "boxes", "scores", "classes", "masks", "mask_scores")
 
@@ -40,7 +41,8 @@ def compare_outputs(tested: Any, reference: Any) -> OrderedDict[str, bool]:
     figures(tested, reference)
     verdicts = OrderedDict((name, True) for name in names)
     for diff in figures.diffs.values():
-        print(f"{diff.name}: relative error {diff.relative:.3g}, cosine {diff.cosine:.6f}, largest {diff.max_abs:.3g}")
+        errors = f"relative error {diff.relative:.3g}, cosine {diff.cosine:.6f}, largest {diff.max_abs:.3g}"
+        print(f"{printable(diff.name)}: {errors}")
     gates = list(head_gates([diff for diff in figures.diffs.values() if diff.name in HEADS], limits))
     for gate, name in zip(gates, [name for name in names if name in HEADS], strict=True):
         verdicts[name] = gate.passed
