@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import subprocess
 import sys
@@ -53,6 +54,25 @@ def test_commands_start_without_what_they_may_not_need(command: str) -> None:
 def test_training_and_export_need_no_tensorrt() -> None:
     loaded = modules_after("import yolact.training.models.checkpoints, yolact.export.onnx_model, yolact.export.verify")
     assert not loaded & {"tensorrt", "tensorrt_rtx", "tensorboard", "wandb"}  # PyTorch itself imports cuda
+
+
+PRINTING = {"diff/polygraphy_scripts/compare.py", "runtime/capi/build.py"}
+"""Programs of their own, which no command runs."""
+
+
+def test_libraries_leave_printing_to_the_commands() -> None:
+    """They are given functions that take lines: a print of theirs would break a progress bar, or another's output."""
+    rooms = ("calib", "diff", "engines", "export", "plugins", "runtime", "training", "yolact")
+    files = [path for folder in rooms for path in (ROOT / folder).rglob("*.py")]
+    found = {}
+    for path in files:
+        nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+        names = {node.func.id for node in nodes if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+        imported = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+        imported |= {node.module for node in nodes if isinstance(node, ast.ImportFrom)}
+        if "print" in names or "click" in imported:
+            found[path.relative_to(ROOT).as_posix()] = path
+    assert len(files) > 150 and found.keys() == PRINTING
 
 
 def test_every_command_starts() -> None:
