@@ -11,7 +11,6 @@ from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
 import click
-from tqdm import tqdm
 
 import yolact
 from yolact.runtime.errors import YolactError
@@ -154,6 +153,8 @@ def report(message: str) -> None:
 
 def _print(line: str, *, to_stderr: bool) -> None:
     """The one place where commands print: see `printable`."""
+    from tqdm import tqdm  # it takes longer to load than all else that --help needs
+
     stream = sys.stderr if to_stderr else sys.stdout
     with tqdm.external_write_mode():
         print(printable(line, getattr(stream, "encoding", None) or "utf-8"), file=stream, flush=True)

@@ -24,6 +24,7 @@ HEAVY = {
     "tensorboard",
     "wandb",
     "polygraphy",
+    "tqdm",
 }
 
 
