@@ -72,9 +72,15 @@ class EditableLinks(editable_wheel):
     def finalize_options(self):
         package = LINKS / "yolact"
         shutil.rmtree(package, ignore_errors=True)
-        package.mkdir(parents=True)
-        for source in [*Path("yolact").glob("*.*"), *map(Path, ROOMS)]:  # no __pycache__
-            (package / source.name).symlink_to(Path("../../..", source), target_is_directory=source.is_dir())
+        try:
+            package.mkdir(parents=True)
+            for source in [*Path("yolact").glob("*.*"), *map(Path, ROOMS)]:  # no __pycache__
+                (package / source.name).symlink_to(Path("../../..", source), target_is_directory=source.is_dir())
+        except OSError as error:
+            raise SystemExit(
+                f"yolact: an editable installation is made of symbolic links in {LINKS}, which cannot be made here "
+                f"({error}); install without --editable"
+            ) from error
         self.distribution.package_dir = {"": str(LINKS)}
         super().finalize_options()
 

@@ -129,6 +129,17 @@ def test_pyright_sees_types(installed: Installation, example: Path) -> None:
     assert found == '"Detections"' and "numpy.bool" in masks and "unsignedinteger" in image
 
 
+def test_links_that_cannot_be_made_are_named(tmp_path: Path) -> None:
+    clone = copy_sources(tmp_path / "clone")
+    (clone / "build").write_text("a file where there should be a folder")
+    build = "import sys; from setuptools import build_meta; build_meta.build_editable(sys.argv[1])"
+    done = subprocess.run([sys.executable, "-c", build, tmp_path], capture_output=True, text=True, cwd=clone)
+    assert done.returncode == 1 and not list(tmp_path.glob("*.whl"))
+    assert done.stderr.splitlines()[-1].startswith(
+        "yolact: an editable installation is made of symbolic links in build/"
+    )
+
+
 def test_a_clone_runs_without_an_installation(tmp_path: Path) -> None:
     python, clone = make_environment(tmp_path / "environment"), copy_sources(tmp_path / "clone")
     assert find(python, clone) == [clone / "yolact/__init__.py", clone / "runtime/errors.py"]

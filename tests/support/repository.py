@@ -9,4 +9,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SHARED = ROOT.parent / "shared"
 """Recorded reference numbers and photos; tests that use them are skipped where they are not."""
 
+ROOMS = sorted(path.parent.name for path in ROOT.glob("*/__init__.py") if path.parent.name != "benchmarks")
+"""The folders that are installed."""
+
 (DEMO_CHECKPOINT,) = (ROOT / "examples").glob("yolact_demo_*.pth")
