@@ -14,7 +14,7 @@ from typing import NamedTuple
 import pytest
 from documents import python_examples
 from installations import copy_sources, install, make_environment, site_packages
-from repository import ROOT
+from repository import ROOMS, ROOT
 
 import yolact
 
@@ -91,7 +91,7 @@ def test_the_working_directory_and_pythonpath_come_first(installed: Installation
 def test_what_is_installed(installed: Installation) -> None:
     """An editable installation is the clone's files; a normal one is all modules, and leaves nothing of the former."""
     entries = {entry.name for entry in site_packages(installed.python).iterdir() if "yolact" in entry.name}
-    modules = {path.relative_to(ROOT) for room in ROOT.glob("*/__init__.py") for path in room.parent.rglob("*.py")}
+    modules = [path.relative_to(ROOT) for room in ROOMS for path in (ROOT / room).rglob("*.py")]
     inside = [installed.package.joinpath(*path.parts[path.parts[0] == "yolact" :]) for path in modules]
     assert [path for path in inside if not path.is_file()] == [] and len(inside) > 150
     if installed.package.is_relative_to(installed.clone):
