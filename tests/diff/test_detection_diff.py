@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from yolact.diff.detection_diff import DetectionTotals, box_ious, compare_detections, mask_iou
+from yolact.diff.gates import Gate
 from yolact.runtime.detections import Detections
 from yolact.runtime.images.geometry import ImageTransform, Region
 
@@ -172,3 +173,12 @@ def test_totals() -> None:
     empty = DetectionTotals()
     assert (empty.missed_share, empty.spurious_share, empty.max_score_difference) == (0, 0, 0)
     assert empty.median_box_iou is None and empty.median_mask_iou is None
+
+
+@pytest.mark.parametrize(
+    ("measured", "at_most", "at_least"),
+    [(0.4, True, False), (0.5, True, True), (0.6, False, True), (float("nan"), False, False)],
+)
+def test_a_limit_is_kept_by_what_reaches_it(measured: float, at_most: bool, at_least: bool) -> None:
+    assert Gate("share", "--max-share", measured, 0.5).passed == at_most
+    assert Gate("IoU", "--min-iou", measured, 0.5, at_least=True).passed == at_least

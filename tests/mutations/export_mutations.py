@@ -167,7 +167,7 @@ EXPORT_MUTATIONS = (
         "gate-excludes-its-limit",
         "self.measured >= self.limit if self.at_least",
         "self.measured > self.limit if self.at_least",
-        ("test_detection_diff.py", "test_diff_report.py"),
+        ("test_detection_diff.py",),
     ),
     Mutation("partner-is-found-twice", "            ious[row] = 0\n", "", ("test_detection_diff.py",)),
     Mutation(

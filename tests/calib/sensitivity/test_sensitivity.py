@@ -259,7 +259,7 @@ def test_what_was_not_asked_for_is_not_left_out(small: onnx.ModelProto) -> None:
     ranking = rank(find_parts(selection, "modules"), lambda points: float(points.convolutions[0].startswith("fpn")))
     assert ranking[0].part.name == "fpn"
     proposal = propose(
-        selection, ranking, lambda points: float(any("back" in name for name in points.convolutions)), 0.5
+        selection, ranking, lambda points: float(any("back" in name for name in points.convolutions)), limit=0
     )
     assert proposal.met and proposal.exclude == ("backbone",) and proposal.total == 2
 
