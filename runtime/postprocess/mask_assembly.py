@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from yolact.runtime.images.arrays import FloatArray
+from yolact.runtime.images.arrays import BoolArray, FloatArray
 
 CROP_PADDING = 1
 """Cells of the prototype grid that a crop keeps around the box on each side."""
@@ -20,16 +20,26 @@ def assemble_masks(prototypes: FloatArray, coefficients: FloatArray, boxes: Floa
 
     Source: paper equation 1; official layers/output_utils.py `postprocess`.
     """
-    logits = np.tensordot(coefficients, prototypes, axes=1)
+    probabilities = sigmoid(np.tensordot(coefficients, prototypes, axes=1))
+    inside = cells_inside(boxes, prototypes.shape[1:])
+    return np.where(inside, probabilities, np.float32(0)).astype(np.float32, copy=False)
+
+
+def sigmoid(logits: FloatArray) -> FloatArray:
+    """Probabilities of mask logits, in the same shape."""
     with np.errstate(over="ignore"):  # exp(-x) of a very negative logit is inf, its sigmoid 0
-        probabilities = 1 / (1 + np.exp(-logits))
-    height, width = prototypes.shape[1:]
-    rows = _inside(boxes[:, 1], boxes[:, 3], height)[:, :, None]
-    columns = _inside(boxes[:, 0], boxes[:, 2], width)[:, None, :]
-    return np.where(rows & columns, probabilities, np.float32(0)).astype(np.float32, copy=False)
+        return np.float32(1) / (np.float32(1) + np.exp(-logits))
 
 
-def _inside(start: FloatArray, stop: FloatArray, cells: int) -> np.ndarray[tuple[int, int], np.dtype[np.bool_]]:
+def cells_inside(boxes: FloatArray, grid: tuple[int, ...]) -> BoolArray:
+    """(D, Hp, Wp) bool: which cells of a grid (Hp, Wp) a crop to each box (D, 4) keeps, padding included."""
+    height, width = grid
+    rows = _between(boxes[:, 1], boxes[:, 3], height)[:, :, None]
+    columns = _between(boxes[:, 0], boxes[:, 2], width)[:, None, :]
+    return rows & columns
+
+
+def _between(start: FloatArray, stop: FloatArray, cells: int) -> BoolArray:
     """(D, cells) bool: which cells lie in [start, stop) widened by the padding; limits are not rounded.
 
     Source: official layers/box_utils.py `crop`.

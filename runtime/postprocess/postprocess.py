@@ -55,8 +55,16 @@ def postprocess(heads: ImageHeads, model: ModelConfig, config: PostprocessConfig
 
     `mask_scores` stay None: the re-scoring network of YOLACT++ is part of full graphs only.
     """
+    return postprocess_with_coefficients(heads, model, config)[0]
+
+
+def postprocess_with_coefficients(
+    heads: ImageHeads, model: ModelConfig, config: PostprocessConfig
+) -> tuple[NetworkDetections, FloatArray]:
+    """What `postprocess` returns, and the coefficients (D, K) float32 that the masks were assembled with."""
     boxes = decode_boxes(heads.locations, make_priors(model))
     survivors = suppress(boxes, class_probabilities(heads.confidences), model.image_size, config)
     kept_boxes = boxes[survivors.prior_indices]
-    masks = assemble_masks(heads.prototypes, heads.coefficients[survivors.prior_indices], kept_boxes)
-    return NetworkDetections(kept_boxes, survivors.scores, survivors.class_ids, masks)
+    coefficients = heads.coefficients[survivors.prior_indices]
+    masks = assemble_masks(heads.prototypes, coefficients, kept_boxes)
+    return NetworkDetections(kept_boxes, survivors.scores, survivors.class_ids, masks), coefficients

@@ -22,10 +22,8 @@ from yolact.runtime.metadata import ModelMetadata
 from yolact.runtime.onnx.engine import OnnxEngine
 from yolact.runtime.onnx.graph_outputs import with_more_outputs
 from yolact.runtime.onnx.session import open_session, run_session
-from yolact.runtime.postprocess.mask_assembly import assemble_masks
-from yolact.runtime.postprocess.nms import class_probabilities, decode_boxes, suppress
-from yolact.runtime.postprocess.postprocess import ImageHeads, NetworkDetections
-from yolact.runtime.postprocess.priors import make_priors
+from yolact.runtime.postprocess.mask_assembly import cells_inside, sigmoid
+from yolact.runtime.postprocess.postprocess import ImageHeads, NetworkDetections, postprocess_with_coefficients
 from yolact.runtime.tensorrt.plan_file import read_plan_header
 
 if TYPE_CHECKING:
@@ -136,8 +134,7 @@ class Composition:
     @cached_property
     def probabilities(self) -> FloatArray:
         """(Hp, Wp) float32: sigmoid of the sum, not cropped yet."""
-        with np.errstate(over="ignore"):  # exp(-x) of a very negative logit is inf, its sigmoid 0
-            return np.float32(1) / (np.float32(1) + np.exp(-self.logits))
+        return sigmoid(self.logits)
 
     @cached_property
     def cropped(self) -> FloatArray:
@@ -150,11 +147,7 @@ def explain_heads(heads: ImageHeads, config: ModelConfig, postprocess: Postproce
 
     The detections are those of `runtime.postprocess.postprocess`; of YOLACT++ too without mask scores.
     """
-    boxes = decode_boxes(heads.locations, make_priors(config))
-    survivors = suppress(boxes, class_probabilities(heads.confidences), config.image_size, postprocess)
-    boxes, coefficients = boxes[survivors.prior_indices], heads.coefficients[survivors.prior_indices]
-    masks = assemble_masks(heads.prototypes, coefficients, boxes)
-    found = NetworkDetections(boxes, survivors.scores, survivors.class_ids, masks)
+    found, coefficients = postprocess_with_coefficients(heads, config, postprocess)
     return Explanation(heads.prototypes, coefficients, found)
 
 
@@ -226,6 +219,5 @@ def _inside_of(path: Path, metadata: ModelMetadata) -> Callable[[Image], list[ND
 
 def _crop(box: FloatArray, prototypes: FloatArray) -> BoolArray:
     """(Hp, Wp) bool: the cells that `assemble_masks` keeps for a box (4,) xyxy relative to the network input."""
-    anything = np.zeros((1, 1), np.float32)  # of which the sigmoid is above zero
-    kept: BoolArray = assemble_masks(np.zeros_like(prototypes[:1]), anything, box[None])[0] > 0
+    kept: BoolArray = cells_inside(box[None], prototypes.shape[1:])[0]
     return kept
