@@ -16,7 +16,7 @@ from yolact.runtime.config import PostprocessConfig
 from yolact.runtime.errors import UsageError
 from yolact.runtime.output_files import check_output, write_output
 from yolact.runtime.wording import count_noun
-from yolact.training.models.weights import choose_device, load_weights
+from yolact.training.torch_device import choose_device
 
 if TYPE_CHECKING:
     from yolact.runtime.engine import Engine, EngineOptions
@@ -78,9 +78,10 @@ def _open(model: ModelChoice, open_options: EngineOptions) -> Engine:
 
         return open_engine(model.path, open_options)
     device = choose_device(open_options.device)
+    from yolact.training.models.checkpoints import load_checkpoint
     from yolact.training.models.torch_engine import TorchEngine
 
-    return TorchEngine(load_weights(model.path, model.config_name).to(device), PostprocessConfig())
+    return TorchEngine(load_checkpoint(model.path, model.config_name).to(device), PostprocessConfig())
 
 
 def _summary(evaluation: Evaluation, truth: GroundTruth, metadata: ModelMetadata) -> Iterator[str]:

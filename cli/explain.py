@@ -14,7 +14,7 @@ from yolact.cli.options.model import ModelChoice, model_options
 from yolact.cli.options.values import AT_LEAST_1, FILE
 from yolact.runtime.config import DISPLAY_TOP_K, PostprocessConfig
 from yolact.runtime.output_files import check_output
-from yolact.training.models.weights import load_weights
+from yolact.training.torch_device import check_torch
 
 if TYPE_CHECKING:
     from yolact.runtime.config import ModelConfig
@@ -68,9 +68,11 @@ def _explain_engine(path: Path, image: Image) -> tuple[ModelConfig, Explanation]
 
 def _explain_checkpoint(choice: ModelChoice, image: Image, score_threshold: float) -> tuple[ModelConfig, Explanation]:
     """With the official evaluation's post-processing, or a lower threshold where one is asked for."""
-    model = load_weights(choice.path, choice.config_name)
+    check_torch()
     from yolact.training.explain.explanation import explain_network
+    from yolact.training.models.checkpoints import load_checkpoint
 
+    model = load_checkpoint(choice.path, choice.config_name)
     official = PostprocessConfig()
     settings = PostprocessConfig(min(score_threshold, official.score_threshold))
     return model.config, explain_network(model, image, settings)

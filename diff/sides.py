@@ -198,13 +198,13 @@ def _open(path: Path, options: EngineOptions) -> Side:
 def _open_checkpoint(
     path: Path, config: ModelConfig | None, device: DeviceChoice | None, config_name: str | None
 ) -> TorchSide:
-    from yolact.training.models.weights import choose_device, load_weights
+    from yolact.training.torch_device import choose_device
 
     torch_device = choose_device(device)
     from yolact.training.models.checkpoints import load_checkpoint
 
     if config_name is not None or config is None:
-        model = load_weights(path, config_name)
+        model = load_checkpoint(path, config_name)
     else:
         model = load_checkpoint(path, config, config.class_names)
     return TorchSide(path, model.to(torch_device), PostprocessConfig())

@@ -18,10 +18,9 @@ if TYPE_CHECKING:
 def load_model(weights: Path, config_name: str | None, class_names: Path | None, imgsz: int | None) -> Yolact:
     """The model as it is to be exported."""
     from yolact.training.models.checkpoints import load_checkpoint
-    from yolact.training.models.configs import get_config
 
     names = None if class_names is None else _read_class_names(class_names)
-    model = load_checkpoint(weights, None if config_name is None else get_config(config_name), names)
+    model = load_checkpoint(weights, config_name, names)
     if imgsz is not None:
         model.config = replace(model.config, image_size=imgsz)
     return model

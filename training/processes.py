@@ -11,7 +11,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from yolact.runtime.errors import UsageError
-from yolact.training.models.weights import check_device
+from yolact.training.torch_device import check_device
 
 
 class Processes:

@@ -14,6 +14,7 @@ import torch
 from yolact.runtime.config import ModelConfig
 from yolact.runtime.errors import CheckpointError, UsageError, YolactError
 from yolact.runtime.output_files import check_output_folder, replacing
+from yolact.training.data.loading import Batch
 from yolact.training.models.model import Yolact
 from yolact.training.settings import TrainSettings
 
@@ -89,6 +90,17 @@ class RunFolder:
                 "--resume, or start a new one from a checkpoint with --weights"
             )
         return state
+
+    def save_broken_batch(self, iteration: int, rank: int, terms: dict[str, float], batches: list[Batch]) -> Path:
+        """Write what a process of this rank computed a loss on that is not finite. Raises YolactError where that fails.
+
+        The file holds a dictionary with ``iteration``, ``terms`` of the loss, and ``batches``, each with ``images`` and
+        the ``targets`` of each image.
+        """
+        path = self.path / f"broken_batch_{iteration}_{rank}.pth"
+        content = [{"images": one.images, "targets": [vars(target) for target in one.targets]} for one in batches]
+        self.write(path, as_bytes({"iteration": iteration, "terms": terms, "batches": content}))
+        return path
 
     def write(self, path: Path, content: bytes) -> None:
         """Write a file so that it is whole or not there. Raises YolactError where that fails."""

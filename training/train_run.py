@@ -25,8 +25,8 @@ from yolact.training.monitor import Monitor
 from yolact.training.processes import Processes
 from yolact.training.run_folder import RunFolder
 from yolact.training.settings import TrainSettings
-from yolact.training.trainer import STATISTICS_BATCH, Trainer
-from yolact.training.validation import PICTURES, Observer, open_validation
+from yolact.training.trainer import STATISTICS_BATCH, LossNotFinite, Trainer
+from yolact.training.validation import PICTURES, Validator, open_validation
 
 logger = logging.getLogger(__name__)
 
@@ -120,7 +120,7 @@ class _Run:
         total = request.settings.iterations
         with StopRequest() as stop:
             try:
-                for terms in trainer.steps(request.output):
+                for terms in trainer.steps():
                     if self._reporter:
                         self._reporter.step(terms)
                     signal = trainer.processes.largest(stop.signal)
@@ -129,6 +129,12 @@ class _Run:
                         return signal
                     if trainer.iteration % request.save_every == 0 or trainer.iteration == total:
                         self._save()
+            except LossNotFinite as error:
+                rank = trainer.processes.rank
+                path = self._folder.save_broken_batch(error.iteration, rank, error.terms, error.batches)
+                raise YolactError(
+                    f"{error}; the batch is in {path}. Lower --lr and continue from the last checkpoint with --weights"
+                ) from error
             except (DatasetError, ImageError):  # between two steps
                 if trainer.processes.world == 1 and trainer.iteration:
                     self._save(interrupted=True)
@@ -141,7 +147,7 @@ class _Run:
         return 0
 
     def _save(self, *, interrupted: bool = False) -> None:
-        """Checkpoint and state; where training goes on, or has come to its end, also a look at what it has learnt."""
+        """Checkpoint and state; where training goes on, or has come to its end, also a validation."""
         if self._reporter:
             trainer, request = self._trainer, self._request
             check_finite(trainer.model.state_dict())  # or the state would take the last good one's place
@@ -151,7 +157,7 @@ class _Run:
             self._folder.save_state(trainer.state(), trainer.model.config, request.settings, request.data)
             self._reporter.say(f"saved {path}")
             if not interrupted:
-                self._reporter.look()
+                self._reporter.validate()
         self._trainer.processes.wait()
 
 
@@ -186,7 +192,7 @@ class _Reporter:
         self._monitor = Monitor(
             request.output, wandb=request.wandb, name=request.config.name, settings=settings, resumed_at=resumed_at
         )
-        self._observer = Observer(trainer.model, self._monitor, truth, pictures)
+        self._validator = Validator(trainer.model, self._monitor, truth, pictures)
 
     def __enter__(self) -> _Reporter:
         self._monitor.__enter__()
@@ -206,10 +212,10 @@ class _Reporter:
         if self._trainer.iteration % LOG_EVERY == 0:
             self._report()
 
-    def look(self) -> None:
+    def validate(self) -> None:
         """Pictures and average precision. The time they take does not count as training's."""
         start = time.perf_counter()
-        scores = self._observer.look(self._trainer.iteration)
+        scores = self._validator.validate(self._trainer.iteration)
         if scores is not None:
             box, mask = (100 * (region.ap or 0) for region in (scores.box, scores.mask))
             self.say(f"validation: box AP {box:.2f}, mask AP {mask:.2f}")

@@ -1,10 +1,9 @@
-"""The training loop: gradient steps, checkpoints, and a stop that loses nothing."""
+"""The training loop: gradient steps on batches, whose state can be taken and restored exactly. It writes no files."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import nullcontext
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,7 +16,6 @@ from yolact.training.loss import YolactLoss
 from yolact.training.matching import Matches
 from yolact.training.models.model import Yolact
 from yolact.training.processes import Processes
-from yolact.training.run_folder import RunFolder, as_bytes
 from yolact.training.settings import TrainSettings
 
 STATISTICS_BATCH = 6
@@ -41,6 +39,21 @@ class _NetworkAndLoss(nn.Module):
             heads = self.model(pixels)
         heads = heads._make(tensor.float() for tensor in heads)
         return self.loss(heads, batch.targets, matches, positives, images)
+
+
+class LossNotFinite(YolactError):
+    """The loss of a gradient step is NaN or infinite in all processes alike; the step was not taken.
+
+    Attributes:
+        iteration: the step, counted from 0.
+        terms: of the loss, by name.
+        batches: what this process computed its share of the loss on.
+    """
+
+    def __init__(self, iteration: int, terms: dict[str, float], batches: list[Batch]) -> None:
+        listed = ", ".join(f"{name} {value:g}" for name, value in terms.items())
+        super().__init__(f"the loss is not finite at iteration {iteration} ({listed})")
+        self.iteration, self.terms, self.batches = iteration, terms, batches
 
 
 class Trainer:
@@ -95,11 +108,11 @@ class Trainer:
         self._optimizer.load_state_dict(state["optimizer"])
         self._scaler.load_state_dict(state["scaler"])
 
-    def steps(self, dump_folder: Path) -> Iterator[dict[str, float]]:
+    def steps(self) -> Iterator[dict[str, float]]:
         """Take gradient steps up to the last iteration, yielding after each the weighted terms of its loss, averaged
         over all processes, with their sum as ``total`` and the ``learning_rate``.
 
-        Raises YolactError where the loss is not finite (the batch is saved to ``dump_folder``) or an image is broken.
+        Raises LossNotFinite, DatasetError or ImageError between two steps, where a batch cannot be learnt from.
         """
         batches = load_batches(
             self._stream,
@@ -112,7 +125,7 @@ class Trainer:
         )
         while self.iteration < self.settings.iterations:
             self._train_mode()
-            yield self._step(batches, dump_folder)
+            yield self._step(batches)
 
     def _train_mode(self) -> None:
         self.model.train()
@@ -120,7 +133,7 @@ class Trainer:
             for norm in self._norms:
                 norm.eval()
 
-    def _step(self, batches: Iterator[Batch], dump_folder: Path) -> dict[str, float]:
+    def _step(self, batches: Iterator[Batch]) -> dict[str, float]:
         settings, processes = self.settings, self.processes
         rate = settings.learning_rate_at(self.iteration)
         for group in self._optimizer.param_groups:
@@ -143,18 +156,8 @@ class Trainer:
         values = dict(zip(self._names, (processes.sum(sums) / processes.world).tolist(), strict=True))
         values["total"] = sum(values.values())
         if values["total"] - values["total"] != 0:  # NaN or infinite, in every process alike
-            self._report_infinite(values, parts, dump_folder)
+            raise LossNotFinite(self.iteration, values, parts)
         self._scaler.step(self._optimizer)
         self._scaler.update()
         self.iteration += 1
         return {**values, "learning_rate": rate}
-
-    def _report_infinite(self, values: dict[str, float], parts: list[Batch], folder: Path) -> None:
-        path = folder / f"broken_batch_{self.iteration}_{self.processes.rank}.pth"
-        content = [{"images": p.images, "targets": [vars(t) for t in p.targets]} for p in parts]
-        RunFolder(folder).write(path, as_bytes({"iteration": self.iteration, "terms": values, "batches": content}))
-        terms = ", ".join(f"{name} {value:g}" for name, value in values.items())
-        raise YolactError(
-            f"the loss is not finite at iteration {self.iteration} ({terms}); the batch is in {path}. "
-            "Lower --lr and continue from the last checkpoint with --weights"
-        )

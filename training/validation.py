@@ -1,4 +1,4 @@
-"""What a network can do so far: average precision on validation data, and pictures of the same images over time."""
+"""Validation of a network in training: average precision, and pictures of the same images again and again."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def open_validation(spec: str, folder: Path, config: ModelConfig) -> GroundTruth
     return truth
 
 
-class Observer:
-    """Looks at a network in training and leaves it as it was."""
+class Validator:
+    """Validates a network in training, which it leaves as it was, and sends figures and pictures to the monitor."""
 
     def __init__(
         self, model: Yolact, monitor: Monitor, validation: GroundTruth | None, pictures: Sequence[Image]
@@ -49,9 +49,9 @@ class Observer:
         """``pictures``: (H, W, 3) uint8 BGR, drawn each time."""
         self._model, self._monitor, self._validation, self._pictures = model, monitor, validation, pictures
 
-    def look(self, iteration: int) -> Scores | None:
+    def validate(self, iteration: int) -> Scores | None:
         """Send pictures and, where there is validation data, average precision to the monitor; returns the latter."""
-        self._show(iteration)
+        self._send_pictures(iteration)
         if self._validation is None:
             return None
         with Detector(TorchEngine(self._model, PostprocessConfig())) as detector:
@@ -65,7 +65,7 @@ class Observer:
         self._monitor.scalars(measured, iteration)
         return scores
 
-    def _show(self, iteration: int) -> None:
+    def _send_pictures(self, iteration: int) -> None:
         names = self._model.config.class_names
         for number, image in enumerate(self._pictures):
             explanation = explain_network(self._model, image).select(DISPLAY_SCORE_THRESHOLD, DISPLAY_TOP_K)

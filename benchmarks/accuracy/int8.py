@@ -50,9 +50,9 @@ from yolact.runtime.onnx.session import open_session
 from yolact.training.data.ground_truth import GroundTruth, read_ground_truth
 from yolact.training.data.scene_files import ANNOTATION_FILE, IMAGE_FOLDER, write_scenes
 from yolact.training.evaluation.onnx_accuracy import measure_accuracy
+from yolact.training.models.checkpoints import load_checkpoint
 from yolact.training.models.configs import get_config
 from yolact.training.models.model import Yolact
-from yolact.training.models.weights import load_weights
 
 CHOICES = {"backbone and Protonet": DEFAULT_MODULES["tensorrt"], "everything": tuple(MODULES)}
 PLATFORMS: dict[Platform, Precision] = {"tensorrt": "fp16", "cpu": "fp32"}
@@ -85,7 +85,7 @@ def score(variants: dict[str, onnx.ModelProto], truth: GroundTruth) -> dict[str,
 
 def measure_ap(scenes: int, folder: Path) -> dict[str, dict[str, float]]:
     """Mask and box AP of the demo model by variant."""
-    model = load_weights(DEMO, None)
+    model = load_checkpoint(DEMO)
     write_scenes(folder / "calibration", CALIBRATION_SCENES, CALIBRATION_SEED)
     images = ImageSet.of_folder(folder / "calibration" / IMAGE_FOLDER, CALIBRATION_SCENES)
     unseen = folder / "unseen"
@@ -101,7 +101,7 @@ def measure_ap(scenes: int, folder: Path) -> dict[str, dict[str, float]]:
 
 def measure_photos(weights: Path, annotations: Path, folder: Path) -> dict[str, Any]:
     """Mask and box AP of a checkpoint on annotated photos by variant."""
-    model = load_weights(weights, None)
+    model = load_checkpoint(weights)
     images, truth = ImageSet.of_folder(folder, 10**6), read_ground_truth(annotations, folder)
     exact: dict[Precision, onnx.ModelProto] = {"fp32": export(model, "fp32"), "fp16": export(model, "fp16")}
     ranges = calibrate(exact["fp32"], images, CalibrationOptions())

@@ -51,7 +51,7 @@ def make_trainer(config_name: str, data: str, batch_size: int, workers: int) -> 
 def measure_speed(config_name: str, data: str, batch_size: int, steps: int, workers: int) -> dict[str, float]:
     """Median milliseconds of a step, of its forward and backward alone, and of preparing an image in one worker."""
     trainer = make_trainer(config_name, data, batch_size, workers)
-    loop = trainer.steps(Path())
+    loop = trainer.steps()
     batch = next(load_batches(trainer._stream, batch_size))
     whole, alone = [], []
     for _ in range(WARM_UPS + steps):
@@ -81,9 +81,9 @@ def measure_speed(config_name: str, data: str, batch_size: int, steps: int, work
 def peak_memory(config_name: str, data: str, batch_size: int) -> float:
     """Peak memory in MB of a process that takes two steps."""
     program = (
-        "from pathlib import Path\nfrom benchmarks.training.speed import make_trainer\n"
+        "from benchmarks.training.speed import make_trainer\n"
         "from yolact.runtime.bench.machine import peak_host_memory_mib\n"
-        f"steps = make_trainer({config_name!r}, {data!r}, {batch_size}, 0).steps(Path())\nnext(steps), next(steps)\n"
+        f"steps = make_trainer({config_name!r}, {data!r}, {batch_size}, 0).steps()\nnext(steps), next(steps)\n"
         "print(peak_host_memory_mib())"
     )
     return float(subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout)

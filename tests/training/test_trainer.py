@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from yolact.runtime.config import ModelConfig
-from yolact.runtime.errors import UsageError, YolactError
+from yolact.runtime.errors import UsageError
 from yolact.training.data.datasets import SceneDataset
 from yolact.training.data.loading import Stream, load_batches
 from yolact.training.loss import YolactLoss
@@ -21,8 +21,9 @@ from yolact.training.models.configs import CONFIGS
 from yolact.training.models.initial_weights import initial_model
 from yolact.training.models.model import Yolact
 from yolact.training.processes import Processes
+from yolact.training.run_folder import RunFolder
 from yolact.training.settings import TrainSettings
-from yolact.training.trainer import Trainer
+from yolact.training.trainer import LossNotFinite, Trainer
 
 SMALL = replace(CONFIGS["yolact_demo"], image_size=64)
 SETTINGS = TrainSettings(iterations=6, learning_rate_steps=(4,), batch_size=4, learning_rate=4e-3, warmup=2)
@@ -45,7 +46,7 @@ def assert_equal(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]
         assert torch.equal(tensor, second[name]), name
 
 
-def test_steps_are_those_written_out_by_hand(tmp_path: Path) -> None:
+def test_steps_are_those_written_out_by_hand() -> None:
     """Momentum, decay and learning rate by the formulas of official train.py, in plain tensors."""
     trainer = make_trainer(iterations=3)
     model, _ = initial_model(SMALL, 0)
@@ -55,7 +56,7 @@ def test_steps_are_those_written_out_by_hand(tmp_path: Path) -> None:
             module.eval().requires_grad_(False)
     loss, momenta = YolactLoss(SMALL), {name: torch.zeros_like(p) for name, p in model.named_parameters()}
     batches = load_batches(Stream(SceneDataset(20, 0), SMALL, 0, "full"), 4)
-    for step, (batch, found) in enumerate(zip(batches, trainer.steps(tmp_path), strict=False)):
+    for step, (batch, found) in enumerate(zip(batches, trainer.steps(), strict=False)):
         torch.manual_seed(step << 12)
         matches = loss.match(batch.targets)
         terms = loss(model(model.normalize(batch.images)), batch.targets, matches, matches.positive_count, 4)
@@ -75,10 +76,10 @@ def test_steps_are_those_written_out_by_hand(tmp_path: Path) -> None:
         torch.testing.assert_close(trainer.model.state_dict()[name], tensor, rtol=1e-3, atol=1e-5, msg=name)
 
 
-def test_accumulated_batches_are_one_batch(tmp_path: Path) -> None:
+def test_accumulated_batches_are_one_batch() -> None:
     """Although they hold different numbers of positive priors."""
     whole, parts = make_trainer(), make_trainer(accumulate=4)
-    for first, second in zip(whole.steps(tmp_path), parts.steps(tmp_path), strict=True):
+    for first, second in zip(whole.steps(), parts.steps(), strict=True):
         assert first == {name: pytest.approx(value, rel=1e-4) for name, value in second.items()}
     for name, tensor in weights(whole).items():
         torch.testing.assert_close(weights(parts)[name], tensor, rtol=1e-3, atol=1e-5, msg=name)
@@ -86,22 +87,22 @@ def test_accumulated_batches_are_one_batch(tmp_path: Path) -> None:
 
 def test_a_restored_run_continues_bit_for_bit(tmp_path: Path) -> None:
     whole, first = make_trainer(), make_trainer()
-    values = list(whole.steps(tmp_path))
-    start = list(itertools.islice(first.steps(tmp_path), 3))
+    values = list(whole.steps())
+    start = list(itertools.islice(first.steps(), 3))
     torch.save(first.state(), tmp_path / "state.pth")
     second = make_trainer(iterations=6)
     for generator in (torch.manual_seed, np.random.seed, random.seed):  # none of which may matter
         generator(99)
     second.restore(torch.load(tmp_path / "state.pth", weights_only=True))
-    assert start + list(second.steps(tmp_path)) == values
+    assert start + list(second.steps()) == values
     assert_equal(weights(second), weights(whole))
 
 
 @pytest.mark.parametrize(("batch_size", "frozen"), [(4, True), (5, True), (6, False)])
-def test_small_batches_freeze_the_statistics(tmp_path: Path, batch_size: int, frozen: bool) -> None:
+def test_small_batches_freeze_the_statistics(batch_size: int, frozen: bool) -> None:
     trainer = make_trainer(batch_size=batch_size)
     before = weights(trainer)
-    next(trainer.steps(tmp_path))
+    next(trainer.steps())
     moved = {name for name, tensor in weights(trainer).items() if not torch.equal(tensor, before[name])}
     assert "backbone.stem.0.weight" in moved and "proto_net.0.bias" in moved
     for part in ("running_mean", "running_var", "weight", "bias"):
@@ -109,23 +110,23 @@ def test_small_batches_freeze_the_statistics(tmp_path: Path, batch_size: int, fr
 
 
 @pytest.mark.parametrize("amp", ["bf16", "fp16"])
-def test_mixed_precision_starts_at_nearly_the_same_loss(tmp_path: Path, amp: str) -> None:
-    exact, mixed = next(make_trainer().steps(tmp_path)), list(make_trainer(amp=amp).steps(tmp_path))
+def test_mixed_precision_starts_at_nearly_the_same_loss(amp: str) -> None:
+    exact, mixed = next(make_trainer().steps()), list(make_trainer(amp=amp).steps())
     assert mixed[0] == {name: pytest.approx(value, rel=0.02) for name, value in exact.items()}
     assert mixed[0] != exact and np.isfinite([step["total"] for step in mixed]).all()
 
 
-def test_it_learns(tmp_path: Path) -> None:
+def test_it_learns() -> None:
     trainer = make_trainer(iterations=30, learning_rate_steps=(), batch_size=6, augmentation="none", learning_rate=1e-2)
-    totals = [step["total"] for step in trainer.steps(tmp_path)]
+    totals = [step["total"] for step in trainer.steps()]
     assert np.mean(totals[-5:]) < 0.6 * np.mean(totals[:5])
 
 
-def test_yolact_plus_learns_mask_iou(tmp_path: Path) -> None:
+def test_yolact_plus_learns_mask_iou() -> None:
     config = replace(CONFIGS["yolact_plus_resnet50"].with_classes(SceneDataset.class_names), image_size=256)
     trainer = make_trainer(config, batch_size=1, iterations=1)
     before = weights(trainer)
-    (values,) = trainer.steps(tmp_path)
+    (values,) = trainer.steps()
     assert values["mask_iou"] > 0
     assert values["total"] == pytest.approx(sum(values[n] for n in values if n not in ("total", "learning_rate")))
     assert not torch.equal(
@@ -133,22 +134,24 @@ def test_yolact_plus_learns_mask_iou(tmp_path: Path) -> None:
     )
 
 
-def test_yolact_plus_in_mixed_precision(tmp_path: Path) -> None:
+def test_yolact_plus_in_mixed_precision() -> None:
     """Taps are placed in full precision; half would move them by up to a quarter of a pixel."""
     config = replace(CONFIGS["yolact_plus_resnet50"].with_classes(SceneDataset.class_names), image_size=256)
-    exact, mixed = (next(make_trainer(config, batch_size=1, amp=amp).steps(tmp_path)) for amp in ("off", "bf16"))
+    exact, mixed = (next(make_trainer(config, batch_size=1, amp=amp).steps()) for amp in ("off", "bf16"))
     assert mixed["total"] == pytest.approx(exact["total"], rel=0.05) and mixed != exact
 
 
 def test_a_loss_that_is_not_finite_ends_training_and_leaves_its_batch(tmp_path: Path) -> None:
     trainer = make_trainer()
-    steps = trainer.steps(tmp_path)
+    steps = trainer.steps()
     next(steps)
     with torch.no_grad():
         trainer.model.proto_net[0].weight.fill_(float("nan"))
-    with pytest.raises(YolactError, match=r"not finite at iteration 1 .*mask nan.*broken_batch_1_0\.pth"):
+    with pytest.raises(LossNotFinite, match=r"not finite at iteration 1 .*mask nan") as raised:
         next(steps)
-    dumped = torch.load(tmp_path / "broken_batch_1_0.pth", weights_only=True)
+    error = raised.value
+    path = RunFolder(tmp_path).save_broken_batch(error.iteration, 0, error.terms, error.batches)
+    dumped = torch.load(path, weights_only=True)
     batches = load_batches(Stream(SceneDataset(20, 0), SMALL, 0, "full"), 4, first_batch=1)
     assert torch.equal(dumped["batches"][0]["images"], next(batches).images)
     assert dumped["iteration"] == 1 and set(dumped["batches"][0]["targets"][0]) >= {"boxes", "masks"}

@@ -18,7 +18,7 @@ from torch import Tensor
 from yolact.runtime.config import ModelConfig
 from yolact.runtime.errors import CheckpointError, UsageError
 from yolact.runtime.wording import list_some
-from yolact.training.models.configs import COCO_CLASSES, CONFIGS
+from yolact.training.models.configs import COCO_CLASSES, CONFIGS, get_config
 from yolact.training.models.model import Yolact
 
 logger = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 def load_checkpoint(
     path: str | PathLike[str],
-    config: ModelConfig | None = None,
+    config: ModelConfig | str | None = None,
     class_names: Sequence[str] | None = None,
 ) -> Yolact:
     """The network stored in a ``.pth`` file, on the CPU and in evaluation mode.
@@ -37,8 +37,8 @@ def load_checkpoint(
 
     Args:
         path: the checkpoint.
-        config: its configuration. By default the one in a ``.json`` of the same name, as training writes it, else
-            the one in the file name, if that reads like an official one
+        config: its configuration, or the name of a known one. By default the one in a ``.json`` of the same name, as
+            training writes it, else the one in the file name, if that reads like an official one
             (``<configuration>_<epoch>_<iteration>.pth``), else the one `recognize_config` finds. The numbers
             of classes and of coefficients follow the tensors in any case.
         class_names: names of the classes. By default those of the configuration where their number fits, else
@@ -47,8 +47,11 @@ def load_checkpoint(
     Raises:
         CheckpointError: the file is missing, unreadable, damaged or contains code, holds no YOLACT network,
             does not fit the configuration or the class names, or has weights that are not finite.
+        UsageError: no configuration has this name.
     """
     path = Path(path)
+    if isinstance(config, str):
+        config = get_config(config)
     state = read_state_dict(path)
     try:
         if config is None:

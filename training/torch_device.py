@@ -1,15 +1,9 @@
-"""The network in a checkpoint that a user named, and where it is to run: PyTorch or the device may be missing."""
+"""Whether PyTorch is here and can compute on a device: checked before a checkpoint is opened or a network trained."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING
-
 from yolact.runtime.engine import CPU, DeviceChoice
 from yolact.runtime.errors import UsageError, YolactError
-
-if TYPE_CHECKING:
-    from yolact.training.models.model import Yolact
 
 
 def check_torch() -> None:
@@ -42,12 +36,3 @@ def check_device(name: str) -> None:
     except (RuntimeError, AssertionError) as error:  # PyTorch without CUDA raises the latter
         reason = str(error).partition("\n")[0]
         raise UsageError(f"--device {name}: PyTorch cannot use it ({reason}); choose another device") from None
-
-
-def load_weights(weights: Path, config_name: str | None) -> Yolact:
-    """The network in a checkpoint. Raises YolactError where PyTorch is missing or the file does not fit."""
-    check_torch()
-    from yolact.training.models.checkpoints import load_checkpoint
-    from yolact.training.models.configs import get_config
-
-    return load_checkpoint(weights, None if config_name is None else get_config(config_name))
