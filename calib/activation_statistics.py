@@ -1,4 +1,4 @@
-"""Running statistics of activations: nothing is kept of an image but what it adds to histograms."""
+"""Running statistics of activations: limits and histograms, to which images are added one by one and not kept."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 BINS = 2048
-"""Of a histogram, from 0 to at least the largest magnitude."""
-
+"""Number of bins in a histogram, which reaches from 0 to at least the largest magnitude."""
 
 _ZERO = 1e-30
 """Magnitudes below this are zeros: the reciprocal of a bin's width has to be a float32."""
@@ -23,7 +22,7 @@ class Limits(NamedTuple):
 
 
 class TensorStatistics:
-    """Of one activation over all images seen: limits, and a histogram of magnitudes.
+    """Statistics of one activation over all images seen: limits, and a histogram of magnitudes.
 
     The histogram's range doubles, by merging pairs of bins, when a larger magnitude comes, so any order of images gives
     the same counts but for the rounding of the first range.
@@ -37,7 +36,7 @@ class TensorStatistics:
     def __init__(
         self, limits: Limits | None = None, counts: NDArray[np.float64] | None = None, width: float = 0.0
     ) -> None:
-        """Empty, or as they were when they were stored."""
+        """Without arguments statistics of no values; otherwise those that were stored earlier."""
         self.limits = limits or Limits(0.0, 0.0)
         self.counts = np.zeros(BINS) if counts is None else counts
         self.width = width

@@ -25,8 +25,8 @@ from yolact.calib.calibration_files import (
     write_ranges,
 )
 from yolact.calib.image_set import ImageSet
+from yolact.calib.inner_tensors import InnerTensors
 from yolact.calib.options import CalibrationOptions
-from yolact.calib.probe import Probe
 from yolact.calib.qdq import Ranges
 from yolact.calib.quantization_points import MODULES, Consumer, find_quantization_points
 from yolact.calib.ranges import find_range
@@ -35,16 +35,16 @@ from yolact.runtime.errors import AccuracyError
 from yolact.runtime.images.preprocess import Preprocessor
 from yolact.runtime.metadata import ModelMetadata
 
-_SAVE_SECONDS = 5.0  # between two writings of the progress: what an interruption costs at most, and an image
+_SAVE_SECONDS = 5.0  # between two writings of the progress; an interruption loses no more work than that and a batch
 
 
 def calibrate(proto: onnx.ModelProto, images: ImageSet, options: CalibrationOptions) -> Ranges:
-    """The range of every activation that could be rounded; not finite where its values were not.
+    """The range of every activation that could be rounded. A range is not finite where values were not.
 
     Args:
         proto: in float32 for any batch, as `export_model` makes it.
         images: see `ImageSet.of_folder`.
-        options: see there.
+        options: algorithm, batch size and cache.
 
     Raises:
         AccuracyError: the cache lacks an activation.
@@ -73,7 +73,7 @@ def calibrate(proto: onnx.ModelProto, images: ImageSet, options: CalibrationOpti
 
 
 def _network_digest(proto: onnx.ModelProto, metadata: ModelMetadata) -> str:
-    """SHA-256 of the configuration and of all constants that the heads hang on: the same for raw and full graphs."""
+    """SHA-256 of the configuration and of all constants that the heads are computed from; raw and full graphs agree."""
     digest = hashlib.sha256(json.dumps(metadata.config.to_json()).encode())
     makers = {output: node for node in proto.graph.node for output in node.output}
     wanted = list(output_specs("raw", metadata.config, metadata.postprocess))
@@ -90,7 +90,7 @@ def _network_digest(proto: onnx.ModelProto, metadata: ModelMetadata) -> str:
 
 
 def _tensors(proto: onnx.ModelProto) -> dict[str, list[Consumer]]:
-    """Activations that could be rounded, and who reads them so."""
+    """The activations that could be rounded, each with the consumers that would read it rounded."""
     inputs = {node.name: node.input for node in proto.graph.node}
     tensors: dict[str, list[Consumer]] = {}
     points = find_quantization_points(proto, MODULES, (), "cpu")  # which include those of TensorRT
@@ -107,14 +107,14 @@ def _collect(
     options: CalibrationOptions,
     preprocess: Preprocessor,
 ) -> dict[str, TensorStatistics]:
-    probe = Probe(proto, tensors)
+    compute = InnerTensors(proto, tensors)
     progress = read_progress(options.cache, key) if options.cache is not None else None
     if progress is None or progress.statistics.keys() != set(tensors):
         progress = Progress(0, {name: TensorStatistics() for name in tensors})
     start, saved = progress.done, time.monotonic()
     with tqdm(total=len(images), initial=start, desc="calibrating", unit=" images", leave=None, disable=None) as bar:
         for pixels, done in images.batches(preprocess, options.batch, start):
-            for name, values in zip(tensors, probe(pixels), strict=True):
+            for name, values in zip(tensors, compute(pixels), strict=True):
                 progress.statistics[name].add(values)
             bar.update(done - progress.done)
             progress = progress._replace(done=done)

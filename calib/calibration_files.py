@@ -1,4 +1,7 @@
-"""The calibration's cache, and how far an interrupted calibration came: both know what they belong to."""
+"""The files of a calibration: the cache of its ranges, and the progress of one that was interrupted.
+
+Both hold the key of what they were made from, so that neither is taken for another network or other images.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ _FIELDS = ("limits", "counts", "width")
 
 @dataclass(frozen=True)
 class CalibrationKey:
-    """What a calibration hangs on; a cache of anything else is stale.
+    """What the ranges of a calibration depend on; a cache with another key is stale.
 
     Attributes:
         network: SHA-256 of the float32 graph, weights included.
@@ -52,7 +55,7 @@ class Progress(NamedTuple):
 def read_ranges(cache: Path, key: CalibrationKey) -> dict[str, Limits] | None:
     """Ranges by tensor, None where there is no such file.
 
-    Raises UsageError where it is of something else, YolactError where it cannot be read.
+    Raises UsageError where its key is another one, YolactError where it cannot be read.
     """
     try:
         content = json.loads(cache.read_text())
@@ -88,8 +91,10 @@ def write_ranges(cache: Path, key: CalibrationKey, ranges: Mapping[str, Limits])
 
 
 def read_progress(cache: Path, key: CalibrationKey) -> Progress | None:
-    """What `write_progress` wrote for the same key; None where there is nothing, or of something else: it is only
-    worth time."""
+    """The progress that `write_progress` wrote for the same key.
+
+    None where there is none, or it is damaged or of another key: without it a calibration only takes longer.
+    """
     try:
         with np.load(_progress_of(cache)) as stored:
             if str(stored["key"]) != json.dumps(asdict(key)):

@@ -1,4 +1,4 @@
-"""How to calibrate, and what else can be asked of INT8."""
+"""What a user can ask of INT8: how to calibrate, on which images, for which platform and parts of the network."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class CalibrationOptions:
     """How to calibrate.
 
     Attributes:
-        algorithm: how ranges are chosen, see `thresholds.find_range`.
+        algorithm: how ranges are chosen, see `ranges.find_range`.
         batch: images per run of the network; memory for all activations grows with it.
         cache: file that keeps the result for the next time, and beside it the progress; None for neither.
     """
@@ -30,7 +30,7 @@ class CalibrationOptions:
 
 @dataclass(frozen=True)
 class Int8Request:
-    """What the user asked about INT8.
+    """What the user asked of INT8.
 
     Attributes:
         data: folder of calibration images, None where it was not given.

@@ -20,7 +20,7 @@ Ranges = Mapping[Consumer, tuple[float, float]]
 """Smallest and largest value of each activation that is to be represented; larger ones saturate."""
 
 LEVELS = 127
-"""Of INT8 on each side of zero: -128 is left out, so that negating never overflows."""
+"""Levels of INT8 on each side of zero; -128 is left out, so that negating never overflows."""
 
 _TINIEST = 1e-7
 """A scale has to be positive and, in fp16, not to round to zero; this is fp16's smallest number and more."""
@@ -38,19 +38,21 @@ def insert_qdq_pairs(proto: onnx.ModelProto, points: QuantizationPoints, ranges:
         points: from `find_quantization_points` with the same platform.
         ranges: of every activation of the points.
 
-    Raises AccuracyError for an activation whose range is not finite or nothing.
+    Raises AccuracyError for an activation whose range is not finite, or zero.
     """
     _QdqWriter(proto, platform).run(points, ranges)
 
 
 class _QdqWriter:
+    """Collects pairs and constants, then writes them into the graph of one network."""
+
     def __init__(self, proto: onnx.ModelProto, platform: Platform) -> None:
         self._graph, self._platform = proto.graph, platform
         self._nodes = {node.name: node for node in proto.graph.node}
         self._constants = {tensor.name: tensor for tensor in proto.graph.initializer}
-        self._first: list[onnx.NodeProto] = []
-        self._scales: dict[str, float] = {}  # of rounded activations
-        self._after: dict[str, list[onnx.NodeProto]] = {}  # by the tensor that has to be there already
+        self._first: list[onnx.NodeProto] = []  # nodes of weights and biases, which depend on no activation
+        self._scales: dict[str, float] = {}  # of rounded activations, by the name of the tensor after the pair
+        self._after: dict[str, list[onnx.NodeProto]] = {}  # pairs, by the tensor that they round
 
     def run(self, points: QuantizationPoints, ranges: Ranges) -> None:
         dtype = self._dtype(points)
@@ -94,19 +96,21 @@ class _QdqWriter:
     def _round_weights(self, node: onnx.NodeProto, dtype: np.dtype[Any]) -> None:
         weight = node.input[1]
         node.input[1] = f"{weight}.dequantized"
-        if f"{weight}.scale" not in self._constants:  # the levels share the head's
+        if f"{weight}.scale" not in self._constants:  # the head's weights serve all levels
             self._round_weight(weight, node.input[1], dtype)
         if self._platform == "cpu" and len(node.input) > 2:
             self._round_bias(node, weight)
 
     def _round_bias(self, node: onnx.NodeProto, weight: str) -> None:
-        """To int32 in steps of activation's times weight's, as the sums are in; ONNX Runtime before 1.21 computes a
-        convolution with any other bias in float32."""
+        """Store the bias as int32 in steps of the activation's scale times the weight's, as the convolution's sums are.
+
+        ONNX Runtime before 1.21 computes a convolution with any other bias in float32.
+        """
         of_weight = numpy_helper.to_array(self._constants[f"{weight}.scale"])
         scales = (self._scales[node.input[0]] * of_weight).astype(of_weight.dtype)
         values = numpy_helper.to_array(self._constants[node.input[2]]).astype(np.float64)
         steps = np.rint(values / scales.astype(np.float64))
-        if np.abs(steps).max() > np.iinfo(np.int32).max:  # of channels whose weights are next to nothing
+        if np.abs(steps).max() > np.iinfo(np.int32).max:  # where a channel's weights are next to nothing
             return
         rounded = steps.astype(np.int32)
         name = f"{node.name}.bias"
@@ -138,20 +142,20 @@ class _QdqWriter:
 
 
 def _not_below(scales: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """In another type, rounded up: a scale that is too small would clip the largest value."""
+    """The scales in another type, rounded up: a scale that is too small would clip the largest value."""
     rounded = scales.astype(dtype)
     above = np.nextafter(rounded, np.array(np.inf, dtype))
     return np.where(rounded.astype(np.float64) < scales, above, rounded).astype(dtype)
 
 
 def _weight_scales(weights: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(O,) of weights (O, I, Kh, Kw)."""
+    """(O,) scales, one for each output channel, of weights (O, I, Kh, Kw)."""
     largest = np.abs(weights).reshape(len(weights), -1).max(axis=1)
     return np.maximum(largest / LEVELS, _TINIEST).astype(np.float32)
 
 
 def _activation_scale(low: float, high: float, platform: Platform) -> tuple[float, NDArray[Any]]:
-    """Scale and zero point. Zero itself is always exact: padding and ReLU make many."""
+    """Scale and zero point. Zero itself is always represented exactly, as padding and ReLU make many zeros."""
     low, high = min(low, 0.0), max(high, 0.0)
     if platform == "tensorrt":
         return max(-low, high, _TINIEST * LEVELS) / LEVELS, np.array(0, np.int8)

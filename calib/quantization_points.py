@@ -27,11 +27,12 @@ they gain speed (arXiv 2012.12259). A CPU's rest is fp32: all in INT8 is three t
 Protonet alone twice (docs/int8.md)."""
 
 _POSITIONS = "conv_offset_mask"
-"""Predicts where deformable convolutions sample: an error of a cell moves what they see."""
-
+"""Layer that predicts where a deformable convolution samples. It is never rounded, as an error of one cell moves what
+the convolution sees."""
 
 _ENDS_OF_CONVOLUTIONS = ("LeakyRelu", "Resize", "Transpose")
-"""What reads a convolution's result without being one. A CPU computes it in INT8 only if its result is rounded."""
+"""Operators that read the result of a convolution and are none themselves. A CPU computes that convolution in INT8 only
+if its result is rounded for them."""
 
 
 class Consumer(NamedTuple):
@@ -62,9 +63,9 @@ def find_quantization_points(
         proto: made by `export_model`, in any precision, not quantised.
         modules: keys of `MODULES`.
         exclude: layers, or what their names begin with up to a dot, that stay in high precision.
-        platform: see there.
+        platform: what is to run the file.
 
-    Raises UsageError for a module there is not, for an exclusion that fits no layer, and where nothing is left.
+    Raises UsageError for an unknown module, for an exclusion that fits no layer, and where no convolution is left.
     """
     unknown = set(modules) - MODULES.keys()
     if unknown:
@@ -106,15 +107,18 @@ def _can_round(convolution: onnx.NodeProto, platform: Platform) -> bool:
 
 
 def _rounded_inputs(node: onnx.NodeProto, platform: Platform) -> tuple[int, ...]:
-    """Inputs of what lies between convolutions."""
+    """Which inputs are rounded of a node that lies between convolutions."""
     if node.op_type == "Add":
         return (0, 1) if platform == "cpu" else (1,)  # the second is the shortcut
     return (0,) if node.op_type in _ENDS_OF_CONVOLUTIONS and platform == "cpu" else ()
 
 
 def _layers(nodes: Iterable[onnx.NodeProto]) -> dict[str, tuple[str, ...]]:
-    """What each node may be called: the module whose output it gives, the one whose weights it has, and for what only
-    goes on with a convolution's result, also that convolution's names."""
+    """The names by which each node can be excluded.
+
+    These are the module whose output the node computes and the module whose weights it reads. A node that only takes
+    the result of a convolution further has the names of that convolution too.
+    """
     layers: dict[str, tuple[str, ...]] = {}
     convolutions: dict[str, tuple[str, ...]] = {}  # by output
     for node in nodes:

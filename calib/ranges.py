@@ -1,4 +1,4 @@
-"""From an activation's statistics to the range that INT8 represents: how much of the tail to give for finer steps."""
+"""Chooses the range that INT8 represents from an activation's statistics: clipping the tail makes the steps finer."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ from yolact.calib.activation_statistics import BINS, Limits, TensorStatistics
 Algorithm = Literal["entropy", "minmax", "percentile"]
 
 PERCENTILE = 99.999
-"""Of magnitudes that the percentile method represents."""
+"""Percentage of the magnitudes that the percentile method represents."""
 
 _LEVELS = 128
 """Magnitudes that INT8 tells apart."""
 
 _EMPTY = 1e-4
-"""Share of a bin in which values are clipped but none was before; without it no threshold left of a gap could be."""
+"""Probability that the entropy method gives to a bin that takes clipped values and was empty before. If it were zero,
+the divergence would be infinite for every threshold whose last bin is empty."""
 
 _STEP = 8
-"""Bins between the thresholds that the entropy method tries: 240 of them."""
+"""Bins between two of the 240 thresholds that the entropy method tries."""
 
 
 def find_range(statistics: TensorStatistics, algorithm: Algorithm) -> Limits:
-    """The range to represent. It keeps the sign of the limits: what is never negative stays so."""
+    """The range to represent, within the limits: a range of values that are never negative has no negative part."""
     if algorithm == "minmax" or statistics.width == 0 or np.isnan(statistics.limits.low):
         return statistics.limits
     threshold = (_entropy_bins if algorithm == "entropy" else _percentile_bins)(statistics.counts) * statistics.width
@@ -33,7 +34,7 @@ def find_range(statistics: TensorStatistics, algorithm: Algorithm) -> Limits:
 
 
 def _percentile_bins(counts: NDArray[np.float64]) -> int:
-    """So many bins hold the share."""
+    """Number of bins that hold this percentage of the counts."""
     return int(np.searchsorted(np.cumsum(counts), PERCENTILE / 100 * counts.sum())) + 1
 
 
@@ -51,7 +52,8 @@ def _entropy_bins(counts: NDArray[np.float64]) -> int:
 
 
 def _divergence(counts: NDArray[np.float64], bins: int) -> float:
-    """Of the first bins, the rest clipped into the last, from the same after rounding to levels."""
+    """Kullback-Leibler divergence of the first `bins` bins, with all others clipped into the last of them, from the
+    same bins after rounding to levels."""
     kept = counts[:bins].copy()
     level = np.arange(bins) * _LEVELS // bins
     filled = kept > 0

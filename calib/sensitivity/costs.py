@@ -10,7 +10,7 @@ import onnx
 from numpy.typing import NDArray
 
 from yolact.calib.image_set import ImageSet
-from yolact.calib.probe import Probe
+from yolact.calib.inner_tensors import InnerTensors
 from yolact.runtime.contract import HEADS
 from yolact.runtime.images.preprocess import Preprocessor
 from yolact.runtime.metadata import ModelMetadata
@@ -19,10 +19,10 @@ from yolact.training.evaluation.onnx_accuracy import measure_accuracy
 
 
 class CostMeasure(Protocol):
-    """Costs of networks that were made from one."""
+    """Tells what a network costs that was made from the original by rounding a part of it."""
 
     def __call__(self, proto: onnx.ModelProto) -> float:
-        """The higher the worse, infinite where values are not finite."""
+        """The cost: the higher the worse, infinite where values of the network are not finite."""
 
 
 class MaskApLoss:
@@ -56,15 +56,15 @@ class HeadDistance:
         """
         preprocess = Preprocessor(ModelMetadata.from_proto(proto, "the network").config.image_size)
         self._batches = [pixels for pixels, _ in images.batches(preprocess, 1)]
-        probe = Probe(proto, HEADS)
-        self._originals = [probe(pixels) for pixels in self._batches]
+        compute = InnerTensors(proto, HEADS)
+        self._originals = [compute(pixels) for pixels in self._batches]
         squares = [[_square(head) for head in heads] for heads in self._originals]
         self._norms = np.maximum(np.sum(squares, axis=0), np.finfo(np.float64).tiny)
 
     def __call__(self, proto: onnx.ModelProto) -> float:
-        probe, sums = Probe(proto, HEADS), np.zeros(len(HEADS))
+        compute, sums = InnerTensors(proto, HEADS), np.zeros(len(HEADS))
         for pixels, originals in zip(self._batches, self._originals, strict=True):
-            sums += [_square(head - original) for head, original in zip(probe(pixels), originals, strict=True)]
+            sums += [_square(head - original) for head, original in zip(compute(pixels), originals, strict=True)]
         largest = float(np.sqrt(sums / self._norms).max())
         return largest if math.isfinite(largest) else math.inf
 

@@ -30,7 +30,7 @@ class Part(NamedTuple):
         name: key of `MODULES`, or of a layer.
         exclude: values of --exclude that leave it out of INT8.
         points: what is rounded with it.
-        chosen: whether it is among what is to be quantised; modules that are not are ranked all the same.
+        chosen: whether the user wants it quantised; modules that the user does not want are ranked all the same.
     """
 
     name: str
@@ -66,7 +66,7 @@ class Proposal:
 
     @property
     def met(self) -> bool:
-        """Whether the limit is."""
+        """Whether the cost is within the limit."""
         return self.cost <= self.limit
 
     @property
@@ -85,7 +85,7 @@ class Int8Selection:
     platform: Platform
 
     def points(self, leave_out: Sequence[Part] = ()) -> QuantizationPoints | None:
-        """All of it but some parts; None where that is nothing."""
+        """All points of the selection but those of some parts; None where none are left."""
         exclude = (*self.exclude, *(name for part in leave_out for name in part.exclude))
         try:
             return find_quantization_points(self.proto, self.modules, exclude, self.platform)
@@ -98,12 +98,12 @@ class Int8Selection:
 def find_parts(selection: Int8Selection, by: Granularity) -> list[Part]:
     """What is ranked, in network order. Raises UsageError where there is nothing to quantise."""
     points = selection.points()
-    assert points is not None  # that is for exclusions
+    assert points is not None  # as it is only where parts are left out
     return _layers(selection, points) if by == "layers" else list(_modules(selection))
 
 
 def rank(parts: Sequence[Part], measure: Measure) -> list[PartCost]:
-    """The most costly first; of equals those that come first in the network."""
+    """The parts with their costs, the most costly first; parts of equal cost stay in network order."""
     bar = tqdm(parts, desc="measuring", unit=" parts", leave=None, disable=None)
     return sorted((PartCost(part, measure(part.points)) for part in bar), key=lambda one: -one.cost)
 

@@ -1,4 +1,4 @@
-"""Any tensors of a network, on ONNX Runtime's CPU provider."""
+"""The values of tensors inside a network, computed by ONNX Runtime on the CPU."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from yolact.runtime.onnx.graph_outputs import with_only_outputs
 from yolact.runtime.onnx.session import open_session, run_session
 
 
-class Probe:
-    """Computes some tensors of a network and nothing that only others need."""
+class InnerTensors:
+    """Computes chosen tensors of a network, and nothing that they do not need."""
 
     def __init__(self, proto: onnx.ModelProto, tensors: Sequence[str]) -> None:
         """Raises EngineError where ONNX Runtime cannot open the network."""
@@ -23,5 +23,8 @@ class Probe:
         self._session = open_session(with_only_outputs(proto, tensors))
 
     def __call__(self, images: Image) -> list[NDArray[Any]]:
-        """Their values for a batch (N, S, S, 3) uint8 BGR. Raises EngineError where ONNX Runtime fails."""
+        """The values of the tensors, in the order in which they were named, for a batch (N, S, S, 3) uint8 BGR.
+
+        Raises EngineError where ONNX Runtime fails.
+        """
         return run_session(self._session, self._tensors, {INPUT_NAME: images})
