@@ -64,7 +64,7 @@ def _power(decade: int) -> str:
 
 
 def _sections(layers: Sequence[TensorDiff], step: float) -> list[str]:
-    """Below the axis, which part of the network the layers belong to."""
+    """Marks below the axis that say which part of the network the layers belong to."""
     starts = [i for i, diff in enumerate(layers) if i == 0 or _part(diff.name) != _part(layers[i - 1].name)]
     marks = []
     for start, stop in zip(starts, [*starts[1:], len(layers)], strict=True):

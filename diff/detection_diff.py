@@ -174,25 +174,25 @@ class DetectionTotals:
 
     @property
     def missed_share(self) -> float:
-        """Of what the reference found, in [0, 1]; 0 where it found nothing."""
+        """Share of the reference's detections that are missed, in [0, 1]; 0 where the reference found nothing."""
         return self.missed / max(1, self.matched + self.missed)
 
     @property
     def spurious_share(self) -> float:
-        """Of what the tested engine found, in [0, 1]; 0 where it found nothing."""
+        """Share of the tested engine's detections that are spurious, in [0, 1]; 0 where it found nothing."""
         return self.spurious / max(1, self.matched + self.spurious)
 
     @property
     def max_score_difference(self) -> float:
-        """The largest without its sign; 0 without matches."""
+        """The largest absolute difference of scores; 0 without matches."""
         return max(map(abs, self.score_differences), default=0.0)
 
     @property
     def median_box_iou(self) -> float | None:
-        """None without matches."""
+        """Median box IoU of the matched detections; None without matches."""
         return float(np.median(self.box_ious)) if self.box_ious else None
 
     @property
     def median_mask_iou(self) -> float | None:
-        """None without matches."""
+        """Median mask IoU of the matched detections; None without matches."""
         return float(np.median(self.mask_ious)) if self.mask_ious else None

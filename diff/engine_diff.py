@@ -61,7 +61,7 @@ class EngineDiff:
 
     @property
     def totals(self) -> DetectionTotals:
-        """Of the detections in all images."""
+        """Figures of the detections in all images together."""
         return DetectionTotals.of(diff for _, diff in self.images)
 
     @property
@@ -145,9 +145,10 @@ def _compare_inside(
 
 
 def _check_runtime(sides: Iterable[Side], image: DiffImage, worst: float) -> Iterator[str]:
-    """Tells of files whose layers are innocent, as ONNX Runtime goes wrong when it optimises the whole graph.
+    """Yields a note for each ONNX file of whose heads' error most is made by ONNX Runtime when it optimises the graph.
 
-    Kernels for INT8 round differently from what the file says, which explains part of an error, never most of it.
+    No layer of such a file is at fault. Kernels for INT8 round differently from what the file says as well, but that
+    makes only a part of an error, never most of it.
     """
     for side in sides:
         if isinstance(side, OnnxSide):
@@ -161,7 +162,7 @@ def _check_runtime(sides: Iterable[Side], image: DiffImage, worst: float) -> Ite
 
 
 class _Detections:
-    """Runs both engines as they are deployed and keeps what is reported of their detections."""
+    """Runs both engines as they are deployed, and keeps the differences of their detections and the worst images."""
 
     def __init__(self, tested: Side, reference: Side, limits: Limits) -> None:
         self.diffs: list[tuple[str, ImageDetectionDiff]] = []

@@ -58,13 +58,13 @@ class Gate:
 
 
 def head_gates(heads: list[TensorDiff], limits: Limits) -> Iterator[Gate]:
-    """One for each head."""
+    """The gates on the heads, one for each."""
     for head in heads:
         yield Gate(f"relative error of {head.name}", "--max-head-error", head.relative, limits.max_head_error)
 
 
 def detection_gates(totals: DetectionTotals, limits: Limits) -> Iterator[Gate]:
-    """On the detections of all images; without matches there is no IoU to judge."""
+    """The gates on the detections of all images; those on IoUs are left out where no detections match."""
     yield Gate("missed share", "--max-missed", totals.missed_share, limits.max_missed)
     yield Gate("spurious share", "--max-spurious", totals.spurious_share, limits.max_spurious)
     limit = limits.max_score_difference

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from yolact.diff.request import DiffRequest
 
 SCRIPTS = Path(__file__).with_name("polygraphy_scripts")
-"""Where the scripts are that `polygraphy run` loads."""
+"""Folder of the scripts that `polygraphy run` loads."""
 
 
 def polygraphy_command(tested: Side, reference: Side, request: DiffRequest) -> str | None:

@@ -37,7 +37,7 @@ class TensorFigures:
     def __call__(self, tested: Tensors, reference: Tensors) -> OrderedDict[str, bool]:
         """Polygraphy's IterationResults of one image to whether each tensor is within the limit.
 
-        In a batch the first image counts: a file made for a fixed batch has it filled up.
+        Only the first image of a batch counts: for a file made for a fixed batch the rest is filled up.
         """
         recomputed: Tensors = {}
         if self._recompute is not None and self.images is not None:
@@ -86,7 +86,7 @@ def compare_tensors(
 
 
 def load_polygraphy() -> tuple[Any, Any, type[Exception]]:
-    """Its Comparator, its logger and its exception. Raises YolactError where it is missing or too old."""
+    """Polygraphy's Comparator, logger and exception. Raises YolactError where Polygraphy is missing or too old."""
     try:
         from polygraphy.comparator import Comparator, StreamingDataLoader  # noqa: F401
         from polygraphy.exception import PolygraphyException

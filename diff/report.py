@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def render_report(result: EngineDiff) -> str:
-    """The page."""
+    """The report as an HTML page."""
     request = result.request
     template = Template((files("yolact.diff") / "report.html").read_text(encoding="utf-8"))
     parts = [
@@ -214,7 +214,7 @@ def _table(
 
 
 def _kind(cell: str) -> str:
-    """Numbers are set flush right."""
+    """The CSS class of a cell: numbers are set flush right."""
     try:
         float(cell)
     except ValueError:
@@ -223,5 +223,5 @@ def _kind(cell: str) -> str:
 
 
 def _text(text: str) -> str:
-    """For HTML, also of file names that are no valid text."""
+    """The text escaped for HTML; what is no valid text in the name of a file becomes question marks."""
     return escape(text.encode(errors="replace").decode())

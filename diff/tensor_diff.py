@@ -26,8 +26,8 @@ _NEGLIGIBLE = 1e-6  # a layer of which the reference is all zeros may differ by 
 Tensors = Mapping[str, NDArray[Any]]
 
 Recompute = Callable[[Image, Tensors, Tensors], Tensors]
-"""From a batch, the tested engine's tensors and the reference's to what the tested engine makes of each layer where its
-inputs are the reference's."""
+"""A function that recomputes layers: from a batch, the tested engine's tensors and the reference's it computes what the
+tested engine makes of each layer when the inputs of the layer are the reference's."""
 
 
 @dataclass
@@ -39,7 +39,7 @@ class TensorDiff:
         count: values seen.
         max_abs: largest absolute difference.
         is_finite: whether all values of both engines were.
-        own_squares: sum of squared differences where the inputs were the reference's; None where that was not done.
+        own_squares: sum of squared differences of the recomputed layer; None where the layer was not recomputed.
     """
 
     name: str
@@ -71,7 +71,7 @@ class TensorDiff:
         return _relative(squares, energy, a.size)
 
     def add_own(self, recomputed: NDArray[Any], reference: NDArray[Any]) -> None:
-        """Count what one image's values are where the layer's inputs are the reference's."""
+        """Count one image's values, recomputed by the layer from the reference's values at its inputs."""
         difference = np.asarray(recomputed, np.float64).ravel() - np.asarray(reference, np.float64).ravel()
         squares = float(difference @ difference)
         self.own_squares = (self.own_squares or 0) + (squares if math.isfinite(squares) else math.inf)
@@ -88,7 +88,7 @@ class TensorDiff:
 
     @property
     def added(self) -> float | None:
-        """As `relative`, where the layer's inputs are the reference's; None where that was not measured."""
+        """The same as `relative` for the layer recomputed from the reference's inputs; None where that was not done."""
         if self.own_squares is None:
             return None
         return _relative(self.own_squares, self._reference_energy, self.count)

@@ -54,9 +54,9 @@ def build_plan(model: ExportedModel, options: BuildOptions, tensorrt: TensorRt, 
 
     Args:
         model: from `read_exported_model`; its functions are adapted in place.
-        options: see there.
+        options: what is asked of the builder.
         tensorrt: from `choose_builder` with the same options.
-        command: that builds this plan again, for the sidecar.
+        command: command line that builds this plan again; it goes into the sidecar.
 
     Raises:
         UsageError: the options do not fit the file.
@@ -144,7 +144,7 @@ class _Build:
         return data
 
     def _targets(self) -> tuple[str, ...]:
-        """Architectures that the plan will run on; none for Ampere and everything later."""
+        """Architectures that the plan will run on; empty for Ampere and everything later."""
         if self._options.gpu_archs or self._options.hardware_compatible or self._tensorrt.flavour is TENSORRT_RTX:
             return self._options.gpu_archs
         return (self._gpu.arch,) if self._gpu is not None else ()
@@ -179,7 +179,7 @@ class _Build:
         return config
 
     def _timing_cache(self) -> TimingCache | None:
-        """None where none is wanted, and for TensorRT for RTX, which measures nothing when building."""
+        """The timing cache; None where the user wants none, and for TensorRT for RTX, which times no kernels."""
         if self._options.timing_cache is None or self._tensorrt.flavour is TENSORRT_RTX or self._gpu is None:
             return None
         key = cache_key(self.network, self._tensorrt, " ".join(self._gpu))
@@ -197,8 +197,10 @@ class _Build:
         raise YolactError(f"{self._tensorrt} could not build the plan ({reason}); {advice}")
 
     def check_engine(self, plan: bytes) -> dict[str, int]:
-        """Types that the built engine computes in, as far as it tells. Raises AccuracyError where they are not what was
-        asked for."""
+        """Types that the built engine computes in, as far as its inspector tells.
+
+        Raises AccuracyError where they are not what was asked for.
+        """
         runtime = create(self._tensorrt, "Runtime", self._logger)
         runtime.engine_host_code_allowed = self._options.version_compatible or self._options.plugins == "embed"
         engine = runtime.deserialize_cuda_engine(plan)

@@ -64,11 +64,11 @@ def check_quantization(proto: onnx.ModelProto, network: Any) -> None:
 
 
 def engine_types(information: str) -> dict[str, int]:
-    """Convolutions of an engine by type; empty where fusion left no layer that is called one, or no types are told.
+    """Convolutions of an engine by type; empty where fusion left no layer called so, or the inspector tells no types.
 
     Args:
         information: JSON of `EngineInspector.get_engine_information` for an engine built with detailed profiling
-            verbosity, in the form of TensorRT 10 or 11, which name the types in different fields.
+            verbosity. TensorRT 10 and 11 name the types in different fields; both are read.
     """
     layers = [layer for layer in json.loads(information).get("Layers", []) if isinstance(layer, dict)]
     convolutions = [layer for layer in layers if "conv" in str(layer.get("LayerType", "")).lower()]
@@ -77,7 +77,10 @@ def engine_types(information: str) -> dict[str, int]:
 
 
 def _computing_type(layer: Mapping[str, Any]) -> str | None:
-    """The type of the weights where it is told, else that of the first input: a cast may have been fused into it."""
+    """The type of the weights where the inspector tells it, else that of the first input.
+
+    The output does not tell, as a cast may have been fused into the layer.
+    """
     weights, inputs = layer.get("Weights"), layer.get("Inputs") or [{}]
     told = weights.get("Type") if isinstance(weights, dict) else None
     description = str(told or inputs[0].get("DataType") or inputs[0].get("Format/Datatype", "")).upper()

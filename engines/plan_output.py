@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def check_plan_output(output: Path, inputs: Iterable[Path | None]) -> None:
-    """As `check_output`, for plan and sidecar, and the name must be that of a plan."""
+    """Apply `check_output` to both files of a plan: the plan, whose suffix must be that of one, and its sidecar."""
     known = list(inputs)
     check_output("--output", output, known, PLAN_SUFFIXES)
     check_output("--output", sidecar_of(output), known)

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 
 _PLUGINS_REPLACE_FUNCTIONS = Version(10, 7)
-"""From here on TensorRT's parser takes a registered plugin in place of a function's body. Before, it always inlines,
-so the bodies have to go where the plugins are registered."""
+"""First TensorRT whose parser takes a registered plugin in place of a function's body. Earlier ones always inline the
+body, which therefore has to go where the plugin is registered."""
 
 
 def prepare_plugins(proto: onnx.ModelProto, tensorrt: TensorRt, use: PluginUse) -> None:
@@ -54,11 +54,11 @@ def library_to_embed(names: tuple[str, ...], archs: tuple[str, ...]) -> Path:
     """The library for a plan that is to carry it.
 
     Args:
-        names: plugins in the network.
-        archs: architectures that the plan is for; none for Ampere and everything later.
+        names: names of the plugins in the network.
+        archs: architectures that the plan is for; empty for Ampere and everything later.
 
     Raises:
-        YolactError: there is no library, or it does not run on all of them, or nobody knows where it runs.
+        YolactError: there is no library, or it does not run on all of them, or it is unknown where it runs.
         UsageError: the network needs none.
     """
     library = installed_library()
@@ -85,6 +85,6 @@ def library_to_embed(names: tuple[str, ...], archs: tuple[str, ...]) -> Path:
 
 
 def check_embedded(plan: bytes, library: Path, tensorrt: TensorRt) -> None:
-    """Raises YolactError where a plan does not carry the library after all."""
+    """Raise YolactError where a plan does not contain the library, although TensorRT was told to put it in."""
     if library.read_bytes() not in plan:
         raise YolactError(f"{tensorrt} did not put {library} into the plan; build without --plugins embed")

@@ -15,7 +15,7 @@ from yolact.runtime.tensorrt.flavour import TensorRt
 
 
 def default_folder() -> Path | None:
-    """Where caches lie if the user names no folder: `yolact` in the user's cache folder (XDG); None without a home."""
+    """The folder of timing caches in the user's cache folder (XDG); None for a user without a home."""
     try:
         base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     except RuntimeError:  # a user without a home, as in some containers

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from yolact.runtime.errors import AccuracyError
@@ -13,12 +15,25 @@ if TYPE_CHECKING:
     from yolact.training.evaluation.onnx_accuracy import Accuracy
 
 
-from dataclasses import dataclass
-from pathlib import Path
+@dataclass(frozen=True)
+class GateRequest:
+    """What the user asked of the gate.
+
+    Attributes:
+        annotations: file in COCO's format.
+        images: folder of its images.
+        limit: take only so many of them, None for all.
+        max_drop: points of mask AP that may be lost.
+    """
+
+    annotations: Path
+    images: Path
+    limit: int | None
+    max_drop: float
 
 
 class GateResult(NamedTuple):
-    """Of the network in float32 and of the export, on so many images."""
+    """Accuracy of the network in float32 (`before`) and of the export (`after`), and the number of images."""
 
     before: Accuracy
     after: Accuracy
@@ -31,7 +46,7 @@ class GateResult(NamedTuple):
 
 
 def check_accuracy(before: onnx.ModelProto, after: onnx.ModelProto, truth: GroundTruth, max_drop: float) -> GateResult:
-    """Measure both, half precision emulated: see `half_emulation`.
+    """Measure the accuracy of both models, half precision emulated: see `half_emulation`.
 
     Raises AccuracyError where more than `max_drop` points of mask AP are lost, DatasetError where nothing is annotated.
     """
@@ -46,20 +61,3 @@ def check_accuracy(before: onnx.ModelProto, after: onnx.ModelProto, truth: Groun
             "(--max-ap-drop); nothing was written. yolact-sensitivity names the layers that cost most, for --exclude"
         )
     return result
-
-
-@dataclass(frozen=True)
-class GateRequest:
-    """What the user asked.
-
-    Attributes:
-        annotations: file in COCO's format.
-        images: folder of its images.
-        limit: take only so many of them, None for all.
-        max_drop: points of mask AP that may be lost.
-    """
-
-    annotations: Path
-    images: Path
-    limit: int | None
-    max_drop: float

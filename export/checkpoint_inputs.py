@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 
 def load_model(weights: Path, config_name: str | None, class_names: Path | None, imgsz: int | None) -> Yolact:
-    """The model as it is to be exported."""
+    """The network in a checkpoint, with the class names and the image size that it is to be exported with.
+
+    Raises CheckpointError or UsageError where checkpoint, configuration and class names do not fit each other.
+    """
     from yolact.training.models.checkpoints import load_checkpoint
 
     names = None if class_names is None else _read_class_names(class_names)
@@ -41,6 +44,7 @@ def _read_class_names(path: Path) -> list[str]:
 
 
 def read_check_images(paths: Sequence[Path]) -> list[Image]:
+    """The photos to check an export on, or a made-up scene where there are none. Raises ImageError."""
     from yolact.runtime.images.check_image import make_check_image
     from yolact.runtime.images.image_files import read_image
 
@@ -48,6 +52,7 @@ def read_check_images(paths: Sequence[Path]) -> list[Image]:
 
 
 def sha256_of(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file's contents."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(1 << 20):

@@ -21,19 +21,20 @@ Arithmetic = Precision | Literal["int8"]
 MAX_HEAD_DIFFERENCE: dict[Arithmetic, float] = {"fp32": 5e-3, "fp16": 3.5e-2, "bf16": 2.7e-1, "int8": float("inf")}
 """fp32, largest absolute difference: convolutions summed in another order differ by about 1e-4 on logits, a wrong graph
 by far more. Half precision, root mean square of the difference relative to that of the head: about three times what the
-official networks show (docs/precision.md). INT8 has no such bound: how much it may differ is for accuracy on annotated
-images to say."""
+official networks show (docs/precision.md). INT8 has no such bound: whether it differs too much shows in the accuracy on
+annotated images."""
 
 MAX_DETECTION_DIFFERENCE = 1e-3
 MAX_MASK_DIFFERENCE: dict[Arithmetic, float] = {"fp32": 1e-3, "fp16": 9e-3, "bf16": 5e-2}
-"""Of mask probabilities and mask scores: their matrix product and re-scoring network are of the network's type."""
+"""Largest absolute difference of mask probabilities and mask scores: the matrix product behind the former and the
+re-scoring network behind the latter compute in the network's type."""
 
 TELLING_SCORE, SAME_OBJECT_IOU = 0.3, 0.5
 """Detections above this score should be found again in half precision, with boxes that overlap by more than this."""
 
 
 _TINY = float(np.finfo(np.float32).tiny)
-"""For divisors that may be zero."""
+"""Takes the place of divisors that are zero."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Difference:
 
     @property
     def badness(self) -> float:
-        """To rank differences: what is no number is worst."""
+        """The largest difference, to rank by; a NaN counts as infinite, which is worst."""
         return float("inf") if np.isnan(self.largest) else self.largest
 
 

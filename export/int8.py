@@ -1,4 +1,4 @@
-"""INT8 for an export: what it needs, calibration, and the quantised model with its description."""
+"""INT8 in an export: platform and precision, opset, and quantising the exported model."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from yolact.training.models.model import Yolact
 
 HALF_OPSET = 19
-"""From here on QuantizeLinear and DequantizeLinear take fp16."""
+"""Oldest opset whose QuantizeLinear and DequantizeLinear take fp16."""
 
 FEW_IMAGES = 100
-"""Below so many images ranges fit these rather than what the network will see."""
+"""Calibration images below which ranges fit these images rather than those the network will see."""
 
 
 def choose_arithmetic(request: Int8Request, asked: Precision, destination: Destination) -> tuple[Platform, Precision]:
@@ -58,11 +58,11 @@ def quantize(
     """Quantise an exported model in place.
 
     Args:
-        proto: in any precision.
-        model, postprocess: that it was exported from.
+        proto: the exported model, in any precision.
+        model, postprocess: what it was exported from.
         request: what the user asked.
-        platform: what is to run it.
-        images: to calibrate on.
+        platform: what is to run the file.
+        images: images to calibrate on.
 
     Raises:
         UsageError: the request does not fit the model, or the cache is stale.

@@ -60,7 +60,7 @@ class NetworkWriter:
         self._initializers: dict[nn.Module, list[str]] = {}  # weight and bias tensors; the levels share a head
 
     def heads(self, images: str, *, in_float32: bool) -> HeadTensors:
-        """From uint8 BGR images (B, S, S, 3) to the raw heads, in float32 or in the network's type."""
+        """Write the network from uint8 BGR images (B, S, S, 3) to the raw heads, in float32 or the network's type."""
         config = self._model.config
         levels = self._pyramid(self._backbone(self._normalized(images, config.image_size)))
         head = self._model.prediction_layers[0]
@@ -108,7 +108,7 @@ class NetworkWriter:
         return self._down(normalized)
 
     def _down(self, x: str) -> str:
-        """From float32 to the network's type."""
+        """Cast a float32 tensor to the network's type."""
         if self.dtype == np.float32:
             return x
         out = self._b.cast(x, self.dtype)
@@ -117,7 +117,7 @@ class NetworkWriter:
         return out
 
     def _up(self, x: str) -> str:
-        """From the network's type to float32."""
+        """Cast a tensor of the network's type to float32."""
         return x if self.dtype == np.float32 else self._b.cast(x, np.float32)
 
     def _backbone(self, x: str) -> list[str]:
@@ -236,7 +236,7 @@ class NetworkWriter:
         return out
 
     def _rounded(self, array: NDArray[np.float32]) -> NDArray[Any]:
-        """In the network's type. What is too large becomes infinite, which the check of the export finds."""
+        """Weights in the network's type. Values that are too large become infinite, which `check_weights` finds."""
         with np.errstate(over="ignore"):
             return array.astype(self.dtype)
 
@@ -315,7 +315,7 @@ def _folded(
 
 
 def _sampling_grid(size: int, side: int, taps: int, stride: int, padding: int) -> NDArray[np.float32]:
-    """Where undeformed taps sample, as GridSample's (1, H', W' * taps, [x, y]) with the image spanning -1..1."""
+    """Positions (1, H', W' * taps, [x, y]) where undeformed taps sample; for GridSample the image spans -1..1."""
     kernel = round(taps**0.5)
     starts = np.arange(size) * stride - padding
     tap = np.arange(taps)

@@ -31,9 +31,9 @@ FunctionMode = Literal["keep", "strip", "inline"]
 
 @dataclass(frozen=True)
 class ExportPipeline:
-    """What is exported and how; see `onnx_model.export_model`.
+    """The steps of one export, from the model to an ONNX model that was checked.
 
-    Attributes:
+    Attributes are those of `onnx_model.export_model`, and:
         functions: ``keep`` the functions' bodies, ``strip`` them, or ``inline`` them.
         int8_platform: what INT8 is arranged for, None for no INT8.
     """
@@ -67,7 +67,7 @@ class ExportPipeline:
         if self.int8_platform is not None:
             calibration = ImageSet.of_folder(require_data(int8), int8.limit)
         proto = self._export(self.precision)
-        if self.int8_platform is not None:  # what is wrong with the request shows before the comparisons
+        if self.int8_platform is not None:  # raises here, before the comparisons, where it does not fit
             find_quantization_points(
                 proto, int8.modules or DEFAULT_MODULES[self.int8_platform], int8.exclude, self.int8_platform
             )
@@ -99,7 +99,7 @@ class ExportPipeline:
         )
 
     def _read_truth(self, gate: GateRequest) -> GroundTruth:
-        """Before anything else is done, as it may be what is wrong."""
+        """The annotations of the gate, read first of all, so that a mistake in them shows before the export."""
         from yolact.training.data.ground_truth import check_categories, read_ground_truth
 
         truth = read_ground_truth(gate.annotations, gate.images, gate.limit)

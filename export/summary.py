@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from yolact.runtime.metadata import Precision, Quantization
 
 _HEADS = 4
-"""Of a verification's differences, those of the heads come first."""
+"""Number of heads, whose differences come first in a verification."""
 
 
 def describe_verification(config: ModelConfig, precision: Precision, found: Verification) -> Iterator[str]:
@@ -34,7 +34,7 @@ def describe_verification(config: ModelConfig, precision: Precision, found: Veri
 
 
 def describe_onnx(proto: onnx.ModelProto, output: Path, batch: int | None) -> str:
-    """The file that was written."""
+    """The ONNX file that was written."""
     size = output.stat().st_size / 1e6
     opset = next(entry.version for entry in proto.opset_import if not entry.domain)
     return f"wrote {output}: {size:.1f} MB, opset {opset}, batch {batch or 'dynamic'}"
@@ -60,7 +60,7 @@ def describe_int8(
 
 
 def describe_gate(result: GateResult, max_drop: float) -> str:
-    """Accuracy before and after."""
+    """The accuracy in float32 and of the export, and what may be lost."""
     before, after = result.before, result.after
     change = f"{abs(result.drop):.2f} points {'lost' if result.drop > 0 else 'gained'}"
     return (

@@ -95,7 +95,7 @@ def _layout(bars: Sequence[Bar], title: str, axis: str, height: int) -> Iterator
 
 
 def _legend(kinds: Sequence[Kind]) -> Iterator[_Shape]:
-    """Only where there is something to tell apart."""
+    """The legend, which is left out where all bars are of one kind."""
     for place, kind in enumerate(kinds if len(kinds) > 1 else []):
         colour, text = _KINDS[kind]
         yield _Box(_MARGIN + 120 * place, 38, _BAR, _BAR, colour)

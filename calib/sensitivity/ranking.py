@@ -140,7 +140,7 @@ def quantised(
 
 
 def shortest(exclude: Iterable[str]) -> tuple[str, ...]:
-    """Without the layers below others in the list."""
+    """The exclusions without those that others in the list include, as they name a layer above."""
     names = list(dict.fromkeys(exclude))
     return tuple(name for name in names if not any(name.startswith(f"{other}.") for other in names))
 

@@ -47,10 +47,10 @@ class Report:
         return f"{self.metadata.config.name}, INT8 for {self.selection.platform}, each {self.by[:-1]} alone"
 
     def lines(self, limit_option: str, calibration: Sequence[str]) -> Iterator[str]:
-        """For the terminal.
+        """The report as lines for the terminal.
 
         Args:
-            limit_option: that limits the cost.
+            limit_option: name of the option that limits the cost.
             calibration: options of `yolact-export` that calibrate in the same way.
         """
         yield f"{self.title}: {self.measured}"
@@ -85,7 +85,7 @@ class Report:
         )
 
     def _export_command(self, proposal: Proposal, calibration: Sequence[str]) -> str:
-        """As it can be pasted into a shell, but for the checkpoint's name."""
+        """The command that exports with this proposal; the user has to put in the name of the checkpoint."""
         words = ["yolact-export", "--weights", "CHECKPOINT.pth", "--int8", "--int8-platform", self.selection.platform]
         words += ["--int8-modules", ",".join(self.selection.modules), *calibration]
         for name in (*self.selection.exclude, *proposal.exclude):
@@ -132,7 +132,7 @@ class Report:
         return (json.dumps(content, indent=1) + "\n").encode()
 
     def bars(self) -> list[Bar]:
-        """For the chart."""
+        """The bars of the chart, one for each part, in the order of the ranking."""
         from yolact.calib.sensitivity.chart import Bar
 
         excluded = [part.name for part in self.proposal.parts] if self.proposal is not None else []
