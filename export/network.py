@@ -137,7 +137,7 @@ class NetworkWriter:
         return [stages[index] for index in backbone.selected_layers]
 
     def _pyramid(self, stages: list[str]) -> list[str]:
-        """P3..P7, as `training.fpn.FPN.forward`."""
+        """P3..P7, as `FPN.forward` computes them."""
         fpn, levels, merged = self._model.fpn, list[str](), ""
         for stage, lateral, smooth in zip(reversed(stages), fpn.lat_layers, fpn.pred_layers, strict=True):
             narrow = self._emit(lateral, stage)

@@ -146,7 +146,7 @@ def hard_negatives(logits: Tensor, labels: Tensor) -> Tensor:
     In each image as many as three times its positives; logits (B, P, C+1), labels (B, P) as in `Matches`.
     """
     hardness = logits.logsumexp(dim=2) - logits[..., 0]
-    hardness[labels != 0] = 0  # last, but still in the ranking, as in the official code
+    hardness[labels != 0] = 0  # these come last, but stay in the ranking, as in the official code
     rank = hardness.argsort(dim=1, descending=True).argsort(dim=1)
     wanted = NEGATIVES_PER_POSITIVE * (labels > 0).sum(dim=1, keepdim=True)
     return (rank < wanted.clamp(max=labels.shape[1] - 1)) & (labels <= 0) & (labels != NEUTRAL)
@@ -159,7 +159,7 @@ def _shrunk(masks: Tensor, size: Sequence[int]) -> Tensor:
 
 
 def _assembled(prototypes: Tensor, coefficients: Tensor, boxes: Tensor) -> Tensor:
-    """Mask probabilities (n, Hp, Wp), 0 outside the boxes: `runtime.mask_assembly` for training."""
+    """Mask probabilities (n, Hp, Wp), 0 outside the boxes: `runtime.postprocess.mask_assembly` for training."""
     masks = torch.einsum("nk,khw->nhw", coefficients, prototypes).sigmoid()
     height, width = masks.shape[1:]
     x1, y1, x2, y2 = (boxes * boxes.new_tensor([width, height, width, height])).unbind(dim=1)

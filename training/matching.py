@@ -1,4 +1,4 @@
-"""Which prior learns which object (paper section 4; official layers/box_utils.py, `match`)."""
+"""Matches priors with the objects they are to learn (paper section 4; official layers/box_utils.py, `match`)."""
 
 from __future__ import annotations
 

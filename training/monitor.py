@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     import wandb
 
 PROJECT = "yolact"
-"""Where runs appear in Weights & Biases."""
+"""Project in Weights & Biases that runs appear in."""
 
 RUN_ID_FILE = "wandb_run_id.txt"
-"""In the folder of a run: by this name Weights & Biases knows it again when it is resumed."""
+"""File in the folder of a run with the id by which Weights & Biases knows the run again when it is resumed."""
 
 
 class Monitor:

@@ -45,7 +45,7 @@ class Processes:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self.world > 1 and error is None:  # else it might wait for processes that will never come
+        if self.world > 1 and error is None:  # after an error it might wait for processes that never come
             dist.destroy_process_group()
 
     @property
@@ -69,7 +69,7 @@ class Processes:
         return int(shared.item())
 
     def wait(self) -> None:
-        """Until all processes are here."""
+        """Wait until all processes have called this."""
         if self.world > 1:
             dist.barrier()
 

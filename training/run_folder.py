@@ -23,7 +23,7 @@ STATE_VERSION = 1
 
 
 class RunFolder:
-    """Writes are atomic: after a crash, a full disk or kill -9 the last complete files are still there."""
+    """The folder of a run. Writes are atomic: a crash, a full disk or kill -9 leaves the last complete files there."""
 
     def __init__(self, path: Path) -> None:
         """Create the folder. Raises YolactError where nothing can be written in it."""
@@ -32,7 +32,7 @@ class RunFolder:
 
     @property
     def state_file(self) -> Path:
-        """All that resuming needs."""
+        """The file with all that resuming needs."""
         return self.path / STATE_FILE
 
     def remove_leftovers(self) -> None:
@@ -75,11 +75,11 @@ class RunFolder:
         try:
             state: dict[str, Any] = torch.load(self.state_file, map_location="cpu", weights_only=True)
             version, stored = state["version"], {**state["settings"], "config": state["config"], "data": state["data"]}
-        except Exception as error:  # torch.load lets anything out
+        except Exception as error:  # torch.load raises exceptions of any kind
             raise CheckpointError(f"{self.state_file} is damaged ({error}); start anew from a checkpoint") from error
         if version != STATE_VERSION:
             raise CheckpointError(f"{self.state_file} has version {version}, expected {STATE_VERSION}")
-        # Through JSON and back, as tuples become lists there.
+        # Through JSON and back, since it makes lists of tuples.
         asked = {**asdict(settings), "config": config.to_json(), "data": data}
         stored, asked = (json.loads(json.dumps(values)) for values in (stored, asked))
         changed = [name for name in asked if asked[name] != stored.get(name)]
@@ -116,7 +116,7 @@ class RunFolder:
 
 
 def as_bytes(content: Any) -> bytes:
-    """As `torch.save` writes it. Through memory: only then does a full disk end in an OSError."""
+    """The content as `torch.save` writes it, in memory: into a file on a full disk it would not raise an OSError."""
     buffer = io.BytesIO()
     torch.save(_on_cpu(content), buffer)
     return buffer.getvalue()

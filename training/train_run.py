@@ -31,7 +31,7 @@ from yolact.training.validation import PICTURES, Validator, open_validation
 logger = logging.getLogger(__name__)
 
 LOG_EVERY = 20
-"""Iterations that a line of losses averages."""
+"""Iterations whose losses are averaged in one line."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def run_training(request: TrainRequest, say: Say) -> int:
         processes.wait()
         dataset = open_dataset(request.data)
         config = request.config.with_classes(dataset.class_names, dataset.category_ids)
-        # What a resumed run started from has long been replaced.
+        # A resumed run gets its weights from the state; those it began with are of no use.
         model, fresh = initial_model(config, request.settings.seed, None if request.resume else request.weights)
         if processes.is_first:
             folder.remove_leftovers()
@@ -106,7 +106,7 @@ def _tell_about_start(request: TrainRequest, processes: int, fresh: list[str], s
 
 
 class _Run:
-    """Takes gradient steps and saves."""
+    """One run: takes gradient steps until the end or a signal, and saves."""
 
     def __init__(
         self, request: TrainRequest, trainer: Trainer, folder: RunFolder, images: int, reporter: _Reporter | None
@@ -115,7 +115,7 @@ class _Run:
         self._images = images
 
     def train(self) -> int:
-        """Returns the number of the signal that ended it, 0 for none."""
+        """Train; returns the number of the signal that ended the run, 0 where it went to its end."""
         request, trainer = self._request, self._trainer
         total = request.settings.iterations
         with StopRequest() as stop:
@@ -135,7 +135,7 @@ class _Run:
                 raise YolactError(
                     f"{error}; the batch is in {path}. Lower --lr and continue from the last checkpoint with --weights"
                 ) from error
-            except (DatasetError, ImageError):  # between two steps
+            except (DatasetError, ImageError):  # raised between two steps, so the state is whole
                 if trainer.processes.world == 1 and trainer.iteration:
                     self._save(interrupted=True)
                 raise
@@ -150,7 +150,7 @@ class _Run:
         """Checkpoint and state; where training goes on, or has come to its end, also a validation."""
         if self._reporter:
             trainer, request = self._trainer, self._request
-            check_finite(trainer.model.state_dict())  # or the state would take the last good one's place
+            check_finite(trainer.model.state_dict())  # before the state takes the place of the last good one
             epoch = (trainer.iteration - 1) * request.settings.batch_size // self._images
             iteration = f"{trainer.iteration}_interrupt" if interrupted else f"{trainer.iteration}"
             path = self._folder.save_weights(trainer.model, epoch, iteration)
@@ -162,7 +162,7 @@ class _Run:
 
 
 def _explained(error: RuntimeError | MemoryError, processes: int) -> YolactError | None:
-    """What PyTorch or the system raised, as an error for the user where its cause is known."""
+    """An error for the user in place of what PyTorch or the system raised; None where its cause is unknown."""
     if isinstance(error, torch.cuda.OutOfMemoryError | MemoryError):
         return YolactError(
             f"memory ran out ({error}); use a smaller --batch-size, --accumulate or --amp, and begin again from the "
@@ -206,14 +206,14 @@ class _Reporter:
         self._monitor.close()
 
     def step(self, terms: dict[str, float]) -> None:
-        """After every gradient step; every so many of them make a line."""
+        """Take in the terms of a gradient step; after every `LOG_EVERY` of them a line is printed."""
         self._bar.update()
         self._recent.append(terms)
         if self._trainer.iteration % LOG_EVERY == 0:
             self._report()
 
     def validate(self) -> None:
-        """Pictures and average precision. The time they take does not count as training's."""
+        """Validate, and print average precision. The time this takes does not count as the time of training."""
         start = time.perf_counter()
         scores = self._validator.validate(self._trainer.iteration)
         if scores is not None:

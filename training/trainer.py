@@ -25,7 +25,7 @@ _AMP_TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "off": torch.float3
 
 
 class _NetworkAndLoss(nn.Module):
-    """Both in one forward pass, so that DistributedDataParallel sees every use of a parameter."""
+    """Network and loss in one forward pass, so that DistributedDataParallel sees every use of a parameter."""
 
     def __init__(self, model: Yolact, settings: TrainSettings, device: torch.device) -> None:
         super().__init__()
@@ -66,7 +66,7 @@ class Trainer:
         Args:
             model: network to train; moved to the device.
             stream: images to learn from.
-            settings: see there.
+            settings: what the numbers depend on.
             processes: which of how many this one is.
             workers: processes that prepare images, for each that trains.
 
@@ -84,7 +84,7 @@ class Trainer:
         self._module: nn.Module = _NetworkAndLoss(self.model, settings, processes.device)
         self._loss: YolactLoss = self._module.loss
         if processes.world > 1:
-            # The re-scoring network gets no gradient from a batch without a large object.
+            # A batch without a large object gives the re-scoring network no gradient.
             self._module = DistributedDataParallel(self._module, find_unused_parameters=model.config.mask_rescoring)
         self._optimizer = torch.optim.SGD(
             self.model.parameters(), settings.learning_rate, settings.momentum, weight_decay=settings.weight_decay
@@ -93,7 +93,7 @@ class Trainer:
         self._names = ["box", "mask", "confidence", "segmentation"] + ["mask_iou"] * model.config.mask_rescoring
 
     def state(self) -> dict[str, Any]:
-        """All that another trainer needs to continue as this one would."""
+        """All that another trainer needs to continue exactly as this one would."""
         return {
             "iteration": self.iteration,
             "model": self.model.state_dict(),
@@ -102,7 +102,7 @@ class Trainer:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Continue where `state` was taken."""
+        """Continue from what `state` returned."""
         self.iteration = state["iteration"]
         self.model.load_state_dict(state["model"])
         self._optimizer.load_state_dict(state["optimizer"])

@@ -21,7 +21,7 @@ from yolact.training.models.torch_engine import TorchEngine
 from yolact.training.monitor import Monitor
 
 PICTURES = 4
-"""Images whose predictions are drawn again and again."""
+"""Number of images whose predictions are drawn at each validation."""
 
 
 def open_validation(spec: str, folder: Path, config: ModelConfig) -> GroundTruth:

@@ -169,7 +169,7 @@ class Stream:
     """
 
     def __init__(self, device: Device, handle: int, owner: object) -> None:
-        """Use `Stream.create`, or `cuda_arrays.as_stream` for a caller's."""
+        """Use `Stream.create`, or `arrays.as_stream` for a caller's."""
         self._device = device
         self.handle = handle
         self._owner = owner

@@ -22,7 +22,7 @@ MARGIN = 2
 
 
 _MALFORMED = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
-"""What Python makes of values of the wrong kind."""
+"""Exceptions that values of the wrong kind lead to in Python."""
 
 
 @dataclass(frozen=True)
@@ -198,7 +198,7 @@ def _check_segmentation(segmentation: Any, size: tuple[int, int], where: str) ->
         if not all(isinstance(run, int) and run >= 0 for run in runs):
             raise DatasetError(f"{where}: its run lengths must be whole numbers from 0 on")
         covered = sum(runs)
-        if covered != size[0] * size[1]:  # pycocotools would leave the rest to chance
+        if covered != size[0] * size[1]:  # pycocotools would leave the other pixels to chance
             raise DatasetError(f"{where}: its runs cover {covered} pixels, but its image has {size[0] * size[1]}")
         return
     if not isinstance(segmentation, list) or not segmentation:

@@ -75,7 +75,7 @@ def distort_colours(image: FloatImage, rng: np.random.Generator) -> FloatImage:
 
 
 def expand(sample: Sample, rng: np.random.Generator, fill: tuple[float, float, float]) -> Sample:
-    """Half the time: put the image somewhere on a plain canvas up to four times as wide and high (`Expand`)."""
+    """With probability 1/2, put the image somewhere on a plain canvas up to four times as wide and high (`Expand`)."""
     if rng.integers(2):
         return sample
     height, width = sample.image.shape[:2]
@@ -150,7 +150,7 @@ def _crop(sample: Sample, window: Window) -> Sample:
 
 
 def random_mirror(sample: Sample, rng: np.random.Generator) -> Sample:
-    """Half the time: left and right exchanged (`RandomMirror`)."""
+    """With probability 1/2, exchange left and right (`RandomMirror`)."""
     if rng.integers(2):
         return sample
     width = sample.image.shape[1]

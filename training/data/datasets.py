@@ -18,7 +18,7 @@ from yolact.training.data.scenes import draw_scene
 from yolact.training.models.configs import SCENE_CLASSES
 
 MOST_SCENES = 10_000_000
-"""Whose order still fits into memory."""
+"""Most images of a dataset: their order is kept in memory."""
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,7 @@ class Batch:
     targets: list[Targets]
 
     def to(self, device: torch.device) -> Batch:
-        """On another device, without waiting for copies from pinned memory."""
+        """The batch on another device; copies from pinned memory are not waited for."""
         moved = [
             Targets(
                 *(tensor.to(device, non_blocking=True) for tensor in (t.boxes, t.class_ids, t.masks, t.crowd_boxes))
@@ -70,7 +70,7 @@ class Batch:
         return Batch(self.images.to(device, non_blocking=True), moved)
 
     def pin_memory(self) -> Batch:
-        """As the data loader wants it for copies in the background."""
+        """The batch in pinned memory, from which GPUs copy in the background; PyTorch's data loader calls this."""
         pinned = [
             Targets(*(tensor.pin_memory() for tensor in (t.boxes, t.class_ids, t.masks, t.crowd_boxes)))
             for t in self.targets
@@ -94,7 +94,10 @@ class Stream(TorchDataset["tuple[Tensor, Targets] | YolactError"]):
         self._order = lru_cache(maxsize=2)(self._shuffled)
 
     def __getitem__(self, position: int) -> tuple[Tensor, Targets] | YolactError:
-        """The image at a position of the stream. An error is returned, not raised: it has to leave the worker whole."""
+        """The image at a position of the stream, or an error.
+
+        An error is returned and not raised, since raising it in a worker would change it on its way.
+        """
         try:
             return self._prepared(position)
         except YolactError as error:
@@ -110,7 +113,9 @@ class Stream(TorchDataset["tuple[Tensor, Targets] | YolactError"]):
                 return torch.from_numpy(np.ascontiguousarray(sample.image)), Targets(
                     *map(torch.from_numpy, (sample.boxes, sample.class_ids, sample.masks, sample.crowd_boxes))
                 )
-            index = int(rng.integers(len(self._dataset)))  # nothing to learn here: the official code redraws too
+            index = int(
+                rng.integers(len(self._dataset))
+            )  # nothing is left to learn from; the official code draws another image too
         raise DatasetError(f"{_REDRAWS} images in a row had no object with a mask; check the annotations")
 
     def _shuffled(self, epoch: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
@@ -192,7 +197,7 @@ def _allow_many_files() -> None:
 
 
 def _kill(workers: Iterable[BaseProcess]) -> None:
-    """End the workers that are left when the interpreter exits: it would send them SIGTERM and wait for ever."""
+    """End the workers left at exit: the interpreter would send them SIGTERM, which they ignore, and wait for ever."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # where PyTorch listens, to report dead workers
     for worker in workers:
         if worker.is_alive():

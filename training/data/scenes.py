@@ -19,7 +19,7 @@ FloatImage = NDArray[np.float32]
 
 MOST_SHAPES = 12
 LEAST_VISIBLE = 0.4
-"""A shape is left out where it would hide more of an earlier one than this leaves."""
+"""Share of every shape that stays visible; a shape that would hide more of an earlier one is left out."""
 
 LEAST_AREA = 64
 """Visible pixels below which a shape is left out."""

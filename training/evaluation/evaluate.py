@@ -21,7 +21,7 @@ class Evaluation:
     """What a detector found in every image, how good that is and how long it took.
 
     Attributes:
-        scores: see there.
+        scores: average precision of boxes and masks.
         box_results, mask_results: see `to_results`; both in the order of the images.
         detector_ms: median milliseconds of an image from pixels in memory to detections; a batch is divided evenly.
         mask_ms: median milliseconds of an image from there to masks of its size in RLE.

@@ -63,7 +63,7 @@ def to_results(found: Detections, image_id: int, category_ids: Sequence[int]) ->
         Boxes ``{"image_id", "category_id", "bbox": [x, y, width, height] in pixels, "score"}`` and as many masks
         ``{"image_id", "category_id", "segmentation": compressed RLE, "score"}``, with the scores that rank them.
     """
-    # Of a network gone astray: pycocotools takes NaN for a match, and JSON has no word for it.
+    # A diverged network gives NaN, which pycocotools takes for a match and JSON cannot express.
     corners, scores, ranking = (np.nan_to_num(array) for array in (found.boxes, found.scores, found.ranking_scores))
     corners[:, 2:] -= corners[:, :2]
     origins = [{"image_id": image_id, "category_id": category_ids[class_id]} for class_id in found.class_ids]
@@ -123,7 +123,7 @@ def score_results(
 
 
 def _region_scores(evaluator: Any) -> RegionScores:
-    """From what COCOeval accumulated, averaged as its `summarize` does, which only prints."""
+    """COCO's measures from what COCOeval accumulated, averaged as its `summarize` does, which only prints them."""
     # (IoU thresholds, recalls, categories, areas) with at most 100 detections; -1 where there is no object.
     precision: NDArray[np.float64] = evaluator.eval["precision"][..., -1]
     recall: NDArray[np.float64] = evaluator.eval["recall"][..., -1]

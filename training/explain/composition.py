@@ -33,7 +33,7 @@ from yolact.training.explain.panels import (
 )
 
 SHOWN_TERMS = 6
-"""Prototypes that a composition shows single; the others are summed."""
+"""Number of prototypes that a composition shows one by one; the others are summed."""
 
 _PANEL_AREA = 27_000  # pixels of a panel, whatever its proportions
 
@@ -123,7 +123,7 @@ def _result(
 
 
 def _key(limit: float) -> Image:
-    """What the colours mean."""
+    """The key that says what the colours mean."""
     ramp = np.linspace(0, 1, 300, dtype=np.float32)[None]
     strength = diverging(2 * ramp - 1, 1)
     return above(

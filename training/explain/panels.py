@@ -28,7 +28,7 @@ Sign = Literal["+", "-", "=", "->", ""]
 Array = TypeVar("Array", FloatArray, Image)
 
 GAP = 12
-"""Between parts, pixels."""
+"""Pixels between two parts."""
 
 _PROPORTIONS = (0.45, 2.6)  # width / height between which an image's own are kept
 _SHARES: dict[Align, float] = {"start": 0, "centre": 0.5, "end": 1}

@@ -94,7 +94,7 @@ def _overview(image: Image, explanation: Explanation, class_names: Sequence[str]
 
 
 def _columns(count: int, proportions: float) -> int:
-    """Of a grid about twice as wide as high that leaves few places empty."""
+    """Number of columns of a grid that is about twice as wide as high and leaves few places empty."""
 
     def flaw(columns: int) -> float:
         rows = math.ceil(count / columns)

@@ -113,7 +113,9 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
             content = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise CheckpointError(f"cannot read {path}: {error.strerror or error}; check the path") from None
-    except Exception as error:  # torch.load lets anything out: KeyError, EOFError, struct.error, RuntimeError
+    except (
+        Exception
+    ) as error:  # torch.load raises exceptions of any kind: KeyError, EOFError, struct.error, RuntimeError
         code = re.search(r"GLOBAL (\S+)", str(error)) if isinstance(error, pickle.UnpicklingError) else None
         if code is not None:
             raise CheckpointError(

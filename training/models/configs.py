@@ -60,7 +60,7 @@ _PLUS_BASE = replace(
 )
 
 SCENE_CLASSES: tuple[str, ...] = ("disc", "ring", "triangle", "box", "star", "cross")
-"""The shapes of synthetic scenes, see `training.scenes`."""
+"""The shapes of synthetic scenes, see `training.data.scenes`."""
 
 _MOBILENET = replace(_BASE, name="yolact_mobilenet_v2", backbone="mobilenet_v2")
 

@@ -51,8 +51,10 @@ def initial_model(config: ModelConfig, seed: int, weights: Path | None = None) -
 
 
 def _load_checkpoint(model: Yolact, state: Mapping[str, Tensor], path: Path) -> list[str]:
-    """Load all but what depends on classes that are others, by number or, where it is known, by name; returns the
-    names of that."""
+    """Load a YOLACT checkpoint, except tensors that depend on its classes where these are others; returns their names.
+
+    Classes are others where their number differs, or their names, as far as the checkpoint's are known.
+    """
     expected = model.state_dict()
     missing = [name for name in expected if name not in state and not name.endswith("num_batches_tracked")]
     differing = [n for n in state if n not in expected or state[n].shape != expected[n].shape]
@@ -88,7 +90,7 @@ def _load_backbone(model: Yolact, state: Mapping[str, Tensor], path: Path) -> No
 
 
 def _backbone_name(name: str) -> str:
-    """Our name for a tensor of torchvision's ResNet or MobileNetV2, or of the official Darknet-53."""
+    """This project's name for a tensor of torchvision's ResNet or MobileNetV2, or of the official Darknet-53."""
     if match := re.match(r"layer([1-4])\.(.*)", name):
         return f"layers.{int(match[1]) - 1}.{match[2]}"
     if match := re.match(r"features\.(\d+)\.(.*)", name):

@@ -35,7 +35,7 @@ BACKGROUND_BIAS = {
 """Background logit per official configuration; leaves several hundred candidates scoring over 0.05."""
 
 DEFAULT_BACKGROUND_BIAS = 12.0
-"""For every other configuration; leaves about a hundred with a few classes or a small image."""
+"""Background logit for every other configuration; leaves about a hundred candidates of few classes or a small image."""
 
 
 def seeded_state_dict(config: ModelConfig, seed: int = 1, background_bias: float | None = None) -> dict[str, Tensor]:

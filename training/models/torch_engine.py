@@ -38,7 +38,7 @@ class TorchEngine:
 
     @property
     def device(self) -> torch.device:
-        """Where the network's weights are."""
+        """The device that the network's weights are on."""
         return next(self._model.parameters()).device
 
     def heads(self, images: Image) -> list[ImageHeads]:
@@ -58,7 +58,7 @@ class TorchEngine:
         return [replace(one, mask_scores=one.scores * self._mask_iou(one)) for one in found]
 
     def close(self) -> None:
-        """Nothing: the network belongs to the caller."""
+        """Do nothing, as the network belongs to the caller."""
 
     def _mask_iou(self, found: NetworkDetections) -> FloatArray:
         """(D,) float32: how well each mask is expected to fit (YOLACT++)."""
