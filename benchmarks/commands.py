@@ -18,23 +18,23 @@ class Room(click.Group):
     def __init__(self, modules: Mapping[str, tuple[str, str]], help: str, epilog: str | None = None) -> None:
         """`modules`: by the name of a benchmark the module whose `main` is its command, and a line about it."""
         super().__init__(help=help, epilog=epilog)
-        self._modules = modules
+        self.modules = modules
 
     def list_commands(self, context: click.Context) -> list[str]:
         """Names in the order of the room."""
-        return list(self._modules)
+        return list(self.modules)
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         """The command of that name, None where there is none."""
-        if name not in self._modules:
+        if name not in self.modules:
             return None
-        command: click.Command = importlib.import_module(self._modules[name][0]).main
+        command: click.Command = importlib.import_module(self.modules[name][0]).main
         return command
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         """The list, without importing what is on it."""
         with formatter.section("Benchmarks"):
-            formatter.write_dl([(name, line) for name, (_, line) in self._modules.items()])
+            formatter.write_dl([(name, line) for name, (_, line) in self.modules.items()])
 
 
 def _check_json(context: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:

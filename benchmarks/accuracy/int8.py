@@ -14,20 +14,20 @@ from __future__ import annotations
 
 import os
 import tempfile
-import time
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import click
 import onnx
-from tqdm import tqdm, trange
+from tqdm import tqdm
 
 from benchmarks.accuracy.tables import int8_accuracy, int8_latency, int8_plans
 from benchmarks.commands import json_option
 from benchmarks.figures import write_figures
+from benchmarks.images import calibration_scenes, unseen_scenes, write_photos
 from benchmarks.machine import describe_machine
 from benchmarks.networks import DEMO, MANY_CANDIDATES, quantised, seeded_model
+from benchmarks.onnx_timing import time_in_turns
 from yolact.calib.calibration import calibrate
 from yolact.calib.image_set import ImageSet
 from yolact.calib.options import CalibrationOptions
@@ -41,14 +41,12 @@ from yolact.export.half_emulation import emulate_half
 from yolact.export.int8 import HALF_OPSET
 from yolact.export.onnx_model import export_model
 from yolact.runtime.config import PostprocessConfig
+from yolact.runtime.contract import INPUT_NAME
 from yolact.runtime.images.check_image import make_check_image
-from yolact.runtime.images.image_files import write_image
 from yolact.runtime.images.preprocess import Preprocessor
 from yolact.runtime.metadata import Precision
 from yolact.runtime.onnx.exported_model import parse_exported_model
-from yolact.runtime.onnx.session import open_session
 from yolact.training.data.ground_truth import GroundTruth, read_ground_truth
-from yolact.training.data.scene_files import ANNOTATION_FILE, IMAGE_FOLDER, write_scenes
 from yolact.training.evaluation.onnx_accuracy import measure_accuracy
 from yolact.training.models.checkpoints import load_checkpoint
 from yolact.training.models.configs import get_config
@@ -58,8 +56,8 @@ CHOICES = {"backbone and Protonet": DEFAULT_MODULES["tensorrt"], "everything": t
 PLATFORMS: dict[Platform, Precision] = {"tensorrt": "fp16", "cpu": "fp32"}
 """What INT8 is for, and the precision of what is not rounded to it."""
 
-CALIBRATION_SCENES, CALIBRATION_SEED, UNSEEN_SEED = 100, 11, 99
-WARM_UPS = 2
+MADE_UP_PHOTOS = 4
+"""To calibrate made-up weights on."""
 
 
 def export(model: Yolact, precision: Precision, **options: Any) -> onnx.ModelProto:
@@ -86,11 +84,7 @@ def score(variants: dict[str, onnx.ModelProto], truth: GroundTruth) -> dict[str,
 def measure_ap(scenes: int, folder: Path) -> dict[str, dict[str, float]]:
     """Mask and box AP of the demo model by variant."""
     model = load_checkpoint(DEMO)
-    write_scenes(folder / "calibration", CALIBRATION_SCENES, CALIBRATION_SEED)
-    images = ImageSet.of_folder(folder / "calibration" / IMAGE_FOLDER, CALIBRATION_SCENES)
-    unseen = folder / "unseen"
-    write_scenes(unseen, scenes, UNSEEN_SEED)
-    truth = read_ground_truth(unseen / ANNOTATION_FILE, unseen / IMAGE_FOLDER)
+    images, truth = calibration_scenes(folder / "calibration"), unseen_scenes(folder / "unseen", scenes)
     exact: dict[Precision, onnx.ModelProto] = {"fp32": export(model, "fp32"), "fp16": export(model, "fp16")}
     variants: dict[str, onnx.ModelProto] = {**exact}
     for algorithm in ("percentile", "minmax", "entropy"):
@@ -131,16 +125,8 @@ def measure_latency(model: Yolact, ranges: Ranges, runs: int, threads: int) -> d
     for choice, modules in CHOICES.items():
         for platform in PLATFORMS:
             variants[f"int8 {choice} {platform}"] = quantised(raw, ranges, modules, platform)
-    sessions = {name: open_session(proto, threads=threads) for name, proto in variants.items()}
-    pixels = Preprocessor(model.config.image_size)([make_check_image()])
-    times: dict[str, list[float]] = {name: [] for name in sessions}
-    for run in trange(WARM_UPS + runs, disable=None):
-        for name, session in sessions.items():
-            start = time.perf_counter()
-            session.run(None, {"images": pixels})
-            if run >= WARM_UPS:
-                times[name].append(1000 * (time.perf_counter() - start))
-    return {name: median(values) for name, values in times.items()}
+    inputs = {INPUT_NAME: Preprocessor(model.config.image_size)([make_check_image()])}
+    return time_in_turns({name: (proto, inputs) for name, proto in variants.items()}, runs, threads)
 
 
 def measure_everything(scenes: int, runs: int, threads: int, arch: str) -> dict[str, Any]:
@@ -148,11 +134,8 @@ def measure_everything(scenes: int, runs: int, threads: int, arch: str) -> dict[
     model = seeded_model(get_config("yolact_resnet50"), MANY_CANDIDATES)
     figures: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
-        photos = Path(folder) / "photos"
-        photos.mkdir()
-        for seed in range(4):
-            write_image(photos / f"{seed}.png", make_check_image(480, 640, seed))
-        ranges = calibrate(export(model, "fp32", graph="raw"), ImageSet.of_folder(photos, 4), CalibrationOptions())
+        images = ImageSet.of_folder(write_photos(Path(folder) / "photos", MADE_UP_PHOTOS), MADE_UP_PHOTOS)
+        ranges = calibrate(export(model, "fp32", graph="raw"), images, CalibrationOptions())
         figures["latency_ms"] = measure_latency(model, ranges, runs, threads)
         figures["plans"] = measure_plans(model, ranges, arch)
         figures["ap"] = measure_ap(scenes, Path(folder))

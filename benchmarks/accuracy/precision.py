@@ -5,7 +5,7 @@ PyTorch in float32, and detections with scores above 0.3 looked for again: that 
 of the official configurations with random but lively weights on photos. Files in half precision are rounded as
 `yolact.export.half_emulation` says; nothing here runs on a GPU.
 
-    python -m benchmarks.accuracy precision [--scenes 500] [--photos FOLDER] [--json benchmarks/results/precision.json]
+    python -m benchmarks.accuracy precision [--scenes 500] [--images FOLDER] [--json benchmarks/results/precision.json]
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from tqdm import tqdm
 from benchmarks.accuracy.tables import precision_accuracy, precision_heads
 from benchmarks.commands import json_option
 from benchmarks.figures import write_figures
+from benchmarks.images import unseen_scenes
 from benchmarks.machine import describe_machine
 from benchmarks.networks import DEMO, MANY_CANDIDATES, seeded_model
 from yolact.cli.command import reports_errors
@@ -34,6 +35,7 @@ from yolact.export.onnx_model import export_model
 from yolact.runtime.config import PostprocessConfig
 from yolact.runtime.contract import HEADS, INPUT_NAME
 from yolact.runtime.detector import Detector
+from yolact.runtime.errors import UsageError
 from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.check_image import make_check_image
 from yolact.runtime.images.image_files import read_image
@@ -41,8 +43,6 @@ from yolact.runtime.images.preprocess import Preprocessor
 from yolact.runtime.metadata import Precision
 from yolact.runtime.onnx.session import open_session
 from yolact.runtime.postprocess.postprocess import ImageHeads, NetworkDetections, postprocess
-from yolact.training.data.ground_truth import read_ground_truth
-from yolact.training.data.scene_files import ANNOTATION_FILE, IMAGE_FOLDER, write_scenes
 from yolact.training.data.scenes import draw_scene
 from yolact.training.evaluation.evaluate import evaluate
 from yolact.training.models.checkpoints import load_checkpoint
@@ -66,8 +66,7 @@ def emulated(model: Yolact, precision: Precision, graph: Any) -> onnx.ModelProto
 
 def demo_scores(count: int, folder: Path) -> dict[str, dict[str, float | None]]:
     """Box and mask AP of the demonstration model by precision, on the first `count` scenes."""
-    write_scenes(folder, count, SCENE_SEED)
-    truth = read_ground_truth(folder / ANNOTATION_FILE, folder / IMAGE_FOLDER, None)
+    truth = unseen_scenes(folder / "scenes", count, SCENE_SEED)
     model = load_checkpoint(DEMO).eval()
     scores = {}
     for precision in PRECISIONS:
@@ -118,20 +117,25 @@ def read_photos(folder: Path | None) -> list[Image]:
         return [make_check_image(480, 640 - 40 * seed, seed) for seed in range(PHOTOS)]
     paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
     if not paths:
-        raise click.UsageError(f"--photos {folder}: there are no photos in it")
+        raise UsageError(f"--images {folder}: there are no photos in it")
     return [read_image(paths[index]) for index in np.linspace(0, len(paths) - 1, PHOTOS).astype(int)]
 
 
 @click.command()
 @click.option("--scenes", type=click.IntRange(1), default=500, show_default=True, help="For average precision.")
-@click.option("--photos", type=click.Path(exists=True, file_okay=False, path_type=Path), help="[default: made-up]")
+@click.option(
+    "--images",
+    "folder",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Photos for the official networks.  [default: made-up ones]",
+)
 @json_option
 @reports_errors
-def main(scenes: int, photos: Path | None, json_path: Path | None) -> None:
+def main(scenes: int, folder: Path | None, json_path: Path | None) -> None:
     """Compare precisions."""
-    images = read_photos(photos)
-    with tempfile.TemporaryDirectory() as folder:
-        scores = demo_scores(scenes, Path(folder))
+    images = read_photos(folder)
+    with tempfile.TemporaryDirectory() as temporary:
+        scores = demo_scores(scenes, Path(temporary))
     official = [CONFIGS[name] for name in BACKGROUND_BIAS if name != "yolact_resnet50_pascal"]
     compared = [draw_scene(SCENE_SEED, index).image for index in range(COMPARED_SCENES)]
     trained = {"yolact_demo": head_differences(load_checkpoint(DEMO).eval(), compared)}
@@ -143,7 +147,7 @@ def main(scenes: int, photos: Path | None, json_path: Path | None) -> None:
         "machine": {**describe_machine(os.cpu_count() or 1), "onnx": onnx.__version__},
         "demo": {"scenes": scenes, "seed": SCENE_SEED, "scores": scores},
         "trained": {"images": COMPARED_SCENES, "of": "scenes", "heads": trained},
-        "official": {"images": len(images), "of": "made-up" if photos is None else "COCO", "heads": networks},
+        "official": {"images": len(images), "of": "made-up" if folder is None else "COCO", "heads": networks},
     }
     print(f"{precision_accuracy(figures)}\n\n{precision_heads(figures)}")
     write_figures(json_path, figures)

@@ -9,31 +9,25 @@ of YOLACT++'s stages at 550x550.
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
-from statistics import median
 
 import click
 import numpy as np
 import onnx
-import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
 from benchmarks.commands import json_option
 from benchmarks.cpu import tables
 from benchmarks.figures import write_figures
 from benchmarks.machine import describe_machine
+from benchmarks.onnx_timing import Inputs, time_in_turns
 from yolact.cli.command import reports_errors
-from yolact.runtime.onnx.session import open_session
 
-WARM_UPS = 3
 SHAPES = ((128, 69), (256, 35), (512, 18))
 TAPS = 9
 
 
-def session(
-    nodes: list[onnx.NodeProto], weight: np.ndarray, inputs: dict[str, np.ndarray], threads: int
-) -> onnxruntime.InferenceSession:
+def make_model(nodes: list[onnx.NodeProto], weight: np.ndarray, inputs: Inputs) -> onnx.ModelProto:
     """A model of these nodes, from `inputs` and `weight` to `y`."""
     graph = helper.make_graph(
         nodes,
@@ -42,8 +36,7 @@ def session(
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
         [numpy_helper.from_array(weight, "weight")],
     )
-    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=9)
-    return open_session(proto, threads=threads)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=9)
 
 
 def measure(channels: int, side: int, runs: int, threads: int) -> dict[str, float]:
@@ -56,7 +49,7 @@ def measure(channels: int, side: int, runs: int, threads: int) -> dict[str, floa
         "offset": rng.standard_normal((1, 2 * TAPS, side, side), np.float32),
         "mask": rng.random((1, TAPS, side, side), np.float32),
     }
-    deform = helper.make_node("DeformConv", ["x", "weight", "offset", "", "mask"], ["y"], pads=[1, 1, 1, 1])
+    deform = [helper.make_node("DeformConv", ["x", "weight", "offset", "", "mask"], ["y"], pads=[1, 1, 1, 1])]
     grid_inputs = {
         "x": x,
         "grid": rng.uniform(-1, 1, (1, side, side * TAPS, 2)).astype(np.float32),
@@ -67,22 +60,15 @@ def measure(channels: int, side: int, runs: int, threads: int) -> dict[str, floa
         helper.make_node("Mul", ["samples", "mask"], ["columns"]),
         helper.make_node("Conv", ["columns", "weight"], ["y"], kernel_shape=[1, TAPS], strides=[1, TAPS]),
     ]
-    contestants = {
-        "DeformConv": (session([deform], weight, deform_inputs, threads), deform_inputs),
-        "GridSample": (session(grid, weight.reshape(channels, channels, 1, TAPS), grid_inputs, threads), grid_inputs),
+    models = {
+        "DeformConv": (make_model(deform, weight, deform_inputs), deform_inputs),
+        "GridSample": (make_model(grid, weight.reshape(channels, channels, 1, TAPS), grid_inputs), grid_inputs),
     }
-    samples: dict[str, list[float]] = {name: [] for name in contestants}
-    for run in range(WARM_UPS + runs):
-        for name, (runner, inputs) in contestants.items():
-            start = time.perf_counter()
-            runner.run(None, inputs)
-            if run >= WARM_UPS:
-                samples[name].append((time.perf_counter() - start) * 1e3)
-    return {name: median(values) for name, values in samples.items()}
+    return time_in_turns(models, runs, threads)
 
 
 @click.command()
-@click.option("--runs", type=click.IntRange(1), default=30, show_default=True)
+@click.option("--runs", type=click.IntRange(1), default=30, show_default=True, help="Timed runs of each.")
 @click.option("--threads", type=click.IntRange(1), default=os.cpu_count, help="[default: all cores]")
 @json_option
 @reports_errors

@@ -2,7 +2,7 @@
 
 The command and bare runs of ONNX Runtime on the same number of images take turns, each in a process of its own.
 
-    python -m benchmarks.cpu folder --engine FILE ... [--images 20] [--rounds 3] [--json benchmarks/results/folder.json]
+    python -m benchmarks.cpu folder --engine FILE ... [--count 20] [--runs 3] [--json benchmarks/results/folder.json]
 """
 
 from __future__ import annotations
@@ -17,15 +17,14 @@ from statistics import median
 from typing import Any
 
 import click
-import cv2
 from tqdm import trange
 
 from benchmarks.commands import json_option
 from benchmarks.cpu import tables
 from benchmarks.figures import write_figures
+from benchmarks.images import write_photos
 from benchmarks.machine import describe_machine
 from yolact.cli.command import reports_errors
-from yolact.runtime.images.check_image import make_check_image
 
 BARE = """
 import sys, time
@@ -50,14 +49,14 @@ def seconds_between_lines(command: list[str], lines: int) -> float:
     return times[-1] - times[0]
 
 
-def measure(engine: Path, photos: Path, count: int, rounds: int, output: Path) -> dict[str, float]:
-    """Medians over the rounds: images a second of both, and the share that the command reaches."""
+def measure(engine: Path, photos: Path, count: int, runs: int, output: Path) -> dict[str, float]:
+    """Medians over the runs: images a second of both, and the share that the command reaches."""
     infer = [sys.executable, "-m", "yolact.cli.infer", "--engine", str(engine), str(photos)]
     infer += ["--output", str(output), "--json", str(output / "found.json")]
     bare = [sys.executable, "-c", BARE, str(engine), str(count)]
     seconds = [
         [seconds_between_lines(command, count) for command in (bare, infer)]
-        for _ in trange(rounds, desc=engine.stem, disable=None)
+        for _ in trange(runs, desc=engine.stem, disable=None)
     ]
     rates = [median((count - 1) / pair[side] for pair in seconds) for side in (0, 1)]
     share = median(alone / command for alone, command in seconds)
@@ -66,20 +65,17 @@ def measure(engine: Path, photos: Path, count: int, rounds: int, output: Path) -
 
 @click.command()
 @click.option("--engine", "engines", required=True, multiple=True, type=click.Path(exists=True, path_type=Path))
-@click.option("--images", "count", type=click.IntRange(2), default=20, show_default=True)
-@click.option("--rounds", type=click.IntRange(1), default=3, show_default=True)
+@click.option("--count", type=click.IntRange(2), default=20, show_default=True, help="Photos.")
+@click.option("--runs", type=click.IntRange(1), default=3, show_default=True, help="Runs of each.")
 @json_option
 @reports_errors
-def main(engines: tuple[Path, ...], count: int, rounds: int, json_path: Path | None) -> None:
+def main(engines: tuple[Path, ...], count: int, runs: int, json_path: Path | None) -> None:
     """Compare yolact-infer on a folder with the engine alone."""
-    figures: dict[str, Any] = {"machine": describe_machine(os.cpu_count() or 1), "images": count, "rounds": rounds}
+    figures: dict[str, Any] = {"machine": describe_machine(os.cpu_count() or 1), "images": count, "runs": runs}
     with tempfile.TemporaryDirectory() as name:
-        photos = Path(name) / "photos"
-        photos.mkdir()
-        for index in range(count):
-            cv2.imwrite(str(photos / f"{index}.jpg"), make_check_image(480, 640, index))
+        photos = write_photos(Path(name) / "photos", count, ".jpg")
         rows = {
-            engine.stem: measure(engine, photos, count, rounds, Path(name) / f"out-{engine.stem}") for engine in engines
+            engine.stem: measure(engine, photos, count, runs, Path(name) / f"out-{engine.stem}") for engine in engines
         }
     figures["engines"] = rows
     print(tables.folder(figures))

@@ -15,17 +15,16 @@ from pathlib import Path
 from typing import Any
 
 import click
-import cv2
 
 from benchmarks.commands import json_option
 from benchmarks.figures import write_figures
+from benchmarks.images import write_photos
 from benchmarks.machine import describe_machine
 from benchmarks.service import tables
 from benchmarks.service.load import build_service, measure_loads, measure_memory
 from benchmarks.service.overhead import build_timer, export_engine, measure_overhead
 from yolact.cli.command import reports_errors
 from yolact.runtime.capi.build import build
-from yolact.runtime.images.check_image import make_check_image
 
 SIZES = {"demo model": 256, "demo model at 64x64": 64}
 
@@ -34,8 +33,7 @@ def measure(folder: Path, runs: int, requests: int, many: int) -> dict[str, Any]
     """All figures."""
     library = folder / "lib"
     build(library)
-    photo = folder / "photo.jpg"
-    cv2.imwrite(str(photo), make_check_image())
+    photo = write_photos(folder / "photos", 1, ".jpg") / "0.jpg"
     engines = {name: export_engine(folder, size) for name, size in SIZES.items()}
     timer = build_timer(folder, library)
     overhead = {name: measure_overhead(timer, engine, photo, runs) for name, engine in engines.items()}

@@ -69,7 +69,7 @@ RESULTS_SHOWN = {
     "cpu_runtimes": _result("cpu_runtimes", "cpu runtimes", {one.__name__: one for one in _RUNTIMES}),
     "int8": _result("int8", "accuracy int8", _INT8),
     "int8_photos": _result("int8_photos", _PHOTOS, {"accuracy": accuracy.int8_accuracy}),
-    "precision": _result("precision", "accuracy precision --photos DIR", _PRECISION),
+    "precision": _result("precision", "accuracy precision --images DIR", _PRECISION),
     "plans": _result("plans", "gpu plans", {"plans": gpu.plans}),
     "kernel_resources": _result("kernel_resources", "gpu resources", {"kernels": gpu.resources}),
     "training": Result(

@@ -8,19 +8,24 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
+from benchmarks.gpu.check.machine import time_kernels
 from benchmarks.gpu.check.plan import DETECTORS
 from benchmarks.gpu.check.skipping import Skip
+from benchmarks.gpu.detectors import measuring
 from benchmarks.gpu.detectors.agreement import Found, differences
-from benchmarks.gpu.detectors.measuring import CONTENDERS, Setting, check, compete, open_onnx, reference
+from benchmarks.gpu.detectors.measuring import CONTENDERS, Setting, check, compete, contend, open_onnx, reference
 from benchmarks.gpu.detectors.pytorch import Contender, mask_regions
 from benchmarks.networks import seeded_model
 from yolact.runtime.config import ModelConfig, PostprocessConfig
+from yolact.runtime.detections import Detections
 from yolact.runtime.errors import YolactError
 from yolact.runtime.images.check_image import make_check_image
 from yolact.runtime.images.geometry import ImageTransform
@@ -99,11 +104,15 @@ def test_the_check_runs_every_contender() -> None:
     assert DETECTORS.keys() == CONTENDERS.keys()
 
 
-def found_in(setting: Setting, images: int) -> list[Found]:
-    one = onnx_on_cpu(setting, images, {})
-    one.images = setting.batch(images)
+@pytest.fixture(scope="module")
+def same(setting: Setting) -> tuple[list[Found], list[Detections]]:
+    """What one contender found in the three images, and what it should."""
+    one = onnx_on_cpu(setting, 3, {})
+    one.images = setting.batch(3)
     one.run()
-    return one.found()
+    found, expected = one.found(), reference(one, setting)
+    assert not differences(found, expected)[1]
+    return found, expected
 
 
 def shifted(found: Found) -> Found:
@@ -128,19 +137,19 @@ SPOILT: dict[str, Callable[[Found], Found]] = {
 
 
 @pytest.mark.parametrize("kind", SPOILT)
-def test_notices_what_is_not_the_same(setting: Setting, kind: str) -> None:
-    found, expected = found_in(setting, 3), reference(onnx_on_cpu(setting, 3, {}), setting)
-    assert not differences(found, expected)[1]
+def test_notices_what_is_not_the_same(same: tuple[list[Found], list[Detections]], kind: str) -> None:
+    found, expected = same
     spoilt = [*found[:2], SPOILT[kind](found[2])] if kind == "nothing" else [SPOILT[kind](one) for one in found]
     assert differences(spoilt, expected)[1]
 
 
-def test_notices_images_in_each_others_place(setting: Setting) -> None:
-    found, expected = found_in(setting, 3), reference(onnx_on_cpu(setting, 3, {}), setting)
+def test_notices_images_in_each_others_place(same: tuple[list[Found], list[Detections]]) -> None:
+    found, expected = same
     assert differences([found[1], found[0], found[2]], expected)[1]
 
 
-def test_rows_of_a_contender(setting: Setting, tmp_path: Path) -> None:
+def test_rows_of_a_contender(setting: Setting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measuring, "LEAST_RUNS", 1)
     path = tmp_path / "result.json"
     compete(path, "eager", setting, [2, 1])
     found = json.loads(path.read_text())
@@ -182,6 +191,16 @@ def test_what_is_missing_skips(setting: Setting, tmp_path: Path, name: str) -> N
         pytest.skip("less is missing on this machine")
     with pytest.raises(Skip, match=MISSING[name]):
         compete(tmp_path / "result.json", name, setting, [1])
+
+
+def test_a_machine_without_a_gpu_skips(tmp_path: Path) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    result = tmp_path / "result.json"
+    for step in (partial(contend, result, "yolact_base", "recorded", str(tmp_path)), partial(time_kernels, result)):
+        with pytest.raises(Skip, match=r"^PyTorch \S+ can use no GPU$"):
+            step()
+    assert not result.exists()
 
 
 @pytest.mark.parametrize("image_size", [(90, 130), (480, 640), (35, 20)])

@@ -20,6 +20,7 @@ from benchmarks.cpu.runtimes.contenders import BASELINE, CONTENDERS, REFERENCE
 from benchmarks.cpu.runtimes.export import write_files
 from benchmarks.cpu.runtimes.files import Files
 from benchmarks.cpu.runtimes.workers import Failed, Worker
+from benchmarks.images import PHOTO_SIZE, calibration_scenes, unseen_scenes, write_photos
 from benchmarks.networks import DEMO, seeded_model
 from yolact.calib.image_set import ImageSet
 from yolact.runtime.config import PostprocessConfig
@@ -28,15 +29,13 @@ from yolact.runtime.images.check_image import make_check_image
 from yolact.runtime.images.image_files import write_image
 from yolact.runtime.images.preprocess import Preprocessor
 from yolact.runtime.onnx.session import session_options
-from yolact.training.data.scene_files import ANNOTATION_FILE, IMAGE_FOLDER, write_scenes
 from yolact.training.models.checkpoints import load_checkpoint
 from yolact.training.models.configs import get_config
 from yolact.training.models.model import Yolact
 
 WARM_UPS = 2
 PHOTOS = 3
-PHOTO_SIZE, LARGE_PHOTO_SIZE = (480, 640), (3000, 4000)
-CALIBRATION_SCENES, CALIBRATION_SEED, UNSEEN_SEED = 100, 11, 99
+LARGE_PHOTO_SIZE = (3000, 4000)
 
 SETTLE_SECONDS = 0.05
 """Threads of some runtimes go on spinning for a while after a run."""
@@ -49,11 +48,8 @@ def measure_speed(model: Yolact, names: Sequence[str], runs: int, threads: int) 
     photos = [make_check_image(*PHOTO_SIZE, seed) for seed in range(PHOTOS)]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        calibration = folder / "photos"
-        calibration.mkdir()
-        for index, photo in enumerate(photos):
-            write_image(calibration / f"{index}.png", photo)
-        files = write_files(model, PostprocessConfig(), folder, ImageSet.of_folder(calibration, PHOTOS))
+        images = ImageSet.of_folder(write_photos(folder / "photos", PHOTOS), PHOTOS)
+        files = write_files(model, PostprocessConfig(), folder, images)
         references = References(files, photos)
         result: dict[str, Any] = {"photo_size": list(PHOTO_SIZE), "photos_compared": PHOTOS}
         for level, check in (("heads", references.check_heads), ("end_to_end", references.check_end_to_end)):
@@ -168,14 +164,11 @@ def measure_accuracy(names: Sequence[str], scenes: int) -> dict[str, Any]:
     rows: Rows = {name: {"label": CONTENDERS[name].label} for name in judged}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        write_scenes(folder / "calibration", CALIBRATION_SCENES, CALIBRATION_SEED)
-        write_scenes(folder / "unseen", scenes, UNSEEN_SEED)
-        photos = ImageSet.of_folder(folder / "calibration" / IMAGE_FOLDER, CALIBRATION_SCENES)
-        files = write_files(load_checkpoint(DEMO).eval(), PostprocessConfig(), folder, photos, ncnn=False)
-        unseen = folder / "unseen"
+        images, unseen = calibration_scenes(folder / "calibration"), unseen_scenes(folder / "unseen", scenes)
+        files = write_files(load_checkpoint(DEMO).eval(), PostprocessConfig(), folder, images, ncnn=False)
         with started(judged, "end_to_end", files, 1) as workers:
             for worker in workers.values():
-                worker.put("accuracy", unseen / ANNOTATION_FILE, unseen / IMAGE_FOLDER)
+                worker.put("accuracy", unseen)
             for name in tqdm(judged, desc="accuracy", disable=None):
                 with dropping(name, workers, rows):
                     rows[name]["ap"] = workers[name].get()

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -23,6 +23,9 @@ from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.image_files import read_image
 from yolact.runtime.images.preprocess import Preprocessor
 from yolact.runtime.wording import one_line
+
+if TYPE_CHECKING:
+    from yolact.training.data.ground_truth import GroundTruth
 
 ANSWER_SECONDS = 400
 """`torch.compile` takes a minute or two for its first image on two cores."""
@@ -95,12 +98,11 @@ class EndToEnd:
         """Find instances in a photo and encode their masks; returns how many."""
         return len(self._pipeline(read_image(photo)).rle())
 
-    def accuracy(self, annotations: Path, images: Path) -> dict[str, float | None]:
+    def accuracy(self, truth: GroundTruth) -> dict[str, float | None]:
         """Average precision on annotated images, fractions of 1."""
-        from yolact.training.data.ground_truth import read_ground_truth
         from yolact.training.evaluation.evaluate import evaluate
 
-        scores = evaluate(self._pipeline, read_ground_truth(annotations, images), progress=False).scores
+        scores = evaluate(self._pipeline, truth, progress=False).scores
         return {"mask": scores.mask.ap, "box": scores.box.ap}
 
 

@@ -5,7 +5,7 @@ else is missing (OpenCV, ONNX, TensorRT, nvcc, ...) skips a part and ends none. 
 of its own; the most valuable come first. The JSON file is written after each, the tables are printed at the end, also
 where a signal or the limit ends the run early.
 
-    python3 -m benchmarks.gpu.check [--limit 540] [--json benchmarks/results/gpu_check.json] [--only STEP ...]
+    python3 -m benchmarks.gpu.check [--time-limit 540] [--json benchmarks/results/gpu_check.json] [--only STEP ...]
 
 Exit codes: 0 nothing failed, 1 something did or ran out of time, 2 wrong usage, 4 there is no CUDA GPU, 130 and 143
 interrupted and terminated. This file and what it imports need the standard library alone: a bare machine may not even
@@ -38,7 +38,7 @@ def main() -> int:
     os.environ["PYTHONPATH"] = os.pathsep.join(paths)  # the steps import the repository, too
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True)
-    record = Record(arguments.json, arguments.limit)
+    record = Record(arguments.json, arguments.time_limit)
     asked = ("environment", *arguments.only)
     signal = run_steps([step for step in plan_steps(FOLDER) if step.name.startswith(asked)], record)
     print(describe(record))
@@ -55,7 +55,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.gpu.check", description="Run everything that needs a GPU.", allow_abbrev=False
     )
-    parser.add_argument("--limit", type=seconds, default=540, help="seconds for all of it (default: %(default)s)")
+    parser.add_argument("--time-limit", type=seconds, default=540, help="seconds for all of it (default: %(default)s)")
     parser.add_argument("--json", type=Path, help=f"write the results here (default: {RESULTS}, {PARTIAL} with --only)")
     parser.add_argument(
         "--only", nargs="+", default=[""], metavar="STEP", help=f"only steps whose names begin so: {', '.join(GROUPS)}"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.figures import write_figures
-from benchmarks.gpu.check.skipping import Skip, missing_module
+from benchmarks.gpu.check.skipping import Skip, missing_module, require_gpu
 from benchmarks.gpu.nvidia_smi import ask_nvidia_smi
 from yolact.plugins.build import (
     HOW_TO_GET_HEADERS,
@@ -109,11 +109,3 @@ def time_kernels(result: Path) -> None:
 
     require_gpu()
     speed.time_kernels(KERNEL_TIMINGS, result)
-
-
-def require_gpu() -> None:
-    """Raises Skip unless PyTorch can use a GPU."""
-    import torch
-
-    if not torch.cuda.is_available():
-        raise Skip(f"PyTorch {torch.__version__} can use no GPU")

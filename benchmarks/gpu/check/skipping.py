@@ -16,6 +16,14 @@ class Skip(Exception):
     """Something is not there; the message is a sentence that says what."""
 
 
+def require_gpu() -> None:
+    """Raises Skip unless PyTorch can use a GPU."""
+    import torch
+
+    if not torch.cuda.is_available():
+        raise Skip(f"PyTorch {torch.__version__} can use no GPU")
+
+
 def missing_module(name: str | None) -> str:
     """The sentence for a module that was not found; empty where it should have been."""
     top = (name or "").partition(".")[0]

@@ -27,7 +27,7 @@ from typing import Any
 import torch
 
 from benchmarks.figures import write_figures
-from benchmarks.gpu.check.skipping import Skip
+from benchmarks.gpu.check.skipping import Skip, require_gpu
 from benchmarks.gpu.detectors.agreement import by_the_book, differences
 from benchmarks.gpu.detectors.engines import export, open_onnx, open_tensorrt
 from benchmarks.gpu.detectors.pytorch import Contender, Eager, Recorded
@@ -132,8 +132,7 @@ def contend(result: Path, network: str, contender: str, folder: str) -> None:
 
     Raises Skip where what it needs is missing, YolactError where it does not find what it should.
     """
-    if not torch.cuda.is_available():
-        raise Skip(f"PyTorch {torch.__version__} can use no GPU")
+    require_gpu()
     torch.backends.cudnn.benchmark = True
     images = [make_check_image(*IMAGE_SIZE, seed) for seed in range(DISTINCT_IMAGES)]
     setting = Setting(seeded_model(get_config(network)), images, Path(folder))

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from benchmarks.gpu.detectors.agreement import Found, Prepare
 from benchmarks.gpu.kernels.launches import PostprocessKernels, ResizeKernel, current_stream
+from benchmarks.gpu.recording import record
 from benchmarks.torch_postprocess import Heads, official_images
 from yolact.runtime.config import PostprocessConfig
 from yolact.runtime.cuda.kernels import KernelLibrary, MasksToImageParams, MasksToImageTensors
@@ -28,8 +29,6 @@ from yolact.runtime.postprocess.mask_assembly import CROP_PADDING
 from yolact.runtime.postprocess.priors import make_priors
 from yolact.training.models.configs import normalization
 from yolact.training.models.model import Yolact
-
-WARM_UPS = 3  # before a recording: libraries load and choose what they run
 
 
 class Contender(ABC):
@@ -173,18 +172,7 @@ class Recorded(Contender):
 
     def _record(self, work: Callable[[], object]) -> Callable[[], object]:
         """The work as one call, on the memory it has now."""
-        if self._device == "cpu":
-            return work
-        stream = torch.cuda.Stream()
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
-            for _ in range(WARM_UPS):
-                work()
-        torch.cuda.synchronize()
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            work()
-        return graph.replay
+        return work if self._device == "cpu" else record(work).replay
 
     def _network_input(self) -> Tensor:
         return self._pixels.permute(0, 3, 1, 2)  # which is channels last

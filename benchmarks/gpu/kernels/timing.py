@@ -15,6 +15,7 @@ from statistics import median
 import torch
 
 from benchmarks.gpu.nvidia_smi import ask_nvidia_smi
+from benchmarks.gpu.recording import record
 
 Work = Callable[[], object]
 
@@ -36,16 +37,7 @@ class GpuTimer:
 
     def graph(self, works: Sequence[Work], samples: int = GRAPH_SAMPLES) -> float:
         """Median of one of these, which are the same work on different memory."""
-        stream = torch.cuda.Stream()
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):  # loads what is loaded at first use, which a recording does not allow
-            for work in works:
-                work()
-        torch.cuda.synchronize()
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            for work in works:
-                work()
+        graph = record(lambda: [work() for work in works])
         return self._median(lambda _: graph.replay(), samples) / len(works)
 
     def plain(self, works: Sequence[Work], samples: int = PLAIN_SAMPLES) -> float:
