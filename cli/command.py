@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import os
 import shlex
 import signal
@@ -134,6 +135,15 @@ def _printable_error(error: click.UsageError) -> click.UsageError:
 
 def _terminate(*_: object) -> None:
     raise Terminated
+
+
+def require_packages(purpose: str, extra: str, *packages: str) -> None:
+    """Import packages. Raises YolactError, with the extra that installs it, where one is missing."""
+    for package in packages:
+        try:
+            importlib.import_module(package)
+        except ModuleNotFoundError as error:
+            raise YolactError(f"{purpose} needs {error.name}; install it with: pip install 'yolact[{extra}]'") from None
 
 
 def say(line: str) -> None:

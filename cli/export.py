@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from yolact.calib.options import require_data
-from yolact.cli.command import command, command_line, note, say
+from yolact.cli.command import command, command_line, note, require_packages, say
 from yolact.cli.options.accuracy_gate import gate_options
 from yolact.cli.options.builder import builder_options
 from yolact.cli.options.common import config_option
@@ -21,7 +21,7 @@ from yolact.export.checkpoint_inputs import load_model, read_check_images, sha25
 from yolact.export.destination import Destination, choose_destination
 from yolact.export.int8 import check_opset, choose_arithmetic
 from yolact.export.summary import describe_onnx
-from yolact.runtime.errors import UsageError, YolactError
+from yolact.runtime.errors import UsageError
 from yolact.runtime.output_files import check_output, write_output
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def main(
         raise UsageError("--functions is for ONNX files; give --output a name that ends in .onnx")
     if destination.tensorrt is not None and batch is not None:
         build.options.for_fixed_batch(batch)  # refused here rather than after the export
-    _check_libraries()
+    require_packages("exporting", "export", "onnx", "torch")
     from yolact.export.pipeline import ExportPipeline
 
     annotations = None if gate is None else gate.annotations
@@ -171,14 +171,6 @@ def _write(
     say(describe_onnx(proto, destination.path, batch))
     if precision == "bf16":
         say("bf16 does not run on ONNX Runtime's CPU provider; build a plan from it with yolact-build")
-
-
-def _check_libraries() -> None:
-    try:
-        import onnx  # noqa: F401
-        import torch  # noqa: F401
-    except ModuleNotFoundError as error:
-        raise YolactError(f"exporting needs {error.name}; install it with: pip install 'yolact[export]'") from None
 
 
 if __name__ == "__main__":

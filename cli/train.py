@@ -8,10 +8,9 @@ from typing import Any
 
 import click
 
-from yolact.cli.command import command, note, say
+from yolact.cli.command import command, note, require_packages, say
 from yolact.cli.options.common import folder_option
 from yolact.cli.options.values import AT_LEAST_1, FILE
-from yolact.runtime.errors import YolactError
 
 
 def _parse_steps(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, ...] | None:
@@ -64,7 +63,7 @@ def main(
 
     Exit codes: 0 done, 1 an input, the disk or the loss failed, 2 wrong usage, 130 or 143 stopped early and saved.
     """
-    _check_libraries()
+    require_packages("training", "train", "pycocotools", "tensorboard", "torch")
     from yolact.training.models.configs import get_config
     from yolact.training.settings import TrainSettings, scaled_learning_rate, schedule
     from yolact.training.train_run import TrainRequest, run_training
@@ -85,15 +84,6 @@ def main(
     if stopped_by:
         note("stopped and saved; continue with --resume")
         sys.exit(128 + stopped_by)
-
-
-def _check_libraries() -> None:
-    try:
-        import pycocotools  # noqa: F401
-        import tensorboard  # noqa: F401
-        import torch  # noqa: F401
-    except ModuleNotFoundError as error:
-        raise YolactError(f"training needs {error.name}; install it with: pip install 'yolact[train]'") from None
 
 
 if __name__ == "__main__":

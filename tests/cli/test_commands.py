@@ -108,6 +108,28 @@ def test_an_old_name_of_an_option_tells_the_new_one(name: str, old: str, new: st
     assert any(new in parameter.opts for parameter in command(name).params)
 
 
+@pytest.mark.parametrize(
+    ("name", "arguments", "package", "reason"),
+    [
+        (
+            "export",
+            ["--weights", "w.pth"],
+            "onnx",
+            "exporting needs onnx; install it with: pip install 'yolact[export]'",
+        ),
+        ("export", ["--weights", "w.pth"], "torch", "exporting needs torch; install it with: pip "),
+        ("train", ["--config", "a", "--data", "b"], "tensorboard", "training needs tensorboard; install it with: pip "),
+    ],
+)
+def test_missing_packages(
+    name: str, arguments: list[str], package: str, reason: str, monkeypatch: pytest.MonkeyPatch, here: Path
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    result = CliRunner().invoke(command(name), arguments)
+    assert result.exit_code == 1 and result.stderr.startswith(f"error: {reason}") and result.stdout == ""
+    assert not list(here.iterdir())
+
+
 def test_inference_through_both_doors(engine: Path, here: Path) -> None:
     """Lines but for the times, pictures, JSON, and the failure of one source."""
     write_photo(Path("photo.png"))
