@@ -79,7 +79,7 @@ class EditableLinks(editable_wheel):
         except OSError as error:
             raise SystemExit(
                 f"yolact: an editable installation is made of symbolic links in {LINKS}, which cannot be made here "
-                f"({error}); install without --editable"
+                f"({error}); install it by pip install . instead"
             ) from error
         self.distribution.package_dir = {"": str(LINKS)}
         super().finalize_options()

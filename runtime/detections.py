@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from yolact.runtime.images.arrays import BoolArray, FloatArray
 from yolact.runtime.images.geometry import ImageTransform, Region
 from yolact.runtime.images.mask_encoding import Rle, encode_rle, trace_polygons
-from yolact.runtime.wording import count_noun
+from yolact.runtime.wording import count_noun, printable
 
 if TYPE_CHECKING:
     import supervision
@@ -72,14 +72,15 @@ class Detections:
     def __repr__(self) -> str:
         """One line: what was found, and the size of the image."""
         height, width = self.image_size
-        return f"<Detections: {summarise(self)} in an image {width} wide and {height} high>"
+        return printable(f"<Detections: {summarise(self)} in an image {width} wide and {height} high>")
 
     def __str__(self) -> str:
         """A line for each of the first detections: class, score that it is ranked by, corners and size of its box."""
         lines = [repr(self)[1:-1] + (":" if len(self) else "")]
         shown = self[:_MOST_SHOWN]
-        longest = max(map(len, shown.class_names), default=0)
-        for name, score, box in zip(shown.class_names, shown.ranking_scores, shown.boxes, strict=True):
+        names = [printable(name) for name in shown.class_names]
+        longest = max(map(len, names), default=0)
+        for name, score, box in zip(names, shown.ranking_scores, shown.boxes, strict=True):
             left, top, right, bottom = box.tolist()
             corners = f"({left:.0f}, {top:.0f}) to ({right:.0f}, {bottom:.0f})"
             size = f"{right - left:.0f} wide and {bottom - top:.0f} high"

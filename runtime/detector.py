@@ -21,7 +21,7 @@ from yolact.runtime.images.image_files import read_image
 from yolact.runtime.images.preprocess import Preprocessor, fill_batch
 from yolact.runtime.metadata import ModelMetadata
 from yolact.runtime.postprocess.postprocess import NetworkDetections
-from yolact.runtime.wording import count_noun, list_some
+from yolact.runtime.wording import count_noun, list_some, printable
 
 _Source = Image | str | PathLike[str]
 
@@ -142,9 +142,10 @@ class Detector:
     def __repr__(self) -> str:
         source = "an engine" if self._reopen is None else str(self._reopen.args[0])
         if self._engine is None:
-            return f"<Detector: {source}, closed>"
+            return printable(f"<Detector: {source}, closed>")
         classes = count_noun(len(self.class_names), "class")
-        return f"<Detector: {source} on {self._engine.device}, {classes} ({list_some(self.class_names, 3)})>"
+        names = list_some(self.class_names, 3)
+        return printable(f"<Detector: {source} on {self._engine.device}, {classes} ({names})>")
 
     def __reduce__(self) -> tuple[partial[Detector], tuple[()]]:
         if self._reopen is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from pathlib import Path
 
@@ -15,6 +14,8 @@ def check_installation() -> None:
     """
     if getattr(sys.modules["yolact"], "__file__", None) is not None:
         return
+    import shlex  # rarely needed, and every use of the toolkit loads this module
+
     clone = Path(__file__).resolve().parents[1]
     command = shlex.join([sys.executable, "-m", "pip", "install", "-e", str(clone)])
     message = f"yolact is found in {clone}, but by an installation older than what lies there, or none; run: {command}"

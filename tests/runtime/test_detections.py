@@ -217,6 +217,12 @@ def test_printed_detections_are_a_few_lines() -> None:
         "  traffic light  0.13  (12, 30) to (220, 471), 208 wide and 441 high",
         "  dog            0.50  (0, 0) to (nan, 5), nan wide and 5 high",
     ]
+    hostile = Detections(**vars(found) | {"names": ("", "a\n\x1b[2J", "b")})
+    assert str(hostile).splitlines()[1:] == [
+        "  b           0.13  (12, 30) to (220, 471), 208 wide and 441 high",
+        "  a\\n\\x1b[2J  0.50  (0, 0) to (nan, 5), nan wide and 5 high",
+    ]
+    assert "\x1b" not in repr(hostile) + str(hostile)
     assert str(found[:0]) == "Detections: no detections in an image 640 wide and 480 high"
 
 
