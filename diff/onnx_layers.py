@@ -1,4 +1,4 @@
-"""The inside of ONNX files: which tensors are layers, and graphs that have them as outputs or take them as inputs."""
+"""The layers of ONNX files: which tensors they are, running them, and graphs that compute each from given inputs."""
 
 from __future__ import annotations
 

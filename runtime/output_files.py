@@ -1,4 +1,4 @@
-"""Files that are either whole or not there."""
+"""Files to write: whether they can be written, names for them, and writing them so that they are whole or not there."""
 
 from __future__ import annotations
 

@@ -1,3 +1,3 @@
-"""The YOLACT and YOLACT++ networks in PyTorch, with the parameter names of the official checkpoints."""
+"""The networks in PyTorch, their data, training, evaluation, and how they arrive at their masks."""
 
 import yolact.runtime  # noqa: F401  first of all, it checks the installation

@@ -1,1 +1,1 @@
-"""What INT8 costs in each part of a network: what `yolact-sensitivity` ranks."""
+"""What INT8 costs in each part of a network, ranked: `yolact-sensitivity`."""

@@ -1,4 +1,4 @@
-"""The ranking from a file to a report: what `yolact-sensitivity` does between options and output."""
+"""Analyses one ONNX file, from reading it to a report: what `yolact-sensitivity` does between options and output."""
 
 from __future__ import annotations
 

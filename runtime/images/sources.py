@@ -1,4 +1,4 @@
-"""What a SOURCE on the command line means: image, folder, pattern, video, URL or camera."""
+"""What a SOURCE on the command line means (image, folder, pattern, video, URL or camera), and how it is opened."""
 
 from __future__ import annotations
 
@@ -23,6 +23,14 @@ from yolact.runtime.images.video import VIDEO_SUFFIXES, VideoReader
 _DOWNLOADED_SCHEMES = ("http", "https")
 _STREAM_SCHEMES = ("rtsp", "rtsps", "rtmp", "rtmps")
 _LONGEST_STEM = 100  # file systems allow 255 bytes; the last part of a URL may be longer
+
+MAX_BYTES = 256 << 20
+"""Larger answers are refused: no photograph needs them, and an endless stream must not fill the memory."""
+
+_TIMEOUT_SECONDS = 30
+
+# Streams: MPEG-DASH and HLS playlists, and the motion JPEG of network cameras.
+_VIDEO_TYPES = ("video/", "multipart/x-mixed-replace", "application/dash+xml", "application/vnd.apple.mpegurl")
 
 
 @dataclass(frozen=True)
@@ -160,14 +168,6 @@ def _open_url(url: str) -> Image | VideoReader:
 
 def _has_suffix(path: Path, suffixes: tuple[str, ...]) -> bool:
     return path.suffix.lower() in suffixes
-
-
-MAX_BYTES = 256 << 20
-"""Larger answers are refused: no photograph needs them, and an endless stream must not fill the memory."""
-
-_TIMEOUT_SECONDS = 30
-# Streams: MPEG-DASH and HLS playlists, and the motion JPEG of network cameras.
-_VIDEO_TYPES = ("video/", "multipart/x-mixed-replace", "application/dash+xml", "application/vnd.apple.mpegurl")
 
 
 def download_image(url: str) -> bytes | None:

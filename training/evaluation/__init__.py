@@ -1,1 +1,1 @@
-"""Average precision, through the runtime that deploys."""
+"""Average precision of detectors and files, measured through the runtime that deploys them."""

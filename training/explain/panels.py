@@ -1,4 +1,4 @@
-"""What explaining pictures are put together from: colour scales, views of a window, text, signs, and rows of them.
+"""The panels that explaining pictures consist of: colour scales, views of a window, text and signs, and their layout.
 
 Everything is an image (H, W, 3) uint8 BGR on white paper, so that nothing is ever placed by coordinates.
 """

@@ -1,1 +1,1 @@
-"""The networks, their configurations and checkpoints."""
+"""The YOLACT and YOLACT++ networks under the official parameter names, their configurations and checkpoints."""
