@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from yolact.diff.sides import PlanSide, Side, TorchSide
 from yolact.runtime.contract import HEADS
 from yolact.runtime.errors import EngineError, UsageError
@@ -62,9 +60,9 @@ def share_settings(tested: Side, reference: Side) -> str | None:
         if ours.postprocess != theirs.postprocess:
             return "the two files were exported with different post-processing; detections differ for that alone"
     elif built_in[0]:
-        reference.engine.metadata = replace(theirs, postprocess=ours.postprocess)
+        reference.engine.set_postprocess(ours.postprocess)
     else:
-        tested.engine.metadata = replace(ours, postprocess=theirs.postprocess)
+        tested.engine.set_postprocess(theirs.postprocess)
     return None
 
 

@@ -7,7 +7,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -28,6 +28,13 @@ if TYPE_CHECKING:
     from yolact.training.models.model import Yolact
 
 
+class SideEngine(Engine, Protocol):
+    """An engine that takes other settings of post-processing where its graph has none built in."""
+
+    def set_postprocess(self, settings: PostprocessConfig) -> None:
+        """Post-process by these settings from now on. Raises UsageError where they are built into the graph."""
+
+
 class Side(Protocol):
     """One of the two sides.
 
@@ -38,8 +45,10 @@ class Side(Protocol):
     """
 
     path: Path
-    engine: Engine
     tensors: Mapping[str, bool]
+
+    @property
+    def engine(self) -> SideEngine: ...
 
     def runner(self, name: str, names: Sequence[str]) -> Any:
         """Polygraphy's runner for these tensors."""
@@ -58,7 +67,7 @@ class OnnxSide:
     def __init__(
         self,
         path: Path,
-        engine: Engine,
+        engine: SideEngine,
         proto: onnx.ModelProto,
         device: DeviceChoice,
         is_emulated: bool = False,
@@ -96,7 +105,7 @@ class TorchSide:
         from yolact.training.models.torch_engine import TorchEngine
 
         engine = TorchEngine(model, postprocess)
-        self.path, self.engine = path, cast("Engine", engine)
+        self.path, self.engine = path, engine
         self._record: LayerRecorder = LayerRecorder(model, engine)
         size = model.config.image_size
         self.tensors: Mapping[str, bool] = dict.fromkeys(self._record(np.zeros((1, size, size, 3), np.uint8)), True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from os import PathLike
 from pathlib import Path
@@ -40,7 +39,7 @@ class Detector:
         self._engine: Engine | None = engine
         self._preprocess = Preprocessor(engine.metadata.config.image_size)
         self._reopen: partial[Detector] | None = None
-        self.metadata: ModelMetadata = engine.metadata
+        self._metadata: ModelMetadata = engine.metadata
 
     @classmethod
     def open(
@@ -73,7 +72,11 @@ class Detector:
         beside = None if metadata_file is None else Path(metadata_file)
         engine = open_engine(Path(path), EngineOptions(choice, beside, allow_host_code), threads=threads)
         if postprocess is not None:
-            _change_postprocess(engine, postprocess, path)
+            try:
+                engine.set_postprocess(postprocess)
+            except UsageError as error:
+                engine.close()
+                raise UsageError(f"{path}: {error}") from None
         detector = cls(engine)
         detector._reopen = partial(
             cls.open,
@@ -92,6 +95,11 @@ class Detector:
         if self._engine is None:
             raise EngineError("this detector was closed; open the engine again")
         return self._engine
+
+    @property
+    def metadata(self) -> ModelMetadata:
+        """What the model is and how it post-processes; known of a closed detector too."""
+        return self._metadata
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -169,16 +177,6 @@ class Detector:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _change_postprocess(engine: Engine, postprocess: PostprocessConfig, path: str | Path) -> None:
-    if engine.metadata.graph != "raw":
-        engine.close()
-        raise UsageError(
-            f"{path} has its post-processing built in, so thresholds cannot be given when opening it; "
-            "export it with them, or with --graph raw"
-        )
-    engine.metadata = replace(engine.metadata, postprocess=postprocess)
 
 
 def in_image(found: NetworkDetections, image_size: tuple[int, int], class_names: Sequence[str] = ()) -> Detections:

@@ -25,9 +25,14 @@ class Engine(Protocol):
         device: where it runs, as text ``cpu`` or ``cuda:0``.
     """
 
-    metadata: ModelMetadata
-    min_batch: int
-    max_batch: int | None
+    @property
+    def metadata(self) -> ModelMetadata: ...
+
+    @property
+    def min_batch(self) -> int: ...
+
+    @property
+    def max_batch(self) -> int | None: ...
 
     @property
     def device(self) -> object: ...

@@ -11,13 +11,16 @@ from yolact.runtime.metadata import ModelMetadata
 from yolact.runtime.tensorrt.plan_file import read_plan_header, read_sidecar
 
 if TYPE_CHECKING:
-    from yolact.runtime.engine import Engine
+    from yolact.runtime.onnx.engine import OnnxEngine
+    from yolact.runtime.tensorrt.engine import TensorRTEngine
 
 PLAN_SUFFIXES = (".plan", ".engine", ".trt")
 """Names by which users and tools know TensorRT plans; ours end in the first."""
 
 
-def open_engine(path: Path, options: EngineOptions = DEFAULT_OPTIONS, *, threads: int | None = None) -> Engine:
+def open_engine(
+    path: Path, options: EngineOptions = DEFAULT_OPTIONS, *, threads: int | None = None
+) -> OnnxEngine | TensorRTEngine:
     """Open an ONNX file or a TensorRT plan.
 
     Args:
@@ -53,7 +56,7 @@ def open_engine(path: Path, options: EngineOptions = DEFAULT_OPTIONS, *, threads
     return open_plan(path, device.index if device else 0, metadata, allow_host_code=options.allow_host_code)
 
 
-def _open_onnx(path: Path, threads: int | None, device: DeviceChoice) -> Engine:
+def _open_onnx(path: Path, threads: int | None, device: DeviceChoice) -> OnnxEngine:
     try:
         from yolact.runtime.onnx.engine import OnnxEngine
     except ImportError as error:

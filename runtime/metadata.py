@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Literal, cast, get_args
 
 from yolact.runtime.config import ModelConfig, PostprocessConfig
@@ -69,6 +69,15 @@ class ModelMetadata:
     tool_version: str
     precision: Precision = "fp32"
     quantization: Quantization | None = None
+
+    def with_postprocess(self, settings: PostprocessConfig) -> ModelMetadata:
+        """The same model with other post-processing. Raises UsageError for a full graph, which has its own built in."""
+        if self.graph != "raw":
+            raise UsageError(
+                "this graph has its post-processing built in, so thresholds cannot be given when it is opened; "
+                "export it with them, or with --graph raw"
+            )
+        return replace(self, postprocess=settings)
 
     def to_props(self) -> dict[str, str]:
         """As string pairs for `metadata_props`; structured values are JSON."""

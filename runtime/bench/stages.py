@@ -5,12 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from yolact.runtime.bench.photos import EncodedImage
 from yolact.runtime.detections import Detections
 from yolact.runtime.detector import in_image
-from yolact.runtime.engine import Engine
 from yolact.runtime.errors import UsageError
 from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.preprocess import Preprocessor, fill_batch
@@ -107,11 +106,11 @@ class TensorRTSteps:
         self._context.close()
 
 
-def in_steps(engine: Engine) -> StagedEngine:
+def in_steps(engine: OnnxEngine | TensorRTEngine) -> StagedEngine:
     """An engine that `open_engine` opened. Raises EngineError where a GPU's memory does not suffice."""
     if isinstance(engine, TensorRTEngine):
         return TensorRTSteps(engine)
-    return OnnxSteps(cast("OnnxEngine", engine))
+    return OnnxSteps(engine)
 
 
 class Timed(NamedTuple):

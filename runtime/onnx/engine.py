@@ -8,6 +8,7 @@ from typing import Any
 import onnxruntime
 from numpy.typing import NDArray
 
+from yolact.runtime.config import PostprocessConfig
 from yolact.runtime.contract import INPUT_NAME, input_spec, output_specs
 from yolact.runtime.engine import CPU, DeviceChoice
 from yolact.runtime.errors import EngineError
@@ -39,11 +40,20 @@ class OnnxEngine:
             self._session: Any = open_session(path, device, threads=threads)
         except ModelRefused as error:
             raise EngineError(_why_not_opened(path, str(error))) from error
-        self.metadata = ModelMetadata.from_props(self._session.get_modelmeta().custom_metadata_map, str(path))
-        self._outputs = _check_contract(self._session, self.metadata, path)
+        self._metadata = ModelMetadata.from_props(self._session.get_modelmeta().custom_metadata_map, str(path))
+        self._outputs = _check_contract(self._session, self._metadata, path)
         batch = next(t for t in self._session.get_inputs() if t.name == INPUT_NAME).shape[0]
         self.min_batch: int = batch if isinstance(batch, int) else 1
         self.max_batch: int | None = batch if isinstance(batch, int) else None
+
+    @property
+    def metadata(self) -> ModelMetadata:
+        """What the model is and how it post-processes."""
+        return self._metadata
+
+    def set_postprocess(self, settings: PostprocessConfig) -> None:
+        """Post-process by these settings from now on. Raises UsageError where a full graph has its own built in."""
+        self._metadata = self._metadata.with_postprocess(settings)
 
     def run(self, images: Image) -> list[NDArray[Any]]:
         """Outputs in contract order for a batch (N, S, S, 3) uint8 BGR.

@@ -9,6 +9,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from yolact.runtime.config import PostprocessConfig
 from yolact.runtime.cuda.device import Device
 from yolact.runtime.errors import EngineError
 from yolact.runtime.images.arrays import Image
@@ -22,7 +23,6 @@ class TensorRTEngine:
     """A deserialised plan that any number of threads may use.
 
     Attributes:
-        metadata: what the model is and how it post-processes.
         min_batch: fewest images per call.
         max_batch: most images per call.
         device: the GPU it is on.
@@ -49,12 +49,21 @@ class TensorRTEngine:
             EngineError: a tensor of the plan is not as the contract says.
         """
         self._plan: Plan | None = Plan.check(engine, trt, metadata, device, reason)
-        self.metadata = metadata
+        self._metadata = metadata
         self.min_batch: int = self._plan.min_batch
         self.max_batch: int | None = self._plan.max_batch
         self.device = device
         self._lock = threading.Lock()
         self._idle: list[TensorRTContext] = []
+
+    @property
+    def metadata(self) -> ModelMetadata:
+        """What the model is and how it post-processes."""
+        return self._metadata
+
+    def set_postprocess(self, settings: PostprocessConfig) -> None:
+        """Post-process by these settings from now on. Raises UsageError where a full graph has its own built in."""
+        self._metadata = self._metadata.with_postprocess(settings)
 
     def detect(self, images: Image) -> list[NetworkDetections]:
         """Detections of each image of a batch (N, S, S, 3) uint8 BGR. Several threads may call this at once.

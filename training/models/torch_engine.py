@@ -31,10 +31,19 @@ class TorchEngine:
             postprocess: NMS kind and limits.
             weights_sha256: digest of the checkpoint file, for the metadata.
         """
-        self.metadata = ModelMetadata("full", model.config, postprocess, weights_sha256, __version__)
+        self._metadata = ModelMetadata("full", model.config, postprocess, weights_sha256, __version__)
         self.min_batch: int = 1
         self.max_batch: int | None = None
         self._model = model
+
+    @property
+    def metadata(self) -> ModelMetadata:
+        """What the model is and how it post-processes."""
+        return self._metadata
+
+    def set_postprocess(self, settings: PostprocessConfig) -> None:
+        """Post-process by these settings from now on."""
+        self._metadata = replace(self._metadata, postprocess=settings)
 
     @property
     def device(self) -> torch.device:
