@@ -14,7 +14,7 @@ _ZERO = 1e-30
 """Magnitudes below this are zeros: the reciprocal of a bin's width has to be a float32."""
 
 
-class Limits(NamedTuple):
+class ValueRange(NamedTuple):
     """Smallest and largest value."""
 
     low: float
@@ -34,10 +34,10 @@ class TensorStatistics:
     """
 
     def __init__(
-        self, limits: Limits | None = None, counts: NDArray[np.float64] | None = None, width: float = 0.0
+        self, limits: ValueRange | None = None, counts: NDArray[np.float64] | None = None, width: float = 0.0
     ) -> None:
         """Without arguments statistics of no values; otherwise those that were stored earlier."""
-        self.limits = limits or Limits(0.0, 0.0)
+        self.limits = limits or ValueRange(0.0, 0.0)
         self.counts = np.zeros(BINS) if counts is None else counts
         self.width = width
 
@@ -45,9 +45,9 @@ class TensorStatistics:
         """Take in the values of one batch. Once some are not finite, the limits are NaN for good."""
         low, high = float(values.min()), float(values.max())
         if not np.isfinite([low, high, *self.limits]).all():
-            self.limits = Limits(np.nan, np.nan)
+            self.limits = ValueRange(np.nan, np.nan)
             return
-        self.limits = Limits(min(self.limits.low, low), max(self.limits.high, high))
+        self.limits = ValueRange(min(self.limits.low, low), max(self.limits.high, high))
         self._widen(max(-low, high))
         if self.width == 0:
             self.counts[0] += values.size

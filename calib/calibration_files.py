@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from yolact.calib.activation_statistics import Limits, TensorStatistics
+from yolact.calib.activation_statistics import TensorStatistics, ValueRange
 from yolact.runtime.errors import UsageError, YolactError
 from yolact.runtime.output_files import write_output
 
@@ -52,14 +52,15 @@ class Progress(NamedTuple):
     statistics: dict[str, TensorStatistics]
 
 
-def read_ranges(cache: Path, key: CalibrationKey) -> dict[str, Limits] | None:
+def read_ranges(cache: Path, key: CalibrationKey) -> dict[str, ValueRange] | None:
     """Ranges by tensor, None where there is no such file.
 
     Raises UsageError where its key is another one, YolactError where it cannot be read.
     """
     try:
         content = json.loads(cache.read_text())
-        found, ranges = content["key"], {name: Limits(*map(float, pair)) for name, pair in content["ranges"].items()}
+        found = content["key"]
+        ranges = {name: ValueRange(*map(float, pair)) for name, pair in content["ranges"].items()}
         if (
             content["schema"] != _SCHEMA
             or found.keys() != asdict(key).keys()
@@ -83,7 +84,7 @@ def read_ranges(cache: Path, key: CalibrationKey) -> dict[str, Limits] | None:
     return ranges
 
 
-def write_ranges(cache: Path, key: CalibrationKey, ranges: Mapping[str, Limits]) -> None:
+def write_ranges(cache: Path, key: CalibrationKey, ranges: Mapping[str, ValueRange]) -> None:
     """Write the cache, whole or not at all, and drop the progress. Raises YolactError where that fails."""
     content = {"schema": _SCHEMA, "key": asdict(key), "ranges": ranges}
     write_output(cache, (json.dumps(content, indent=1) + "\n").encode())
@@ -101,7 +102,7 @@ def read_progress(cache: Path, key: CalibrationKey) -> Progress | None:
                 return None
             limits, counts, widths = (stored[field] for field in _FIELDS)
             statistics = {
-                str(name): TensorStatistics(Limits(*map(float, limits[i])), counts[i].copy(), float(widths[i]))
+                str(name): TensorStatistics(ValueRange(*map(float, limits[i])), counts[i].copy(), float(widths[i]))
                 for i, name in enumerate(stored["names"])
             }
             return Progress(int(stored["done"]), statistics)

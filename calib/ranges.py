@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from yolact.calib.activation_statistics import BINS, Limits, TensorStatistics
+from yolact.calib.activation_statistics import BINS, TensorStatistics, ValueRange
 
 Algorithm = Literal["entropy", "minmax", "percentile"]
 
@@ -25,12 +25,12 @@ _STEP = 8
 """Bins between two of the 240 thresholds that the entropy method tries."""
 
 
-def find_range(statistics: TensorStatistics, algorithm: Algorithm) -> Limits:
+def find_range(statistics: TensorStatistics, algorithm: Algorithm) -> ValueRange:
     """The range to represent, within the limits: a range of values that are never negative has no negative part."""
     if algorithm == "minmax" or statistics.width == 0 or np.isnan(statistics.limits.low):
         return statistics.limits
     threshold = (_entropy_bins if algorithm == "entropy" else _percentile_bins)(statistics.counts) * statistics.width
-    return Limits(max(statistics.limits.low, -threshold), min(statistics.limits.high, threshold))
+    return ValueRange(max(statistics.limits.low, -threshold), min(statistics.limits.high, threshold))
 
 
 def _percentile_bins(counts: NDArray[np.float64]) -> int:

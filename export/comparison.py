@@ -29,7 +29,7 @@ MAX_MASK_DIFFERENCE: dict[Arithmetic, float] = {"fp32": 1e-3, "fp16": 9e-3, "bf1
 """Largest absolute difference of mask probabilities and mask scores: the matrix product behind the former and the
 re-scoring network behind the latter compute in the network's type."""
 
-TELLING_SCORE, SAME_OBJECT_IOU = 0.3, 0.5
+CONFIDENT_SCORE, SAME_OBJECT_IOU = 0.3, 0.5
 """Detections above this score should be found again in half precision, with boxes that overlap by more than this."""
 
 
@@ -115,14 +115,14 @@ def _largest(found: NDArray[Any], expected: NDArray[Any]) -> float:
 
 
 def count_found_again(found: NetworkDetections, expected: NetworkDetections) -> tuple[int, int]:
-    """How many of the expected detections with a telling score are among the found ones, and how many there are."""
-    telling = expected.scores > TELLING_SCORE
+    """How many of the expected detections with a confident score are among the found ones, and how many there are."""
+    confident = expected.scores > CONFIDENT_SCORE
     free = np.ones(len(found.scores), np.bool_)
-    for box, class_id in zip(expected.boxes[telling], expected.class_ids[telling], strict=True):
+    for box, class_id in zip(expected.boxes[confident], expected.class_ids[confident], strict=True):
         iou = np.where(free & (found.class_ids == class_id), _iou(box, found.boxes), 0)
         if len(iou) and iou.max() > SAME_OBJECT_IOU:
             free[iou.argmax()] = False
-    return int((~free).sum()), int(telling.sum())
+    return int((~free).sum()), int(confident.sum())
 
 
 def _iou(box: NDArray[Any], boxes: NDArray[Any]) -> NDArray[Any]:

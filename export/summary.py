@@ -70,7 +70,7 @@ def describe_gate(result: GateResult, max_drop: float) -> str:
 
 
 def _found_again(found: Verification, arithmetic: str) -> str:
-    from yolact.export.comparison import TELLING_SCORE
+    from yolact.export.comparison import CONFIDENT_SCORE
 
-    again, telling = found.found_again, found.telling
-    return f"{again} of {telling} detections that score above {TELLING_SCORE} in fp32 found again in {arithmetic}"
+    again, confident = found.found_again, found.confident
+    return f"{again} of {confident} detections that score above {CONFIDENT_SCORE} in fp32 found again in {arithmetic}"

@@ -36,13 +36,13 @@ class Verification:
 
     Attributes:
         differences: the largest of all images, by output; see `comparison.compare_head` for those of heads.
-        found_again: of the float32 network's detections with a telling score how many are found in half precision.
-        telling: how many such detections there are.
+        found_again: how many of the float32 network's confident detections are found in half precision too.
+        confident: how many confident detections the float32 network has.
     """
 
     differences: list[Difference]
     found_again: int
-    telling: int
+    confident: int
 
 
 def verify_model(
@@ -85,7 +85,7 @@ def verify_model(
                 f"{difference.bound:g}; nothing was written, "
                 + ("please report this with the checkpoint's configuration" if arithmetic == "fp32" else NOT_HALF)
             )
-    return Verification(differences, sum(one.found_again for one in per_image), sum(one.telling for one in per_image))
+    return Verification(differences, sum(one.found_again for one in per_image), sum(one.confident for one in per_image))
 
 
 def check_weights(proto: onnx.ModelProto, precision: Precision) -> None:

@@ -91,22 +91,22 @@ def detections(model: Yolact, heads: Heads) -> NetworkDetections:
 
 
 def head_differences(model: Yolact, images: list[Image]) -> dict[str, dict[str, float]]:
-    """By half precision: largest difference of each head over all images (see `compare_head`); found again and telling
-    detections, summed."""
+    """By half precision: largest difference of each head over all images (see `compare_head`); confident
+    detections and those found again, summed."""
     inputs = [Preprocessor(model.config.image_size)([image]) for image in images]
     references = [pytorch_heads(model, pixels) for pixels in inputs]
     rows = {}
     for precision in PRECISIONS[1:]:
         proto = emulated(model, precision, "raw")
         session = open_session(proto)
-        row = dict.fromkeys([*HEADS, "found_again", "telling"], 0.0)
+        row = dict.fromkeys([*HEADS, "found_again", "confident"], 0.0)
         for pixels, expected in zip(inputs, references, strict=True):
             found = dict(zip(HEADS, session.run(list(HEADS), {INPUT_NAME: pixels}), strict=True))
             for head in HEADS:
                 row[head] = max(row[head], compare_head(head, found[head], expected[head], precision).largest)
-            again, telling = count_found_again(detections(model, found), detections(model, expected))
+            again, confident = count_found_again(detections(model, found), detections(model, expected))
             row["found_again"] += again
-            row["telling"] += telling
+            row["confident"] += confident
         rows[precision] = row
     return rows
 

@@ -51,6 +51,6 @@ def precision_heads(figures: Figures) -> str:
     rows = []
     for name, precisions in (figures["trained"]["heads"] | figures["official"]["heads"]).items():
         for precision, row in precisions.items():
-            again = f"{row['found_again']:.0f} of {row['telling']:.0f}" if row["telling"] else "-"
+            again = f"{row['found_again']:.0f} of {row['confident']:.0f}" if row["confident"] else "-"
             rows.append((name, precision, *(f"{row[head]:.2g}" for head in HEADS), again))
     return table(("configuration", "", *HEADS, "found again"), rows)

@@ -52,14 +52,14 @@ class Proposal:
 
     Attributes:
         limit: that the cost must not exceed.
-        everything: cost with nothing left out.
+        cost_of_all: cost with nothing left out.
         parts: to leave out, most costly first. Where the limit is not met, the list that costs least.
         cost: of quantising all the others.
         total: number of parts.
     """
 
     limit: float
-    everything: float
+    cost_of_all: float
     parts: tuple[Part, ...]
     cost: float
     total: int
@@ -113,8 +113,8 @@ def propose(selection: Int8Selection, ranking: Sequence[PartCost], measure: Meas
     points = selection.points()
     assert points is not None
     candidates = [one.part for one in ranking if one.part.chosen]
-    everything = measure(points)
-    tried, left_out = [Proposal(limit, everything, (), everything, len(candidates))], list[Part]()
+    cost_of_all = measure(points)
+    tried, left_out = [Proposal(limit, cost_of_all, (), cost_of_all, len(candidates))], list[Part]()
     with tqdm(candidates, desc="excluding", unit=" parts", leave=None, disable=None) as bar:
         for part in bar:
             if tried[-1].met:
@@ -125,7 +125,7 @@ def propose(selection: Int8Selection, ranking: Sequence[PartCost], measure: Meas
             rest = selection.points(left_out)
             if rest is None:
                 break
-            tried.append(Proposal(limit, everything, tuple(left_out), measure(rest), len(candidates)))
+            tried.append(Proposal(limit, cost_of_all, tuple(left_out), measure(rest), len(candidates)))
     return min(tried, key=lambda one: (not one.met, one.cost, len(one.parts)))
 
 

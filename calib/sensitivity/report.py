@@ -65,7 +65,7 @@ class Report:
         if self.proposal is None:
             yield f"give {limit_option} to learn which to exclude"
             return
-        yield f"all of {', '.join(self.selection.modules)} in INT8: {self._number(self.proposal.everything)}"
+        yield f"all of {', '.join(self.selection.modules)} in INT8: {self._number(self.proposal.cost_of_all)}"
         if self.proposal.parts:
             count = count_noun(len(self.proposal.parts), self.by[:-1])
             yield f"all but {count} of {self.proposal.total}: {self._number(self.proposal.cost)}"
@@ -125,7 +125,7 @@ class Report:
             content["proposal"] = {
                 "limit": self.proposal.limit,
                 "met": self.proposal.met,
-                "everything": _finite(self.proposal.everything),
+                "cost_of_all": _finite(self.proposal.cost_of_all),
                 "exclude": self.proposal.exclude,
                 "cost": _finite(self.proposal.cost),
             }

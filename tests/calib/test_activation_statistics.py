@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from yolact.calib.activation_statistics import BINS, Limits, TensorStatistics
+from yolact.calib.activation_statistics import BINS, TensorStatistics, ValueRange
 from yolact.calib.ranges import Algorithm, find_range
 
 
@@ -72,7 +72,7 @@ def test_percentile_keeps_the_bins_that_hold_the_share(beyond: int, bins: int) -
     """One magnitude in 100,000 may be left out."""
     counts = np.zeros(BINS)
     counts[[0, 5, 9]] = 90_000, 10_000 - beyond, beyond
-    assert find_range(TensorStatistics(Limits(-20, 20), counts, width=1.0), "percentile") == (-bins, bins)
+    assert find_range(TensorStatistics(ValueRange(-20, 20), counts, width=1.0), "percentile") == (-bins, bins)
 
 
 @pytest.mark.parametrize("algorithm", ["entropy", "percentile"])

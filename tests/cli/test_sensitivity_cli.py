@@ -105,7 +105,7 @@ def test_the_sensitive_layer_is_proposed_and_drawn(files: dict[str, Path], here:
     assert [(one["name"], one["convolutions"]) for one in found["ranking"]] == [row[:2] for row in rows]
     assert [one["cost"] for one in found["ranking"]] == pytest.approx([row[2] for row in rows], abs=6e-5)
     assert found["proposal"]["exclude"] == ["proto_net.2"] and found["proposal"]["met"]
-    assert found["proposal"]["cost"] <= found["proposal"]["limit"] == 0.1 < found["proposal"]["everything"]
+    assert found["proposal"]["cost"] <= found["proposal"]["limit"] == 0.1 < found["proposal"]["cost_of_all"]
     texts = [one.text for one in ElementTree.parse(here / "chart.svg").iter("{http://www.w3.org/2000/svg}text")]
     assert {"to exclude", "stays in INT8", *(row[0] for row in rows)} <= set(texts)
     again = run(*arguments, "--chart", "chart.png")  # from the cache

@@ -153,8 +153,8 @@ def test_is_close_to_pytorch_on_photos(name: str, precision: Precision, photos: 
     by_name = {difference.output: difference.largest for difference in result.differences}
     smallest = {"fp16": 1e-4, "bf16": 1e-3}[precision]  # the rounding was there
     assert all(by_name[head] > smallest for head in ("locations", "confidences", "prototypes"))
-    assert (result.telling > 0) == (name in ("resnet50", "plus"))  # the others score low with made-up weights
-    assert result.found_again >= 0.9 * result.telling
+    assert (result.confident > 0) == (name in ("resnet50", "plus"))  # the others score low with made-up weights
+    assert result.found_again >= 0.9 * result.confident
 
 
 def by_hand(weight: np.ndarray, image: np.ndarray, half: np.dtype[Any]) -> np.ndarray:
@@ -273,7 +273,7 @@ def test_the_worst_of_several_images_counts(model: Yolact, photos: list[np.ndarr
     both = verify_model(proto, model, LIMITS, "full", photos, None, "fp16")
     for index, difference in enumerate(both.differences):
         assert difference.largest == max(one.differences[index].largest for one in each)
-    assert both.telling == sum(one.telling for one in each) > 0
+    assert both.confident == sum(one.confident for one in each) > 0
     assert both.found_again == sum(one.found_again for one in each)
 
 

@@ -215,7 +215,7 @@ def test_a_sensitive_layer_is_found_and_proposed(small: onnx.ModelProto, images:
     assert ranking[0].part.name == "proto_net.2" and ranking[0].cost > 5 * ranking[1].cost
     proposal = propose(selection, ranking, measure, limit=2 * sum(one.cost for one in ranking[1:]))
     assert proposal.met and proposal.exclude == ("proto_net.2",) and proposal.total == 5
-    assert proposal.cost < ranking[0].cost < 2 * proposal.everything
+    assert proposal.cost < ranking[0].cost < 2 * proposal.cost_of_all
 
 
 # Proposals, with made-up costs.
@@ -248,7 +248,7 @@ def test_the_shortest_list_of_the_most_costly(small: onnx.ModelProto, seed: int,
     proposal = propose(selection, ranking, measure, limit)
     fitting = [out for out, cost in combined.items() if cost <= limit]
     out = tuple(part.name for part in proposal.parts)
-    assert proposal.met == bool(fitting) and proposal.everything == combined[()]
+    assert proposal.met == bool(fitting) and proposal.cost_of_all == combined[()]
     assert out == (min(fitting, key=len) if fitting else min(combined, key=lambda one: combined[one]))
     assert measured == [one for one in combined if len(one) <= len(out) or not fitting]
     assert proposal.cost == combined[out] and proposal.exclude == out
