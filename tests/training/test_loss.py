@@ -13,6 +13,7 @@ import pytest
 import torch
 from recorded import load_rule
 
+from yolact.runtime.config import ModelConfig
 from yolact.runtime.postprocess.priors import make_priors
 from yolact.training.data.loading import Targets
 from yolact.training.loss import YolactLoss, hard_negatives
@@ -128,20 +129,35 @@ def test_gradients_are_the_official_ones(shared: Path, network: Yolact) -> None:
     assert norms == {name: pytest.approx(norm, rel=1e-2, abs=1e-4) for name, (norm, _) in recorded.items()}
 
 
+def empty_heads(config: ModelConfig) -> RawHeads:
+    """Of one image of 64 pixels: all logits are zero."""
+    shape = (1, config.num_priors)
+    return RawHeads(
+        torch.zeros(*shape, 4),
+        torch.zeros(*shape, config.num_classes + 1),
+        torch.zeros(*shape, 32),
+        torch.zeros(1, 32, 16, 16),
+        torch.zeros(1, config.num_classes, 8, 8),
+    )
+
+
+def test_a_mask_counts_in_its_crop_alone() -> None:
+    """The box begins and ends on borders of the prototypes' cells, so the crop has exactly one more on each side."""
+    config = replace(CONFIGS["yolact_resnet50"].with_classes(("a", "b")), image_size=64)
+    mask = torch.zeros(1, 64, 64)
+    mask[:, 32:48, 16:48] = 1
+    target = Targets(torch.tensor([[0.25, 0.5, 0.75, 0.75]]), torch.tensor([1]), mask, torch.zeros(0, 4))
+    terms = terms_of(YolactLoss(config), empty_heads(config), [target])
+    inside, area = 6 * 10, 0.25 * 0.5  # rows 7 to 12, columns 3 to 12
+    assert terms["mask"].item() == pytest.approx(6.125 / 256 * inside * np.log(2) / area, rel=1e-5)
+
+
 def test_an_image_of_crowds_and_one_large_object() -> None:
     """No negatives are left to mine and every prior is neutral or positive."""
     config = replace(CONFIGS["yolact_resnet50"].with_classes(("a", "b")), image_size=64)
     whole = torch.tensor([[0.0, 0.0, 1.0, 1.0]])
     target = Targets(whole, torch.tensor([1]), torch.ones(1, 64, 64), torch.tensor([[-9.0, -9.0, 10.0, 10.0]]))
-    shape = (1, config.num_priors)
-    heads = RawHeads(
-        torch.zeros(*shape, 4),
-        torch.zeros(*shape, 3),
-        torch.zeros(*shape, 32),
-        torch.zeros(1, 32, 16, 16),
-        torch.zeros(1, 2, 8, 8),
-    )
-    terms = terms_of(YolactLoss(config), heads, [target])
+    terms = terms_of(YolactLoss(config), empty_heads(config), [target])
     assert set(terms) == {"box", "mask", "confidence", "segmentation"}
     # Equal logits: every positive costs log 3. Empty logits: log 2 a cell and class.
     assert terms["confidence"].item() == pytest.approx(np.log(3), rel=1e-5)
