@@ -41,9 +41,9 @@ CUDA_MUTATIONS = (
     Mutation("counts-of-one-image-are-cleared", "0, p.batch * sizeof(Counts)", "0, sizeof(Counts)", _NMS),
     Mutation("logits-copy-is-not-waited-for", "    __syncthreads();\n    return copy;", "    return copy;", _NMS),
     Mutation(
-        "logits-copy-past-its-end",
-        "const int vectors = (n - head) / kPerVector;",
-        "const int vectors = (n - head + kPerVector - 1) / kPerVector;",
+        "logits-copy-lacks-its-end",
+        "for (int i = head + vectors * kPerVector + threadIdx.x; i < n; i",
+        "for (int i = head + vectors * kPerVector + threadIdx.x; i + 1 < n; i",
         _NMS,
     ),
     Mutation("no-room-for-a-shifted-copy", "rows * row_bytes + 16;", "rows * row_bytes;", _NMS),
