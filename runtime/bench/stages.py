@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
+from yolact.runtime.bench.copy_clock import CopyClock
 from yolact.runtime.bench.photos import EncodedImage
 from yolact.runtime.detections import Detections
 from yolact.runtime.detector import in_image
@@ -84,12 +85,11 @@ class TensorRTSteps:
     """A TensorRT plan, in a context of its own. Not yet run on a GPU."""
 
     def __init__(self, engine: TensorRTEngine) -> None:
-        from yolact.runtime.bench.tensorrt_steps import TimedContext
-
         module = engine.plan.trt
         title = next(flavour.title for flavour in FLAVOURS if flavour.module == module.__name__)
         self.software = f"{title} {module.__version__}"
-        self._context = TimedContext(engine.plan, engine.device)
+        self._clock = CopyClock(engine.device)
+        self._context = engine.create_context(self._clock)
         self.check_batch = engine.plan.check_batch
         self.collect = engine.collect
 
@@ -97,13 +97,14 @@ class TensorRTSteps:
         """See StagedEngine."""
         outputs = self._context.run(images)
         return outputs, {
-            "host_to_device": self._context.host_to_device_ms,
-            "device_to_host": self._context.device_to_host_ms,
+            "host_to_device": self._clock.host_to_device_ms,
+            "device_to_host": self._clock.device_to_host_ms,
         }
 
     def close(self) -> None:
         """See StagedEngine."""
         self._context.close()
+        self._clock.close()
 
 
 def in_steps(engine: OnnxEngine | TensorRTEngine) -> StagedEngine:

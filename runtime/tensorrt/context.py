@@ -12,7 +12,7 @@ import weakref
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,33 @@ from yolact.runtime.images.arrays import Image
 from yolact.runtime.tensorrt.plan import Execution, Plan
 
 COUNT, MASKS = "num_detections", "masks"
+
+HostMoment = Literal["begun", "staged", "finished", "collected"]
+"""Of a run: it begins, its batch is in pinned memory, the GPU is done, the results are in arrays of their own."""
+
+StreamMoment = Literal["upload", "uploaded", "download", "downloaded"]
+"""Of the work on the stream: where each of the two copies begins and ends. The network runs between them."""
+
+
+class RunObserver(Protocol):
+    """Follows the runs of a context from memory of the host, to time them."""
+
+    def on_host(self, moment: HostMoment) -> None:
+        """The host has come to this moment of a run."""
+
+    def on_stream(self, moment: StreamMoment, stream: Stream) -> None:
+        """Work put on the stream now, such as an event, comes at this moment.
+
+        Where the run is recorded as a CUDA graph, so is that work: it is repeated at every launch, without this call.
+        """
+
+
+class _NoObserver:
+    def on_host(self, moment: HostMoment) -> None:
+        pass
+
+    def on_stream(self, moment: StreamMoment, stream: Stream) -> None:
+        pass
 
 
 @dataclass
@@ -71,9 +98,10 @@ class TensorRTContext:
         stream: where work runs that is given no other stream.
     """
 
-    def __init__(self, plan: Plan, device: Device) -> None:
+    def __init__(self, plan: Plan, device: Device, observer: RunObserver | None = None) -> None:
         """Use `TensorRTEngine.create_context`. Raises EngineError where memory does not suffice."""
         self._plan, self._device = plan, device
+        self._observer: RunObserver = observer or _NoObserver()
         self.stream = Stream.create(device)
         self._last = self.stream
         self._held = _Held(device, self.stream, Event(device), Event(device))
@@ -157,10 +185,15 @@ class TensorRTContext:
         with self._device.current():
             try:
                 self._follow(held.stream, [])
-                self._fill(images)
+                self._observer.on_host("begun")
+                np.copyto(self._stage(INPUT_NAME)[:count], images)
+                self._observer.on_host("staged")
                 self._replay(count)
                 held.stream.synchronise()
-                return self._collect(count)
+                self._observer.on_host("finished")
+                results = self._collect(count)
+                self._observer.on_host("collected")
+                return results
             except BaseException:
                 with suppress(EngineError):  # the next call must not find this one still at work on its buffers
                     held.stream.synchronise()
@@ -192,10 +225,6 @@ class TensorRTContext:
                 self._held.ready.record(stream)
                 order.wait(self._held.ready)
 
-    def _fill(self, images: Image) -> None:
-        """Copy a batch to where the GPU can fetch it from."""
-        np.copyto(self._stage(INPUT_NAME)[: len(images)], images)
-
     def _replay(self, count: int) -> None:
         """Put one batch of the staging buffers on our stream; from the second time on as one recorded graph.
 
@@ -222,19 +251,19 @@ class TensorRTContext:
             prepared.graph.launch(self.stream)
 
     def _work(self, execution: Execution, count: int) -> None:
-        """All that can be recorded, since it depends on the batch size only: copy, network, copies."""
-        self._copy_in(count)
-        execution.put_on(self.stream)
-        self._copy_out(count)
+        """Put on the stream all that depends on the batch size only, and so can be recorded: copy, network, copies.
 
-    def _copy_in(self, count: int) -> None:
+        Masks are not copied here, as nobody knows yet how many of them there are.
+        """
+        self._observer.on_stream("upload", self.stream)
         self.stream.upload(self._buffer(INPUT_NAME).address, self._stage(INPUT_NAME)[:count])
-
-    def _copy_out(self, count: int) -> None:
-        """All outputs except the masks, of which nobody knows yet how many there are."""
+        self._observer.on_stream("uploaded", self.stream)
+        execution.put_on(self.stream)
+        self._observer.on_stream("download", self.stream)
         for name in self._plan.outputs:
             if name != MASKS:
                 self.stream.download(self._stage(name)[:count], self._buffer(name).address)
+        self._observer.on_stream("downloaded", self.stream)
 
     def _collect(self, count: int) -> list[dict[str, NDArray[Any]]]:
         """Each image's outputs out of the staging buffers; of the masks only those of detections are fetched."""

@@ -15,7 +15,7 @@ from yolact.runtime.errors import EngineError
 from yolact.runtime.images.arrays import Image
 from yolact.runtime.metadata import ModelMetadata
 from yolact.runtime.postprocess.postprocess import ImageHeads, NetworkDetections, postprocess
-from yolact.runtime.tensorrt.context import COUNT, TensorRTContext
+from yolact.runtime.tensorrt.context import COUNT, RunObserver, TensorRTContext
 from yolact.runtime.tensorrt.plan import Plan
 
 
@@ -84,12 +84,13 @@ class TensorRTEngine:
             return [postprocess(h, self.metadata.config, self.metadata.postprocess) for h in heads]
         return [NetworkDetections(*(array for name, array in arrays.items() if name != COUNT)) for arrays in outputs]
 
-    def create_context(self) -> TensorRTContext:
+    def create_context(self, observer: RunObserver | None = None) -> TensorRTContext:
         """A context for arrays and streams on the GPU, which the caller closes. Each thread needs one of its own.
 
+        `observer`, if there is one, follows the runs from memory of the host.
         Raises EngineError where memory does not suffice, or the engine was closed.
         """
-        return TensorRTContext(self.plan, self.device)
+        return TensorRTContext(self.plan, self.device, observer)
 
     @property
     def plan(self) -> Plan:

@@ -13,9 +13,9 @@ from host_cuda.host_tensorrt import TENSORRT, TENSORRT_RTX, HostEngine
 from scripted_engine import IMAGE_SIZE
 
 from yolact.runtime.bench import measure, stages
+from yolact.runtime.bench.copy_clock import CopyClock
 from yolact.runtime.bench.photos import EncodedImage, Photos, find_photos
 from yolact.runtime.bench.report import report_lines
-from yolact.runtime.bench.tensorrt_steps import TimedContext
 from yolact.runtime.cuda.device import Device, Stream, TimingEvent
 from yolact.runtime.detector import Detector
 from yolact.runtime.errors import EngineError, UsageError
@@ -30,7 +30,7 @@ UPLOAD_MS, DOWNLOAD_MS = 0.001, 0.01
 @pytest.fixture
 def frozen(monkeypatch: pytest.MonkeyPatch) -> None:
     """The host's own clock stands still, so that only the driver's is left."""
-    monkeypatch.setattr("yolact.runtime.bench.tensorrt_steps.time.perf_counter", lambda: 0.0)
+    monkeypatch.setattr("yolact.runtime.bench.copy_clock.time.perf_counter", lambda: 0.0)
 
 
 @pytest.mark.parametrize(("trt", "graphs"), [(TENSORRT, 1), (TENSORRT_RTX, 0)])
@@ -38,31 +38,34 @@ def test_copies_are_timed_and_results_the_same(
     open_plan: Open, engine: Path, frozen: None, trt: Any, graphs: int
 ) -> None:
     plan, _ = open_plan(engine, trt=trt)
-    context = TimedContext(plan.plan, plan.device)
+    clock = CopyClock(plan.device)
+    context = plan.create_context(clock)
     images = np.full((2, IMAGE_SIZE, IMAGE_SIZE, 3), 200, np.uint8)
     expected = plan.detect(images)
     with counted("captures") as captures:
         for _ in range(4):  # plain, recorded, replayed, replayed
             found = plan.collect(context.run(images))
-            assert context.host_to_device_ms == pytest.approx(UPLOAD_MS)
+            assert clock.host_to_device_ms == pytest.approx(UPLOAD_MS)
             # Count, boxes, scores and classes; masks are fetched after them, by the host's clock, which stands still.
-            assert context.device_to_host_ms == pytest.approx(4 * DOWNLOAD_MS)
+            assert clock.device_to_host_ms == pytest.approx(4 * DOWNLOAD_MS)
             for one, other in zip(found, expected, strict=True):
                 np.testing.assert_array_equal(one.masks, other.masks)
                 np.testing.assert_array_equal(one.boxes, other.boxes)
     assert captures == [graphs]
     context.close()
+    clock.close()
     assert count("events") == 2  # of the context that `detect` used
 
 
 def test_the_hosts_part_of_copies_is_counted(open_plan: Open, engine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plan, _ = open_plan(engine)
-    context = TimedContext(plan.plan, plan.device)
-    clock = iter(range(100))
-    monkeypatch.setattr("yolact.runtime.bench.tensorrt_steps.time.perf_counter", lambda: float(next(clock)))
+    clock = CopyClock(plan.device)
+    context = plan.create_context(clock)
+    seconds = iter(range(100))
+    monkeypatch.setattr("yolact.runtime.bench.copy_clock.time.perf_counter", lambda: float(next(seconds)))
     context.run(np.zeros((1, IMAGE_SIZE, IMAGE_SIZE, 3), np.uint8))
-    assert context.host_to_device_ms == pytest.approx(1000 + UPLOAD_MS)  # every look at this clock takes a second
-    assert context.device_to_host_ms == pytest.approx(1000 + 4 * DOWNLOAD_MS)
+    assert clock.host_to_device_ms == pytest.approx(1000 + UPLOAD_MS)  # every look at this clock takes a second
+    assert clock.device_to_host_ms == pytest.approx(1000 + 4 * DOWNLOAD_MS)
     context.close()
 
 
@@ -82,16 +85,17 @@ def test_a_run_that_fails_does_not_spoil_the_next(
     open_plan: Open, engine: Path, frozen: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan, _ = open_plan(engine)
-    context = TimedContext(plan.plan, plan.device)
+    clock = CopyClock(plan.device)
+    context = plan.create_context(clock)
     images = np.zeros((1, IMAGE_SIZE, IMAGE_SIZE, 3), np.uint8)
     context.run(images)
     with monkeypatch.context() as patch:
-        patch.setattr(TimedContext, "_copy_out", lambda *_: (_ for _ in ()).throw(EngineError("no")))
+        patch.setattr(Stream, "download", lambda *_: (_ for _ in ()).throw(EngineError("no")))
         with pytest.raises(EngineError):
             context.run(images)
     for _ in range(2):
         context.run(images)
-        assert context.device_to_host_ms == pytest.approx(4 * DOWNLOAD_MS)
+        assert clock.device_to_host_ms == pytest.approx(4 * DOWNLOAD_MS)
     context.close()
 
 

@@ -1,0 +1,48 @@
+"""How long the copies of a TensorRT plan take. Not yet run on a GPU."""
+
+from __future__ import annotations
+
+import time
+from typing import get_args
+
+from yolact.runtime.cuda.device import Device, Stream, TimingEvent
+from yolact.runtime.tensorrt.context import HostMoment, StreamMoment
+
+
+class CopyClock:
+    """Times the copies to the GPU and back, as the observer of a context. Its events become part of the CUDA graphs."""
+
+    def __init__(self, device: Device) -> None:
+        """`device`: that of the context. Raises EngineError where no event can be made."""
+        self._seconds: dict[HostMoment, float] = {}
+        self._events: dict[StreamMoment, TimingEvent] = {
+            moment: TimingEvent(device) for moment in get_args(StreamMoment)
+        }
+
+    def on_host(self, moment: HostMoment) -> None:
+        """See `RunObserver`."""
+        self._seconds[moment] = time.perf_counter()
+
+    def on_stream(self, moment: StreamMoment, stream: Stream) -> None:
+        """See `RunObserver`."""
+        self._events[moment].record(stream)
+
+    @property
+    def host_to_device_ms(self) -> float:
+        """What copying the batch of the last run to pinned memory and from there to the GPU took."""
+        on_host = self._seconds["staged"] - self._seconds["begun"]
+        return 1000 * on_host + self._events["uploaded"].milliseconds_since(self._events["upload"])
+
+    @property
+    def device_to_host_ms(self) -> float:
+        """What copying the results of the last run took: to pinned memory and from there to arrays of their own.
+
+        Waiting for the masks is counted too: they are fetched only when their number is known.
+        """
+        on_host = self._seconds["collected"] - self._seconds["finished"]
+        return 1000 * on_host + self._events["downloaded"].milliseconds_since(self._events["download"])
+
+    def close(self) -> None:
+        """Free the events, after the context was closed. Calling it again does nothing."""
+        for event in self._events.values():
+            event.close()
