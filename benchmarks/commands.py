@@ -16,23 +16,23 @@ class Room(click.Group):
     """The benchmarks of a room by name; each is imported when it is asked for, so that listing them costs nothing."""
 
     def __init__(self, modules: Mapping[str, tuple[str, str]], help: str, epilog: str | None = None) -> None:
-        """`modules`: by the name of a benchmark the module whose `main` is its command, and a line about it."""
+        """`modules`: for the name of each benchmark the module whose `main` is its command, and a line about it."""
         super().__init__(help=help, epilog=epilog)
         self.modules = modules
 
     def list_commands(self, context: click.Context) -> list[str]:
-        """Names in the order of the room."""
+        """The names of the benchmarks in the order of the room."""
         return list(self.modules)
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
-        """The command of that name, None where there is none."""
+        """The command of a benchmark, None for an unknown name."""
         if name not in self.modules:
             return None
         command: click.Command = importlib.import_module(self.modules[name][0]).main
         return command
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
-        """The list, without importing what is on it."""
+        """Write the list without importing the benchmarks on it."""
         with formatter.section("Benchmarks"):
             formatter.write_dl([(name, line) for name, (_, line) in self.modules.items()])
 

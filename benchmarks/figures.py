@@ -1,4 +1,4 @@
-"""How benchmarks keep their figures. Needs the standard library alone, for the check on a GPU."""
+"""How benchmarks keep their figures. This module needs the standard library alone, for the check on a GPU."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from yolact.runtime.output_files import write_output
 
 
 def write_figures(path: Path | None, figures: Any) -> None:
-    """As JSON, whole or not at all; nothing without a path.
+    """Write figures as JSON, whole or not at all; without a path write nothing.
 
     Raises YolactError where the file cannot be written; what was there before then stays.
     """

@@ -1,4 +1,4 @@
-"""What a measurement on a CPU ran on, to be read with its figures."""
+"""The machine that a measurement ran on, to be read with its figures."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from yolact.runtime.bench.machine import describe_cpu, read_versions
 
 
 def describe_machine(threads: int, *packages: str) -> dict[str, str]:
-    """Processor, how many threads a benchmark uses of it, and versions; of `packages` those that are installed."""
+    """The processor, the threads that a benchmark uses, and versions; of `packages` only those that are installed."""
     cpu = describe_cpu()
     installed = {package: _version(package) for package in ("onnxruntime", "torch", *packages)}
     return {
@@ -20,7 +20,7 @@ def describe_machine(threads: int, *packages: str) -> dict[str, str]:
 
 
 def _version(package: str) -> str | None:
-    """Of a distribution, None where it is not installed."""
+    """The version of a distribution, None where it is not installed."""
     try:
         return version(package)
     except PackageNotFoundError:

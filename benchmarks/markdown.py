@@ -7,7 +7,7 @@ from typing import Any
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """Rows may be shorter than the head; None is an empty cell."""
+    """A table in Markdown. Rows may be shorter than the head; None is an empty cell."""
     lines = [_line(head), "|---" * len(head) + "|"]
     lines += [_line([*row, *[""] * (len(head) - len(row))]) for row in rows]
     return "\n".join(lines)
@@ -19,5 +19,5 @@ def _line(cells: Iterable[Any]) -> str:
 
 
 def describe(machine: dict[str, str]) -> str:
-    """Hardware and versions in a line: the processor, then names with their versions."""
+    """A machine in a line: the processor, then names with their versions."""
     return ", ".join(value if key == "cpu" else f"{key} {value}" for key, value in machine.items())

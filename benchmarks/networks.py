@@ -33,7 +33,7 @@ def seeded_model(config: ModelConfig, background_bias: float | None = None) -> Y
 
 def quantised(proto: onnx.ModelProto, ranges: Ranges, modules: tuple[str, ...], platform: Platform) -> onnx.ModelProto:
     """A copy of an exported network in INT8."""
-    import onnx  # a machine with a GPU that runs networks of this module may lack it
+    import onnx  # here, as the check on a GPU takes networks from this module and may lack it
 
     from yolact.calib.qdq import insert_qdq_pairs
     from yolact.calib.quantization_points import find_quantization_points

@@ -1,4 +1,4 @@
-"""Models side by side on ONNX Runtime and this CPU."""
+"""Timing of ONNX models side by side, by ONNX Runtime on this CPU."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Inputs = Mapping[str, np.ndarray[Any, Any]]
 
 
 def time_in_turns(models: Mapping[str, tuple[onnx.ModelProto, Inputs]], runs: int, threads: int) -> dict[str, float]:
-    """Median milliseconds of each model on its inputs; one run of each in turn, so that all meet the same load."""
+    """The median milliseconds of each model on its inputs. Models run in turn, so that all meet the same load."""
     sessions = {name: open_session(proto, threads=threads) for name, (proto, _) in models.items()}
     samples: dict[str, list[float]] = {name: [] for name in models}
     for run in trange(WARM_UPS + runs, disable=None):

@@ -23,7 +23,7 @@ Image = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
 class Heads(NamedTuple):
-    """What the network puts out, T being float32 or float16."""
+    """The outputs of the network; T is float32 or float16."""
 
     locations: Tensor  # (B, P, 4) T, encoded offsets
     confidences: Tensor  # (B, P, C + 1) T, logits, background first
@@ -33,7 +33,7 @@ class Heads(NamedTuple):
 
 
 class Outputs(NamedTuple):
-    """Detections as engine files give them, best first; 0 past the count."""
+    """The detections of a batch as engine files return them: best first, and 0 past the count."""
 
     num_detections: Tensor  # (B, 1) int32
     boxes: Tensor  # (B, D, 4) float32 xyxy relative to the network's input
@@ -68,7 +68,7 @@ def official_images(heads: Heads, config: PostprocessConfig) -> list[Image]:
 
 
 def pad(images: list[Image], heads: Heads, config: PostprocessConfig) -> Outputs:
-    """Images of as many detections as there are, as one batch of the most detections."""
+    """The detections of single images as one batch, filled up with 0 to the most detections."""
     counts = torch.tensor([[len(scores)] for _, scores, _, _ in images], dtype=torch.int32, device=heads.priors.device)
     parts = []
     for arrays in zip(*images, strict=True):
@@ -79,7 +79,7 @@ def pad(images: list[Image], heads: Heads, config: PostprocessConfig) -> Outputs
 
 
 def decode(locations: Tensor, priors: Tensor) -> Tensor:
-    """Boxes (..., 4) float32 xyxy."""
+    """The boxes (..., 4) float32 xyxy of locations (..., 4)."""
     locations = locations.float()
     centres = priors[:, :2] + locations[..., :2] * CENTRE_VARIANCE * priors[:, 2:]
     sizes = priors[:, 2:] * (locations[..., 2:] * SIZE_VARIANCE).exp()
@@ -88,7 +88,7 @@ def decode(locations: Tensor, priors: Tensor) -> Tensor:
 
 
 def inside(boxes: Tensor, height: int, width: int) -> Tensor:
-    """(..., Hp, Wp) bool: the cells of each box (..., 4) and of the padding around it."""
+    """A mask (..., Hp, Wp) bool of the cells of each box (..., 4) and of the padding around it."""
     x1, y1, x2, y2 = boxes[..., None, None].unbind(-3)
     rows = torch.arange(height, device=boxes.device, dtype=torch.float32)[:, None]
     columns = torch.arange(width, device=boxes.device, dtype=torch.float32)
@@ -97,7 +97,7 @@ def inside(boxes: Tensor, height: int, width: int) -> Tensor:
 
 
 def _intersection_and_union(boxes: Tensor) -> tuple[Tensor, Tensor]:
-    """Areas (..., N, N) of boxes (..., N, 4)."""
+    """The areas (..., N, N) of intersection and union of all pairs of boxes (..., N, 4)."""
     x1, y1, x2, y2 = boxes.unbind(-1)
     width = torch.minimum(x2[..., :, None], x2[..., None, :]) - torch.maximum(x1[..., :, None], x1[..., None, :])
     height = torch.minimum(y2[..., :, None], y2[..., None, :]) - torch.maximum(y1[..., :, None], y1[..., None, :])
@@ -122,7 +122,7 @@ def _official_nms(boxes: Tensor, scores: Tensor, coefficients: Tensor, config: P
 
 
 def batched(heads: Heads, config: PostprocessConfig) -> Outputs:
-    """All images at once, in fixed shapes. Of equal scores it takes any."""
+    """The detections of all images at once, in fixed shapes. The order of equal scores is arbitrary."""
     num_priors, columns = heads.confidences.shape[1:]
     probabilities = heads.confidences.softmax(-1, dtype=torch.float32)[..., 1:]
     candidate = probabilities.amax(-1, keepdim=True) > config.score_threshold
@@ -144,14 +144,14 @@ def batched(heads: Heads, config: PostprocessConfig) -> Outputs:
 
 
 def _rows(array: Tensor, index: Tensor) -> Tensor:
-    """(B, N, X) of (B, P, X) by (B, N)."""
+    """The rows (B, N, X) of an array (B, P, X) at indices (B, N)."""
     return array.gather(1, index[..., None].expand(-1, -1, array.shape[-1]))
 
 
 def _kept(boxes: Tensor, threshold: float) -> Tensor:
-    """(..., N) bool of boxes (..., N, 4), best first: no better one, suppressed or not, overlaps too much."""
+    """Whether (..., N) boxes (..., N, 4), best first, overlap no better box too much, be that suppressed or not."""
     intersection, union = _intersection_and_union(boxes)
-    if math.frexp(threshold)[0] == 0.5:  # multiplying by a power of two is exact, so this decides as a quotient would
+    if math.frexp(threshold)[0] == 0.5:  # a product with a power of two is exact, so this decides as the quotient does
         allowed = (intersection <= threshold * union) & (union > 0)
     else:
         allowed = intersection / union <= threshold

@@ -54,20 +54,20 @@ from yolact.training.models.model import Yolact
 
 CHOICES = {"backbone and Protonet": DEFAULT_MODULES["tensorrt"], "everything": tuple(MODULES)}
 PLATFORMS: dict[Platform, Precision] = {"tensorrt": "fp16", "cpu": "fp32"}
-"""What INT8 is for, and the precision of what is not rounded to it."""
+"""Platforms of INT8, each with the precision of the layers that are not in INT8."""
 
 MADE_UP_PHOTOS = 4
-"""To calibrate made-up weights on."""
+"""Number of photos that made-up weights are calibrated on."""
 
 
 def export(model: Yolact, precision: Precision, **options: Any) -> onnx.ModelProto:
-    """With an opset that INT8 can be put into."""
+    """The exported network, with an opset that has INT8 for its precision."""
     opset = HALF_OPSET if precision == "fp16" else None
     return export_model(model, PostprocessConfig(), weights_sha256="", precision=precision, opset=opset, **options)
 
 
 def int8_variants(exact: dict[Precision, onnx.ModelProto], ranges: Ranges) -> dict[str, onnx.ModelProto]:
-    """For each platform every choice of modules, by name."""
+    """The network in INT8 for each platform and choice of modules, by name."""
     return {
         f"int8 {choice} {platform}": quantised(exact[precision], ranges, modules, platform)
         for platform, precision in PLATFORMS.items()
@@ -76,7 +76,7 @@ def int8_variants(exact: dict[Precision, onnx.ModelProto], ranges: Ranges) -> di
 
 
 def score(variants: dict[str, onnx.ModelProto], truth: GroundTruth) -> dict[str, dict[str, float]]:
-    """Mask and box AP of each."""
+    """Mask and box AP of each variant."""
     named = tqdm(variants.items(), disable=None)
     return {name: measure_accuracy(emulate_half(proto), truth)._asdict() for name, proto in named}
 
@@ -104,7 +104,7 @@ def measure_photos(weights: Path, annotations: Path, folder: Path) -> dict[str, 
 
 
 def measure_plans(model: Yolact, ranges: Ranges, arch: str) -> dict[str, dict[str, int]]:
-    """Bytes of ONNX file and plan by variant."""
+    """The bytes of ONNX file and plan of each variant."""
     options = BuildOptions((arch,))
     tensorrt = choose_builder(options)
     variants = {"fp32": export(model, "fp32"), "fp16": export(model, "fp16")}
@@ -119,7 +119,7 @@ def measure_plans(model: Yolact, ranges: Ranges, arch: str) -> dict[str, dict[st
 
 
 def measure_latency(model: Yolact, ranges: Ranges, runs: int, threads: int) -> dict[str, float]:
-    """Median milliseconds of the raw heads by variant, on this CPU."""
+    """The median milliseconds of each variant up to its raw heads, on this CPU."""
     raw = export(model, "fp32", graph="raw")
     variants = {"fp32": raw}
     for choice, modules in CHOICES.items():
@@ -162,7 +162,7 @@ def main(
     images: Path | None,
     json_path: Path | None,
 ) -> None:
-    """Measure everything and print tables."""
+    """Measure what INT8 costs and gains."""
     if weights is not None and annotations is not None and images is not None:
         result = measure_photos(weights, annotations, images)
     elif weights is None and annotations is None and images is None:

@@ -59,7 +59,7 @@ Heads = dict[str, NDArray[Any]]
 
 
 def emulated(model: Yolact, precision: Precision, graph: Any) -> onnx.ModelProto:
-    """The export as a file that ONNX Runtime computes with the roundings of its precision."""
+    """The exported network such that ONNX Runtime computes it with the roundings of the precision."""
     proto = export_model(model, POSTPROCESS, weights_sha256="", graph=graph, precision=precision)
     return proto if precision == "fp32" else emulate_half(proto)
 
@@ -79,20 +79,20 @@ def demo_scores(count: int, folder: Path) -> dict[str, dict[str, float | None]]:
 
 
 def pytorch_heads(model: Yolact, pixels: Image) -> Heads:
-    """In float32, each (1, ...)."""
+    """The heads of one image by PyTorch in float32, each (1, ...)."""
     with torch.inference_mode():
         expected = model(model.normalize(torch.from_numpy(pixels)))
     return {name: getattr(expected, name).numpy() for name in HEADS}
 
 
 def detections(model: Yolact, heads: Heads) -> NetworkDetections:
-    """Of one image."""
+    """The detections of one image from its heads."""
     return postprocess(ImageHeads(**{name: head[0] for name, head in heads.items()}), model.config, POSTPROCESS)
 
 
 def head_differences(model: Yolact, images: list[Image]) -> dict[str, dict[str, float]]:
-    """By half precision: largest difference of each head over all images (see `compare_head`); confident
-    detections and those found again, summed."""
+    """For each half precision the largest difference of each head over all images (see `compare_head`), the number of
+    confident detections, and of those of them that were found again."""
     inputs = [Preprocessor(model.config.image_size)([image]) for image in images]
     references = [pytorch_heads(model, pixels) for pixels in inputs]
     rows = {}
@@ -112,7 +112,7 @@ def head_differences(model: Yolact, images: list[Image]) -> dict[str, dict[str, 
 
 
 def read_photos(folder: Path | None) -> list[Image]:
-    """Evenly spaced files of the folder in the order of their names, or made-up scenes."""
+    """Photos of the folder, evenly spaced in the order of their names, or made-up ones without a folder."""
     if folder is None:
         return [make_check_image(480, 640 - 40 * seed, seed) for seed in range(PHOTOS)]
     paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
@@ -132,7 +132,7 @@ def read_photos(folder: Path | None) -> list[Image]:
 @json_option
 @reports_errors
 def main(scenes: int, folder: Path | None, json_path: Path | None) -> None:
-    """Compare precisions."""
+    """Compare half precisions with float32."""
     images = read_photos(folder)
     with tempfile.TemporaryDirectory() as temporary:
         scores = demo_scores(scenes, Path(temporary))

@@ -28,7 +28,7 @@ TAPS = 9
 
 
 def make_model(nodes: list[onnx.NodeProto], weight: np.ndarray, inputs: Inputs) -> onnx.ModelProto:
-    """A model of these nodes, from `inputs` and `weight` to `y`."""
+    """An ONNX model of these nodes, with the inputs of `inputs`, the constant `weight` and the output `y`."""
     graph = helper.make_graph(
         nodes,
         "deformable",
@@ -40,7 +40,7 @@ def make_model(nodes: list[onnx.NodeProto], weight: np.ndarray, inputs: Inputs) 
 
 
 def measure(channels: int, side: int, runs: int, threads: int) -> dict[str, float]:
-    """Medians in ms of both forms on one shape, run in turn."""
+    """The medians in ms of both forms on one shape."""
     rng = np.random.default_rng(0)
     weight = rng.standard_normal((channels, channels, 3, 3), np.float32)
     x = rng.standard_normal((1, channels, side, side), np.float32)

@@ -40,7 +40,7 @@ for _ in range(int(sys.argv[2])):
 
 
 def seconds_between_lines(command: list[str], lines: int) -> float:
-    """From the first line that the command prints to its last, so that its start is not counted."""
+    """The seconds from the first line that a command prints to its last, so that its start is not counted."""
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         assert process.stdout is not None
         times = [time.perf_counter() for _ in process.stdout]
@@ -50,7 +50,7 @@ def seconds_between_lines(command: list[str], lines: int) -> float:
 
 
 def measure(engine: Path, photos: Path, count: int, runs: int, output: Path) -> dict[str, float]:
-    """Medians over the runs: images a second of both, and the share that the command reaches."""
+    """Medians over the runs of the images a second of both, and of the share that the command reaches."""
     infer = [sys.executable, "-m", "yolact.cli.infer", "--engine", str(engine), str(photos)]
     infer += ["--output", str(output), "--json", str(output / "found.json")]
     bare = [sys.executable, "-c", BARE, str(engine), str(count)]

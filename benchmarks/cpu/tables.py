@@ -10,7 +10,7 @@ Figures = dict[str, Any]
 
 
 def folder(figures: Figures) -> str:
-    """How much of an engine's throughput is left when files are read, drawn and written."""
+    """The share of an engine's throughput that is left when files are read, drawn and written."""
     rows = (
         (name, f"{row['engine_per_second']:.2f}", f"{row['infer_per_second']:.2f}", f"{row['share']:.2f}")
         for name, row in figures["engines"].items()
@@ -19,7 +19,7 @@ def folder(figures: Figures) -> str:
 
 
 def deformable(figures: Figures) -> str:
-    """Two forms of one operator by shape."""
+    """Milliseconds of both forms of a deformable convolution, by shape."""
     rows = []
     for shape, ms in figures["milliseconds"].items():
         plain, sampled = ms["DeformConv"], ms["GridSample"]

@@ -1,4 +1,4 @@
-"""What nvidia-smi says about the first GPU. Needs the standard library alone."""
+"""What nvidia-smi says about the first GPU. This module needs the standard library alone."""
 
 from __future__ import annotations
 

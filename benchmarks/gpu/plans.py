@@ -44,7 +44,7 @@ PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "bf16")
 
 
 def measure(name: str, precision: Precision, arch: str, tensorrt: TensorRt) -> dict[str, Any]:
-    """Sizes in bytes, seconds of the build, layers by kind and type."""
+    """The sizes of file and plan in bytes, the seconds of the build, and the number of layers by kind and type."""
     model = seeded_model(get_config(name), MANY_CANDIDATES)
     proto = export_model(model, PostprocessConfig(), weights_sha256="", precision=precision)
     data = proto.SerializeToString()
@@ -61,7 +61,7 @@ def measure(name: str, precision: Precision, arch: str, tensorrt: TensorRt) -> d
 @json_option
 @reports_errors
 def main(gpu_arch: str, json_path: Path | None) -> None:
-    """Build every configuration in every precision."""
+    """Build plans of every configuration in every precision."""
     tensorrt = choose_builder(BuildOptions((gpu_arch,)))
     jobs = [(name, precision) for name in NAMES for precision in PRECISIONS]
     rows = {" ".join(job): measure(*job, gpu_arch, tensorrt) for job in tqdm(jobs, disable=None)}

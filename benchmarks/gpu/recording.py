@@ -1,4 +1,4 @@
-"""Work recorded in a CUDA graph. Not yet run on a GPU."""
+"""Recording of work in a CUDA graph. Not yet run on a GPU."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Callable
 import torch
 
 WARM_UPS = 3
-"""Runs before a recording: libraries load, and choose what they run, at first use, which a recording does not allow."""
+"""Runs before a recording. At first use libraries load and choose kernels, which a recording does not allow."""
 
 
 def record(work: Callable[[], object]) -> torch.cuda.CUDAGraph:
-    """The work on the memory it has now; `replay()` puts all of it on the current stream."""
+    """The graph of the work on the memory that it uses now; `replay()` launches it on the current stream."""
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):

@@ -1,4 +1,4 @@
-"""What was measured for GPUs without one, in Markdown: TensorRT plans, and what kernels take of a multiprocessor."""
+"""What is known of GPUs without running on one, in Markdown: TensorRT plans, and the resources of kernels."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Figures = dict[str, Any]
 
 
 def plans(figures: Figures) -> str:
-    """Plans built ahead of time."""
+    """The plans that were built ahead of time: sizes, seconds, types of layers."""
     plans = figures["plans"]
     rows = []
     for key, row in plans.items():

@@ -30,7 +30,7 @@ SIZES = {"demo model": 256, "demo model at 64x64": 64}
 
 
 def measure(folder: Path, runs: int, requests: int, many: int) -> dict[str, Any]:
-    """All figures."""
+    """All figures of overhead, load and memory."""
     library = folder / "lib"
     build(library)
     photo = write_photos(folder / "photos", 1, ".jpg") / "0.jpg"

@@ -1,4 +1,4 @@
-"""A running examples/c_service under load: exact counts, latencies, memory."""
+"""Load on a running examples/c_service: counts, latencies, memory."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Failed(YolactError):
 
 
 def build_service(folder: Path, library: Path, cflags: str = "-O2") -> Path:
-    """The program, built in a copy of its sources by the command that its README gives. Raises Failed."""
+    """The service's program, built in a copy of its sources by the command of its README. Raises Failed."""
     shutil.copytree(SOURCES, folder, ignore=shutil.ignore_patterns("yolact-service"))
     command = ["make", "-C", str(folder), f"YOLACT={library}", f"CFLAGS={cflags}"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -41,7 +41,7 @@ def build_service(folder: Path, library: Path, cflags: str = "-O2") -> Path:
 
 @contextmanager
 def running(program: Path, engine: Path, *options: str) -> Iterator[tuple[int, int]]:
-    """Its port and process id; terminated at the end, which must go well."""
+    """Port and process id of a running service, which is terminated at the end. Raises Failed where it ends badly."""
     command = [str(program), "--engine", str(engine), "--port", "0", *options]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
@@ -62,7 +62,7 @@ def running(program: Path, engine: Path, *options: str) -> Iterator[tuple[int, i
 
 @dataclass
 class Load:
-    """What came of a number of requests.
+    """The outcome of a number of requests.
 
     Attributes:
         milliseconds: of each answered one, as the client sees them.
@@ -77,7 +77,7 @@ class Load:
     memory_mb: list[float] = field(default_factory=list)
 
     def summary(self) -> dict[str, float]:
-        """Percentiles in ms, requests a second, what was lost."""
+        """Percentiles in ms, requests a second, and the number of lost requests."""
         p50, p99 = np.percentile(self.milliseconds, [50, 99])
         per_second = len(self.milliseconds) / self.seconds
         return {"p50_ms": p50, "p99_ms": p99, "per_second": per_second, "lost": self.lost}
@@ -98,7 +98,7 @@ def put_load(port: int, pid: int, body: bytes, connections: int, requests: int) 
 
 
 def measure_loads(program: Path, engine: Path, body: bytes, requests: int) -> list[dict[str, float]]:
-    """Load by largest batch and connections."""
+    """Rows of load for each largest batch and number of connections."""
     rows = []
     for max_batch in (1, 8):
         for connections in CONNECTIONS:
@@ -110,7 +110,7 @@ def measure_loads(program: Path, engine: Path, body: bytes, requests: int) -> li
 
 
 def measure_memory(program: Path, engine: Path, body: bytes, requests: int) -> dict[str, Any]:
-    """Resident memory over many requests."""
+    """The service's resident memory over many requests."""
     with running(program, engine) as (port, pid):
         warm_up = put_load(port, pid, body, 16, max(16, requests // 10))
         load = put_load(port, pid, body, 16, requests)
@@ -154,6 +154,6 @@ def _send_all(port: int, body: bytes, shares: list[int]) -> tuple[list[float], i
 
 
 def resident_mb(pid: int) -> float:
-    """Resident memory of a process."""
+    """The resident memory of a process in MB."""
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20

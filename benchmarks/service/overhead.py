@@ -25,11 +25,11 @@ for _ in sys.stdin:
         masks = [np.packbits(mask, axis=1) for _, mask in detector(image).select(0.15).iter_masks()]
     print((time.perf_counter() - start) * 1e3 / 10, len(masks), flush=True)
 """
-"""What `c_timer.c` does, in Python."""
+"""The Python program that does what `c_timer.c` does."""
 
 
 def export_engine(folder: Path, size: int) -> Path:
-    """The demonstration model for inputs of this size."""
+    """The ONNX file of the demonstration model for inputs of this size."""
     path = folder / f"demo{size}.onnx"
     command = [sys.executable, "-m", "yolact.cli.export", "--weights", str(DEMO), "--imgsz", str(size)]
     subprocess.run([*command, "--output", str(path)], check=True, capture_output=True)
@@ -46,7 +46,7 @@ def build_timer(folder: Path, library: Path) -> Path:
 
 
 def measure_overhead(timer: Path, engine: Path, photo: Path, runs: int) -> dict[str, float]:
-    """Median milliseconds in C and in Python, run by turns, and of the differences of neighbours."""
+    """Medians of milliseconds in C and in Python, run by turns, and of the differences of neighbouring runs."""
     commands = [[str(timer)], [sys.executable, "-c", PYTHON_TIMER]]
     workers = [
         subprocess.Popen(

@@ -42,7 +42,7 @@ def load(figures: Figures) -> str:
 
 
 def memory(figures: Figures) -> str:
-    """Of the service over many requests."""
+    """The service's resident memory over many requests."""
     row = figures["memory"]
     head = ("requests", "requests/s", "lost", "resident before, MB", "at most in the first half", "in the second")
     sizes = (f"{row[key]:.1f}" for key in ("after_a_tenth_mb", "largest_in_first_half_mb", "largest_in_second_half_mb"))

@@ -1,4 +1,4 @@
-"""What the project aims at on a CPU, beside what was measured."""
+"""The project's aims on a CPU, beside what was measured."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Figures = dict[str, Any]
 
 
 def aims(compared: Figures, folder: Figures, bench: Figures) -> str:
-    """Figures of the runtimes, of folders, and of yolact-bench on the FP32 file."""
+    """A table of the aims, from the figures of the runtimes, of folders, and of yolact-bench on the FP32 file."""
     whole, heads = compared["end_to_end"], compared["heads"]
     ours = [whole.get(name, {}).get("times_as_fast") for name in ("ours-fp32", "ours-int8")]
     rows = [
@@ -29,7 +29,7 @@ def aims(compared: Figures, folder: Figures, bench: Figures) -> str:
 
 
 def _ratio(rows: Figures, over: str, under: str) -> float | None:
-    """Of medians; None where one of them was not measured."""
+    """The ratio of two medians; None where one of them was not measured."""
     times = [rows.get(name, {}).get("ms", {}).get("median") for name in (over, under)]
     return times[0] / times[1] if all(times) else None
 

@@ -10,7 +10,7 @@ Figures = dict[str, Any]
 
 
 def stages(figures: Figures) -> str:
-    """Stages of one batch size after the other."""
+    """Times of the stages for each batch size."""
     rows = []
     for batch in figures["batches"]:
         for stage, values in batch["stages"].items():
@@ -21,7 +21,7 @@ def stages(figures: Figures) -> str:
 
 
 def detections(figures: Figures) -> str:
-    """What boxes and masks at image size take by the number of detections."""
+    """Times of boxes and masks at image size by the number of detections."""
     found = figures["by_detections"]
     rows = ((row["detections"], f"{row['p50_ms']:.2f}", f"{row['p90_ms']:.2f}") for row in found["counts"])
     return table((f"detections, {found['width_px']}x{found['height_px']}", "p50, ms", "p90, ms"), rows)

@@ -20,9 +20,9 @@ _MARKER = re.compile(r"<!-- (begin|end) generated: (\S+) -->")
 
 
 def generate(root: Path, document: Path, name: str) -> str:
-    """What belongs between the markers of a name, for a document below `root`.
+    """The text that belongs between the markers of a name, for a document below `root`.
 
-    Raises YolactError for a name there is not, and for a file that is no such result.
+    Raises YolactError for an unknown name, and for a file that is no such result.
     """
     stem, _, part = name.partition("/")
     result = RESULTS_SHOWN.get(stem)
@@ -55,7 +55,7 @@ def _no_result(result: Result, path: str, problem: str) -> str:
 
 
 def _source(root: Path, document: Path, result: Result, figures: list[Any]) -> str:
-    """How the figures came about, in a line; empty for other people's."""
+    """The line that says how the figures were measured; empty for other people's figures."""
     if not result.command:
         return ""
     links = (os.path.relpath(root / path, document.parent).replace(os.sep, "/") for path in result.paths)
@@ -70,12 +70,12 @@ def _where(figures: dict[str, Any]) -> str:
     machine = figures["machine"]
     if "versions" not in machine:
         return describe(machine)
-    cpu = machine["cpu"]  # as yolact-bench has it
+    cpu = machine["cpu"]  # the form of yolact-bench
     return describe({"cpu": f"{cpu['model']}, {cpu['usable_cores']} cores", **machine["versions"]})
 
 
 def rewrite(root: Path, document: Path) -> tuple[str, list[str]]:
-    """A document with its tables as they should be, and the names of those that are otherwise in the file.
+    """The text of a document with its tables as they should be, and the names of the tables that differ in the file.
 
     Raises YolactError where markers do not come in pairs; see also `generate`.
     """

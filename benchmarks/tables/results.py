@@ -22,12 +22,12 @@ from benchmarks.training import tables as training
 RESULTS = Path("benchmarks", "results")
 
 Table = Callable[..., str]
-"""Markdown of the figures of each file of a result, in their order."""
+"""A function from the figures of a result's files, in their order, to Markdown."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """Figures that a benchmark wrote.
+    """Figures that documents show.
 
     Attributes:
         command: writes them; empty for figures of other people.
@@ -43,7 +43,7 @@ class Result:
 
 
 def published(figures: dict[str, Any]) -> str:
-    """Other people's figures."""
+    """The figures that other people have published."""
     keys = ("network", "hardware", "software", "fps", "mask_ap", "data")
     rows = ((*(row[key] for key in keys), f"[{row['source']}]({row['url']})") for row in figures["rows"])
     return table(("network", "their hardware", "by", "fps", "mask AP", "on", "source"), rows)
@@ -94,4 +94,4 @@ RESULTS_SHOWN = {
     ),
     "published": Result("", {"rows": published}, (Path("benchmarks", "tables", "published.json"),)),
 }
-"""By the name that documents use."""
+"""All results by the name that documents use."""

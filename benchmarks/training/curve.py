@@ -58,12 +58,12 @@ def polyline(points: Points, end: float, top: float, color: str, *, marked: bool
 
 
 def label(x: float, y: float, text: str, color: str = "#333", anchor: str = "start") -> str:
-    """A line of text."""
+    """A line of text in the picture."""
     return f'<text x="{x:.0f}" y="{y:.0f}" fill="{color}" text-anchor="{anchor}">{text}</text>'
 
 
 def draw(curves: dict[str, Points], end: float, title: str) -> str:
-    """Losses against the left axis, average precision against the right one."""
+    """The picture: losses on the left axis, average precision on the right one."""
     top = 1.05 * max(y for name in LOSSES for x, y in curves[name] if x > 0.03 * end)
     base, right = HEIGHT - BOTTOM, WIDTH - RIGHT
     parts = [label(LEFT, 22, title)]
@@ -94,5 +94,5 @@ def draw(curves: dict[str, Points], end: float, title: str) -> str:
 @click.option("--output", type=click.Path(path_type=Path), required=True, help="The SVG file.")
 @reports_errors
 def main(runs: tuple[Path, ...], title: str, output: Path) -> None:
-    """Draw losses and average precision of training runs, one behind the other."""
+    """Draw losses and average precision of training runs, one after the other."""
     write_output(output, draw(*read(runs), title).encode())

@@ -36,20 +36,22 @@ from yolact.training.trainer import Trainer
 WARM_UPS = 3
 
 MASKS = 100
-"""Instances whose masks the loss trains at most in one image."""
+"""Most instances of an image whose masks the loss trains on."""
 
 
 def make_trainer(config_name: str, data: str, batch_size: int, workers: int) -> Trainer:
     """A trainer as `yolact-train` makes it, with the official settings."""
     dataset = open_dataset(data)
     config = get_config(config_name).with_classes(dataset.class_names, dataset.category_ids)
-    settings = TrainSettings(10**9, (), batch_size, learning_rate=0, warmup=0)  # speed is all that counts
+    settings = TrainSettings(
+        10**9, (), batch_size, learning_rate=0, warmup=0
+    )  # the rate keeps the weights, as only speed is measured
     model, _ = initial_model(config, 0)
     return Trainer(model, Stream(dataset, config, 0, "full"), settings, Processes("cpu"), workers=workers)
 
 
 def measure_speed(config_name: str, data: str, batch_size: int, steps: int, workers: int) -> dict[str, float]:
-    """Median milliseconds of a step, of its forward and backward alone, and of preparing an image in one worker."""
+    """Milliseconds of a step and of its forward and backward pass alone, in the median, and of preparing an image."""
     trainer = make_trainer(config_name, data, batch_size, workers)
     loop = trainer.steps()
     batch = next(load_batches(trainer._stream, batch_size))
@@ -90,7 +92,7 @@ def peak_memory(config_name: str, data: str, batch_size: int) -> float:
 
 
 def mask_loss_memory(config_name: str, instances: int) -> float:
-    """MB that one image's mask loss keeps for the backward pass."""
+    """The MB that one image's mask loss keeps for the backward pass."""
     config = get_config(config_name)
     torch.manual_seed(0)
     corners = torch.rand(instances, 2) * 0.5

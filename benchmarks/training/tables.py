@@ -10,7 +10,7 @@ Figures = dict[str, Any]
 
 
 def speed(*runs: Figures) -> str:
-    """A row for each network."""
+    """Speed and memory of training, a row for each network."""
     head = ("", "a step", "forward and backward alone", "loop reaches", "preparing an image", "a further image")
     rows = []
     for run in runs:
@@ -23,7 +23,7 @@ def speed(*runs: Figures) -> str:
 
 
 def memory(*runs: Figures) -> str:
-    """What the mask loss keeps, by instances."""
+    """The memory that the mask loss keeps, by the number of instances."""
     kept = [run["mask_loss_mb_kept_per_image"] for run in runs]
     head = ("the mask loss keeps, MB", *(f"{count} instances" for count in kept[0]))
     return table(head, ((f"`{run['config']}`", *row.values()) for run, row in zip(runs, kept, strict=True)))

@@ -21,7 +21,15 @@ from benchmarks.gpu.check.plan import DETECTORS
 from benchmarks.gpu.check.skipping import Skip
 from benchmarks.gpu.detectors import measuring
 from benchmarks.gpu.detectors.agreement import Found, differences
-from benchmarks.gpu.detectors.measuring import CONTENDERS, Setting, check, compete, contend, open_onnx, reference
+from benchmarks.gpu.detectors.measuring import (
+    CONTENDERS,
+    Setting,
+    check,
+    measure_batches,
+    measure_contender,
+    open_onnx,
+    reference,
+)
 from benchmarks.gpu.detectors.pytorch import Contender, mask_regions
 from benchmarks.networks import seeded_model
 from yolact.runtime.config import ModelConfig, PostprocessConfig
@@ -151,7 +159,7 @@ def test_notices_images_in_each_others_place(same: tuple[list[Found], list[Detec
 def test_rows_of_a_contender(setting: Setting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measuring, "LEAST_RUNS", 1)
     path = tmp_path / "result.json"
-    compete(path, "eager", setting, [2, 1])
+    measure_batches(path, "eager", setting, [2, 1])
     found = json.loads(path.read_text())
     assert found["network"] == "tiny" and "eager" in found["contender"]
     assert [row["batch"] for row in found["rows"]] == [2, 1]
@@ -167,7 +175,7 @@ def test_no_speed_is_told_of_what_disagrees(setting: Setting, tmp_path: Path, mo
     path = tmp_path / "result.json"
     other.folder = tmp_path
     with pytest.raises(YolactError, match=r"a wrong one: batch 1: detections do not agree with NumPy's .*missed share"):
-        compete(path, "wrong", setting, [1])
+        measure_batches(path, "wrong", setting, [1])
     (row,) = json.loads(path.read_text())["rows"]
     assert row["missed"] > 0 and not row.keys() & {"fps", "milliseconds", "stages"}
 
@@ -190,14 +198,17 @@ def test_what_is_missing_skips(setting: Setting, tmp_path: Path, name: str) -> N
     if find_gpu() or "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         pytest.skip("less is missing on this machine")
     with pytest.raises(Skip, match=MISSING[name]):
-        compete(tmp_path / "result.json", name, setting, [1])
+        measure_batches(tmp_path / "result.json", name, setting, [1])
 
 
 def test_a_machine_without_a_gpu_skips(tmp_path: Path) -> None:
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
     result = tmp_path / "result.json"
-    for step in (partial(contend, result, "yolact_base", "recorded", str(tmp_path)), partial(time_kernels, result)):
+    for step in (
+        partial(measure_contender, result, "yolact_base", "recorded", str(tmp_path)),
+        partial(time_kernels, result),
+    ):
         with pytest.raises(Skip, match=r"^PyTorch \S+ can use no GPU$"):
             step()
     assert not result.exists()

@@ -18,17 +18,20 @@ from yolact.runtime.images.preprocess import Preprocessor
 from yolact.runtime.onnx.engine import OnnxEngine
 
 MOST_WITHOUT_PARTNER = 0.05
-"""Share of detections. PyTorch's form does not round resized pixels to whole numbers; at the end of a full list that
-decides who is on it."""
+"""Largest share of detections without a partner.
+
+PyTorch's pipeline does not round resized pixels to whole numbers, which decides which of two detections of nearly the
+same score is the last of a full list.
+"""
 
 LEAST_MASK_IOU = 0.95
-"""Median over the detections that both found."""
+"""Least overlap of two masks of the same detection, in the median over the detections that both found."""
 
 Agreement = dict[str, float | None]
 
 
 class References:
-    """What every contender is compared with, on a few photos."""
+    """The heads and detections of ONNX Runtime on a few photos, which every contender is compared with."""
 
     def __init__(self, files: Files, photos: list[Image]) -> None:
         preprocess = Preprocessor(files.metadata.config.image_size)
@@ -39,7 +42,7 @@ class References:
             self._found = [detector(photo) for photo in photos]
 
     def check_heads(self, answers: list[list[NDArray[Any]]], *, rounded: bool) -> Agreement:
-        """The largest difference of any head. Raises Failed where that is too much for float32."""
+        """The largest difference of any head from ONNX Runtime's. Raises Failed where it is too large for float32."""
         pairs = zip(answers, self._heads, strict=True)
         largest = max(_largest(*arrays) for answer, heads in pairs for arrays in zip(answer, heads, strict=True))
         bound = MAX_HEAD_DIFFERENCE["fp32"]
@@ -48,7 +51,10 @@ class References:
         return {"largest_difference": largest}
 
     def check_end_to_end(self, answers: list[Detections], *, rounded: bool) -> Agreement:
-        """Detections matched as sets. Raises Failed where too many have no partner or masks differ too much."""
+        """How well detections agree with ONNX Runtime's, matched as sets.
+
+        Raises Failed where too many detections have no partner, or masks differ too much.
+        """
         diffs = [compare_detections(*pair, 0, 0) for pair in zip(answers, self._found, strict=True)]
         totals = DetectionTotals.of(diffs)
         share = max(totals.missed_share, totals.spurious_share)
@@ -66,7 +72,7 @@ class References:
 
 
 def _largest(found: NDArray[Any], expected: NDArray[Any]) -> float:
-    """Absolute difference; infinity where shapes differ or a value is not finite."""
+    """The largest absolute difference; infinity where shapes differ or a value is not finite."""
     if found.shape != expected.shape or not np.isfinite(found).all():
         return float("inf")
     return float(np.abs(found - expected).max())

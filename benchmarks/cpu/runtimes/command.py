@@ -4,7 +4,7 @@ YOLACT-ResNet50 at 550 with made-up weights (100 detections, the worst case) up 
 of its size. All contenders have the same weights, photos and threads, each a process of its own, and run in turn, so
 that a machine that slows down does so for all. What computes in float32 has to find what ONNX Runtime finds before it
 is timed. What rounds is judged by its average precision: the demonstration model's on scenes that it has not seen.
-Whoever cannot run is in the results with the reason.
+A contender that cannot run is in the results with the reason.
 
     python -m benchmarks.cpu runtimes [--only NAMES] [--json benchmarks/results/cpu_runtimes.json]
 
@@ -28,11 +28,11 @@ from yolact.cli.command import reports_errors
 from yolact.runtime.bench.machine import load_average
 
 BUSY = 0.5
-"""Load, averaged over a minute, from which figures tell more about the machine than about contenders."""
+"""Load average above which other programs decide the figures rather than the contenders."""
 
 
 def parse_names(context: click.Context, parameter: click.Parameter, value: str | None) -> list[str]:
-    """Contenders, in the order of the tables."""
+    """The names of the contenders that were asked for, in the order of the tables."""
     asked = list(CONTENDERS) if value is None else value.split(",")
     if unknown := [name for name in asked if name not in CONTENDERS]:
         raise click.BadParameter(f"expected some of {', '.join(CONTENDERS)}, got {', '.join(unknown)}")

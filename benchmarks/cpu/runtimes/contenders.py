@@ -1,6 +1,6 @@
-"""Who is compared on a CPU: what each makes of the network's files, up to its heads and up to masks of the image.
+"""The contenders on a CPU: how each runs the network's files, up to the heads and up to masks of the image.
 
-A runtime is imported by who is about to use it, so that no process carries another's.
+A contender imports its runtime when it is opened, so that no process carries another contender's runtime.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ REFERENCE, BASELINE = "ours-fp32", "eager"
 
 
 class Pipeline(Protocol):
-    """From an image to detections, as `Detector` does it.
+    """What finds the detections of an image, as `Detector` does.
 
     Attributes:
         metadata: of the network.
@@ -45,7 +45,7 @@ class Pipeline(Protocol):
     def engine_ms(self) -> float | None: ...
 
     def __call__(self, images: Any) -> Any:
-        """Detections of an image, or a list of them for a list."""
+        """The detections of an image, or a list of them for a list of images."""
 
 
 @dataclass(frozen=True)
@@ -77,12 +77,12 @@ class WholeMasks(Detections):
 
     @property
     def masks(self) -> BoolArray:
-        """(D, H, W) bool, as they are."""
+        """The masks (D, H, W) bool, which were made at image size."""
         return self.mask_probabilities
 
 
 class TorchPipeline:
-    """The baseline with results that can be compared with a detector's."""
+    """The baseline in PyTorch, with results that can be compared with a detector's."""
 
     engine_ms = None
 
@@ -94,7 +94,7 @@ class TorchPipeline:
         self._detector = EagerDetector(model, self.metadata.postprocess, compiled=compiled)
 
     def __call__(self, images: Image | Sequence[Image]) -> Any:
-        """As a detector."""
+        """The detections of an image, or a list of them for a list of images."""
         if isinstance(images, list | tuple):
             return [self(image) for image in images]
         boxes, scores, classes, masks = (array.numpy() for array in self._detector(images))
@@ -125,7 +125,7 @@ def _ncnn_engine(files: Files, name: str, threads: int) -> Engine:
 def _of_files(
     label: str, open_engine: Callable[[Files, str, int], Any], raw: str, full: str, *, rounded: bool = False
 ) -> Contender:
-    """One that runs exported files; what is around them is our runtime."""
+    """A contender that runs exported files, with this project's runtime before and after the network."""
     return Contender(
         label,
         rounded,
@@ -158,4 +158,4 @@ CONTENDERS = {
     ),
     "ncnn-fp32": _of_files("ncnn, FP32, and our NumPy", _ncnn_engine, "raw.ncnn.param", "raw.ncnn.param"),
 }
-"""By the name that `--only` takes, in the order of the tables."""
+"""All contenders by the name that `--only` takes, in the order of the tables."""

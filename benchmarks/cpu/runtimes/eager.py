@@ -15,10 +15,10 @@ from yolact.training.models.model import Yolact
 
 
 class EagerDetector:
-    """Image in, boxes, scores, classes and D x H x W masks out, the way the paper's steps read."""
+    """A detector that takes the steps of the paper one by one."""
 
     def __init__(self, model: Yolact, config: PostprocessConfig, *, compiled: bool = False) -> None:
-        """With `compiled`, all the steps go through `torch.compile`, at the first image."""
+        """With `compiled`, `torch.compile` compiles all steps together at the first image."""
         self.model = model
         self.config = config
         self.priors = torch.from_numpy(np.array(make_priors(model.config)))
@@ -26,7 +26,7 @@ class EagerDetector:
 
     @torch.inference_mode()
     def __call__(self, image: arrays.Image) -> Image:
-        """Of one image (H, W, 3) uint8 BGR: boxes in its pixels, masks bool at its size."""
+        """The detections of an image (H, W, 3) BGR: boxes in its pixels, scores, classes, bool masks (D, H, W)."""
         return self._detect(torch.from_numpy(image))
 
     def _steps(self, image: Tensor) -> Image:

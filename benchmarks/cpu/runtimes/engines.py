@@ -26,7 +26,7 @@ Run = Callable[[Image], list[NDArray[Any]]]
 
 
 class ForeignEngine:
-    """Another runtime where our detector expects one of ours: what surrounds the network is the same."""
+    """An engine around another project's runtime, for our detector: all contenders share what surrounds the network."""
 
     min_batch, max_batch, device = 1, 1, "cpu"
 
@@ -35,7 +35,7 @@ class ForeignEngine:
         self.metadata = metadata
 
     def detect(self, images: Image) -> list[NetworkDetections]:
-        """Detections of a batch of one, as `OnnxEngine` has them."""
+        """The detections of a batch of one image, as `OnnxEngine.detect` returns them."""
         outputs = [array[0] for array in self.run(images)]
         if self.metadata.graph == "raw":
             return [postprocess(ImageHeads(*outputs), self.metadata.config, self.metadata.postprocess)]
@@ -43,7 +43,7 @@ class ForeignEngine:
         return [NetworkDetections(*(array[: count.item()] for array in arrays))]
 
     def close(self) -> None:
-        """Nothing: the process ends."""
+        """Do nothing: the runtime goes when its process ends."""
 
 
 class TimedEngine:
@@ -56,14 +56,14 @@ class TimedEngine:
         self.ms = 0.0
 
     def detect(self, images: Image) -> list[NetworkDetections]:
-        """As the engine does."""
+        """The detections of a batch by the engine inside."""
         start = time.perf_counter()
         found = self._engine.detect(images)
         self.ms = (time.perf_counter() - start) * 1e3
         return found
 
     def close(self) -> None:
-        """The engine too."""
+        """Close the engine inside."""
         self._engine.close()
 
 
@@ -76,12 +76,12 @@ class TimedDetector(Detector):
 
     @property
     def engine_ms(self) -> float:
-        """Milliseconds."""
+        """Milliseconds that the engine took of the last call."""
         return self._timed.ms
 
 
 def openvino_run(path: Path, metadata: ModelMetadata, threads: int, precision: str | None) -> Run:
-    """OpenVINO, in this precision (`f32`) or in the one that it takes for this CPU."""
+    """An exported file run by OpenVINO in a precision (`f32`), or for None in the one that OpenVINO takes by itself."""
     import openvino
 
     core = openvino.Core()
@@ -102,7 +102,7 @@ def openvino_run(path: Path, metadata: ModelMetadata, threads: int, precision: s
 
 
 def ncnn_run(param: Path, threads: int) -> Run:
-    """ncnn in float32, of the files that pnnx made of a raw graph."""
+    """The raw graph that pnnx has converted, run by ncnn in float32."""
     import ncnn
 
     net = ncnn.Net()
@@ -115,7 +115,7 @@ def ncnn_run(param: Path, threads: int) -> Run:
 
     def run(images: Image) -> list[NDArray[Any]]:
         extractor = net.create_extractor()
-        pixels = images.astype(np.float32)  # a Mat does not keep the array alive that it was made of
+        pixels = images.astype(np.float32)  # a Mat does not keep the array that it was made of alive
         extractor.input("in0", ncnn.Mat(pixels, batch_index=0).clone())
         found = [extractor.extract(f"out{index}") for index in range(4)]
         if any(code for code, _ in found):
@@ -126,7 +126,7 @@ def ncnn_run(param: Path, threads: int) -> Run:
 
 
 def torch_network(weights: Path, config: ModelConfig, threads: int) -> Any:
-    """The `Yolact` of a state dict, ready to run."""
+    """The network with the weights of a state dict, in evaluation mode."""
     import torch
 
     from yolact.training.models.model import Yolact
@@ -138,7 +138,7 @@ def torch_network(weights: Path, config: ModelConfig, threads: int) -> Any:
 
 
 def torch_run(model: Any, *, compiled: bool) -> Run:
-    """The network in PyTorch."""
+    """The network up to its heads, run by PyTorch."""
     import torch
 
     def heads(pixels: torch.Tensor) -> list[torch.Tensor]:

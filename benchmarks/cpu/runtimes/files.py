@@ -1,4 +1,4 @@
-"""Where the forms of a network lie; apart from what writes them, as most processes that read them need no PyTorch."""
+"""Where the files of a network lie. What writes them is another module, since most readers do without PyTorch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from yolact.runtime.metadata import ModelMetadata
 
 @dataclass(frozen=True)
 class Files:
-    """Where the forms of a network lie.
+    """Where the files of a network lie.
 
     Attributes:
         folder: holds `full`, `inlined` and `raw` `.onnx`, the same with `-int8`, `raw.ncnn.param`, `weights.pth`.
@@ -23,11 +23,11 @@ class Files:
     problems: dict[str, str]
 
     def path(self, name: str) -> Path:
-        """Of one of the files. Raises RuntimeError with the reason where it could not be made."""
+        """The path of one of the files. Raises RuntimeError with the reason where it could not be made."""
         if name in self.problems:
             raise RuntimeError(self.problems[name])
         return self.folder / name
 
     def metadata_of(self, name: str) -> ModelMetadata:
-        """Of one of the ONNX files."""
+        """The metadata of one of the ONNX files."""
         return replace(self.metadata, graph="raw") if name.startswith("raw") else self.metadata

@@ -44,7 +44,7 @@ Rows = dict[str, dict[str, Any]]
 
 
 def measure_speed(model: Yolact, names: Sequence[str], runs: int, threads: int) -> dict[str, Any]:
-    """Rows of `heads` and `end_to_end`, and what else there is to say of ours."""
+    """Rows of all contenders up to the heads and end to end, and further figures of this project's runtime."""
     photos = [make_check_image(*PHOTO_SIZE, seed) for seed in range(PHOTOS)]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -111,7 +111,7 @@ def summarise(samples: list[dict[str, float]], baseline: list[dict[str, float]] 
 
 @contextmanager
 def started(names: Sequence[str], *arguments: Any) -> Iterator[dict[str, Worker]]:
-    """A worker for each; all end with the block."""
+    """A worker for each contender; all of them end with the block."""
     workers = {name: Worker(name, *arguments) for name in names}
     everyone = list(workers.values())
     try:
@@ -132,7 +132,7 @@ def dropping(name: str, workers: dict[str, Worker], rows: Rows) -> Iterator[None
 
 
 def in_graph_postprocessing(files: Files, photo: Image, runs: int, threads: int) -> float:
-    """Milliseconds a run that ONNX Runtime's profiler counts inside the two functions."""
+    """Milliseconds of a run inside the two post-processing functions, by ONNX Runtime's profiler."""
     options = session_options(threads)
     options.enable_profiling = True
     options.profile_file_prefix = str(files.folder / "profile")
@@ -148,7 +148,7 @@ def in_graph_postprocessing(files: Files, photo: Image, runs: int, threads: int)
 
 
 def large_photo_memory(files: Files, threads: int) -> dict[str, Any]:
-    """Peak MB of a process of ours that finds instances in a large photo and encodes their masks."""
+    """Peak memory in MB of a process of this project's runtime that encodes the masks of a large photo's instances."""
     photo = files.folder / "large.jpg"
     write_image(photo, make_check_image(*LARGE_PHOTO_SIZE))
     with started([REFERENCE], "end_to_end", files, threads) as workers:
@@ -158,8 +158,10 @@ def large_photo_memory(files: Files, threads: int) -> dict[str, Any]:
 
 
 def measure_accuracy(names: Sequence[str], scenes: int) -> dict[str, Any]:
-    """Mask and box AP of the demonstration model, in points, of those that round and of the two others to see them
-    beside. Nothing is timed, so all run at once, on one thread each."""
+    """Mask and box AP of the demonstration model by the contenders that round, and by two in float32 to compare with.
+
+    Nothing is timed here, so all contenders run at once, on one thread each.
+    """
     judged = [name for name in names if CONTENDERS[name].rounded or name in (REFERENCE, BASELINE)]
     rows: Rows = {name: {"label": CONTENDERS[name].label} for name in judged}
     with tempfile.TemporaryDirectory() as name:
@@ -176,6 +178,6 @@ def measure_accuracy(names: Sequence[str], scenes: int) -> dict[str, Any]:
 
 
 def measure(names: Sequence[str], runs: int, threads: int, scenes: int) -> dict[str, Any]:
-    """All of it."""
+    """Speed of the official network and accuracy of the demonstration model."""
     speed = measure_speed(seeded_model(get_config("yolact_resnet50")), names, runs, threads)
     return {"network": "yolact_resnet50", "runs": runs, **speed, "accuracy": measure_accuracy(names, scenes)}

@@ -12,12 +12,12 @@ SPEED_HEAD = ("", "ms", "10 % to 90 %", "times as fast as eager", "peak memory, 
 
 
 def everything(figures: Figures) -> str:
-    """All tables."""
+    """All tables of the comparison."""
     return "\n\n".join(filter(None, (part(figures) for part in (end_to_end, heads, parts, ours, accuracy))))
 
 
 def end_to_end(figures: Figures) -> str:
-    """From an image to masks of its size. What rounds shows the demonstration model's accuracy instead of agreement."""
+    """Speed from an image to masks of its size. The last column of contenders that round is accuracy, not agreement."""
     judged = figures["accuracy"]["rows"]
     rows = (
         _speed_row(row, _accuracy(name, judged) if row["rounded"] else _detections(row))
@@ -27,13 +27,13 @@ def end_to_end(figures: Figures) -> str:
 
 
 def heads(figures: Figures) -> str:
-    """From pixels of the network's size to its heads."""
+    """Speed from pixels of the network's size to its heads."""
     rows = (_speed_row(row, "rounds" if row["rounded"] else _largest(row)) for row in figures["heads"].values())
     return table((*SPEED_HEAD, "largest difference"), rows)
 
 
 def parts(figures: Figures) -> str:
-    """Where the milliseconds go, for those whose parts are known."""
+    """Milliseconds of each part of a run, for the contenders whose parts are known."""
     rows = []
     for row in figures["end_to_end"].values():
         if "parts_ms" in row:
@@ -43,7 +43,7 @@ def parts(figures: Figures) -> str:
 
 
 def ours(figures: Figures) -> str:
-    """What is only known of our own path."""
+    """Figures that are measured of this project's own runtime alone."""
     rows = []
     if "in_graph_postprocessing_ms" in figures:
         rows.append(("post-processing inside the graph, FP32", f"{figures['in_graph_postprocessing_ms']:.1f} ms"))
@@ -56,7 +56,7 @@ def ours(figures: Figures) -> str:
 
 
 def accuracy(figures: Figures) -> str:
-    """Average precision in points."""
+    """Average precision of the demonstration model, in points."""
     measured = figures["accuracy"]
     rows = []
     for row in measured["rows"].values():
@@ -91,7 +91,7 @@ def _detections(row: Figures) -> str:
 
 
 def _accuracy(name: str, judged: Figures) -> str:
-    """Of the demonstration model, beside ours in float32 where that was measured."""
+    """The demonstration model's mask AP by a contender, beside that in float32 where that was measured."""
     ap = judged.get(name, {}).get("ap")
     if ap is None:
         return ""

@@ -1,4 +1,4 @@
-"""Each contender in a process of its own, so that neither threads nor memory of one are in another's way."""
+"""Processes of the contenders: each has its own, so that threads and memory of one do not disturb another."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from yolact.training.data.ground_truth import GroundTruth
 
 ANSWER_SECONDS = 400
-"""`torch.compile` takes a minute or two for its first image on two cores."""
+"""Time limit of an answer. `torch.compile` takes a minute or two for its first image on two cores."""
 
 END_SECONDS = 5
 
@@ -58,7 +58,7 @@ class Heads:
         return {"total": (time.perf_counter() - start) * 1e3}
 
     def peak_memory(self) -> float:
-        """Of this process in MB."""
+        """The most memory in MB that this process has held."""
         return peak_host_memory_mib()
 
 
@@ -91,7 +91,7 @@ class EndToEnd:
         }
 
     def peak_memory(self) -> float:
-        """Of this process in MB."""
+        """The most memory in MB that this process has held."""
         return peak_host_memory_mib()
 
     def encode(self, photo: Path) -> int:
@@ -110,10 +110,10 @@ LEVELS = {"heads": Heads, "end_to_end": EndToEnd}
 
 
 class Worker:
-    """A process that answers one question after the other."""
+    """The process of a contender, which answers one question after the other."""
 
     def __init__(self, name: str, level: str, files: Files, threads: int, photos: Sequence[Image] = ()) -> None:
-        """Start it; the first answer waits until the contender is there."""
+        """Start the process; its first answer comes once the contender is open."""
         context = get_context("spawn")
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, name, level, files, threads, photos), daemon=True)
@@ -127,7 +127,7 @@ class Worker:
 
     def put(self, question: str, *arguments: Any) -> None:
         """Ask without waiting."""
-        with contextlib.suppress(OSError):  # where it is gone `get` says how
+        with contextlib.suppress(OSError):  # where the process is gone, `get` says how it ended
             self._pipe.send((question, arguments))
 
     def get(self) -> Any:
@@ -144,7 +144,7 @@ class Worker:
         return answer
 
     def close(self) -> None:
-        """End the process: as soon as it hears that nobody asks any more, or else by force."""
+        """End the process: it ends by itself when the pipe closes, and is killed where it does not."""
         self._pipe.close()
         self._process.join(END_SECONDS)
         if self._process.is_alive():
@@ -153,8 +153,8 @@ class Worker:
 
 
 def _serve(pipe: Connection, name: str, level: str, files: Files, threads: int, photos: Sequence[Image]) -> None:
-    """The process: answers or reasons for as long as it is asked."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one who asks
+    """What the process does: it sends an answer, or a reason for having none, to each question until nobody asks."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is handled by the process that asks
     cv2.setNumThreads(threads)
     subject = None
     while True:
@@ -165,7 +165,7 @@ def _serve(pipe: Connection, name: str, level: str, files: Files, threads: int, 
         try:
             subject = subject or LEVELS[level](CONTENDERS[name], files, threads, photos)
             pipe.send((None, getattr(subject, question)(*arguments)))
-        except Exception as error:  # whatever a foreign runtime raises is its result
+        except Exception as error:  # whatever another project's runtime raises is its answer
             pipe.send((describe(error), None))
 
 

@@ -32,10 +32,10 @@ RESULTS, PARTIAL = Path("benchmarks/results/gpu_check.json"), Path("build/gpu_ch
 
 
 def main() -> int:
-    """Run it; the exit code."""
+    """Run the check; return its exit code."""
     arguments = parse()
     paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    os.environ["PYTHONPATH"] = os.pathsep.join(paths)  # the steps import the repository, too
+    os.environ["PYTHONPATH"] = os.pathsep.join(paths)  # the processes of the steps import the repository from there
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True)
     record = Record(arguments.json, arguments.time_limit)
@@ -51,7 +51,7 @@ def main() -> int:
 
 
 def parse() -> argparse.Namespace:
-    """The command line."""
+    """The arguments of the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.gpu.check", description="Run everything that needs a GPU.", allow_abbrev=False
     )
@@ -72,7 +72,7 @@ def parse() -> argparse.Namespace:
 
 
 def seconds(text: str) -> float:
-    """A positive number of seconds."""
+    """The number of seconds that a text means, which has to be positive."""
     value = float(text)
     if not 0 < value < float("inf"):
         raise ValueError

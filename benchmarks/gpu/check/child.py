@@ -20,13 +20,13 @@ STEPS = {
     "build": "benchmarks.gpu.check.machine:build_kernels",
     "tests": "benchmarks.gpu.check.marked_tests:run_tests",
     "kernels": "benchmarks.gpu.check.machine:time_kernels",
-    "detector": "benchmarks.gpu.detectors.measuring:contend",
+    "detector": "benchmarks.gpu.detectors.measuring:measure_contender",
 }
 """The function of each step; it takes the file for its result and the arguments."""
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the step; its exit code."""
+    """Run the step; return its exit code."""
     step, result, *rest = arguments
     module, function = STEPS[step].split(":")
     try:

@@ -28,14 +28,14 @@ QUERY = (
     *("name", "driver_version", "compute_cap", "memory.total", "memory.used", "utilization.gpu", "temperature.gpu"),
     *("clocks.sm", "clocks.max.sm", "clocks.mem", "clocks.max.mem", "power.draw", "power.limit"),
 )
-"""What nvidia-smi is asked about the first GPU: what figures are to be read with, and whether it is free."""
+"""Fields that nvidia-smi is asked for: the hardware, its clocks, and whether another program uses the GPU."""
 
 KERNEL_TIMINGS = ((1, 8, 32), ("fp16",), ("realistic",))
-"""The batches, types and cases of the kernels that matter most; all of them take too long."""
+"""The batches, types and cases of the kernels that matter most; timing all of them takes too long."""
 
 
 def examine(result: Path) -> None:
-    """Everything that figures depend on. Raises Skip where there is no GPU."""
+    """Write down everything that figures depend on. Raises Skip where there is no GPU."""
     found: dict[str, Any] = {"python": platform.python_version(), "system": platform.platform(), "cpus": os.cpu_count()}
     found["nvidia_smi"] = smi = ask_nvidia_smi(*QUERY)
     write_figures(result, found)
@@ -44,14 +44,14 @@ def examine(result: Path) -> None:
     if len(capability) == 2:
         found["arch"] = "sm_{}{}".format(*capability)
     write_figures(result, found)
-    found["doctor"] = _ask_doctor()  # last: it loads the most of what may be broken
+    found["doctor"] = _ask_doctor()  # comes last, as it loads the most libraries that may be broken
     write_figures(result, found)
     if "arch" not in found:
         raise Skip(f"there is no CUDA GPU: {found['torch']}; {smi['missing']}")
 
 
 def _ask_torch() -> dict[str, Any]:
-    """Under "torch" a clause about PyTorch; where it can use a GPU, that one's capability and description."""
+    """A clause about PyTorch under "torch" and, where it can use a GPU, the GPU's capability and description."""
     try:
         import torch
     except ModuleNotFoundError as error:
@@ -79,10 +79,18 @@ def _ask_doctor() -> dict[str, str]:
 
 
 def build_kernels(result: Path, machine: str, output: str = str(LIBRARY_FOLDER)) -> None:
-    """Kernels and, where TensorRT's headers are, plugins for the GPU that `examine` found, whose result `machine` is.
+    """Build the kernels and, where TensorRT's headers are, the plugins for the GPU of this machine.
 
-    Not through `yolact-build-plugins`, which needs click, and cuda-bindings to see the GPU. Raises Skip where the
-    compiler or the GPU's architecture is missing, YolactError where the build fails.
+    The command `yolact-build-plugins` is not used: it needs click, and cuda-bindings to see the GPU.
+
+    Args:
+        result: the file for the result.
+        machine: the file with the result of `examine`.
+        output: the folder of the libraries.
+
+    Raises:
+        Skip: the compiler is missing, or the GPU's architecture is not known.
+        YolactError: the build fails.
     """
     try:
         arch = json.loads(Path(machine).read_text(encoding="utf-8"))["arch"]
@@ -104,7 +112,7 @@ def build_kernels(result: Path, machine: str, output: str = str(LIBRARY_FOLDER))
 
 
 def time_kernels(result: Path) -> None:
-    """The report of the kernels, as it comes. Raises Skip without a GPU, YolactError where results differ."""
+    """Time the kernels and write their report. Raises Skip without a GPU, YolactError where results differ."""
     from benchmarks.gpu.kernels import speed
 
     require_gpu()

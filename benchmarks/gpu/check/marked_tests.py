@@ -15,7 +15,9 @@ from yolact.runtime.errors import YolactError
 
 ROOT = Path(__file__).resolve().parents[3]
 MARKS_OF_GPU_TESTS = re.compile(r"^(@|pytestmark = )pytest\.mark\.gpu\b|\bbackend: Backend\b", re.MULTILINE)
-"""In the files that have any: the mark, or the fixture whose GPU half is marked. Other files need not be importable."""
+"""Lines of the files that have tests for a GPU: the mark, or the fixture `backend`, half of which is marked.
+
+Other files are not given to pytest, since a bare machine may not be able to import them."""
 
 NOTHING_COLLECTED = pytest.ExitCode.NO_TESTS_COLLECTED
 MISSING = re.compile(r"ModuleNotFoundError: No module named '([\w.]+)'")
@@ -48,7 +50,7 @@ class Recorder:
             self._note(report)
 
     def _note(self, report: pytest.TestReport | pytest.CollectReport) -> None:
-        """What was skipped or failed; what lacks a module is skipped."""
+        """Enter a test that was skipped or failed; one that lacks an optional module counts as skipped."""
         if report.skipped:
             reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
             self.skipped[reason.removeprefix("Skipped: ")] += 1
@@ -83,7 +85,7 @@ class Recorder:
 
 
 def gpu_test_files() -> list[Path]:
-    """Files with tests that are marked `gpu`, or whose fixtures are."""
+    """Test files with tests or fixtures that are marked `gpu`."""
     files = sorted((ROOT / "tests").rglob("test_*.py"))
     return [file for file in files if MARKS_OF_GPU_TESTS.search(file.read_text(encoding="utf-8"))]
 

@@ -23,11 +23,11 @@ SANITIZER = "compute_sanitizer"
 """Part of the names of the tests that take long: they come last."""
 
 GROUPS = ("build", "tests", "kernels", *NETWORKS, "sanitizer")
-"""What the names of all steps but the first begin with."""
+"""Beginnings of the names of all steps but the first."""
 
 
 def plan_steps(folder: Path) -> list[Step]:
-    """All steps; each leaves its result in the folder."""
+    """All steps of the check; each leaves its result in the folder."""
 
     def step(name: str, kind: str, limit: float, *arguments: str, needs: str = "environment") -> Step:
         result = folder / f"{name.replace(' ', '-')}.json"

@@ -14,7 +14,7 @@ CLOCKS = ("clocks.sm", "clocks.max.sm", "clocks.mem", "power.limit", "temperatur
 
 
 def describe(record: Record) -> str:
-    """All of it. Whatever of the results is missing or cut short is left out."""
+    """The whole report. Results that are missing or incomplete are left out."""
     parts = [_machine, _steps, _tests, _kernels, _contenders]
     return "\n\n".join(text for part in parts if (text := "\n".join(part(record))))
 
@@ -77,7 +77,10 @@ def check_table(figures: dict[str, Any]) -> str:
 
 
 def contender_table(results: Iterable[Any]) -> str:
-    """The rows of every contender among the results of steps, empty without any; those that disagree show no speed."""
+    """A table of the contenders among the results of steps, empty where there are none.
+
+    A contender that does not agree with the reference shows no speed.
+    """
     rows = []
     for found in results:
         if not isinstance(found, dict) or "contender" not in found:

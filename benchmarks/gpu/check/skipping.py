@@ -1,4 +1,4 @@
-"""Skipping: what the machine lacks ends a step of the check and is no failure. Needs the standard library alone."""
+"""Skipping: what the machine lacks ends a step of the check and is no failure. It needs the standard library alone."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ OPTIONAL = {
 
 
 class Skip(Exception):
-    """Something is not there; the message is a sentence that says what."""
+    """The machine lacks something; the message is a sentence that says what."""
 
 
 def require_gpu() -> None:

@@ -23,7 +23,7 @@ from benchmarks.gpu.check.skipping import SKIPPED
 Status = Literal["running", "done", "failed", "skipped", "timed_out", "interrupted"]
 
 GRACE = 3.0
-"""Seconds that a child has to clean up after itself before it is killed."""
+"""Seconds that a child has to end by itself before it is killed."""
 
 LOG_LINES = 40
 
@@ -55,7 +55,7 @@ class Step:
 
 @dataclass
 class Outcome:
-    """What became of a step.
+    """How a step ended, and what it left.
 
     Attributes:
         status: how it ended, or that it still runs.
@@ -74,7 +74,7 @@ class Outcome:
 
 @dataclass
 class Record:
-    """All of a run, in a file that is whole at any time.
+    """The outcomes of all steps, kept in a file that is whole at any time.
 
     Attributes:
         path: the file; not written as long as all is skipped, so that a machine without a GPU replaces no results.
@@ -96,12 +96,12 @@ class Record:
 
     @property
     def failed(self) -> bool:
-        """Whether anything went wrong; what was skipped did not."""
+        """Whether any step went wrong; a skipped step did not."""
         return any(outcome.status not in ("done", "skipped") for outcome in self.outcomes.values())
 
 
 def run_steps(steps: Sequence[Step], record: Record) -> int | None:
-    """Run all steps in turn; the number of the signal that ended it early, else None."""
+    """Run all steps in turn; return the number of the signal that ended the run early, else None."""
     deadline = time.monotonic() + record.limit
     try:
         with _signals_raise():
@@ -131,8 +131,10 @@ def _outcome(step: Step, record: Record, deadline: float) -> Outcome:
 
 
 def run_step(step: Step, limit: float) -> Outcome:
-    """Run one step for at most `limit` seconds. What it prints goes to a file beside its result. Raises what a signal
-    raises, when the child and all its children are gone."""
+    """Run one step for at most `limit` seconds. Its output goes to a file beside its result.
+
+    An exception from a signal handler passes through when the child and all its children are gone.
+    """
     step.result.unlink(missing_ok=True)
     log = step.result.with_suffix(".log")
     start = time.monotonic()
@@ -157,7 +159,7 @@ def run_step(step: Step, limit: float) -> Outcome:
 
 
 def _verdict(code: int | None, limit: float, told: str) -> tuple[Status, str]:
-    """Status and reason of a child that ended with this code, None where it ran out of time."""
+    """Status and reason of a child that ended with this exit code; the code is None where it ran out of time."""
     if code is None:
         return "timed_out", f"not done after {limit:.0f} s; it said last: {told or 'nothing'}"
     if code == 0:
@@ -184,7 +186,7 @@ def _read(path: Path) -> Any:
 
 @contextmanager
 def _signals_raise() -> Iterator[None]:
-    """SIGINT, SIGTERM and SIGHUP raise Stopped, once: what comes later cannot disturb the cleaning up."""
+    """Let the first SIGINT, SIGTERM or SIGHUP raise Stopped; later ones are ignored, to clean up undisturbed."""
 
     def stop(number: int, _: Any) -> None:
         for one in previous:
@@ -192,7 +194,9 @@ def _signals_raise() -> Iterator[None]:
         raise Stopped(number)
 
     previous = {number: signal.getsignal(number) for number in _SIGNALS}
-    previous = {number: handler for number, handler in previous.items() if handler != signal.SIG_IGN}  # nohup
+    previous = {
+        number: handler for number, handler in previous.items() if handler != signal.SIG_IGN
+    }  # nohup ignores SIGHUP
     for number in previous:
         signal.signal(number, stop)
     yield
@@ -201,8 +205,10 @@ def _signals_raise() -> Iterator[None]:
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
-    """End a child and everything it started, also what has made itself a session of its own. Where the child is done
-    already, only what it left behind in its session is found."""
+    """End a child and all processes that it started, also those that have made a session of their own.
+
+    Where the child has ended already, only the processes that it left in its session are found.
+    """
     family = _descendants(child.pid)
     if child.poll() is None:
         with suppress(ProcessLookupError):
@@ -213,14 +219,14 @@ def _end(child: subprocess.Popen[bytes]) -> None:
     with suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)
     for pid, started in family:
-        if _stat(pid)[1:] == (started,):  # else it is gone, and its number perhaps another's
+        if _stat(pid)[1:] == (started,):  # else the process is gone and its number may be another's
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
     child.wait()
 
 
 def _descendants(pid: int) -> set[tuple[int, str]]:
-    """Numbers and starting times of the children of a process, theirs, and so on. Nothing where there is no /proc."""
+    """Numbers and starting times of all descendants of a process. Empty where there is no /proc."""
     parents: dict[int, list[tuple[int, str]]] = {}
     for folder in Path("/proc").glob("[0-9]*"):
         if stat := _stat(int(folder.name)):
@@ -235,7 +241,7 @@ def _descendants(pid: int) -> set[tuple[int, str]]:
 
 
 def _stat(pid: int) -> tuple[int, str] | tuple[()]:
-    """A process's parent and starting time (proc(5), stat), nothing where there is no such process."""
+    """A process's parent and starting time (proc(5), stat), empty where there is no such process."""
     try:
         values = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:

@@ -1,8 +1,8 @@
-"""What a network finds by the book, and whether a detector finds the same.
+"""The reference detections of a network, and whether a detector finds the same.
 
-By the book: PyTorch in float32 on the CPU, then the runtime's post-processing in NumPy. Detections are matched as sets,
-since in half precision two of nearly the same score change places; the masks are compared at the size of the image, in
-the form in which the contender made them.
+The reference is PyTorch in float32 on the CPU, then the runtime's post-processing in NumPy. Detections are matched as
+sets, since in half precision two of nearly the same score change places; the masks are compared at the size of the
+image, in the form in which the contender made them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from yolact.training.models.model import Yolact
 from yolact.training.models.torch_engine import TorchEngine
 
 Prepare = Callable[[Sequence[Image]], np.ndarray]
-"""Images to the network's input (N, S, S, 3) BGR from 0 to 255, on the CPU."""
+"""A function from images to the network's input (N, S, S, 3) BGR from 0 to 255, on the CPU."""
 
 ARRAYS = ("boxes", "scores", "class_ids", "mask_probabilities")
 
@@ -37,8 +37,11 @@ LIMITS = Limits(
     min_box_iou=0.98,
     min_mask_iou=0.97,
 )
-"""Rounding to fp16 on a CPU moved scores of the made-up weights by 0.02, median IoUs to 0.996 (boxes) and 0.988 (masks)
-and 1 detection in 56 over the threshold of NMS; rounding to bf16 moved the masks to 0.94."""
+"""Limits of what may differ.
+
+Rounding to fp16 on a CPU moved scores of the made-up weights by 0.02, median IoUs to 0.996 (boxes) and 0.988 (masks)
+and 1 detection in 56 over the threshold of NMS; rounding to bf16 moved the masks to 0.94.
+"""
 
 
 @dataclass(frozen=True)
@@ -62,15 +65,22 @@ class Found:
         return Found(self.boxes[one], self.ranking_scores[one], self.class_ids[one], self.masks[one])
 
     def iter_masks(self) -> Iterator[tuple[Region, BoolArray]]:
-        """As `Detections.iter_masks`."""
+        """Each mask with its region, as `Detections.iter_masks` gives them."""
         return iter(self.masks)
 
 
-def by_the_book(
+def reference_detections(
     model: Yolact, config: PostprocessConfig, images: Sequence[Image], prepare: Prepare, cache: Path
 ) -> list[Detections]:
-    """Detections of each image by a network in float32 on the CPU; from the file `cache` where an earlier call with the
-    same arguments left them. `prepare` as the contender does it: made-up weights blow up differences in the pixels."""
+    """The detections of each image by a network in float32 on the CPU.
+
+    Args:
+        model, config: the network and its post-processing.
+        images: of any sizes.
+        prepare: makes the network's input in the way of the contender that is checked, since made-up weights magnify
+            differences of pixels.
+        cache: a file that keeps the detections for the next call with the same arguments.
+    """
     if not cache.is_file():
         engine = TorchEngine(model, config)
         found = [in_image(engine.detect(prepare([image]))[0], image.shape[:2]) for image in images]
@@ -89,7 +99,7 @@ def by_the_book(
 
 
 def differences(found: Sequence[Found], expected: Sequence[Detections]) -> tuple[DetectionTotals, str]:
-    """Totals over the images, and what is beyond the LIMITS; empty where nothing is."""
+    """Totals over the images, and a sentence of what is beyond the LIMITS, empty where nothing is."""
     totals = DetectionTotals.of(
         compare_detections(one, other, LIMITS.score_threshold, LIMITS.max_score_difference)
         for one, other in zip(found, expected, strict=True)

@@ -24,7 +24,7 @@ from yolact.training.models.model import Yolact
 
 
 class EngineContender(Contender):
-    """What the runtime does: images are resized and masks enlarged on the CPU, all between is in the engine."""
+    """The steps of the runtime: the CPU resizes images and enlarges masks, the engine does everything between."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -52,12 +52,12 @@ class EngineContender(Contender):
         return self._found
 
     def close(self) -> None:
-        """Free the engine."""
+        """Close the engine."""
         self._engine.close()
 
 
 def export(model: Yolact, config: PostprocessConfig, precision: Precision, folder: Path) -> Path:
-    """The ONNX file for any batch; where an earlier call left one of this name, that one."""
+    """The ONNX file of a network for any batch; an earlier call's file of this name is taken as it is."""
     import onnx
 
     from yolact.export.onnx_model import export_model
@@ -70,7 +70,7 @@ def export(model: Yolact, config: PostprocessConfig, precision: Precision, folde
 
 
 def open_onnx(kind: str, export_file: Callable[[], Path]) -> Contender:
-    """ONNX Runtime on `cpu`, `cuda` or `tensorrt`. Raises Skip where it has no such provider."""
+    """A contender on ONNX Runtime's provider `cpu`, `cuda` or `tensorrt`. Raises Skip where that is not there."""
     from yolact.runtime.onnx.engine import OnnxEngine
     from yolact.runtime.onnx.session import check_provider
 
@@ -83,9 +83,9 @@ def open_onnx(kind: str, export_file: Callable[[], Path]) -> Contender:
 
 
 def open_tensorrt(module: str, export_file: Callable[[], Path], batch: int, row: dict[str, Any]) -> Contender:
-    """A plan for exactly this batch, built by `tensorrt` or `tensorrt_rtx`; how long that took goes into the row.
+    """A contender on a plan for exactly this batch, built by `tensorrt` or `tensorrt_rtx`.
 
-    Raises Skip where that is not installed or has no GPU.
+    The row gets the seconds of the build. Raises Skip where the builder is not installed or finds no GPU.
     """
     from yolact.engines.build_options import BuildOptions
     from yolact.engines.builder import build_plan

@@ -28,7 +28,7 @@ import torch
 
 from benchmarks.figures import write_figures
 from benchmarks.gpu.check.skipping import Skip, require_gpu
-from benchmarks.gpu.detectors.agreement import by_the_book, differences
+from benchmarks.gpu.detectors.agreement import differences, reference_detections
 from benchmarks.gpu.detectors.engines import export, open_onnx, open_tensorrt
 from benchmarks.gpu.detectors.pytorch import Contender, Eager, Recorded
 from benchmarks.networks import seeded_model
@@ -74,21 +74,21 @@ class Setting:
     postprocess: PostprocessConfig = field(default_factory=PostprocessConfig)
 
     def batch(self, size: int, start: int = 0) -> list[Image]:
-        """So many images, from one of the distinct ones on."""
+        """A batch of so many images that starts at one of the distinct ones."""
         return [self.images[(start + i) % len(self.images)] for i in range(size)]
 
     def export_file(self) -> Path:
-        """The network as an ONNX file."""
+        """The ONNX file of the network, exported at the first call."""
         return export(self.model, self.postprocess, self.precision, self.folder)
 
     def wait(self) -> None:
-        """Until the GPU is done."""
+        """Wait until the GPU is done."""
         if self.device != "cpu":
             torch.cuda.synchronize()
 
 
 Opening = Callable[[Setting, int, dict[str, Any]], Contender]
-"""Makes a contender for a batch; the dict is its row, for what else is to be told."""
+"""A function that makes a contender for a batch size, and may add figures to the dict, which is the contender's row."""
 
 
 def _eager(setting: Setting, batch: int, row: dict[str, Any], precision: Precision | None = None) -> Contender:
@@ -124,10 +124,10 @@ CONTENDERS: dict[str, tuple[str, Opening]] = {
     "ort-cuda": ("ONNX Runtime, CUDA provider", partial(_onnx, kind="cuda")),
     "ort-tensorrt": ("ONNX Runtime, TensorRT provider", partial(_onnx, kind="tensorrt")),
 }
-"""By name: what it is in words, and how it is made."""
+"""All contenders by name: a title for tables, and the function that makes one."""
 
 
-def contend(result: Path, network: str, contender: str, folder: str) -> None:
+def measure_contender(result: Path, network: str, contender: str, folder: str) -> None:
     """Check and time one contender in all batches; rows are written as they come.
 
     Raises Skip where what it needs is missing, YolactError where it does not find what it should.
@@ -136,11 +136,11 @@ def contend(result: Path, network: str, contender: str, folder: str) -> None:
     torch.backends.cudnn.benchmark = True
     images = [make_check_image(*IMAGE_SIZE, seed) for seed in range(DISTINCT_IMAGES)]
     setting = Setting(seeded_model(get_config(network)), images, Path(folder))
-    compete(result, contender, setting, BATCHES)
+    measure_batches(result, contender, setting, BATCHES)
 
 
-def compete(result: Path, contender: str, setting: Setting, batches: Sequence[int]) -> None:
-    """As `contend`, in any setting."""
+def measure_batches(result: Path, contender: str, setting: Setting, batches: Sequence[int]) -> None:
+    """Check and time one contender in all batches, in any setting. Raises as `measure_contender`."""
     title, make = CONTENDERS[contender]
     rows: list[dict[str, Any]] = []
     for size in batches:
@@ -151,7 +151,7 @@ def compete(result: Path, contender: str, setting: Setting, batches: Sequence[in
 
 
 def make_row(make: Opening, setting: Setting, size: int) -> dict[str, Any]:
-    """The row of a contender in batches of this size. What it takes of the GPU's memory is free again afterwards."""
+    """The row of a contender in batches of this size. The contender's memory on the GPU is free again afterwards."""
     row: dict[str, Any] = {"batch": size}
     try:
         with closing(make(setting, size, row)) as one:
@@ -161,15 +161,15 @@ def make_row(make: Opening, setting: Setting, size: int) -> dict[str, Any]:
 
 
 def reference(one: Contender, setting: Setting) -> list[Detections]:
-    """What this contender should find in each of the distinct images."""
+    """The reference detections of each distinct image, made from this contender's form of the network's input."""
     config = setting.model.config
     prepare = one.prepare_on_cpu(config.image_size)
     cache = setting.folder / f"{config.name}-{type(one).prepare_on_cpu.__qualname__}.npz"
-    return by_the_book(setting.model, setting.postprocess, setting.images, prepare, cache)
+    return reference_detections(setting.model, setting.postprocess, setting.images, prepare, cache)
 
 
 def measure(one: Contender, setting: Setting, size: int, expected: Sequence[Detections]) -> dict[str, Any]:
-    """A row: how well detections agree and, only where they do, how long they take."""
+    """A row: how well the contender's detections agree with the reference and, only where they do, its times."""
     row: dict[str, Any] = {}
     for offset in (0, 1):  # the second time with other images in each place, and after the runs that are timed
         totals, wrong = check(one, setting, size, expected, offset)
@@ -183,7 +183,7 @@ def measure(one: Contender, setting: Setting, size: int, expected: Sequence[Dete
 
 
 def check(one: Contender, setting: Setting, size: int, expected: Sequence[Detections], offset: int) -> Any:
-    """What `differences` says about every distinct image, in as many runs as that takes."""
+    """The result of `differences` over every distinct image, in as many runs as that takes."""
     found, references = [], []
     for start in range(offset, offset + len(setting.images), size):
         one.images = setting.batch(size, start)
@@ -199,7 +199,7 @@ def time_whole(one: Contender, setting: Setting) -> float:
 
 
 def time_stages(one: Contender, setting: Setting) -> dict[str, float]:
-    """Median seconds of each stage, the GPU's work included."""
+    """Median seconds of each stage, including the GPU's work."""
     return _time(one.stages, setting)
 
 

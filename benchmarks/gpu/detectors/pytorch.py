@@ -43,7 +43,7 @@ class Contender(ABC):
     stages: dict[str, Callable[[], None]]
 
     def run(self) -> None:
-        """All stages."""
+        """Run all stages."""
         for stage in self.stages.values():
             stage()
 
@@ -52,15 +52,15 @@ class Contender(ABC):
         """What the last run found in each image."""
 
     def prepare_on_cpu(self, size: int) -> Prepare:
-        """How images become the network's input (N, S, S, 3), for the reference."""
+        """The function by which this contender makes the network's input (N, S, S, 3), for the reference."""
         return Preprocessor(size)
 
-    def close(self) -> None:  # noqa: B027 - most hold nothing
-        """Free what it holds."""
+    def close(self) -> None:  # noqa: B027 - most contenders hold nothing
+        """Free what the contender holds."""
 
 
 class Network:
-    """A network on a device, in a type, with what depends on its configuration alone made once."""
+    """A network on a device in a type, with its priors and normalisation."""
 
     def __init__(self, model: Yolact, dtype: torch.dtype, layout: torch.memory_format, device: str) -> None:
         self.size = model.config.image_size
@@ -79,7 +79,7 @@ class Network:
 
 
 class Eager(Contender):
-    """As the official code: every operation by itself, images of a batch one after the other from NMS on.
+    """The steps of the official code: each operation is a call, and from NMS on images go one after the other.
 
     Source: the official utils/augmentations.py `FastBaseTransform`, and `torch_postprocess.official_images`.
     """
@@ -91,7 +91,7 @@ class Eager(Contender):
         self.stages = {name: torch.inference_mode()(getattr(self, f"_{name}_stage")) for name in names}
 
     def prepare_on_cpu(self, size: int) -> Prepare:
-        """Without rounding, as the official code."""
+        """The function that resizes images as the official code does, without rounding."""
         return lambda images: resize_in_float(torch.from_numpy(np.stack(images)), size).permute(0, 2, 3, 1).numpy()
 
     def _prepare_stage(self) -> None:
@@ -127,9 +127,9 @@ class Eager(Contender):
 
 
 class Recorded(Contender):
-    """Channels last, in CUDA graphs, with this project's kernels before and behind the network.
+    """The network channels last in CUDA graphs, with this project's kernels before and after it.
 
-    All images of a batch go through each kernel at once, but for the first, whose images may differ in size.
+    Each kernel takes all images of a batch at once, but for the resizing one, whose images may differ in size.
     """
 
     def __init__(
@@ -141,7 +141,7 @@ class Recorded(Contender):
         device: str,
         images: Sequence[Image],
     ) -> None:
-        """`images` are for the recording: as many, and of the same size, as in every run."""
+        """Record the graphs on `images`; every run has as many images of the same size."""
         self.images = images
         self._library, self._device = library, device
         self._network = Network(model, dtype, torch.channels_last, device)
@@ -166,16 +166,16 @@ class Recorded(Contender):
 
     @torch.inference_mode()
     def poison(self) -> None:
-        """Fill everything between the stages with what is no result: a recording that holds nothing shows then."""
+        """Fill the memory between the stages with values that are no results, so that an empty recording shows."""
         self._pixels.fill_(0xA5)
         self._kernels.poison()
 
     def _record(self, work: Callable[[], object]) -> Callable[[], object]:
-        """The work as one call, on the memory it has now."""
+        """The work as one call on the memory that it uses now: a graph's replay, or on a CPU the work itself."""
         return work if self._device == "cpu" else record(work).replay
 
     def _network_input(self) -> Tensor:
-        return self._pixels.permute(0, 3, 1, 2)  # which is channels last
+        return self._pixels.permute(0, 3, 1, 2)  # the result is channels last
 
     def _run_network(self) -> None:
         self._kernels.heads = self._network(self._network_input())
@@ -196,7 +196,7 @@ class Recorded(Contender):
         self._postprocess()
 
     def _masks_stage(self) -> None:
-        """Boxes to the host, from these the regions of the masks to the GPU, and their bits to the host."""
+        """Copy the boxes to the host, upload the regions of the masks computed from them, and fetch the masks' bits."""
         outputs = self._kernels.outputs
         self._counts, self._boxes, self._scores, self._classes = (array.cpu().numpy() for array in outputs[:4])
         size = self.images[0].shape[:2]
@@ -233,7 +233,7 @@ class Recorded(Contender):
 
 
 def resize_in_float(images: Tensor, size: int) -> Tensor:
-    """(B, H, W, 3) uint8 to (B, 3, S, S) float32 as the official `FastBaseTransform`: the result is not rounded."""
+    """Images (B, H, W, 3) uint8 resized to (B, 3, S, S) float32 as by the official `FastBaseTransform`, not rounded."""
     pixels = images.permute(0, 3, 1, 2).float()
     return F.interpolate(pixels, (size, size), mode="bilinear", align_corners=False)
 
@@ -241,8 +241,9 @@ def resize_in_float(images: Tensor, size: int) -> Tensor:
 def mask_regions(
     boxes: np.ndarray, counts: np.ndarray, grid: tuple[int, int], image_size: tuple[int, int]
 ) -> np.ndarray:
-    """(B, D, 4) int32 top, left, bottom, right: pixels that masks cropped to boxes (B, D, 4) can set; none past the
-    counts (B, 1).
+    """Regions (B, D, 4) int32 top, left, bottom, right of the pixels that masks cropped to boxes (B, D, 4) can set.
+
+    Regions past the counts (B, 1) are empty.
 
     A mask's cells begin at most CROP_PADDING beyond its box and are one cell wide: half a cell from its centre a cell
     no longer lifts a pixel over the threshold.
@@ -254,4 +255,4 @@ def mask_regions(
     low, high = np.floor(corners[..., :2] - reach), np.ceil(corners[..., 2:] + reach)
     regions = np.clip(np.concatenate([low, high], axis=-1), 0, extent)
     regions[np.arange(boxes.shape[1]) >= counts] = 0
-    return regions.astype(np.int32, order="C")  # indexing has left another order
+    return regions.astype(np.int32, order="C")  # indexing has left the array in another order

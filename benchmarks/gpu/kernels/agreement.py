@@ -1,4 +1,4 @@
-"""Whether two ways of post-processing found the same: what runs before anything is timed."""
+"""Whether two ways of post-processing find the same, which is checked before anything is timed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from benchmarks.torch_postprocess import Outputs
 
 TOLERANCE = {torch.float32: 1e-4, torch.float16: 5e-3}
-"""Of mask probabilities: in 16 bits PyTorch rounds the sums, the kernels do not."""
+"""Largest difference of mask probabilities: in 16 bits PyTorch rounds the sums over prototypes, the kernels do not."""
 EDGES = 1e-4
 """Share of an image's mask cells that may differ: a box that differs in its last bit can move an edge by a cell."""
 
@@ -25,7 +25,7 @@ class _Rows(NamedTuple):
 
 
 def differences(found: Outputs, expected: Outputs, tolerance: float) -> list[str]:
-    """What is not the same, a sentence for each image; empty where all is.
+    """A sentence for each image whose detections are not the same; empty where all are.
 
     Scores that are equal but for rounding may change places, and the last ones may drop off the end for each other.
     """
@@ -53,7 +53,7 @@ def _difference(found: _Rows, expected: _Rows, tolerance: float, full: bool) -> 
     same &= found.classes[:, None] == expected.classes
     same &= np.isclose(found.scores[:, None], expected.scores, rtol=1e-4, atol=1e-7)
     missing = ~same.any(0)
-    last = expected.scores[-1] if full else 0  # of full images what ties with the last may have dropped off
+    last = expected.scores[-1] if full else 0  # a full image may lack a detection that ties with its last one
     lost = missing & ~np.isclose(expected.scores, last, rtol=1e-4, atol=0)
     if lost.any():
         row = int(np.flatnonzero(lost)[0])
@@ -63,7 +63,7 @@ def _difference(found: _Rows, expected: _Rows, tolerance: float, full: bool) -> 
         )
     pairs = np.flatnonzero(~missing)
     apart = np.abs(found.masks[same.argmax(0)[pairs]] - expected.masks[pairs])
-    wrong = ~(apart <= tolerance)  # NaN is wrong, too
+    wrong = ~(apart <= tolerance)  # so that NaN counts as wrong
     if wrong.sum() > EDGES * expected.masks.size:
         return f"{wrong.sum()} cells of the masks differ by more than {tolerance}, the most by {apart.max():.2g}"
     return ""

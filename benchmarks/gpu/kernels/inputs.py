@@ -26,7 +26,7 @@ CASES = {
 
 
 def make_heads(case: str, batch: int, dtype: torch.dtype, device: str, seed: int = 0) -> Heads:
-    """Heads of one of the CASES, on the device."""
+    """The heads of a batch for one of the CASES, on the device."""
     rng = np.random.default_rng(seed)
     priors = make_priors(MODEL)
     make = {"realistic": _realistic, "worst": _worst}[case]
@@ -37,20 +37,20 @@ def make_heads(case: str, batch: int, dtype: torch.dtype, device: str, seed: int
         "locations": locations,
         "confidences": confidences,
         "coefficients": rng.uniform(-1, 1, (batch, len(priors), COEFFICIENTS)),
-        "prototypes": rng.gamma(1, 1, (batch, COEFFICIENTS, GRID, GRID)),  # behind a ReLU, mostly small
+        "prototypes": rng.gamma(1, 1, (batch, COEFFICIENTS, GRID, GRID)),  # come out of a ReLU and are mostly small
     }
     tensors = {name: torch.from_numpy(array).to(device, dtype) for name, array in arrays.items()}
     return Heads(priors=torch.from_numpy(np.array(priors)).to(device), **tensors)
 
 
 def _realistic(rng: np.random.Generator, priors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Locations and confidences of one image: the priors nearest to each object have found it, more or less."""
+    """Locations and confidences of one image in which the priors nearest to each object have found it roughly."""
     locations = rng.normal(0, 0.5, (len(priors), 4))
     confidences = rng.normal(0, 1, (len(priors), CLASSES + 1))
     confidences[:, 0] += BACKGROUND
     each = rng.integers(*CANDIDATES, endpoint=True) // OBJECTS
     _, sizes, counts = np.unique(priors[:, 2], return_inverse=True, return_counts=True)
-    evenly = 1 / counts[sizes] / len(counts)  # over sizes: most priors are small
+    evenly = 1 / counts[sizes] / len(counts)  # each size of prior is drawn as often, though most priors are small
     for target in priors[rng.choice(len(priors), OBJECTS, replace=False, p=evenly)]:
         near = np.argpartition(np.square(priors - target).sum(1), each)[:each]
         box = target * rng.normal(1, 0.04, (each, 4))
@@ -61,7 +61,10 @@ def _realistic(rng: np.random.Generator, priors: np.ndarray) -> tuple[np.ndarray
 
 
 def _worst(rng: np.random.Generator, priors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Boxes so much larger than each other, and than the image, that most of the best are allowed beside each other."""
+    """Locations and confidences of one image in which NMS keeps most of the best boxes.
+
+    The boxes are larger than the image and of so different sizes that they overlap too little to suppress each other.
+    """
     sides = 1.1 * RATIO ** rng.integers(0, STEPS, (len(priors), 2))
     boxes = np.concatenate([np.full((len(priors), 2), 0.5), sides], axis=1)
     confidences = rng.normal(0, 2, (len(priors), CLASSES + 1))
@@ -71,25 +74,28 @@ def _worst(rng: np.random.Generator, priors: np.ndarray) -> tuple[np.ndarray, np
 
 
 def _encode(boxes: np.ndarray, priors: np.ndarray) -> np.ndarray:
-    """Inverse of decoding: cxcywh to locations."""
+    """The locations that decode to boxes (N, 4) cxcywh."""
     centres = (boxes[:, :2] - priors[:, :2]) / (0.1 * priors[:, 2:])
     return np.concatenate([centres, np.log(boxes[:, 2:] / priors[:, 2:]) / 0.2], axis=1)
 
 
 def count_candidates(heads: Heads) -> list[int]:
-    """Candidates of each image."""
+    """The number of candidates in each image."""
     best = heads.confidences.softmax(-1, dtype=torch.float32)[..., 1:].amax(-1)
     return (best > CONFIG.score_threshold).sum(1).tolist()
 
 
 def make_image(height: int, width: int, device: str) -> Tensor:
-    """(H, W, 3) uint8 BGR noise."""
+    """An image (H, W, 3) uint8 BGR of noise."""
     pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
     return torch.from_numpy(pixels).to(device)
 
 
 def nms_bytes(heads: Heads, found: Outputs) -> int:
-    """All logits; locations and priors of candidates, coefficients of detections; the outputs, masks not included."""
+    """The fewest bytes that Fast NMS moves.
+
+    These are all logits, the locations and priors of candidates, the coefficients of detections, and the outputs.
+    """
     batch, size = len(heads.confidences), heads.confidences.element_size()
     candidates, detections = sum(count_candidates(heads)), int(found.num_detections.sum())
     read = heads.confidences.nbytes + candidates * 4 * (size + 4) + detections * COEFFICIENTS * size
@@ -97,7 +103,7 @@ def nms_bytes(heads: Heads, found: Outputs) -> int:
 
 
 def mask_bytes(heads: Heads) -> int:
-    """All prototypes; boxes, counts and coefficients of the detections; the masks."""
+    """The fewest bytes that mask assembly moves: prototypes, boxes, counts and coefficients of detections, masks."""
     batch = len(heads.prototypes)
     rows = batch * CONFIG.max_detections
     inputs = heads.prototypes.nbytes + rows * (COEFFICIENTS * heads.prototypes.element_size() + 16) + batch * 4
@@ -105,7 +111,7 @@ def mask_bytes(heads: Heads) -> int:
 
 
 def both_bytes(heads: Heads, found: Outputs) -> int:
-    """As the two together, but what the first hands to the second is not read again."""
+    """The fewest bytes that both kernels move, where the second does not read again what the first hands to it."""
     batch, size = len(heads.prototypes), heads.prototypes.element_size()
     masks = batch * CONFIG.max_detections * GRID * GRID * 4
     return (
@@ -114,10 +120,13 @@ def both_bytes(heads: Heads, found: Outputs) -> int:
 
 
 def _detection_bytes(batch: int, size: int) -> int:
-    """Counts, boxes, scores, classes and coefficients of all rows."""
+    """Bytes of the counts, boxes, scores, classes and coefficients of all rows."""
     return batch * (4 + CONFIG.max_detections * (16 + 4 + 4 + COEFFICIENTS * size))
 
 
 def resize_bytes(height: int, width: int, size: int) -> int:
-    """The pixels that bilinear interpolation looks at, four for each of the result's at most; the result."""
+    """The fewest bytes that resizing moves.
+
+    These are the pixels that bilinear interpolation reads, at most four for each pixel of the result, and the result.
+    """
     return min(height * width, 4 * size * size) * 3 + size * size * 3

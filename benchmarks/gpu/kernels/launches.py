@@ -1,4 +1,4 @@
-"""The CUDA kernels over PyTorch's tensors, each on memory of its own, so that copies can be run in turn."""
+"""Launches of the CUDA kernels on PyTorch's tensors. Each has memory of its own, so that copies can take turns."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TYPES = {torch.float32: ElementType.FLOAT32, torch.float16: ElementType.FLOAT16}
 
 
 def current_stream(tensor: Tensor) -> int:
-    """The stream that PyTorch puts work on at present; 0 where the tensor is on the CPU."""
+    """The CUDA stream that PyTorch uses at present; 0 where the tensor is on the CPU."""
     return torch.cuda.current_stream(tensor.device).cuda_stream if tensor.is_cuda else 0
 
 
@@ -64,12 +64,12 @@ class PostprocessKernels:
         self.poison()
 
     def poison(self) -> None:
-        """Fill the outputs with what is no result."""
+        """Fill the outputs with values that are no results."""
         for array in (*self.outputs, self._chosen):
             array.fill_(torch.nan if array.is_floating_point() else -1)
 
     def fast_nms(self) -> None:
-        """Put the first on the current stream."""
+        """Launch Fast NMS on the current stream."""
         heads, outputs = self.heads, self.outputs
         tensors = FastNmsTensors(
             *(array.data_ptr() for array in (heads.locations, heads.confidences, heads.coefficients, heads.priors)),
@@ -79,19 +79,19 @@ class PostprocessKernels:
         self._library.fast_nms(self._nms, tensors, workspace, current_stream(heads.priors))
 
     def mask_assembly(self) -> None:
-        """Put the second on the current stream."""
+        """Launch mask assembly on the current stream."""
         arrays = (self.heads.prototypes, self._chosen, self.outputs.boxes, self.outputs.num_detections)
         tensors = MaskAssemblyTensors(*(array.data_ptr() for array in (*arrays, self.outputs.masks)))
         self._library.mask_assembly(self._assembly, tensors, current_stream(self.heads.priors))
 
     def both(self) -> None:
-        """Put one after the other on the current stream."""
+        """Launch Fast NMS and then mask assembly on the current stream."""
         self.fast_nms()
         self.mask_assembly()
 
 
 class ResizeKernel:
-    """Image (H, W, 3) of any size to the network's input (S, S, 3), in memory of its own or in `output`."""
+    """The kernel that resizes an image (H, W, 3) to the network's input (S, S, 3), in its own memory or in `output`."""
 
     def __init__(self, library: KernelLibrary, image: Tensor, size: int, output: Tensor | None = None) -> None:
         self._library, self._image = library, image
@@ -99,24 +99,24 @@ class ResizeKernel:
         self.output = rubbish if output is None else output
 
     def copy(self) -> ResizeKernel:
-        """The same work on other memory."""
+        """A launch of the same work on other memory."""
         return ResizeKernel(self._library, self._image.clone(), len(self.output))
 
     def torch_form(self) -> Tensor:
-        """Up to roundings the same in PyTorch."""
+        """The resized image (S, S, 3) by PyTorch, which rounds otherwise in places."""
         pixels, size = self._image.permute(2, 0, 1)[None].float(), self.output.shape[:2]
         resized = F.interpolate(pixels, size, mode="bilinear", align_corners=False)
         return resized[0].round().byte().permute(1, 2, 0).contiguous()
 
     def run(self) -> None:
-        """Put it on the current stream."""
+        """Launch the kernel on the current stream."""
         height, width = self._image.shape[:2]
         image = DeviceImage(self._image.data_ptr(), height, width, 3 * width)
         self._library.resize_pack(image, len(self.output), self.output.data_ptr(), current_stream(self._image))
 
 
 class MasksKernel:
-    """Masks (D, Hp, Wp) to packed bits of the regions that `ImageTransform.upsample_mask` looks at.
+    """The kernel that enlarges masks (D, Hp, Wp) to packed bits of the regions of `ImageTransform.upsample_mask`.
 
     Attributes:
         bits: what it writes, one region behind the other.
@@ -141,7 +141,7 @@ class MasksKernel:
         self.bytes = cells * 4 + regions.nbytes + offsets.nbytes + sum(sizes)
 
     def copy(self) -> MasksKernel:
-        """The same work on other memory."""
+        """A launch of the same work on other memory."""
         other = copy(self)
         other._masks, other.bits = self._masks.clone(), self.bits.clone()
         return other
@@ -152,7 +152,7 @@ class MasksKernel:
         return F.interpolate(self._masks[None], size, mode="bilinear", align_corners=False)[0] > 0.5
 
     def run(self) -> None:
-        """Put it on the current stream."""
+        """Launch the kernel on the current stream."""
         arrays = (self._masks, self._regions, self._offsets, self.bits)
         tensors = MasksToImageTensors(*(array.data_ptr() for array in arrays))
         self._library.masks_to_image(self._params, tensors, current_stream(self._masks))

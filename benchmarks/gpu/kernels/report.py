@@ -1,4 +1,4 @@
-"""Figures of the CUDA kernels and what they should be, as a table in Markdown and as JSON."""
+"""The report on the CUDA kernels: figures and aims, as a table in Markdown and as JSON."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NOTES = (
 
 @dataclass
 class Row:
-    """One step at one size.
+    """The figures of one step at one size.
 
     Attributes:
         step, batch, type, inputs: what was timed.
@@ -50,7 +50,7 @@ class Row:
     stages: dict[str, float] = field(default_factory=dict)
 
     def aims(self) -> dict[str, bool]:
-        """What this row should reach, and whether it does."""
+        """The aims of this row, and whether it meets them."""
         aims = {}
         if self.step == PLUGINS and self.batch == 1:
             aims[f"under {MOST_MICROSECONDS:g} us"] = self.microseconds < MOST_MICROSECONDS
@@ -65,7 +65,7 @@ class Row:
 
 @dataclass
 class Report:
-    """All of a run.
+    """The figures of a whole run.
 
     Attributes:
         machine: hardware and versions.
@@ -80,11 +80,11 @@ class Report:
     rows: list[Row] = field(default_factory=list)
 
     def floor(self, size: int) -> float:
-        """Microseconds in which a copy moves `size` bytes."""
+        """Microseconds that a copy of `size` bytes takes."""
         return size / self.bandwidth * 1e6
 
     def write(self, path: Path | None) -> None:
-        """Everything so far as JSON, so that a run that breaks off leaves what it has."""
+        """Write the rows so far as JSON, so that a run that breaks off leaves them."""
         rows = [{**asdict(row), "aims": row.aims()} for row in self.rows]
         write_figures(path, {**asdict(self), "notes": NOTES, "rows": rows})
 

@@ -52,29 +52,29 @@ class Differs(YolactError):
 
 
 def demand_equal(what: str, found: Outputs, expected: Outputs, tolerance: float) -> None:
-    """Raises Differs with the first of what is not the same."""
+    """Raise Differs with the first differences, where there are any."""
     if problems := differences(found, expected, tolerance):
         raise Differs(f"{what} does not find what the official steps find: {'; '.join(problems[:3])}")
 
 
 def run_batched(heads: Heads) -> Outputs:
-    """The batched form, as it is compiled: the configuration is a constant."""
+    """The batched form with the configuration as a constant, as it is compiled."""
     return batched(heads, CONFIG)
 
 
 @cache
 def compiled_form() -> Form:
     """The batched form compiled for every shape it meets."""
-    torch._dynamo.config.recompile_limit = 64  # each batch and type is one
+    torch._dynamo.config.recompile_limit = 64  # each batch size and type is one compilation
     return torch.compile(run_batched, fullgraph=True, dynamic=False)
 
 
 def batched_forms(heads: Heads) -> tuple[dict[str, Form], str]:
-    """The batched form as it is and, where PyTorch can, compiled; and what is to be known of that."""
+    """The batched form, eager and where PyTorch can also compiled, and a clause for the report that says which."""
     forms: dict[str, Form] = {"eager": run_batched}
     try:
         compiled_form()(heads)
-    except Exception as error:  # a missing Triton or compiler of C shows in many ways
+    except Exception as error:  # a missing Triton or C compiler raises many kinds of errors
         reason = (str(error).splitlines() or [""])[0]
         return forms, f"eager, as torch.compile failed with {type(error).__name__}: {reason}"
     return {**forms, "compiled": compiled_form()}, "the faster of eager and compiled by torch.compile"
@@ -83,7 +83,7 @@ def batched_forms(heads: Heads) -> tuple[dict[str, Form], str]:
 def postprocess_rows(
     timer: Any, report: Report, library: KernelLibrary, heads: Heads, label: tuple[int, str, str]
 ) -> list[Row]:
-    """Both kernels, together and apart, beside both PyTorch forms. Raises Differs."""
+    """Rows of both kernels, together and apart, beside both PyTorch forms. Raises Differs."""
     tolerance, where = TOLERANCE[heads.confidences.dtype], "batch {}, {}, {}".format(*label)
     expected = official(heads, CONFIG)
     size = nms_bytes(heads, expected)
@@ -98,7 +98,7 @@ def postprocess_rows(
     copies[0].poison()
     both = [other.both for other in copies]
     row = Row(PLUGINS, *label, both_bytes(heads, expected), microseconds=timer.graph(both))
-    for other in (copies[0], copies[-1]):  # a recording that holds nothing would be quick
+    for other in (copies[0], copies[-1]):  # an empty recording would be quick
         demand_equal(f"the recorded kernels ({where})", other.outputs, expected, tolerance)
     row.stages = timer.stages(both)
     row.official = timer.plain([partial(official_images, other, CONFIG) for other in all_heads])
@@ -115,12 +115,12 @@ def postprocess_rows(
 
 
 def copy_heads(heads: Heads) -> Heads:
-    """The same values elsewhere in memory; the priors, a constant of the engine, are shared."""
+    """The same heads elsewhere in memory; the priors, a constant of the engine, are shared."""
     return Heads(*(array if array is heads.priors else array.clone() for array in heads))
 
 
 def image_row(timer: Any, report: Report, kernel: ResizeKernel | MasksKernel, row: Row) -> Row:
-    """A kernel that was checked, beside PyTorch's interpolate."""
+    """Complete the row of a kernel that was checked with its times and those of PyTorch's interpolate."""
     copies = [kernel, *(kernel.copy() for _ in range(timer.copies(row.bytes) - 1))]
     row.floor = report.floor(row.bytes)
     row.microseconds = timer.graph([other.run for other in copies])
@@ -129,7 +129,7 @@ def image_row(timer: Any, report: Report, kernel: ResizeKernel | MasksKernel, ro
 
 
 def resize_row(timer: Any, report: Report, library: KernelLibrary, device: str, name: str) -> Row:
-    """An image to the network's input. Raises Differs."""
+    """The row of resizing an image to the network's input. Raises Differs."""
     size, image = MODEL.image_size, make_image(*IMAGES[name], device)
     kernel = ResizeKernel(library, image, size)
     kernel.run()
@@ -141,7 +141,7 @@ def resize_row(timer: Any, report: Report, library: KernelLibrary, device: str, 
 
 
 def masks_row(timer: Any, report: Report, library: KernelLibrary, device: str, name: str) -> Row:
-    """The masks of one image's detections at the size of the image. Raises Differs."""
+    """The row of enlarging the masks of one image's detections to the image's size. Raises Differs."""
     masks = official(make_heads("realistic", 1, torch.float16, device), CONFIG).masks[0]
     kernel = MasksKernel(library, masks, IMAGES[name])
     kernel.run()
@@ -154,7 +154,7 @@ def masks_row(timer: Any, report: Report, library: KernelLibrary, device: str, n
 def measure(
     timer: Any, report: Report, library: KernelLibrary, device: str, choice: Sequence[Sequence[Any]], path: Path | None
 ) -> None:
-    """Fill the report, writing it after each step."""
+    """Fill the report and write it after each step."""
 
     def postprocess(batch: int, kind: str, case: str) -> list[Row]:
         heads = make_heads(case, batch, TYPES[kind], device)

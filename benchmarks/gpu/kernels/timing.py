@@ -31,22 +31,24 @@ class GpuTimer:
     """Microseconds of work on the current GPU."""
 
     def copies(self, size: int) -> int:
-        """Copies to take in turn where one run moves `size` bytes."""
+        """The number of copies that take turns where one run moves `size` bytes."""
         cache = torch.cuda.get_device_properties(torch.cuda.current_device()).L2_cache_size
         return min(max(2, math.ceil(3 * cache / max(size, 1))), MOST_COPIES)
 
     def graph(self, works: Sequence[Work], samples: int = GRAPH_SAMPLES) -> float:
-        """Median of one of these, which are the same work on different memory."""
+        """The median of one work, recorded in a graph. `works` are the same work on different memory."""
         graph = record(lambda: [work() for work in works])
         return self._median(lambda _: graph.replay(), samples) / len(works)
 
     def plain(self, works: Sequence[Work], samples: int = PLAIN_SAMPLES) -> float:
-        """Median of one of these where they cannot be recorded."""
+        """The median of one work, called directly, where works cannot be recorded."""
         return self._median(lambda sample: works[sample % len(works)](), samples)
 
     def stages(self, works: Sequence[Work]) -> dict[str, float]:
-        """Medians of the kernels that one of these runs, by name, without the gaps between them. Empty where PyTorch
-        has no profiler of GPUs."""
+        """The medians of the kernels that one work runs, by name, without the gaps between them.
+
+        Empty where PyTorch has no profiler of GPUs.
+        """
         rounds = max(1, PROFILE_SAMPLES // len(works))
         with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
             for _ in range(rounds):
@@ -60,7 +62,7 @@ class GpuTimer:
         return {name: median(values) for name, values in durations.items()}
 
     def bandwidth(self) -> float:
-        """Bytes a second that a large copy inside the GPU's memory reads and writes."""
+        """The bytes a second that a large copy inside the GPU's memory reads and writes, together."""
         source = torch.ones(COPY_BYTES, dtype=torch.uint8, device="cuda")
         target = torch.empty_like(source)
         return 2 * COPY_BYTES / (self._median(lambda _: target.copy_(source), PLAIN_SAMPLES) * 1e-6)
@@ -86,7 +88,7 @@ def short_name(kernel: str) -> str:
 
 
 def describe_gpu() -> dict[str, str]:
-    """Hardware and versions, to be read with the figures."""
+    """The GPU and the versions that figures are to be read with."""
     properties = torch.cuda.get_device_properties(torch.cuda.current_device())
     told = ask_nvidia_smi("driver_version")
     return {
