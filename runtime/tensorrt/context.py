@@ -22,7 +22,7 @@ from yolact.runtime.cuda.arrays import DeviceArray, as_device_array, as_stream
 from yolact.runtime.cuda.device import Device, DeviceMemory, Event, Graph, PinnedMemory, Stream
 from yolact.runtime.errors import EngineError, UsageError
 from yolact.runtime.images.arrays import Image
-from yolact.runtime.tensorrt.plan import Execution, Plan
+from yolact.runtime.tensorrt.loaded_plan import Execution, LoadedPlan
 
 COUNT, MASKS = "num_detections", "masks"
 
@@ -98,7 +98,7 @@ class TensorRTContext:
         stream: where work runs that is given no other stream.
     """
 
-    def __init__(self, plan: Plan, device: Device, observer: RunObserver | None = None) -> None:
+    def __init__(self, plan: LoadedPlan, device: Device, observer: RunObserver | None = None) -> None:
         """Use `TensorRTEngine.create_context`. Raises EngineError where memory does not suffice."""
         self._plan, self._device = plan, device
         self._observer: RunObserver = observer or _NoObserver()

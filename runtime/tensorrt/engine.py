@@ -16,7 +16,7 @@ from yolact.runtime.images.arrays import Image
 from yolact.runtime.metadata import ModelMetadata
 from yolact.runtime.postprocess.postprocess import ImageHeads, NetworkDetections, postprocess
 from yolact.runtime.tensorrt.context import COUNT, RunObserver, TensorRTContext
-from yolact.runtime.tensorrt.plan import Plan
+from yolact.runtime.tensorrt.loaded_plan import LoadedPlan
 
 
 class TensorRTEngine:
@@ -48,7 +48,7 @@ class TensorRTEngine:
         Raises:
             EngineError: a tensor of the plan is not as the contract says.
         """
-        self._plan: Plan | None = Plan.check(engine, trt, metadata, device, reason)
+        self._plan: LoadedPlan | None = LoadedPlan.check(engine, trt, metadata, device, reason)
         self._metadata = metadata
         self.min_batch: int = self._plan.min_batch
         self.max_batch: int | None = self._plan.max_batch
@@ -93,7 +93,7 @@ class TensorRTEngine:
         return TensorRTContext(self.plan, self.device, observer)
 
     @property
-    def plan(self) -> Plan:
+    def plan(self) -> LoadedPlan:
         """What it runs. Raises EngineError where the engine was closed."""
         plan = self._plan
         if plan is None:

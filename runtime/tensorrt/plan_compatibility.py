@@ -26,7 +26,7 @@ _AMPERE = 80
 
 
 @dataclass(frozen=True)
-class Here:
+class Machine:
     """What this machine has for plans of one flavour.
 
     Attributes:
@@ -44,7 +44,7 @@ class Here:
     plugin_code: GpuCode | None = None
 
     @classmethod
-    def look(cls, flavour: Flavour, device: int, wanted_plugins: tuple[str, ...]) -> Here:
+    def examine(cls, flavour: Flavour, device: int, wanted_plugins: tuple[str, ...]) -> Machine:
         """Look around on this machine. Where plugins are wanted, the toolkit's library is loaded, if there is one.
 
         Raises EngineError where that library does not load.
@@ -83,8 +83,8 @@ def rebuild_advice(path: Path, identity: PlanIdentity | None) -> str:
     )
 
 
-def why_not(
-    path: Path, header: PlanHeader, identity: PlanIdentity | None, here: Here, *, allow_host_code: bool = False
+def find_obstacle(
+    path: Path, header: PlanHeader, identity: PlanIdentity | None, here: Machine, *, allow_host_code: bool = False
 ) -> str | None:
     """The first reason why a plan cannot run here, as a sentence, or None where none is known.
 
@@ -118,7 +118,7 @@ def _contents_reason(path: Path, identity: PlanIdentity | None) -> str | None:
 
 
 def _tensorrt_reason(
-    path: Path, header: PlanHeader, identity: PlanIdentity | None, here: Here, allow_host_code: bool
+    path: Path, header: PlanHeader, identity: PlanIdentity | None, here: Machine, allow_host_code: bool
 ) -> str | None:
     if isinstance(here.tensorrt, str):
         return here.tensorrt
@@ -134,7 +134,7 @@ def _tensorrt_reason(
     return f"here is {here.tensorrt}, and plans run in the version that built them; {rebuild_advice(path, identity)}"
 
 
-def _gpu_reason(path: Path, header: PlanHeader, identity: PlanIdentity | None, here: Here) -> str | None:
+def _gpu_reason(path: Path, header: PlanHeader, identity: PlanIdentity | None, here: Machine) -> str | None:
     if isinstance(here.gpu, str):
         return here.gpu
     if identity is None or here.gpu.arch in identity.gpu_archs:
@@ -154,7 +154,7 @@ def _gpu_reason(path: Path, header: PlanHeader, identity: PlanIdentity | None, h
     return f"{gpu}; build it with --gpu-arch {here.gpu.arch}, it was: {identity.command or 'not recorded'}"
 
 
-def _plugin_reason(identity: PlanIdentity | None, here: Here, allow_host_code: bool) -> str | None:
+def _plugin_reason(identity: PlanIdentity | None, here: Machine, allow_host_code: bool) -> str | None:
     if identity is None:
         return None
     if identity.plugins_embedded:

@@ -11,7 +11,7 @@ from yolact.runtime.metadata import ModelMetadata
 from yolact.runtime.tensorrt.engine import TensorRTEngine
 from yolact.runtime.tensorrt.flavour import TensorRt
 from yolact.runtime.tensorrt.log import create, make_logger
-from yolact.runtime.tensorrt.plan_compatibility import Here, describe_build, rebuild_advice, why_not
+from yolact.runtime.tensorrt.plan_compatibility import Machine, describe_build, find_obstacle, rebuild_advice
 from yolact.runtime.tensorrt.plan_file import (
     PlanHeader,
     PlanIdentity,
@@ -42,8 +42,8 @@ def open_plan(
         raise EngineError(f"{path} is no TensorRT plan; build one with yolact-build")
     has_sidecar = metadata is None and sidecar_of(path).is_file()
     identity, told = read_sidecar(sidecar_of(path)) if has_sidecar else (None, metadata)
-    here = Here.look(header.flavour, device, _wanted_plugins(identity))
-    obstacle = why_not(path, header, identity, here, allow_host_code=allow_host_code)
+    here = Machine.examine(header.flavour, device, _wanted_plugins(identity))
+    obstacle = find_obstacle(path, header, identity, here, allow_host_code=allow_host_code)
     if obstacle is not None:
         raise EngineError(obstacle)
     assert isinstance(here.tensorrt, TensorRt)

@@ -12,7 +12,7 @@ from plan_files import IDENTITY
 from yolact.runtime.cuda.built_libraries import GpuCode
 from yolact.runtime.cuda.gpu import Gpu
 from yolact.runtime.tensorrt.flavour import TENSORRT, TENSORRT_RTX, TensorRt, Version
-from yolact.runtime.tensorrt.plan_compatibility import Here, why_not
+from yolact.runtime.tensorrt.plan_compatibility import Machine, find_obstacle
 from yolact.runtime.tensorrt.plan_file import PlanHeader, PlanIdentity
 
 BUILT = Version(10, 3, 0, 26)
@@ -30,7 +30,7 @@ def verdict(
 ) -> str | None:
     path.write_bytes(b"\0" * IDENTITY.size)
     defaults = {"tensorrt": tensorrt(*BUILT), "gpu": ORIN, "plugins": frozenset({"YolactFastNms"})}
-    return why_not(path, header, identity, Here(**(defaults | here)), allow_host_code=trusted)
+    return find_obstacle(path, header, identity, Machine(**(defaults | here)), allow_host_code=trusted)
 
 
 def test_where_it_was_built_it_runs(tmp_path: Path) -> None:
@@ -157,5 +157,7 @@ def test_what_fits(tmp_path: Path, name: str) -> None:
 
 def test_flavours_have_their_own_titles(tmp_path: Path) -> None:
     (tmp_path / "a.plan").write_bytes(b"\0")
-    sentence = why_not(tmp_path / "a.plan", PlanHeader(TENSORRT_RTX, Version(1, 7, 1, 116)), None, Here("missing", ""))
+    sentence = find_obstacle(
+        tmp_path / "a.plan", PlanHeader(TENSORRT_RTX, Version(1, 7, 1, 116)), None, Machine("missing", "")
+    )
     assert sentence is not None and "built by TensorRT for RTX 1.7.1.116, cannot run here: missing" in sentence

@@ -138,7 +138,7 @@ some, every = embed("--gpu-arch", "sm_89", "--gpu-arch", "sm_86"), embed()
 fitting = embed("--gpu-arch", "sm_89")
 plan_compatibility.read_gpu = lambda device: Gpu("T4", "sm_75", "13.0")
 (here / "lib" / "library.json").unlink()
-found = plan_compatibility.Here.look(TENSORRT_RTX, 0, plugin_library.PLUGINS)
+found = plan_compatibility.Machine.examine(TENSORRT_RTX, 0, plugin_library.PLUGINS)
 tell(some=some, every=every, fitting=fitting, code=str(found.plugin_code), plan=Path("yolact.plan").is_file())
 """
     told = run(program, here / "lib", here)

@@ -19,7 +19,7 @@ _TYPE_NAMES = {"float32": "FLOAT", "int32": "INT32", "uint8": "UINT8"}
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
+class LoadedPlan:
     """A deserialised plan whose tensors are as the contract says.
 
     Attributes:
@@ -41,7 +41,9 @@ class Plan:
     reason: Callable[[], str]
 
     @classmethod
-    def check(cls, engine: Any, trt: Any, metadata: ModelMetadata, device: Device, reason: Callable[[], str]) -> Plan:
+    def check(
+        cls, engine: Any, trt: Any, metadata: ModelMetadata, device: Device, reason: Callable[[], str]
+    ) -> LoadedPlan:
         """Compare every tensor with the contract. Raises EngineError at the first that differs."""
         outputs = output_specs(metadata.graph, metadata.config, metadata.postprocess)
         images = input_spec(metadata.config)
@@ -116,7 +118,7 @@ class _Tensor:
 class Execution:
     """An IExecutionContext whose refusals become errors."""
 
-    def __init__(self, plan: Plan, activations: DeviceMemory, native_graphs: bool) -> None:
+    def __init__(self, plan: LoadedPlan, activations: DeviceMemory, native_graphs: bool) -> None:
         """A new one.
 
         Args:
