@@ -102,11 +102,7 @@ def compare_engines(request: DiffRequest, images: DiffImages) -> EngineDiff:
         scores = None if images.truth is None else found.scores(images)
         heads = [diff for diff in tensors if diff.name in HEADS]
         notes = [] if warning is None else [warning]
-        if any(not gate.passed for gate in head_gates(heads, request.limits)):
-            worst = max(head.relative for head in heads)
-            notes += _check_runtime((tested, reference), images.images[0], worst)
-        if not heads:
-            notes.append("no heads to compare: one of the files has only detections to show")
+        notes += _notes_on_heads(heads, (tested, reference), images.images[0], request.limits)
         if not any(diff.matches or diff.missed or diff.spurious for _, diff in found.diffs):
             notes.append(
                 f"neither finds anything that scores above {request.limits.score_threshold:g} here; give images of "
@@ -142,6 +138,15 @@ def _compare_inside(
 
     limit = request.limits.max_head_error
     return compare_tensors(tested, reference, names, batches(), layers=request.layers, limit=limit)
+
+
+def _notes_on_heads(
+    heads: Sequence[TensorDiff], sides: Iterable[Side], image: DiffImage, limits: Limits
+) -> Iterator[str]:
+    if not heads:
+        yield "no heads to compare: one of the files has only detections to show"
+    if any(not gate.passed for gate in head_gates(heads, limits)):
+        yield from _check_runtime(sides, image, max(head.relative for head in heads))
 
 
 def _check_runtime(sides: Iterable[Side], image: DiffImage, worst: float) -> Iterator[str]:

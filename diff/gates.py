@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -57,7 +57,7 @@ class Gate:
         )
 
 
-def head_gates(heads: list[TensorDiff], limits: Limits) -> Iterator[Gate]:
+def head_gates(heads: Sequence[TensorDiff], limits: Limits) -> Iterator[Gate]:
     """The gates on the heads, one for each."""
     for head in heads:
         yield Gate(f"relative error of {head.name}", "--max-head-error", head.relative, limits.max_head_error)

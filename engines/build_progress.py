@@ -13,8 +13,7 @@ from yolact.runtime.signals import HeldSignals
 def make_monitor(module: Any, title: str, signals: HeldSignals) -> Any:
     """An `IProgressMonitor` of this TensorRT module: a bar on stderr, nothing where that is no terminal.
 
-    TensorRT names nested phases and calls from several threads at once; the bar shows the phase that moved last. A
-    signal that was held back cancels the build.
+    TensorRT nests phases and calls from several threads; the bar shows the last that moved. A signal cancels the build.
     """
 
     class Monitor(module.IProgressMonitor):  # type: ignore[misc]

@@ -79,7 +79,6 @@ def fast_nms(
 
     ranked = b.Reshape(b.Where(suppressed, np.float32(-1), scores), [0, lists * depth])
     final_scores, position = b.TopK(ranked, [config.max_detections], outputs=2, axis=1)
-    valid = b.GreaterOrEqual(final_scores, np.float32(0))
     position = b.Unsqueeze(position, [2])
     prior = b.GatherND(chosen, position, batch_dims=1)
     if cross_class:
@@ -87,19 +86,27 @@ def fast_nms(
         classes = b.ArgMax(of_prior, axis=2, keepdims=0)
     else:
         classes = b.Squeeze(b.Div(position, [depth]), [2])
+    final_boxes = b.GatherND(chosen_boxes, position, batch_dims=1)
+    coefficients = b.GatherND("coefficients", prior, batch_dims=1)
+    outputs = _fast_nms_outputs(b, final_boxes, final_scores, classes, coefficients, dtype)
+    inputs = ["locations", "confidences", "coefficients", "priors"]
+    return b.function(FAST_NMS, inputs, outputs, [*PLUGIN_ATTRIBUTES, *fast_nms_attributes(config)])
+
+
+def _fast_nms_outputs(
+    b: GraphBuilder, boxes: str, scores: str, classes: str, coefficients: str, dtype: DTypeLike
+) -> dict[str, str]:
+    """The outputs of `YolactFastNms` by name, from the best detections: those with a negative score are set to zero."""
+    valid = b.GreaterOrEqual(scores, np.float32(0))
     present = b.Unsqueeze(valid, [2])
     nothing = np.float32(0)  # chosen, not multiplied: what is past the count need not be finite
-    coefficients = b.GatherND("coefficients", prior, batch_dims=1)
-    count = b.cast(b.ReduceSum(b.cast(valid, np.float32), [1], keepdims=1), np.int32)
-    outputs = {
-        "num_detections": count,
-        "boxes": b.Where(present, b.GatherND(chosen_boxes, position, batch_dims=1), nothing),
-        "scores": b.Where(valid, final_scores, nothing),
+    return {
+        "num_detections": b.cast(b.ReduceSum(b.cast(valid, np.float32), [1], keepdims=1), np.int32),
+        "boxes": b.Where(present, boxes, nothing),
+        "scores": b.Where(valid, scores, nothing),
         "classes": b.Mul(b.cast(classes, np.int32), b.cast(valid, np.int32)),
         DETECTION_COEFFICIENTS: b.Where(present, coefficients, np.zeros((), dtype)),
     }
-    inputs = ["locations", "confidences", "coefficients", "priors"]
-    return b.function(FAST_NMS, inputs, outputs, [*PLUGIN_ATTRIBUTES, *fast_nms_attributes(config)])
 
 
 def _top_k_per_list(b: GraphBuilder, scores: str, priors: int, lists: int, depth: int) -> tuple[str, str]:

@@ -64,8 +64,7 @@ def export_model(
         precision: type of the network's weights and activations. Inputs, outputs and post-processing are the same in
             each.
 
-    Raises:
-        UsageError: options that do not go together or are out of range.
+    Raises UsageError for options that do not go together or are out of range.
     """
     opset = MIN_OPSETS[precision] if opset is None else opset
     _check_opset(opset, precision)
@@ -74,18 +73,22 @@ def export_model(
     writer = NetworkWriter(b, model, precision)
     heads = writer.heads(INPUT_NAME, in_float32=graph == "raw")
     specs = output_specs(graph, model.config, postprocess)
-    bodies: list[onnx.FunctionProto] = []
-    if graph == "full":
-        bodies = _add_postprocessing(b, writer, heads, model, postprocess)
+    bodies = _add_postprocessing(b, writer, heads, model, postprocess) if graph == "full" else []
     metadata = ModelMetadata(graph, model.config, postprocess, weights_sha256, __version__, precision)
     proto = _model_proto(b, model.config, specs, bodies, batch)
     if inline_functions:
-        proto = onnx.inliner.inline_local_functions(proto)
-        kept = [entry for entry in proto.opset_import if entry.domain != PLUGIN_NAMESPACE]
-        del proto.opset_import[:]
-        proto.opset_import.extend(kept)
+        proto = _with_inlined_functions(proto)
     helper.set_model_props(proto, metadata.to_props())
     return proto
+
+
+def _with_inlined_functions(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy with the functions' bodies in place of the calls, and without the domain of the functions."""
+    inlined = onnx.inliner.inline_local_functions(proto)
+    kept = [entry for entry in inlined.opset_import if entry.domain != PLUGIN_NAMESPACE]
+    del inlined.opset_import[:]
+    inlined.opset_import.extend(kept)
+    return inlined
 
 
 def strip_functions(proto: onnx.ModelProto) -> None:

@@ -78,14 +78,18 @@ def verify_model(
     differences = [
         max(same, key=lambda one: one.badness) for same in zip(*(one.differences for one in per_image), strict=True)
     ]
+    _check_bounds(differences, arithmetic)
+    return Verification(differences, sum(one.found_again for one in per_image), sum(one.confident for one in per_image))
+
+
+def _check_bounds(differences: Sequence[Difference], arithmetic: Arithmetic) -> None:
     for difference in differences:
-        if not difference.largest <= difference.bound:  # NaN must fail too
+        if not difference.largest <= difference.bound:  # so that NaN fails too
             raise AccuracyError(
                 f"exported output {difference.output!r} differs from PyTorch by {difference.largest:.3g}, more than "
                 f"{difference.bound:g}; nothing was written, "
                 + ("please report this with the checkpoint's configuration" if arithmetic == "fp32" else NOT_HALF)
             )
-    return Verification(differences, sum(one.found_again for one in per_image), sum(one.confident for one in per_image))
 
 
 def check_weights(proto: onnx.ModelProto, precision: Precision) -> None:

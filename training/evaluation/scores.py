@@ -98,10 +98,8 @@ def score_results(
     ids = list(image_ids)
 
     def index(entries: Iterable[Row]) -> Any:
-        # Numbered from 1: to COCOeval an object with id 0, which other tools begin with, is never found.
-        numbered = [{**entry, "id": number} for number, entry in enumerate(entries, 1)]
         coco = coco_class()
-        coco.dataset = {**ground_truth, "annotations": numbered}
+        coco.dataset = {**ground_truth, "annotations": _numbered(entries)}
         coco.createIndex()
         return coco
 
@@ -120,6 +118,11 @@ def score_results(
         boxes = index({**row, "area": row["bbox"][2] * row["bbox"][3], "iscrowd": 0} for row in box_results)
         masks = index({**row, "area": mask_module.area(row["segmentation"]), "iscrowd": 0} for row in mask_results)
         return Scores(box=score("bbox", boxes), mask=score("segm", masks))
+
+
+def _numbered(entries: Iterable[Row]) -> list[Row]:
+    """The entries with ids from 1 on: an object with id 0, which other tools begin with, is never found by COCOeval."""
+    return [{**entry, "id": number} for number, entry in enumerate(entries, 1)]
 
 
 def _region_scores(evaluator: Any) -> RegionScores:
