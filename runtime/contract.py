@@ -19,11 +19,12 @@ DETECTION_COEFFICIENTS = "detection_coefficients"
 """A tensor inside every full graph: the coefficients of each detection, which its mask is assembled from."""
 
 PLUGIN_NAMESPACE, PLUGIN_VERSION = "yolact", "1"
-"""Under which the plugins for the two functions register with TensorRT; also the functions' ONNX domain."""
+"""The plugins register with TensorRT under this namespace and version. The namespace is also the ONNX domain of the two
+functions that the plugins stand for."""
 
 
 class TensorSpec(NamedTuple):
-    """Data type and shape without the batch dimension, which comes first."""
+    """Data type of a tensor, and its shape without the batch dimension, which comes first."""
 
     dtype: np.dtype[np.generic]
     shape: tuple[int, ...]
@@ -35,7 +36,7 @@ def input_spec(model: ModelConfig) -> TensorSpec:
 
 
 def output_specs(graph: Graph, model: ModelConfig, postprocess: PostprocessConfig) -> dict[str, TensorSpec]:
-    """Outputs by name, in the order of the contract (docs/design.md)."""
+    """The outputs of an engine file by name, in the order of the contract (docs/design.md)."""
     grid = (model.prototype_size, model.prototype_size)
     if graph == "raw":
         shapes = (

@@ -58,7 +58,7 @@ def examine_machine() -> Iterator[Finding]:
 
 
 def _guarded(title: str, examine: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
-    """Findings, of which a failure becomes the last one."""
+    """What `examine` finds. Where it fails, the failure is the last finding."""
     try:
         yield from examine()
     except (YolactError, ImportError, OSError) as error:

@@ -55,7 +55,9 @@ class InferenceRequest:
 
 
 def run_inference(request: InferenceRequest, say: Say, report: Say) -> bool:
-    """Do it all. `say` gets a line about each image, `report` one about each source that fails, which stops no other.
+    """Run the detector over all sources and write what it finds.
+
+    `say` gets a line about each image, `report` one about each source that fails. The other sources are still done.
 
     Returns whether every source was done in full.
     Raises YolactError where nothing can be done: the engine does not fit, the outputs cannot be written.
@@ -102,7 +104,7 @@ def _find_class(word: str, ids: dict[str, int], class_names: Sequence[str]) -> i
 
 
 def _expand(arguments: Sequence[str], report: Say) -> tuple[list[Source], bool]:
-    """All sources in order, and whether every argument stands for any. Those that do not are reported."""
+    """All sources in order, and whether every argument stands for at least one. The others are reported."""
     sources: list[Source] = []
     complete = True
     for argument in arguments:

@@ -1,4 +1,4 @@
-"""Puts out what was found in images while the next ones are in the network."""
+"""Draws and writes what was found in an image while the network works on the next one."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def describe_cpu() -> dict[str, Any]:
 
 
 def load_average() -> float | None:
-    """Of the last minute: how many cores' worth of work there was, other programs' too."""
+    """The load average of the last minute: how many cores' worth of work there was, other programs' too."""
     try:
         return round(os.getloadavg()[0], 2)
     except (AttributeError, OSError):  # Windows has none
@@ -85,7 +85,7 @@ def _number(text: str) -> float | None:
 
 
 def read_versions() -> dict[str, str]:
-    """Of what the stages outside the engine run on."""
+    """Versions of what the stages outside the engine run on."""
     return {
         "yolact": yolact.__version__,
         "python": platform.python_version(),

@@ -44,8 +44,10 @@ class StagedEngine(Protocol):
         """Raise UsageError unless this many images can run at once."""
 
     def run(self, images: Image) -> tuple[Any, dict[Stage, float]]:
-        """Outputs for a batch (N, S, S, 3), and the milliseconds of the copies on the way, none where there are
-        none."""
+        """Outputs for a batch (N, S, S, 3), and the milliseconds of the copies to the device and back.
+
+        An engine on the CPU, and one whose copies cannot be timed apart, has no entry for them.
+        """
 
     def collect(self, outputs: Any) -> list[NetworkDetections]:
         """Detections of each image."""
@@ -55,7 +57,7 @@ class StagedEngine(Protocol):
 
 
 class OnnxSteps:
-    """ONNX Runtime. Where it runs on a GPU, its session copies by itself, so that the engine's time has it inside."""
+    """An ONNX file in ONNX Runtime. On a GPU its session copies by itself, so the engine's time includes the copies."""
 
     def __init__(self, engine: OnnxEngine) -> None:
         from yolact.runtime.onnx.session import SOFTWARE
@@ -108,7 +110,7 @@ class TensorRTSteps:
 
 
 def in_steps(engine: OnnxEngine | TensorRTEngine) -> StagedEngine:
-    """An engine that `open_engine` opened. Raises EngineError where a GPU's memory does not suffice."""
+    """The steps of an engine that `open_engine` opened. Raises EngineError where a GPU's memory does not suffice."""
     if isinstance(engine, TensorRTEngine):
         return TensorRTSteps(engine)
     return OnnxSteps(engine)

@@ -33,8 +33,8 @@ CImage = tuple[memoryview, int, int, int, int]
 """Pixels, height, width, stride in bytes, YOLACT_FORMAT_..."""
 
 Buffers = tuple[bytes, bytes, bytes, bytes | None, bytes, bytes]
-"""Of one image: boxes float32, scores float32, class ids int32, mask scores float32, regions int32 (top, left, height,
-width of each), packed bits."""
+"""The arrays of one image: boxes float32, scores float32, class ids int32, mask scores float32, regions int32 (top,
+left, height, width of each), packed bits."""
 
 
 class Session:

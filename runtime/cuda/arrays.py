@@ -65,7 +65,7 @@ class DeviceArray:
 def as_device_array(
     array: object, name: str, dtype: np.dtype[Any], shape: tuple[int | None, ...], device: Device, writable: bool
 ) -> DeviceArray:
-    """Look at somebody's array where it is.
+    """A caller's array in memory of the GPU, described and checked, not copied.
 
     Args:
         array: anything with `__cuda_array_interface__`, C-contiguous, in memory of this GPU, aligned to 256 bytes.
@@ -135,7 +135,8 @@ def _check_place(address: int, name: str, device: Device) -> None:
 
 
 def as_stream(stream: object, device: Device) -> Stream:
-    """Somebody's stream: ours, a handle, or an object of pycuda, PyTorch, CuPy or with `__cuda_stream__`.
+    """A caller's stream as a `Stream`: it may be one, a handle, or an object of pycuda, PyTorch, CuPy or with
+    `__cuda_stream__`.
 
     Raises UsageError where it is none, or one of another CUDA context; that of `device` must be current.
     """

@@ -26,7 +26,7 @@ WITHOUT_TIMING = 2
 """CU_EVENT_DISABLE_TIMING: the cheaper kind of event, enough to put streams in order."""
 
 WITH_TIMING = 0
-"""CU_EVENT_DEFAULT."""
+"""CU_EVENT_DEFAULT: an event that remembers when it came."""
 EXTERNAL = 1
 """CU_EVENT_RECORD_EXTERNAL: a node of the graph that is being recorded; outside of a recording it is not allowed."""
 
@@ -131,7 +131,7 @@ class DeviceMemory(_Resource):
     """Memory of the GPU. `address` is aligned to at least 256 bytes, its contents are undefined at first."""
 
     def __init__(self, device: Device, size: int) -> None:
-        """`size`: bytes. Raises EngineError where they are not to be had."""
+        """`size`: bytes. Raises EngineError where so much cannot be allocated."""
         try:
             super().__init__(device, "cuMemFree", "cuMemAlloc", max(size, 1))
         except DriverError as error:
@@ -143,7 +143,7 @@ class PinnedMemory(_Resource):
     """Page-locked memory of the host, which asynchronous copies need, for NumPy through the array interface."""
 
     def __init__(self, device: Device, size: int) -> None:
-        """`size`: bytes. Raises EngineError where they are not to be had."""
+        """`size`: bytes. Raises EngineError where so much cannot be allocated."""
         try:
             super().__init__(device, "cuMemFreeHost", "cuMemHostAlloc", max(size, 1), 0)
         except DriverError as error:
@@ -151,18 +151,18 @@ class PinnedMemory(_Resource):
         self.__array_interface__ = {"shape": (size,), "typestr": "|u1", "data": (int(self.handle), False), "version": 3}
 
     def as_array(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
-        """An array over this memory, valid until it is closed, which it is not by itself as long as the array lives."""
+        """An array over this memory, valid until `close` is called; nothing else frees memory that an array uses."""
         return np.asarray(self).view(dtype).reshape(shape)
 
 
 def _shortage(error: DriverError, size: int, what: str) -> EngineError:
     if error.code != "CUDA_ERROR_OUT_OF_MEMORY":
         return error
-    return EngineError(f"{size} bytes of {what} are not to be had; free some, or use smaller batches")
+    return EngineError(f"{size} bytes of {what} cannot be allocated; free some, or use smaller batches")
 
 
 class Stream:
-    """Work that runs in order; one of ours, or a caller's, which is then kept alive.
+    """A CUDA stream, on which work runs in order: one of ours, or a caller's, which is kept alive as long as this.
 
     Attributes:
         handle: the address that CUDA libraries take.
@@ -181,7 +181,7 @@ class Stream:
         return cls(device, int(resource.handle), resource)
 
     def close(self) -> None:
-        """Destroy a stream of ours; a caller's stays his."""
+        """Destroy a stream of ours. A caller's is left to the caller."""
         if isinstance(self._owner, _Resource):
             self._owner.close()
 
@@ -261,5 +261,5 @@ class Graph(_Resource):
             device.call.quietly("cuGraphDestroy", recorded)
 
     def launch(self, stream: Stream) -> None:
-        """Put all of it on a stream."""
+        """Put the recorded work on a stream."""
         self.device.call("cuGraphLaunch", self.handle, stream.handle)

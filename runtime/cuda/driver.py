@@ -50,6 +50,6 @@ class Driver:
         return values[0] if len(values) == 1 else tuple(values) or None
 
     def quietly(self, name: str, *arguments: Any) -> None:
-        """Call one function where nobody can be told of a failure; the driver repeats earlier ones here."""
+        """Call one function that frees something and pass over a failure: the driver repeats earlier ones there."""
         with suppress(DriverError):
             self(name, *arguments)

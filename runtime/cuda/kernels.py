@@ -183,7 +183,10 @@ class KernelLibrary:
             raise UsageError(sentence.decode())
 
     def _call(self, name: str, checked: list[Any], *others: Any) -> None:
-        """`checked`: the first arguments, which the function's check takes too. The last one is the stream."""
+        """Check the arguments, then call the function.
+
+        `checked` are its first arguments, which its check takes as well. The last one of `others` is the stream.
+        """
         self._check(name, *checked)
         *addresses, stream = others
         code = self._library[name](*map(_by_reference, [*checked, *addresses]), ctypes.c_void_p(stream))

@@ -142,7 +142,7 @@ def _pixel_boxes(detections: Detections) -> list[tuple[int, int, int, int]]:
 
 
 def _label_texts(detections: Detections) -> list[tuple[str, str]]:
-    """For each detection its label, and the shorter one for want of room."""
+    """For each detection its label, and a shorter one for where there is no room for that."""
     scores = detections.ranking_scores.tolist()
     return [(f"{name} {score:.2f}", name) for name, score in zip(detections.class_names, scores, strict=True)]
 

@@ -1,4 +1,4 @@
-"""All maps between the original image and the square network input live here."""
+"""Maps boxes and masks from the square network input to the original image: the only place that does."""
 
 from __future__ import annotations
 
@@ -95,9 +95,10 @@ class ImageTransform:
 
 
 def _sample_positions(first: int, last: int, cells: int, pixels: int) -> tuple[int, int, NDArray[np.intp], FloatArray]:
-    """Where the pixels that cells [first, last] can influence sample the `cells` long axis.
+    """Along one axis: the pixels that cells [first, last] can influence, and where each of them samples the grid.
 
-    Returns the pixel range [start, stop) and for each pixel the lower cell and the weight of the next one.
+    The axis has `cells` cells and `pixels` pixels. Returns the pixel range [start, stop), and for each pixel the lower
+    one of the two cells it lies between and the weight of the other.
     """
     scale = cells / pixels
     # A pixel centre at (p + 0.5) * scale - 0.5 reaches cell c when it lies within one cell of it.

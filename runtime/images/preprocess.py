@@ -17,7 +17,7 @@ class Preprocessor:
     """Stretches images to the square network input; normalisation happens inside the graph.
 
     Bilinear with half-pixel centres and no antialiasing, as the official `FastBaseTransform`. The official code
-    interpolates in float; here the result is rounded to uint8, within one level of it.
+    interpolates in float; here the result is rounded to uint8, so that it differs by one level at most.
     """
 
     def __init__(self, image_size: int) -> None:

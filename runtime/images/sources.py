@@ -98,7 +98,7 @@ def expand_source(argument: str) -> list[Source]:
 
 
 def open_ahead(sources: Iterable[Source]) -> Iterator[tuple[Source, Callable[[], Image | VideoReader]]]:
-    """Each source with what opens it: for image files that was begun while the source before was worked on.
+    """Each source with a function that opens it. Image files are read while the source before is still worked on.
 
     Videos, cameras and URLs open when they are asked for: frames would grow stale, and waiting for a server could not
     be interrupted.

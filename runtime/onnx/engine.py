@@ -73,7 +73,7 @@ class OnnxEngine:
             return [postprocess(h, self.metadata.config, self.metadata.postprocess) for h in heads]
         counts, *arrays = outputs
         return [
-            # Of several images copies, so that one's result does not keep the masks of all in memory.
+            # Copies where there are several images, so that one's result does not keep the masks of all in memory.
             NetworkDetections(*(array[i, :count].copy() if len(array) > 1 else array[i, :count] for array in arrays))
             for i, count in enumerate(counts.ravel().tolist())
         ]

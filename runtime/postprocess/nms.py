@@ -35,7 +35,7 @@ def decode_boxes(locations: FloatArray, priors: FloatArray) -> FloatArray:
 
     Source: official layers/box_utils.py `decode`.
     """
-    with np.errstate(over="ignore", invalid="ignore"):  # of priors that are no detections anything may be predicted
+    with np.errstate(over="ignore", invalid="ignore"):  # priors without a detection may predict what overflows
         centres = priors[:, :2] + locations[:, :2] * np.float32(CENTRE_VARIANCE) * priors[:, 2:]
         sizes = priors[:, 2:] * np.exp(locations[:, 2:] * np.float32(SIZE_VARIANCE))
         top_left = centres - sizes / 2
@@ -82,7 +82,9 @@ def box_iou(boxes: FloatArray, others: FloatArray) -> FloatArray:
 
 
 def _unsuppressed(boxes: FloatArray, threshold: float) -> NDArray[np.bool_]:
-    """Which of the boxes (..., K, 4), best first, no better one overlaps too much, be that one suppressed or not.
+    """(..., K) bool: which of the boxes (..., K, 4), sorted best first, no better box overlaps too much.
+
+    A better box counts even where it is suppressed itself: that makes this NMS "fast" (paper section 3.3).
 
     A pair of boxes without area has IoU NaN, which is not <= threshold: the worse one goes (official behaviour).
     """
@@ -93,7 +95,7 @@ def _unsuppressed(boxes: FloatArray, threshold: float) -> NDArray[np.bool_]:
 
 
 def _fast(boxes: FloatArray, probabilities: FloatArray, config: PostprocessConfig) -> Survivors:
-    """Per class over all candidates, whatever their score in that class (paper section 3.3)."""
+    """Fast NMS, for each class over all candidates, whatever their score in that class (paper section 3.3)."""
     order = np.argsort(-probabilities.T, axis=1, kind="stable")[:, : config.top_k]
     keep = _unsuppressed(boxes[order], config.nms_threshold)
     class_ids, ranks = np.nonzero(keep)
@@ -102,7 +104,7 @@ def _fast(boxes: FloatArray, probabilities: FloatArray, config: PostprocessConfi
 
 
 def _cross_class(boxes: FloatArray, probabilities: FloatArray, config: PostprocessConfig) -> Survivors:
-    """Over each candidate's best class, boxes of different classes suppressing each other."""
+    """Fast NMS over each candidate's best class, in which boxes of different classes suppress each other."""
     scores = probabilities.max(axis=1)
     order = np.argsort(-scores, kind="stable")[: config.top_k]
     order = order[_unsuppressed(boxes[order], config.nms_threshold)]
@@ -110,7 +112,7 @@ def _cross_class(boxes: FloatArray, probabilities: FloatArray, config: Postproce
 
 
 def _traditional(pixel_boxes: FloatArray, probabilities: FloatArray, config: PostprocessConfig) -> Survivors:
-    """Greedy per class above the score threshold, boxes counted in whole pixels (official utils/cython_nms.pyx)."""
+    """Greedy NMS for each class above the score threshold, in whole pixels (official utils/cython_nms.pyx)."""
     found = []
     for class_id, scores in enumerate(probabilities.T):
         above = np.flatnonzero(scores > np.float32(config.score_threshold))
@@ -121,7 +123,7 @@ def _traditional(pixel_boxes: FloatArray, probabilities: FloatArray, config: Pos
 
 
 def _greedy(boxes: FloatArray, scores: FloatArray, threshold: float) -> NDArray[np.intp]:
-    """Indices kept, ascending. A pixel box from x1 to x2 is x2 - x1 + 1 wide."""
+    """Indices of the boxes that greedy NMS keeps, ascending. A pixel box from x1 to x2 is x2 - x1 + 1 wide."""
     areas = (boxes[:, 2] - boxes[:, 0] + 1) * (boxes[:, 3] - boxes[:, 1] + 1)
     remaining = np.argsort(-scores, kind="stable")
     kept = []

@@ -27,10 +27,10 @@ from yolact.runtime.tensorrt.loaded_plan import Execution, LoadedPlan
 COUNT, MASKS = "num_detections", "masks"
 
 HostMoment = Literal["begun", "staged", "finished", "collected"]
-"""Of a run: it begins, its batch is in pinned memory, the GPU is done, the results are in arrays of their own."""
+"""The moments of a run: it begins, its batch is in pinned memory, the GPU is done, its results are in new arrays."""
 
 StreamMoment = Literal["upload", "uploaded", "download", "downloaded"]
-"""Of the work on the stream: where each of the two copies begins and ends. The network runs between them."""
+"""Where the copy to the GPU and the one back begin and end on the stream. The network runs between the two."""
 
 
 class RunObserver(Protocol):
@@ -56,7 +56,14 @@ class _NoObserver:
 
 @dataclass
 class _Prepared:
-    """A context whose shapes and addresses stay as they are: whether it ran before, and its work once recorded."""
+    """An execution context for one batch size, whose shapes and addresses stay as they are.
+
+    Attributes:
+        execution: the context.
+        recordable: its work may become a CUDA graph.
+        ran: it has run once, so its work can be recorded.
+        graph: its recorded work, None before it is recorded.
+    """
 
     execution: Execution
     recordable: bool
@@ -66,12 +73,16 @@ class _Prepared:
 
 @dataclass
 class _Held:
-    """What a TensorRTContext frees; apart from it, so that the garbage collector can do so as well."""
+    """The resources of a TensorRTContext.
+
+    They are an object of their own because the finalizer that frees them must not refer to the context: the garbage
+    collector would never find that unused.
+    """
 
     device: Device
     stream: Stream
-    done: Event  # after the last work for a caller's stream
-    ready: Event  # after the work that a caller's array waits for
+    done: Event  # comes when this context's last work on a caller's stream is done
+    ready: Event  # comes when the work is done that a caller's array is still waiting for
     plain: list[Execution] = field(default_factory=list)
     prepared: dict[int, _Prepared] = field(default_factory=dict)
     memory: list[DeviceMemory | PinnedMemory] = field(default_factory=list)
@@ -153,7 +164,7 @@ class TensorRTContext:
             held.plain[0].bind({INPUT_NAME: source, **results})
             self._follow(order, [source, *(results[name] for name in given)])
             try:
-                held.plain[0].put_on(order)
+                held.plain[0].enqueue(order)
             finally:
                 held.done.record(order)
                 self._last = order
@@ -200,7 +211,7 @@ class TensorRTContext:
                 raise
 
     def close(self) -> None:
-        """Wait for what still runs and free everything, this context's arrays too. Again does nothing."""
+        """Wait for what still runs and free everything, this context's arrays too. Calling it again does nothing."""
         self._finalizer()
 
     def _open(self) -> _Held:
@@ -217,7 +228,7 @@ class TensorRTContext:
             )
 
     def _follow(self, order: Stream, arrays: list[DeviceArray]) -> None:
-        """Let what comes on a stream start after our work on another, and after the work that the arrays wait for."""
+        """Let what is put on `order` from now on start after our last work and after what writes the arrays."""
         if self._last.handle != order.handle:
             order.wait(self._held.done)
         for handle, stream in {array.stream.handle: array.stream for array in arrays if array.stream}.items():
@@ -226,7 +237,7 @@ class TensorRTContext:
                 order.wait(self._held.ready)
 
     def _replay(self, count: int) -> None:
-        """Put one batch of the staging buffers on our stream; from the second time on as one recorded graph.
+        """Put the run of one batch in the staging buffers on our stream, from the second time on as one recorded graph.
 
         The first run of a shape is where TensorRT finishes setting up, which cannot be recorded.
         """
@@ -258,7 +269,7 @@ class TensorRTContext:
         self._observer.on_stream("upload", self.stream)
         self.stream.upload(self._buffer(INPUT_NAME).address, self._stage(INPUT_NAME)[:count])
         self._observer.on_stream("uploaded", self.stream)
-        execution.put_on(self.stream)
+        execution.enqueue(self.stream)
         self._observer.on_stream("download", self.stream)
         for name in self._plan.outputs:
             if name != MASKS:
@@ -266,7 +277,7 @@ class TensorRTContext:
         self._observer.on_stream("downloaded", self.stream)
 
     def _collect(self, count: int) -> list[dict[str, NDArray[Any]]]:
-        """Each image's outputs out of the staging buffers; of the masks only those of detections are fetched."""
+        """The outputs of each image from the staging buffers. Of the masks, only those of detections are fetched."""
         staging = {name: self._stage(name) for name in self._plan.outputs}
         if COUNT not in staging:
             return [{name: array[i].copy() for name, array in staging.items()} for i in range(count)]
@@ -293,7 +304,7 @@ class TensorRTContext:
         return Execution(self._plan, self._activations, native_graphs)
 
     def _buffer(self, name: str) -> DeviceArray:
-        """Our own array of a tensor on the GPU, for the largest batch; made when it is first needed."""
+        """This context's own array of a tensor on the GPU, for the largest batch; made when it is first needed."""
         if name not in self._buffers:
             shape, dtype = self._full(name)
             memory = DeviceMemory(self._device, math.prod(shape) * dtype.itemsize)
@@ -302,7 +313,7 @@ class TensorRTContext:
         return self._buffers[name]
 
     def _stage(self, name: str) -> NDArray[Any]:
-        """The same in pinned memory of the host."""
+        """The staging buffer of a tensor: its array in pinned memory of the host, made when it is first needed."""
         if name not in self._staging:
             shape, dtype = self._full(name)
             memory = PinnedMemory(self._device, math.prod(shape) * dtype.itemsize)

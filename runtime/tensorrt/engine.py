@@ -43,7 +43,7 @@ class TensorRTEngine:
             trt: the module it comes from, `tensorrt` or `tensorrt_rtx`.
             metadata: of the model.
             device: kept open until nothing that was made from the engine is left.
-            reason: what TensorRT's logger says of the last failure, see `tensorrt_log`.
+            reason: tells what TensorRT's logger says of the last failure, see `log.make_logger`.
 
         Raises:
             EngineError: a tensor of the plan is not as the contract says.
@@ -94,7 +94,7 @@ class TensorRTEngine:
 
     @property
     def plan(self) -> LoadedPlan:
-        """What it runs. Raises EngineError where the engine was closed."""
+        """The plan that this engine runs. Raises EngineError where the engine was closed."""
         plan = self._plan
         if plan is None:
             raise EngineError("this engine was closed; open it again")
@@ -118,7 +118,10 @@ class TensorRTEngine:
                 context.close()
 
     def close(self) -> None:
-        """Free everything except contexts of callers; those in use are freed after use. Again does nothing."""
+        """Free the plan and all idle contexts. Calling it again does nothing.
+
+        A context that a thread is using is freed after that; those of `create_context` are closed by their callers.
+        """
         with self._lock:
             self._plan = None
             idle, self._idle = self._idle, []

@@ -1,4 +1,4 @@
-"""What a deserialised TensorRT plan takes and gives, checked once, and contexts that run it, checked at every call."""
+"""A deserialised TensorRT plan whose tensors were checked, and its execution contexts, whose every call is checked."""
 
 from __future__ import annotations
 
@@ -116,10 +116,10 @@ class _Tensor:
 
 
 class Execution:
-    """An IExecutionContext whose refusals become errors."""
+    """TensorRT's IExecutionContext, with errors where it refuses something."""
 
     def __init__(self, plan: LoadedPlan, activations: DeviceMemory, native_graphs: bool) -> None:
-        """A new one.
+        """Make a new execution context.
 
         Args:
             plan: what it runs.
@@ -151,11 +151,11 @@ class Execution:
             if not self._context.set_tensor_address(name, array.address):
                 raise EngineError(f"TensorRT refused the address of {name!r}: {self._reason()}")
 
-    def put_on(self, stream: Stream) -> None:
+    def enqueue(self, stream: Stream) -> None:
         """Put one run on a stream. Raises EngineError where TensorRT refuses."""
         if not self._context.execute_async_v3(stream.handle):
             raise EngineError(f"TensorRT could not run the plan: {self._reason()}")
 
     def close(self) -> None:
-        """Free it, in the CUDA context that is current. Nothing of it may run any more."""
+        """Free the execution context, with its CUDA context current. None of its runs may be unfinished."""
         self._context = None

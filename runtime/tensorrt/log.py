@@ -9,7 +9,7 @@ from yolact.runtime.tensorrt.flavour import TensorRt
 from yolact.runtime.wording import one_line
 
 _NOT_A_REASON = ("driver version is insufficient", "no CUDA-capable device")
-"""Follow-up messages of a machine without a GPU, where building ahead of time works all the same."""
+"""Parts of messages that come on every machine without a GPU. They explain no failure: building works there too."""
 
 
 def create(tensorrt: TensorRt, kind: str, logger: Any) -> Any:

@@ -45,7 +45,7 @@ class Machine:
 
     @classmethod
     def examine(cls, flavour: Flavour, device: int, wanted_plugins: tuple[str, ...]) -> Machine:
-        """Look around on this machine. Where plugins are wanted, the toolkit's library is loaded, if there is one.
+        """Find out what this machine has. Where plugins are wanted, the toolkit's library is loaded, if there is one.
 
         Raises EngineError where that library does not load.
         """

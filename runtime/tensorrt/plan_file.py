@@ -131,8 +131,11 @@ def read_sidecar(path: Path) -> tuple[PlanIdentity, ModelMetadata]:
 
 
 def _identity(values: dict[str, Any]) -> PlanIdentity:
-    """Raises KeyError, ValueError or TypeError for what `to_sidecar` would not have written: the file may come from
-    anywhere, and its texts are shown in terminals."""
+    """The part of a sidecar under the key `plan`.
+
+    Raises KeyError, ValueError or TypeError for values that `to_sidecar` would not have written: the file may come from
+    anywhere, and its texts are shown in terminals.
+    """
     known: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
     identity = PlanIdentity(**known)
     for field in fields(PlanIdentity):
@@ -164,7 +167,7 @@ _IS_VALID: dict[Any, Callable[[Any], bool]] = {
     "dict[str, int]": lambda value: isinstance(value, dict) and all(map(_is_count, value.values())),
     "Precision": lambda value: value in get_args(Precision),
 }
-"""By the types of `PlanIdentity`'s fields, which dataclasses keep as they are written."""
+"""Checks of a value, by the annotation of its field in `PlanIdentity`; dataclasses keep annotations as text."""
 
 
 def to_network_name(metadata: ModelMetadata) -> str:
@@ -186,7 +189,7 @@ def _name(props: dict[str, str]) -> str:
 
 
 def from_network_name(name: str, source: str) -> ModelMetadata | None:
-    """Inverse of `to_network_name`, None for a name that something else gave. Raises EngineError for a damaged one.
+    """The metadata in a network's name; None where another tool named it. Raises EngineError for a damaged name.
 
     Classes whose names did not fit are called `class_0` and so on.
     """

@@ -64,7 +64,7 @@ def open_plan(
 
 
 def _wanted_plugins(identity: PlanIdentity | None) -> tuple[str, ...]:
-    """Plugins to have at hand: without a sidecar nobody knows which it needs, with them inside it needs none."""
+    """The plugins to register before a plan opens: all where no sidecar names them, none where it carries its own."""
     if identity is None:
         return PLUGINS
     return () if identity.plugins_embedded else identity.plugins

@@ -284,7 +284,7 @@ def test_too_little_memory(open_plan: Open, engine: Path) -> None:
     plan, _ = open_plan(engine, 1, 4)
     for limit, what in ((10_000, "page-locked memory of the host"), (53_000, "memory of GPU 0")):
         configure("memory", limit)
-        with pytest.raises(EngineError, match=rf"^\d+ bytes of {what} are not to be had; free some, or use smaller"):
+        with pytest.raises(EngineError, match=rf"^\d+ bytes of {what} cannot be allocated; free some, or use smaller"):
             plan.detect(black_and_white("w"))
         gc.collect()
     configure("memory", 1 << 30)
