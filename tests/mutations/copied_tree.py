@@ -50,7 +50,9 @@ class CopiedTree:
             (folder / "shared").symlink_to(shared.resolve())
         self.sources = read_sources(self.root, files)
         # Python would take compiled code for current where a mutation keeps the size of its file and the second.
-        self._environment = os.environ | {"PYTHONPATH": str(self.root), "PYTHONDONTWRITEBYTECODE": "1"}
+        # The first failure is enough, also for tests that run pytest themselves.
+        added = {"PYTHONPATH": str(self.root), "PYTHONDONTWRITEBYTECODE": "1", "PYTEST_ADDOPTS": "-x"}
+        self._environment = os.environ | added
         self._check_imports()
 
     def _check_imports(self) -> None:
@@ -75,7 +77,7 @@ class CopiedTree:
         paths = [str(path) for name in names for path in sorted((self.root / "tests").rglob(name))]
         if not paths:  # pytest would run all there are
             return Run("did not run", "there is no such test file")
-        options = ["-x", "-q", "-m", "not gpu", "-p", "no:cacheprovider", f"--basetemp={self._scratch}"]
+        options = ["-q", "-m", "not gpu", "-p", "no:cacheprovider", f"--basetemp={self._scratch}"]
         command = [sys.executable, "-m", "pytest", *options, *paths]
         with TemporaryFile() as output:  # a pipe would be held open by processes that outlive pytest
             process = subprocess.Popen(
