@@ -21,6 +21,8 @@ def main(count: int, seed: int, height: int, width: int, output: Path) -> None:
     """Draw pictures of textured shapes that overlap, with their exact masks as annotations in COCO's format.
 
     Writes images/ and annotations.json into the output folder.
+
+    Exit codes: 0 done, 1 the folder cannot be written to, 2 wrong usage, 130 interrupted.
     """
     from yolact.training.data.scene_files import ANNOTATION_FILE, IMAGE_FOLDER, write_scenes
 
