@@ -154,7 +154,7 @@ def test_the_gate_holds_back_what_lost_too_much(scenes: Path, cache: Path, here:
         (["--verify", "{annotations}", "--verify-images", "."], 1, "image"),
         (["--max-ap-drop", "0.1"], 2, "--max-ap-drop is for --verify"),
         (["--verify-limit", "3"], 2, "--verify-limit is for --verify"),
-        (["--verify", "{annotations}", "--verify-images", "{images}", "--max-ap-drop", "nan"], 2, "a number from 0, got nan"),
+        (["--verify", "{annotations}", "--verify-images", "{images}", "--max-ap-drop", "nan"], 2, "got nan"),
         (["--int8", "--calib-data", "{images}", "--calib-cache", "a.onnx"], 2, "a.onnx is one of the inputs"),
         (["--verify", "none.json", "--verify-images", "."], 2, "none.json"),
     ],
