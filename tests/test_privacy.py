@@ -22,7 +22,7 @@ onnxruntime.InferenceSession(sys.argv[2], providers=["CPUExecutionProvider"])
         "yolact.runtime.detector",
         "yolact.runtime.bench.stages",
         "yolact.export.verify",
-        "yolact.calib.probe",
+        "yolact.calib.inner_tensors",
         "yolact.diff.onnx_layers",
         "yolact.training.explain.explanation",
     ],
