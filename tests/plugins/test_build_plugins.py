@@ -14,6 +14,8 @@ from zipfile import ZipFile
 import pytest
 from click.testing import CliRunner, Result
 from installations import copy_sources
+from made_once import MakeOnce
+from plugin_libraries import ARCH, built_libraries
 from repository import ROOT
 from tiny_plugins import DOES_NOT_COMPILE, NEVER_DONE, tiny_tools, write_sources, write_toolkit
 
@@ -80,29 +82,31 @@ def test_steps(sources: Path, headers: Path, tmp_path: Path) -> None:
     assert steps[-2] == "compiling 100%" and len(steps) > 4
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_set_is_installed_whole(
-    sources: Path, headers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+    sources: Path, headers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lib = tmp_path / "lib"
+    """Whatever signal comes while each of the three files is moved; the last of them ends the build after that."""
+    lib, numbers = tmp_path / "lib", (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    coming = list(numbers)
     build("sm_86", lib, tiny_tools(), headers)
     replace = Path.replace
 
     def interrupted(path: Path, target: Path) -> Path:
-        signal.raise_signal(number)
+        signal.raise_signal(coming.pop(0))
         return replace(path, target)
 
-    def handler(*_: object) -> None:
-        raise KeyboardInterrupt
+    def handler(number: int, _: object) -> None:
+        raise KeyboardInterrupt(number)
 
     monkeypatch.setattr(Path, "replace", interrupted)
-    previous = signal.signal(number, handler)
+    previous = {number: signal.signal(number, handler) for number in numbers}
     try:
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(KeyboardInterrupt, match=f"^{int(signal.SIGHUP)}$"):
             build("sm_90", lib, tiny_tools(), headers)
-        assert signal.getsignal(number) is handler
+        assert coming == [] and [signal.getsignal(number) for number in numbers] == [handler] * 3
     finally:
-        signal.signal(number, previous)
+        for number, old in previous.items():
+            signal.signal(number, old)
     assert sorted(contents(lib)) == sorted([DESCRIPTION, KERNELS, PLUGINS])
     assert all(b"90" in data for data in contents(lib).values())
 
@@ -387,12 +391,7 @@ def test_wheels(tmp_path: Path, possible: bool) -> None:
     )
 
 
-def test_the_real_sources(tmp_path: Path) -> None:
-    try:
-        tools = find_tools()
-    except BuildFailed as error:
-        pytest.skip(str(error))
-    files = build(choose_archs("all", tools)[1], tmp_path / "lib", tools)
-    assert (tmp_path / "lib" / KERNELS) in files
-    data = (tmp_path / "lib" / KERNELS).read_bytes()
-    assert choose_archs("all", tools)[1].encode() in data
+def test_the_real_sources(make_once: MakeOnce) -> None:
+    folder = built_libraries(make_once)
+    assert ARCH.encode() in (folder / KERNELS).read_bytes()
+    assert json.loads((folder / DESCRIPTION).read_text()) == {"archs": [ARCH], "ptx": ARCH}

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from element_types import EACH_TYPE
 from fast_nms_calls import Arrays, check, make_inputs, params_of, run
+from ml_dtypes import bfloat16
 
 from yolact.runtime.config import PostprocessConfig
 from yolact.runtime.cuda.kernels import FastNmsTensors
@@ -32,8 +32,10 @@ CONFIGS = {
 }
 
 
-@EACH_TYPE
-@pytest.mark.parametrize(("batch", "priors", "classes"), [(1, 517, 3), (3, 258, 20), (8, 61, 1), (2, 1999, 80)])
+@pytest.mark.parametrize(
+    ("batch", "priors", "classes", "dtype"),
+    [(1, 517, 3, np.float32), (3, 258, 20, np.float16), (8, 61, 1, bfloat16), (2, 1999, 15, np.float32)],
+)
 @pytest.mark.parametrize("name", CONFIGS)
 def test_detects_what_numpy_detects(
     backend: Backend, name: str, batch: int, priors: int, classes: int, dtype: np.dtype
@@ -49,7 +51,7 @@ def test_the_most_that_is_ranked(backend: Backend) -> None:
     assert min(check(run(backend, inputs, config), inputs, config)) > 100
 
 
-@EACH_TYPE
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
 @pytest.mark.parametrize(("batch", "priors", "classes"), [(1, 40, 1203), (3, 1001, 2), (1, 5, 4096), (1, 1, 1)])
 def test_unusual_sizes(backend: Backend, batch: int, priors: int, classes: int, dtype: np.dtype) -> None:
     """1,203 classes are LVIS's; 4,096 the most; rows of all these sizes begin at any alignment."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import fast_nms_calls as nms
 import mask_assembly_calls as mask_assembly
@@ -20,8 +21,8 @@ LARGEST = 4
 
 
 @pytest.fixture(scope="session")
-def harness(tmp_path_factory: pytest.TempPathFactory) -> PluginHarness:
-    return PluginHarness(tmp_path_factory.mktemp("plugins"))
+def harness(host_kernels: Path, tmp_path_factory: pytest.TempPathFactory) -> PluginHarness:
+    return PluginHarness(tmp_path_factory.mktemp("plugins"), host_kernels)
 
 
 def rubbish(*shape: int, dtype: object = np.float32) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Builds the CUDA kernels for this CPU: see `host_kernels/`."""
+"""Builds the CUDA kernels, and what calls them, for this CPU: see `host_kernels/`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from repository import ROOT
 
 PLUGINS = ROOT / "plugins"
 HOST_KERNELS = Path(__file__).parent / "host_kernels"
+HOST_CUDA = HOST_KERNELS / "host_cuda.cpp"
 FLAGS = (
     *("-std=c++17", "-O2", "-g1", "-fPIC", "-shared", "-Wall", "-Wextra", "-Werror"),
     "-Wno-unknown-pragmas",  # unrolling
@@ -33,15 +34,18 @@ def cuda_include() -> Path:
     pytest.skip("the CUDA toolkit's headers are not on this machine")
 
 
-def build_host_kernels(library: Path, sources: Sequence[Path] = (), options: Sequence[str] = ()) -> Path:
-    """Compile all kernels, their checks and further C++ sources into one library for the CPU."""
+def build_host_kernels(library: Path) -> Path:
+    """Compile all kernels and their checks into a library for the CPU."""
+    checks = [PLUGINS / "common" / "cuda_error.cpp", *sorted(PLUGINS.glob("*/*_check.cpp"))]
+    return build_host_library(library, [HOST_CUDA, *checks, *sorted(PLUGINS.glob("*/*.cu"))])
+
+
+def build_host_library(library: Path, sources: Sequence[Path], options: Sequence[str | Path] = ()) -> Path:
+    """Compile C++ and CUDA sources into a library for the CPU."""
     if shutil.which("g++") is None:
         pytest.skip("g++ is not installed")
     include = ["-I", HOST_KERNELS, "-I", PLUGINS, "-isystem", cuda_include()]
-    kernels = sorted(PLUGINS.glob("*/*.cu"))
-    checks = [PLUGINS / "common" / "cuda_error.cpp", *sorted(PLUGINS.glob("*/*_check.cpp"))]
-    inputs = [HOST_KERNELS / "host_cuda.cpp", *checks, *sources, "-x", "c++", *kernels]
-    command = ["g++", *FLAGS, *include, *options, *inputs, "-o", library]
+    command = ["g++", *FLAGS, *include, "-x", "c++", *sources, "-x", "none", *options, "-o", library]
     done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-6000:]
     return library

@@ -1,4 +1,4 @@
-"""The TensorRT plugins and the kernels, built for this CPU, and TensorRT's part played by `host_plugins/`."""
+"""The TensorRT plugins, built for this CPU, and TensorRT's part played by `host_plugins/`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from host_kernel_build import PLUGINS, build_host_kernels
+from host_kernel_build import PLUGINS, build_host_library
 from ml_dtypes import bfloat16
 
 MAX_DIMS = 8
@@ -89,12 +89,13 @@ def headers() -> Path:
 
 
 class PluginHarness:
-    """One library for the CPU; plugins are named as in ONNX."""
+    """The plugins in a library of their own, linked to that of the kernels. Plugins are named as in ONNX."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, kernels: Path) -> None:
         sources = [*PLUGINS.glob("*/*_plugin.cpp"), *PLUGINS.glob("tensorrt/*.cpp")]
         sources = [HARNESS, *(source for source in sources if source.name not in NOT_FOR_THE_CPU)]
-        path = build_host_kernels(folder / "libplugins.so", sources, ["-idirafter", str(headers())])
+        links = [kernels, f"-Wl,-rpath,{kernels.parent}"]
+        path = build_host_library(folder / "libplugins.so", sources, ["-idirafter", headers(), *links])
         library = ctypes.CDLL(str(path))
         self._run, self._messages = library.host_plugin_run, library.host_plugin_messages
         self._launch_error = library.host_plugin_launch_error

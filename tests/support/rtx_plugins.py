@@ -60,32 +60,33 @@ def model_of(op: str, attributes: Attributes, inputs: Inputs) -> bytes:
     return helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString()
 
 
-def build(model: bytes) -> dict[str, Any]:
-    """Parse and build for one architecture, for batches up to LARGEST."""
+def read(model: bytes, *, build: bool = True) -> dict[str, Any]:
+    """What becomes of a model that is parsed and, where it was parsed, built for one GPU and batches up to LARGEST."""
     LOGGER.errors.clear()
     builder = trt.Builder(LOGGER)
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     parser = trt.OnnxParser(network, LOGGER)
     parsed = parser.parse(model)
-    outcome: dict[str, Any] = {
+    tensors = [network.get_output(i) for i in range(network.num_outputs)] if parsed else []
+    return {
         "parsed": parsed,
         "plugins": [layer.name for layer in network if layer.type == trt.LayerType.PLUGIN_V3],
-        "outputs": [],
-        "built": False,
+        "outputs": [[tensor.name, tensor.dtype.name, list(tensor.shape)] for tensor in tensors],
+        "built": parsed and build and is_built(builder, network),
+        "errors": list(LOGGER.errors),
     }
-    if parsed:
-        tensors = [network.get_output(i) for i in range(network.num_outputs)]
-        outcome["outputs"] = [[tensor.name, tensor.dtype.name, list(tensor.shape)] for tensor in tensors]
-        config = builder.create_builder_config()
-        config.num_compute_capabilities = 1
-        config.set_compute_capability(trt.ComputeCapability.SM86, 0)
-        profile = builder.create_optimization_profile()
-        for tensor in (network.get_input(i) for i in range(network.num_inputs)):
-            shapes = [[batch if size < 0 else size for size in tensor.shape] for batch in (1, 2, LARGEST)]
-            profile.set_shape(tensor.name, *shapes)
-        config.add_optimization_profile(profile)
-        outcome["built"] = builder.build_serialized_network(network, config) is not None
-    return {**outcome, "errors": list(LOGGER.errors)}
+
+
+def is_built(builder: Any, network: Any) -> bool:
+    config = builder.create_builder_config()
+    config.num_compute_capabilities = 1
+    config.set_compute_capability(trt.ComputeCapability.SM86, 0)
+    profile = builder.create_optimization_profile()
+    for tensor in (network.get_input(i) for i in range(network.num_inputs)):
+        shapes = [[batch if size < 0 else size for size in tensor.shape] for batch in (1, 2, LARGEST)]
+        profile.set_shape(tensor.name, *shapes)
+    config.add_optimization_profile(profile)
+    return builder.build_serialized_network(network, config) is not None
 
 
 def creators() -> list[dict[str, Any]]:
@@ -108,7 +109,7 @@ def main() -> None:
     outcome: dict[str, Any] = {"before": creators()}
     models = {path: onnx.load(path).SerializeToString() for path in sys.argv[3:]}
     for path, model in models.items():
-        outcome[f"{path} before"] = build(model)
+        outcome[f"{path} before"] = read(model, build=False)
     ctypes.CDLL(str(folder / "rtx" / "libtensorrt_rtx.so"))
     if "registered" in library.name:
         ctypes.CDLL(str(library))
@@ -117,11 +118,11 @@ def main() -> None:
     outcome["creators"] = creators()
     for op in OUTPUTS:
         for dtype in (np.float32, np.float16, bfloat16):
-            outcome[f"{op} {np.dtype(dtype)}"] = build(model_of(op, ATTRIBUTES[op], inputs_of(op, dtype)))
+            outcome[f"{op} {np.dtype(dtype)}"] = read(model_of(op, ATTRIBUTES[op], inputs_of(op, dtype)))
     for path, model in models.items():
-        outcome[path] = build(model)
+        outcome[path] = read(model)
     for name, refusal in REFUSED.items():
-        outcome[name] = build(model_of(refusal.op, *changed(refusal)))
+        outcome[name] = read(model_of(refusal.op, *changed(refusal)))
     del builder
     print(json.dumps(outcome))
 

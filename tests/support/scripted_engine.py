@@ -30,10 +30,10 @@ SCORES = [0.9, 0.8, 0.7, 0.1]
 CLASSES = [0, 0, 1, 2]
 
 
-def write_engine(path: Path, mask_scores: list[float] | None = None) -> Path:
+def write_engine(path: Path, mask_scores: list[float] | None = None, batch: int | None = None) -> Path:
     """An engine file with known answers: these four in every image, masks filling their boxes; in a black one, nothing.
 
-    `mask_scores` makes it a model with mask re-scoring.
+    `mask_scores` makes it a model with mask re-scoring, `batch` one that takes so many images and no other number.
     """
     masks = np.zeros((4, CELLS, CELLS), np.float32)
     for mask, box in zip(masks, BOXES, strict=True):
@@ -49,13 +49,15 @@ def write_engine(path: Path, mask_scores: list[float] | None = None) -> Path:
         answers["mask_scores"] = np.array(mask_scores, np.float32)
     config = ModelConfig("scripted", "resnet50", IMAGE_SIZE, CLASS_NAMES, mask_rescoring=mask_scores is not None)
     metadata = ModelMetadata("full", config, PostprocessConfig(max_detections=4), "", "0")
-    proto = helper.make_model(scripted_graph(answers), opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    proto = helper.make_model(
+        scripted_graph(answers, batch or "N"), opset_imports=[helper.make_opsetid("", 17)], ir_version=8
+    )
     helper.set_model_props(proto, metadata.to_props())
     onnx.save(proto, path)
     return path
 
 
-def scripted_graph(answers: dict[str, np.ndarray]) -> onnx.GraphProto:
+def scripted_graph(answers: dict[str, np.ndarray], batch: int | str) -> onnx.GraphProto:
     """A count of 4, or 0 where the image is black, and the same answers for each image of the batch."""
     nodes = [
         helper.make_node("Cast", ["images"], ["levels"], to=TensorProto.FLOAT),
@@ -68,7 +70,7 @@ def scripted_graph(answers: dict[str, np.ndarray]) -> onnx.GraphProto:
     ]
     constants = {name: np.array(value, np.float32) for name, value in (("zero", 0), ("one", 1), ("four", 4))}
     constants["last"] = np.array([-1])
-    outputs = [helper.make_tensor_value_info("num_detections", TensorProto.INT32, ["N", 1])]
+    outputs = [helper.make_tensor_value_info("num_detections", TensorProto.INT32, [batch, 1])]
     for name, values in answers.items():
         constants |= {f"{name}_answer": values, f"{name}_shape": np.array(values.shape)}
         nodes += [
@@ -76,8 +78,8 @@ def scripted_graph(answers: dict[str, np.ndarray]) -> onnx.GraphProto:
             helper.make_node("Expand", [f"{name}_answer", f"{name}_size"], [name]),
         ]
         dtype = helper.np_dtype_to_tensor_dtype(values.dtype)
-        outputs.append(helper.make_tensor_value_info(name, dtype, ["N", *values.shape]))
-    images = helper.make_tensor_value_info("images", TensorProto.UINT8, ["N", IMAGE_SIZE, IMAGE_SIZE, 3])
+        outputs.append(helper.make_tensor_value_info(name, dtype, [batch, *values.shape]))
+    images = helper.make_tensor_value_info("images", TensorProto.UINT8, [batch, IMAGE_SIZE, IMAGE_SIZE, 3])
     initializers = [numpy_helper.from_array(array, name) for name, array in constants.items()]
     return helper.make_graph(nodes, "scripted", [images], outputs, initializers)
 

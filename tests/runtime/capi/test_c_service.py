@@ -19,17 +19,12 @@ from service_process import SANITIZERS, Service, build_service
 from waiting import wait_until
 
 from yolact.cli.infer import main as yolact_infer
-from yolact.runtime.capi.build import build
 
 
 @pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory, capi_folder: Path) -> Path:
+def program(tmp_path_factory: pytest.TempPathFactory, sanitized_folder: Path) -> Path:
     """Service and library with every access to memory checked."""
-    folder = tmp_path_factory.mktemp("service")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CFLAGS", SANITIZERS)
-        build(folder / "lib")
-    return build_service(folder / "service", folder / "lib", SANITIZERS)
+    return build_service(tmp_path_factory.mktemp("service") / "service", sanitized_folder, SANITIZERS)
 
 
 @pytest.fixture(scope="module")

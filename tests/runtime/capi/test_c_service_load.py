@@ -7,7 +7,7 @@ import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier, Event, Thread
@@ -15,22 +15,14 @@ from threading import Barrier, Event, Thread
 import cv2
 import numpy as np
 import pytest
+from scripted_engine import write_engine
 from service_process import Answer, Service, build_service
 from waiting import wait_until
-
-from yolact.runtime.config import ModelConfig, PostprocessConfig
 
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory, capi_folder: Path) -> Path:
     return build_service(tmp_path_factory.mktemp("service") / "service", capi_folder)
-
-
-@pytest.fixture(scope="module")
-def slow_engine(export_seeded: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Long enough at work that requests pile up meanwhile."""
-    path = tmp_path_factory.mktemp("engine") / "slow.onnx"
-    return export_seeded(ModelConfig("slow", "resnet50", 320, ("person", "dog")), path, PostprocessConfig())
 
 
 @pytest.fixture(scope="module")
@@ -70,18 +62,16 @@ def test_batches_across_requests_change_no_answer(program: Path, tiny_engine: Pa
     assert samples['yolact_batch_images_bucket{le="4"}'] == samples["yolact_batch_images_count"]
 
 
-def test_a_fixed_batch_limits_the_batches(
-    program: Path, export_seeded: Callable[..., Path], tiny_config: ModelConfig, bodies: list[bytes], tmp_path: Path
-) -> None:
-    engine = export_seeded(tiny_config, tmp_path / "two.onnx", PostprocessConfig(max_detections=20), batch=2)
+def test_a_fixed_batch_limits_the_batches(program: Path, bodies: list[bytes], tmp_path: Path) -> None:
+    engine = write_engine(tmp_path / "two.onnx", batch=2)
     with Service(program, engine, "--batch-wait-ms", "50") as service:
         assert all(answer.status == 200 for answer in at_once(service, bodies * 2))
         samples = service.metrics()
     assert samples['yolact_batch_images_bucket{le="2"}'] == samples["yolact_batch_images_count"] < 8
 
 
-def test_a_full_queue_answers_503(program: Path, slow_engine: Path, bodies: list[bytes]) -> None:
-    with Service(program, slow_engine, "--queue", "1", "--max-batch", "1") as service:
+def test_a_full_queue_answers_503(program: Path, tiny_engine: Path, bodies: list[bytes]) -> None:
+    with Service(program, tiny_engine, "--queue", "1", "--max-batch", "1") as service:
         answers = at_once(service, bodies[:1] * 16)
         samples = service.metrics()
         assert service.infer(bodies[0]).status == 200
@@ -92,8 +82,8 @@ def test_a_full_queue_answers_503(program: Path, slow_engine: Path, bodies: list
     assert samples['yolact_requests_total{code="503"}'] == statuses.count(503)
 
 
-def test_requests_that_waited_too_long_get_503(program: Path, slow_engine: Path, bodies: list[bytes]) -> None:
-    with Service(program, slow_engine, "--max-batch", "1", "--timeout", "0.2") as service:
+def test_requests_that_waited_too_long_get_503(program: Path, tiny_engine: Path, bodies: list[bytes]) -> None:
+    with Service(program, tiny_engine, "--max-batch", "1", "--timeout", "0.2") as service:
         answers = at_once(service, bodies[:1] * 40)
     assert {answer.status for answer in answers} == {200, 503}
     assert any("queue took longer than 0.2 s" in answer.body.decode() for answer in answers)
@@ -176,9 +166,9 @@ def test_it_starts_from_any_folder(program: Path, capi_folder: Path, tmp_path: P
     assert done.stdout.startswith("usage: yolact-service")
 
 
-def test_clients_that_leave_cost_nothing(program: Path, slow_engine: Path, bodies: list[bytes]) -> None:
+def test_clients_that_leave_cost_nothing(program: Path, tiny_engine: Path, bodies: list[bytes]) -> None:
     head = f"POST /v1/infer HTTP/1.1\r\nHost: x\r\nContent-Length: {len(bodies[0])}\r\n\r\n".encode()
-    with Service(program, slow_engine) as service:
+    with Service(program, tiny_engine) as service:
         for sent in (head, head + bodies[0][:100], head + bodies[0]):
             for _ in range(3):
                 with service.connect() as connection:
@@ -213,12 +203,13 @@ class Client(Thread):
             connection.close()
 
 
-@pytest.mark.parametrize(("count", "limit"), [(1, 256), (4, 256), (24, 256), (24, 4)])
+@pytest.mark.parametrize("limit", [256, 4])
 def test_terminating_answers_every_accepted_request(
-    program: Path, tiny_engine: Path, bodies: list[bytes], count: int, limit: int
+    program: Path, engine: Path, bodies: list[bytes], limit: int
 ) -> None:
     """Also those that wait for a place among the connections."""
-    service = Service(program, tiny_engine, "--max-batch", "4", "--connections", str(limit))
+    count = 24
+    service = Service(program, engine, "--max-batch", "4", "--connections", str(limit), "--timeout", "60")
     clients = [Client(service, bodies[0]) for _ in range(count)]
     for client in clients:
         client.start()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes as c
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -15,7 +15,6 @@ import pytest
 from capi_client import BGR, BGRA, GRAY, RGB, CImage, Results, describe, open_handle, options
 from scripted_engine import CLASS_NAMES, write_engine
 
-from yolact.runtime.config import ModelConfig, PostprocessConfig
 from yolact.runtime.detections import Detections
 from yolact.runtime.detector import Detector
 from yolact.runtime.images.image_files import read_image
@@ -64,9 +63,18 @@ def test_thresholds_mask_scores_and_best_ones(capi: Any, tmp_path: Path) -> None
         capi.yolact_close(handle)
 
 
+@pytest.fixture(scope="module")
+def tiny(capi: Any, tiny_engine: Path) -> Iterator[tuple[int, Detector]]:
+    """One engine, opened by C and by Python."""
+    handle = open_handle(capi, tiny_engine)
+    with Detector.open(tiny_engine) as detector:
+        yield handle, detector
+    capi.yolact_close(handle)
+
+
 @pytest.mark.parametrize("format_", [BGR, RGB, GRAY, BGRA])
 @pytest.mark.parametrize("padding", [0, 5])
-def test_formats_and_strides(capi: Any, tiny_engine: Path, photos: Any, format_: int, padding: int) -> None:
+def test_formats_and_strides(capi: Any, tiny: tuple[int, Detector], photos: Any, format_: int, padding: int) -> None:
     photo = np.ascontiguousarray(photos[0][:211, :307])
     convert = {RGB: cv2.COLOR_BGR2RGB, GRAY: cv2.COLOR_BGR2GRAY, BGRA: cv2.COLOR_BGR2BGRA}
     pixels = photo if format_ == BGR else cv2.cvtColor(photo, convert[format_])
@@ -75,13 +83,11 @@ def test_formats_and_strides(capi: Any, tiny_engine: Path, photos: Any, format_:
     rows = pixels.reshape(len(pixels), -1)
     memory = np.pad(rows, ((0, 0), (0, padding)), constant_values=255)
     before = memory.copy()
-    handle = open_handle(capi, tiny_engine)
+    handle, detector = tiny
     image = CImage(memory.ctypes.data, *photo.shape[:2], memory.strides[0], format_)
     (found,) = client.infer(capi, handle, [image])
-    with Detector.open(tiny_engine) as detector:
-        assert_equal(found, detector(photo).select(0.0))
+    assert_equal(found, detector(photo).select(0.0))
     assert np.array_equal(memory, before)
-    capi.yolact_close(handle)
 
 
 def test_no_images_and_no_detections(capi: Any, engine: Path) -> None:
@@ -157,11 +163,8 @@ def test_decoding_is_the_runtimes(capi: Any, photos: list[np.ndarray], tmp_path:
         assert (image.data, image.height) == (None, 0)
 
 
-def test_batch_limits(
-    capi: Any, tiny_engine: Path, tiny_config: ModelConfig, export_seeded: Callable[..., Path], tmp_path: Path
-) -> None:
-    fixed = export_seeded(tiny_config, tmp_path / "three.onnx", PostprocessConfig(), batch=3)
-    for path, expected in ((tiny_engine, 2**31 - 1), (fixed, 3)):
+def test_batch_limits(capi: Any, engine: Path, tmp_path: Path) -> None:
+    for path, expected in ((engine, 2**31 - 1), (write_engine(tmp_path / "three.onnx", batch=3), 3)):
         handle = open_handle(capi, path)
         assert capi.yolact_max_batch(handle) == expected
         capi.yolact_close(handle)
