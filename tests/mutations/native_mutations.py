@@ -1,0 +1,49 @@
+"""Faults of the TensorRT plugins, of libyolact and of the service in C. Without what these need, such as TensorRT's
+headers and libmicrohttpd, their tests are skipped and the mutations count as broken."""
+
+from __future__ import annotations
+
+from mutation import Mutation
+
+_PLUGINS = ("test_plugins.py",)
+_CAPI = ("test_capi.py",)
+_PROGRAMS = ("test_capi_programs.py",)
+_SERVICE = ("test_c_service.py",)
+_LOAD = ("test_c_service_load.py",)
+
+NATIVE_MUTATIONS = (
+    # plugins/tensorrt/
+    Mutation(
+        "attributes-are-not-checked",
+        "!isPossible<Op>(op.params(Sizes::smallest(), YOLACT_FLOAT32))) {",
+        "op.params(Sizes::smallest(), YOLACT_FLOAT32).batch < 0) {",
+        _PLUGINS,
+    ),
+    Mutation("params-are-not-checked", "return isPossible<Op>(call.params);", "return true;", _PLUGINS),
+    Mutation("clone-forgets-its-attributes", "new Plugin(op_); });", "new Plugin(Op()); });", _PLUGINS),
+    Mutation("workspace-of-no-call", "? Op::workspace(&call.params) : 0;", "? 0 : 0;", _PLUGINS),
+    Mutation("any-format-is-supported", "desc.format == TensorFormat::kLINEAR && matches", "matches", _PLUGINS),
+    Mutation("half-tensors-are-refused", "case DataType::kHALF: return YOLACT_FLOAT16;", "", _PLUGINS),
+    Mutation("profile-is-not-looked-at", "return inputs[i].max; });", "return inputs[i].desc.dims; });", _PLUGINS),
+    # runtime/capi/
+    Mutation("results-leak", "{ free(results); }", "{ (void)results; }", _PROGRAMS),
+    Mutation(
+        "parts-are-not-copied",
+        "start = memcpy(*cursor, buffers->data[part], (size_t)buffers->size[part]);",
+        "start = *cursor;",
+        _PROGRAMS,
+    ),
+    Mutation("block-without-room-for-masks", "= aligned(buffers->count * sizeof(yolact_mask));", "= 0;", _PROGRAMS),
+    Mutation("padding-of-rows-is-ignored", "(Py_ssize_t)image->stride,", "(Py_ssize_t)row,", _CAPI),
+    Mutation("closed-entry-stays-listed", "        *link = entry->next;", "        ;", ("test_capi_refusals.py",)),
+    # examples/c_service/
+    Mutation("clients-are-never-late", "if (one->deadline > time)", "if (one->deadline >= 0)", _LOAD),
+    Mutation("waiting-connections-are-forgotten", "is_last_look ? limit + MOST_AT_THE_END : limit", "limit", _LOAD),
+    Mutation("idle-connections-are-cut-at-once", "idle_while_draining = 1;", "idle_while_draining = 0;", _LOAD),
+    Mutation("queue-has-no-end", "if (depth() < settings->queue_size && !is_stopping) {", "if (!is_stopping) {", _LOAD),
+    Mutation("batches-of-any-size", "while (count < max_batch && ready.count > 0)", "while (ready.count > 0)", _LOAD),
+    Mutation("log-holds-answers-up", "poll(&log, 1, 0) == 1 && log.revents & POLLOUT", "1", _LOAD),
+    Mutation("scans-are-not-counted", "count += data[i] == 0xff && data[i + 1] == 0xda;", ";", _SERVICE),
+    Mutation("two-lengths-are-fine", "counts[LENGTHS] + has_coding > 1 || counts", "counts", _SERVICE),
+    Mutation("runs-without-difference", "runs->count > 2 ? length - runs->earlier[0] : length", "length", _SERVICE),
+)
