@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from yolact.runtime.engine import CPU, DEFAULT_OPTIONS, DeviceChoice, EngineOptions
 from yolact.runtime.errors import EngineError, UsageError
 from yolact.runtime.metadata import ModelMetadata
+from yolact.runtime.onnx.exported_model import parse_proto
 from yolact.runtime.tensorrt.plan_file import read_plan_header, read_sidecar
 
 if TYPE_CHECKING:
@@ -67,19 +68,14 @@ def _open_onnx(path: Path, threads: int | None, device: DeviceChoice) -> OnnxEng
 
 
 def read_metadata(path: Path) -> ModelMetadata:
-    """The metadata in a sidecar or an ONNX file, also one that only TensorRT can run. Raises EngineError where there is
-    none."""
+    """The metadata in a sidecar or an ONNX file, also one that only TensorRT can run.
+
+    Raises:
+        EngineError: there is none.
+        YolactError: it is an ONNX file and the onnx package is missing.
+    """
     if not path.is_file():
         raise EngineError(f"there is no file {path} to take metadata from; give an ONNX file or a plan's .json")
     if path.suffix == ".json":
         return read_sidecar(path)[1]
-    try:
-        from google.protobuf.message import DecodeError
-        from onnx import ModelProto
-    except ModuleNotFoundError:
-        raise EngineError(f"reading the metadata of {path} needs onnx; install it with: pip install onnx") from None
-    try:
-        proto = ModelProto.FromString(path.read_bytes())
-    except DecodeError:
-        raise EngineError(f"{path} is no ONNX file to take metadata from, or a damaged one") from None
-    return ModelMetadata.from_proto(proto, str(path))
+    return ModelMetadata.from_proto(parse_proto(path.read_bytes(), str(path)), str(path))

@@ -184,7 +184,7 @@ def measure_detections(
     """
     most = min(len(found.scores), KEPT[-1])
     kept = sorted({count for count in KEPT if count < most} | {most})
-    parts = {count: _first(found, count) for count in kept}
+    parts = {count: found[:count] for count in kept}
     samples: dict[int, list[float]] = {count: [] for count in kept}
     for _ in range(WARM_UPS):
         for part in parts.values():
@@ -203,13 +203,6 @@ def measure_detections(
         "counts": [{"detections": count, **latency} for count, latency in zip(kept, latencies, strict=True)],
         "ms_per_detection": fit_slope(kept, [latency["p50_ms"] for latency in latencies]),
     }
-
-
-def _first(found: NetworkDetections, count: int) -> NetworkDetections:
-    scores = None if found.mask_scores is None else found.mask_scores[:count]
-    return NetworkDetections(
-        found.boxes[:count], found.scores[:count], found.class_ids[:count], found.masks[:count], scores
-    )
 
 
 def _until(duration_s: float, title: str) -> Iterator[None]:

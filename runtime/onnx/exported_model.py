@@ -47,17 +47,27 @@ def read_exported_model(path: Path) -> ExportedModel:
     return parse_exported_model(data, str(path))
 
 
-def parse_exported_model(data: bytes, source: str) -> ExportedModel:
-    """The contents of such a file; `source` names it in errors, which are those of `read_exported_model`."""
+def parse_proto(data: bytes, source: str) -> onnx.ModelProto:
+    """The contents of an ONNX file; `source` names it in errors.
+
+    Raises:
+        EngineError: it is something else, or damaged.
+        YolactError: the onnx package is missing.
+    """
     try:
-        import onnx
         from google.protobuf.message import DecodeError
+        from onnx import ModelProto
     except ModuleNotFoundError:
-        raise YolactError("reading the graph of an ONNX file needs onnx; install it with: pip install onnx") from None
+        raise YolactError(f"reading {source} as a graph needs onnx; install it with: pip install onnx") from None
     try:
-        proto = onnx.ModelProto.FromString(data)
+        return ModelProto.FromString(data)
     except DecodeError:
         raise EngineError(f"{source} is no ONNX file, or a damaged one; export it with yolact-export") from None
+
+
+def parse_exported_model(data: bytes, source: str) -> ExportedModel:
+    """The contents of such a file; `source` names it in errors, which are those of `read_exported_model`."""
+    proto = parse_proto(data, source)
     metadata = ModelMetadata.from_proto(proto, source)
     inputs = [one for one in proto.graph.input if one.name == INPUT_NAME]
     if not inputs:

@@ -49,6 +49,13 @@ class NetworkDetections:
     masks: FloatArray
     mask_scores: FloatArray | None = None
 
+    def __getitem__(self, index: NDArray[np.intp] | slice) -> NetworkDetections:
+        """The detections at several indices, or in a slice."""
+        scores = None if self.mask_scores is None else self.mask_scores[index]
+        return NetworkDetections(
+            self.boxes[index], self.scores[index], self.class_ids[index], self.masks[index], scores
+        )
+
 
 def postprocess(heads: ImageHeads, model: ModelConfig, config: PostprocessConfig) -> NetworkDetections:
     """Decode, suppress and assemble: the NumPy counterpart of a full graph's last part.

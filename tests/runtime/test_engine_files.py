@@ -149,7 +149,7 @@ def test_metadata_from_elsewhere(tiny_engine: Path, plan: Path, tmp_path: Path) 
     onnx.save(stripped, tmp_path / "stripped.onnx")
     assert read_metadata(tmp_path / "stripped.onnx") == expected
     (tmp_path / "bad.onnx").write_bytes(tiny_engine.read_bytes()[:999])
-    with pytest.raises(EngineError, match="is no ONNX file to take metadata from"):
+    with pytest.raises(EngineError, match="is no ONNX file, or a damaged one"):
         read_metadata(tmp_path / "bad.onnx")
     assert read_metadata(Path(shutil.copy(sidecar_of(plan), tmp_path / "other.json"))) == expected
     for text, message in ((None, "there is no file"), ("{", "is no sidecar")):

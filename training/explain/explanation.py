@@ -71,10 +71,7 @@ class Explanation:
 
     def __getitem__(self, index: NDArray[np.intp] | slice) -> Explanation:
         """The detections at several indices or in a slice."""
-        found = self.found
-        scores = None if found.mask_scores is None else found.mask_scores[index]
-        arrays = (found.boxes[index], found.scores[index], found.class_ids[index], found.masks[index])
-        return Explanation(self.prototypes, self.coefficients[index], NetworkDetections(*arrays, scores))
+        return Explanation(self.prototypes, self.coefficients[index], self.found[index])
 
     def in_image(self, image_size: tuple[int, int], class_names: Sequence[str] = ()) -> Detections:
         """The detections in pixels of the image of this size (height, width), in the order they have here."""
