@@ -96,8 +96,8 @@ def export_seeded() -> Callable[..., Path]:
 
 @pytest.fixture(scope="session")
 def tiny_config() -> ModelConfig:
-    """Few classes and a small input, so that a test runs in milliseconds."""
-    return ModelConfig("tiny", "resnet50", 160, ("person", "dog", "kite"))
+    """Few classes, channels and pixels, so that a test runs in milliseconds."""
+    return ModelConfig("tiny", "mobilenet_v2", 160, ("person", "dog", "kite"), fpn_channels=64)
 
 
 @pytest.fixture(scope="session")

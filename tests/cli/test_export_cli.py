@@ -12,21 +12,21 @@ import onnx
 import pytest
 import torch
 from click.testing import CliRunner, Result
+from seeded import seeded_weights
 
 from yolact.cli.export import main
 from yolact.runtime.detector import Detector
 from yolact.runtime.errors import EngineError
 from yolact.runtime.tensorrt.plan_file import read_sidecar
 from yolact.training.models.configs import CONFIGS
-from yolact.training.models.seeded_weights import seeded_state_dict
 
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three custom classes on the official architecture, under the official file name."""
-    path = tmp_path_factory.mktemp("weights") / "yolact_resnet50_54_800000.pth"
-    config = CONFIGS["yolact_resnet50"].with_classes(("a", "b", "c"))
-    torch.save(seeded_state_dict(config, background_bias=7.0), path)
+    """Three custom classes on a configuration of ours, under the file name that training gives it."""
+    path = tmp_path_factory.mktemp("weights") / "yolact_demo_54_800000.pth"
+    config = CONFIGS["yolact_demo"].with_classes(("a", "b", "c"))
+    torch.save(seeded_weights(config), path)
     return path
 
 
@@ -43,7 +43,7 @@ def test_writes_a_checked_file(checkpoint: Path, tmp_path: Path) -> None:
         *("--cross-class-nms", "--opset", "19"),
     )
     assert result.exit_code == 0, result.output
-    assert "yolact_resnet50: 3 classes, 160x160 input" in result.stdout
+    assert "yolact_demo: 3 classes, 160x160 input" in result.stdout
     assert f"wrote {output}" in result.stdout and "opset 19, batch 2" in result.stdout
     for name in ("locations", "confidences", "coefficients", "prototypes", "boxes", "scores", "masks"):
         assert f"  {name}" in result.stdout
@@ -62,7 +62,7 @@ def test_the_name_of_the_checkpoint_may_be_gone(checkpoint: Path, tmp_path: Path
     renamed.symlink_to(checkpoint)
     result = export("--weights", renamed, "--output", tmp_path / "a.onnx", "--imgsz", "96", "--graph", "raw")
     assert result.exit_code == 0, result.output
-    assert "yolact_resnet50: 3 classes" in result.stdout
+    assert "yolact_demo: 3 classes" in result.stdout
     with Detector.open(tmp_path / "a.onnx") as detector:
         assert detector.class_names == ("class_0", "class_1", "class_2")
 
@@ -112,7 +112,7 @@ def test_half_precision_becomes_a_plan(small: tuple[str | Path, ...], here: Path
     result = export(*small, f"--{name}", "--gpu-arch", "sm_86", "--max-batch", "2")
     assert result.exit_code == 0, result.output
     assert f"3 classes, 96x96 input, {name}" in result.stdout and f"found again in {name}" in result.stdout
-    assert "for sm_86; convolutions: 86 in " in result.stdout and "wrote yolact.plan: " in result.stdout
+    assert "for sm_86; convolutions: 81 in " in result.stdout and "wrote yolact.plan: " in result.stdout
     identity, metadata = read_sidecar(here / "yolact.plan.json")
     assert identity.precision_asked == metadata.precision == name and identity.max_batch == 2
     assert (here / "yolact.plan").read_bytes()[:4] == b"vtrt"
@@ -122,7 +122,7 @@ def test_half_precision_becomes_a_plan(small: tuple[str | Path, ...], here: Path
 def test_plans_are_built_by_name(small: tuple[str | Path, ...], here: Path) -> None:
     needs_rtx()
     assert export(*small, "--output", "a.plan").exit_code == 0
-    assert read_sidecar(here / "a.plan.json")[0].precision_obtained == {"FLOAT": 86}
+    assert read_sidecar(here / "a.plan.json")[0].precision_obtained == {"FLOAT": 81}
     assert export(*small, "--batch", "3", "--output", "b.engine").exit_code == 0
     identity, _ = read_sidecar(here / "b.engine.json")
     assert (identity.min_batch, identity.max_batch) == (3, 3)
@@ -147,10 +147,10 @@ def test_without_a_builder_half_precision_is_an_onnx_file(
 def test_weights_beyond_half_precision_are_refused(checkpoint: Path, here: Path) -> None:
     tensors = torch.load(checkpoint)
     tensors["proto_net.0.bias"][:2] = 1e6
-    torch.save(tensors, "yolact_resnet50_1_1.pth")
-    result = export("--weights", "yolact_resnet50_1_1.pth", "--imgsz", "96", "--fp16", "--output", "a.onnx")
+    torch.save(tensors, "yolact_demo_1_1.pth")
+    result = export("--weights", "yolact_demo_1_1.pth", "--imgsz", "96", "--fp16", "--output", "a.onnx")
     assert result.exit_code == 3 and not Path("a.onnx").exists()
-    assert "2 of 256 values of 'proto_net.0.bias' are not finite in fp16; nothing was written" in result.stderr
+    assert "2 of 64 values of 'proto_net.0.bias' are not finite in fp16; nothing was written" in result.stderr
 
 
 def bad_names(text: bytes) -> object:
@@ -163,7 +163,7 @@ def bad_names(text: bytes) -> object:
 
 REJECTED = {
     "configuration": (["--config", "yolact_big"], 2, "yolact_base"),
-    "other configuration": (["--config", "yolact_darknet53"], 1, "--config yolact_resnet50"),
+    "other configuration": (["--config", "yolact_darknet53"], 1, "--config yolact_demo"),
     "threshold": (["--score-threshold", "2"], 2, "score_threshold must lie in"),
     "threshold is text": (["--score-threshold", "low"], 2, "low"),
     "top-k": (["--nms-top-k", "0"], 2, "top_k must be a whole number of at least 1"),

@@ -32,10 +32,10 @@ HALF: dict[Precision, int] = {"fp16": TensorProto.FLOAT16, "bf16": TensorProto.B
 CLASSES = ("person", "dog", "kite")
 
 CONFIGS = {
-    "resnet50": ModelConfig("tiny", "resnet50", 160, CLASSES),
-    "darknet53": ModelConfig("tiny", "darknet53", 96, CLASSES),
+    "resnet50": ModelConfig("tiny", "resnet50", 160, CLASSES, fpn_channels=64),
+    "darknet53": ModelConfig("tiny", "darknet53", 96, CLASSES, fpn_channels=64),
     "mobilenet_v2": ModelConfig("tiny", "mobilenet_v2", 96, CLASSES, fpn_channels=64, num_coefficients=16),
-    "plus": ModelConfig("tiny", "resnet50", 256, CLASSES, deformable_interval=3, mask_rescoring=True),
+    "plus": ModelConfig("tiny", "resnet50", 256, CLASSES, fpn_channels=64, deformable_interval=3, mask_rescoring=True),
 }
 
 

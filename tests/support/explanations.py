@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from seeded import seeded_weights
 
 from yolact.runtime.config import ModelConfig, PostprocessConfig
 from yolact.runtime.postprocess.mask_assembly import assemble_masks
 from yolact.runtime.postprocess.postprocess import NetworkDetections
 from yolact.training.explain.explanation import Explanation
-from yolact.training.models.seeded_weights import seeded_state_dict
 
 LIMITS = PostprocessConfig(max_detections=20)
 
@@ -20,7 +20,7 @@ LIMITS = PostprocessConfig(max_detections=20)
 def write_checkpoint(config: ModelConfig, folder: Path) -> Path:
     """The network of `export_seeded` as training saves it."""
     path = folder / f"{config.name}_0_1.pth"
-    torch.save(seeded_state_dict(config, background_bias=7.0), path)
+    torch.save(seeded_weights(config), path)
     path.with_suffix(".json").write_text(json.dumps(config.to_json()))
     return path
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from seeded import seeded
 
 from yolact.runtime.config import ModelConfig, PostprocessConfig
 from yolact.runtime.detector import Detector
@@ -23,7 +23,6 @@ from yolact.training.evaluation.evaluate import evaluate
 from yolact.training.evaluation.scores import score_results
 from yolact.training.models.configs import CONFIGS
 from yolact.training.models.model import Yolact
-from yolact.training.models.seeded_weights import seeded_state_dict
 from yolact.training.models.torch_engine import TorchEngine
 
 LIMITS = PostprocessConfig(max_detections=20)
@@ -32,23 +31,11 @@ QUICK = replace(CONFIGS["yolact_demo"], mask_rescoring=True)
 """Re-scores masks without a heavy backbone."""
 
 
-@cache
-def weights(config: ModelConfig) -> dict[str, torch.Tensor]:
-    return seeded_state_dict(config, background_bias=7.0)
-
-
-def seeded(config: ModelConfig) -> Yolact:
-    with torch.device("meta"):
-        model = Yolact(config)
-    model.load_state_dict({name: tensor.clone() for name, tensor in weights(config).items()}, assign=True)
-    return model.eval()
-
-
 @pytest.fixture(scope="module")
 def plus_config() -> ModelConfig:
     """YOLACT++ with the smallest input that its re-scoring network takes."""
     config = CONFIGS["yolact_plus_resnet50"].with_classes(("person", "dog", "kite"))
-    return replace(config, name="tiny plus", image_size=256, num_coefficients=8)
+    return replace(config, name="tiny plus", image_size=256, num_coefficients=8, fpn_channels=64)
 
 
 @pytest.fixture(scope="module")
