@@ -24,8 +24,8 @@ from yolact.training.models.initial_weights import initial_model
 
 ITERATIONS = 24
 OPTIONS = [
-    *("--config", "yolact_demo", "--imgsz", "64", "--data", "scenes:15", "--batch-size", "2", "--save-every", "4"),
-    *("--iterations", str(ITERATIONS), "--warmup", "4", "--lr", "0.004", "--device", "cpu", "--workers", "1"),
+    *("--config", "yolact_demo", "--imgsz", "64", "--data", "scenes:15", "--batch-size", "2", "--save-every", "6"),
+    *("--iterations", str(ITERATIONS), "--warmup", "4", "--lr", "0.004", "--device", "cpu", "--workers", "0"),
 ]
 LAST = f"yolact_demo_3_{ITERATIONS}.pth"
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -44,8 +44,8 @@ def start(*arguments: str | Path, module: tuple[str, ...] = ("-m", "yolact.cli.t
 
 
 def train(*arguments: str | Path) -> Result:
-    """In this process, which prepares the images too; nothing but an exit may come out of it."""
-    result = CliRunner().invoke(main, [*map(str, arguments), "--workers", "0"])
+    """In this process; nothing but an exit may come out of it."""
+    result = CliRunner().invoke(main, [*map(str, arguments)])
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
     return result
 
@@ -88,7 +88,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_checkpoints_have_official_names_and_keys_and_know_their_classes(whole: Path) -> None:
     names = sorted(path.name for path in whole.glob("*.pth"))
-    assert names == sorted(["state.pth", *(f"yolact_demo_{(i - 1) * 2 // 15}_{i}.pth" for i in range(4, 25, 4))])
+    assert names == sorted(["state.pth", *(f"yolact_demo_{(i - 1) * 2 // 15}_{i}.pth" for i in range(6, 25, 6))])
     model = load_checkpoint(whole / LAST)
     assert model.config.class_names == SCENE_CLASSES and model.config.image_size == 64
     assert list(weights(whole)) == list(initial_model(CONFIGS["yolact_demo"], 0)[0].state_dict())
@@ -104,16 +104,16 @@ def test_what_tensorboard_shows(whole: Path) -> None:
         tags["scalars"]
     )
     assert [event.step for event in events.Scalars("loss/total")] == [20]
-    assert [event.step for event in events.Scalars("validation/mask AP")] == list(range(4, 25, 4))
+    assert [event.step for event in events.Scalars("validation/mask AP")] == list(range(6, 25, 6))
     assert {"predictions/0", "predictions/1", "prototypes"} <= set(tags["images"])
 
 
 def test_stopped_twice_killed_and_resumed(whole: Path, tmp_path: Path) -> None:
     """By signals to the whole process group, as a terminal or a batch system sends them."""
     interrupted: set[Path] = set()
-    stops = [(signal.SIGINT, 130, "yolact_demo_0_4.pth"), (signal.SIGTERM, 143, "yolact_demo_0_8.pth")]
+    stops = [(signal.SIGINT, 130, "yolact_demo_0_6.pth"), (signal.SIGTERM, 143, "yolact_demo_1_12.pth")]
     for number, code, last in stops:
-        process = start(*OPTIONS, "--output", tmp_path, *(["--resume"] if interrupted else []))
+        process = start(*OPTIONS, "--workers", "1", "--output", tmp_path, *(["--resume"] if interrupted else []))
         wait_for(tmp_path / last, process)
         os.killpg(process.pid, number)
         assert "stopped and saved; continue with --resume" in finish(process, code)
@@ -121,7 +121,7 @@ def test_stopped_twice_killed_and_resumed(whole: Path, tmp_path: Path) -> None:
         assert load_checkpoint(saved).config.name == "yolact_demo"
         interrupted.add(saved)
     process = start(*OPTIONS, "--output", tmp_path, "--resume")
-    wait_for(tmp_path / "yolact_demo_1_12.pth", process)
+    wait_for(tmp_path / "yolact_demo_2_18.pth", process)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     (tmp_path / ".partial-1-1.pth").write_bytes(b"half a checkpoint")
@@ -141,10 +141,10 @@ def test_two_processes_are_one_with_their_batches_together(whole: Path, tmp_path
         "-m",
         "yolact.cli.train",
     )
-    few = ("--iterations", "4", "--lr-steps", "12")  # the first of those that one process took
+    few = ("--iterations", "6", "--lr-steps", "12")  # the first of those that one process took
     output = finish(start(*OPTIONS, *few, "--output", tmp_path, module=launcher))
-    assert output.count(f"saved {tmp_path / 'yolact_demo_0_4.pth'}") == 1
-    one, two = weights(whole, "yolact_demo_0_4.pth"), weights(tmp_path, "yolact_demo_0_4.pth")
+    assert output.count(f"saved {tmp_path / 'yolact_demo_0_6.pth'}") == 1
+    one, two = weights(whole, "yolact_demo_0_6.pth"), weights(tmp_path, "yolact_demo_0_6.pth")
     start_weights = initial_model(CONFIGS["yolact_demo"], 0)[0].state_dict()
     moved = 0
     for name, tensor in one.items():
@@ -174,8 +174,8 @@ def test_fine_tuning_for_other_classes(whole: Path, tmp_path: Path) -> None:
 
 
 def test_a_worker_that_is_killed_is_reported(tmp_path: Path) -> None:
-    process = start(*OPTIONS, "--output", tmp_path)
-    wait_for(tmp_path / "yolact_demo_0_4.pth", process)
+    process = start(*OPTIONS, "--workers", "1", "--output", tmp_path)
+    wait_for(tmp_path / "yolact_demo_0_6.pth", process)
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     for child in children:
         os.kill(int(child), signal.SIGKILL)

@@ -17,6 +17,14 @@ UNRECORDED = ("yolact_resnet50_pascal", "yolact_mobilenet_v2", "yolact_demo")
 CONFIG_NAMES = [name for name in CONFIGS if name not in UNRECORDED]
 IMAGE_NAMES = ["sq550", "vga480x640", "hd721x1280"]
 
+CASES = [
+    (name, image)
+    for index, name in enumerate(CONFIG_NAMES)
+    for position, image in enumerate(IMAGE_NAMES)
+    if name in ("yolact_resnet50", "yolact_plus_resnet50") or position == index % len(IMAGE_NAMES)
+]
+"""All images on one network of each kind; elsewhere one each, to keep the suite short."""
+
 
 @cache
 def load_rule(shared: Path, name: str) -> ModuleType:

@@ -55,11 +55,30 @@ def test_priors_learn_what_they_learn_in_the_official_code(shared: Path, name: s
         np.testing.assert_array_equal(neutral, stored[f"{prefix}.neutral_prior"])
 
 
+class Runs:
+    """One network on the recorded images, once for each kind of BatchNorm statistics.
+
+    Attributes:
+        model: the network.
+        heads: its outputs, by the name of the statistics.
+        norms: of the gradient of every parameter, for the targets A and frozen statistics.
+    """
+
+    def __init__(self, model: Yolact, shared: Path) -> None:
+        self.model = model
+        frozen = run(model, shared, frozen=True)
+        sum(terms_of(make_loss(model), frozen, targets_of(shared, "A")).values()).backward()
+        found = [(name, parameter.grad) for name, parameter in model.named_parameters()]
+        self.norms = {name: gradient.norm().item() for name, gradient in found if gradient is not None}
+        model.zero_grad()
+        with torch.no_grad():
+            batch = run(model, shared, frozen=False)
+        self.heads = {"bn_frozen": RawHeads(*(head.detach() for head in frozen)), "bn_batchstats": batch}
+
+
 @pytest.fixture(scope="module", params=NAMES)
-def network(request: pytest.FixtureRequest, shared: Path) -> Yolact:
-    model = Yolact(CONFIGS[request.param])
-    model.load_state_dict(seeded_state_dict(model.config))
-    return model
+def runs(request: pytest.FixtureRequest, shared: Path) -> Runs:
+    return Runs(Yolact(CONFIGS[request.param]), shared)
 
 
 def run(model: Yolact, shared: Path, *, frozen: bool) -> RawHeads:
@@ -91,12 +110,12 @@ def terms_of(loss: YolactLoss, heads: RawHeads, targets: list[Targets]) -> dict[
 
 @pytest.mark.parametrize("statistics", ["bn_frozen", "bn_batchstats"])
 @pytest.mark.parametrize("case", ["A", "B"])
-def test_losses_are_the_official_ones(shared: Path, network: Yolact, case: str, statistics: str) -> None:
+def test_losses_are_the_official_ones(shared: Path, runs: Runs, case: str, statistics: str) -> None:
+    network, heads = runs.model, runs.heads[statistics]
     recorded = recorded_of(shared, network)[f"{case}.{statistics}"]
     stored = np.load(shared / "goldens" / f"{network.config.name}.train.npz")
     targets = targets_of(shared, case)
     with torch.no_grad():
-        heads = run(network, shared, frozen=statistics == "bn_frozen")
         terms = terms_of(make_loss(network), heads, targets)
     # Through batch statistics YOLACT++'s deformable layers amplify rounding: two builds of the original differ as much.
     # Its mask IoU hangs on thresholds on top of that: one thread or two move it by 0.0011 of its value.
@@ -119,13 +138,9 @@ def recorded_of(shared: Path, model: Yolact) -> dict[str, Any]:
     return json.loads((shared / "goldens" / f"{model.config.name}.train.json").read_text())
 
 
-def test_gradients_are_the_official_ones(shared: Path, network: Yolact) -> None:
-    recorded = recorded_of(shared, network)["A.bn_frozen"]["grad_l2_sum"]
-    network.zero_grad()
-    heads = run(network, shared, frozen=True)
-    sum(terms_of(make_loss(network), heads, targets_of(shared, "A")).values()).backward()
-    norms = {name: parameter.grad.norm().item() for name, parameter in network.named_parameters() if name in recorded}
-    network.zero_grad()
+def test_gradients_are_the_official_ones(shared: Path, runs: Runs) -> None:
+    recorded = recorded_of(shared, runs.model)["A.bn_frozen"]["grad_l2_sum"]
+    norms = {name: norm for name, norm in runs.norms.items() if name in recorded}
     assert norms == {name: pytest.approx(norm, rel=1e-2, abs=1e-4) for name, (norm, _) in recorded.items()}
 
 

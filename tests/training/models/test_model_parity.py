@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from recorded import CONFIG_NAMES, IMAGE_NAMES, load_rule, make_image, stretched
+from recorded import CASES, CONFIG_NAMES, load_rule, make_image, stretched
 from torch import Tensor
 
 from yolact.runtime.config import ModelConfig
@@ -17,14 +17,6 @@ from yolact.runtime.errors import UsageError
 from yolact.training.models.configs import CONFIGS
 from yolact.training.models.model import Yolact
 from yolact.training.models.seeded_weights import seeded_state_dict
-
-# All images on one network of each kind; elsewhere one each, to keep the suite short.
-CASES = [
-    (name, image)
-    for index, name in enumerate(CONFIG_NAMES)
-    for position, image in enumerate(IMAGE_NAMES)
-    if name in ("yolact_resnet50", "yolact_plus_resnet50") or position == index % len(IMAGE_NAMES)
-]
 
 
 def digest(state: dict[str, Tensor]) -> str:
