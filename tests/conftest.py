@@ -75,7 +75,7 @@ def make_once(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Con
 def shared() -> Path:
     """The folder of recorded reference numbers beside the repository; its tests are skipped without it."""
     if not SHARED.is_dir():
-        pytest.skip("the recorded reference numbers (../shared) are not on this machine")
+        pytest.skip("the recorded reference numbers are not here -- put their folder, shared, beside the clone")
     return SHARED
 
 

@@ -120,7 +120,7 @@ def test_mypy_sees_types(installed: Installation, example: Path) -> None:
 
 
 def test_pyright_sees_types(installed: Installation, example: Path) -> None:
-    pytest.importorskip("pyright", reason="pyright is not installed")
+    pytest.importorskip("pyright", reason="pyright is not installed -- pip install pyright")
     command = [sys.executable, "-m", "pyright", "--pythonpath", installed.python, "--outputjson", example.name]
     done = subprocess.run(command, capture_output=True, text=True, cwd=example.parent)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -9,7 +9,7 @@ import pytest
 from repository import ROOT
 
 
-@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="which files are sources is known in a clone only")
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="git tells which files are sources -- test a clone")
 def test_every_mutation_finds_its_text_and_its_tests() -> None:
     command = [sys.executable, str(ROOT / "tests" / "mutations"), "--list"]
     done = subprocess.run(command, capture_output=True, text=True)

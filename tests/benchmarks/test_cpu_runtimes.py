@@ -62,7 +62,7 @@ def references(files: Files) -> References:
 def open_here(kind: type, name: str, files: Files) -> Heads | EndToEnd:
     """A contender in this process."""
     if name in FOREIGN:
-        pytest.importorskip(FOREIGN[name], reason=f"{FOREIGN[name]} is not installed")
+        pytest.importorskip(FOREIGN[name], reason=f"{FOREIGN[name]} is not installed -- pip install {FOREIGN[name]}")
     if name == "ncnn-fp32":
         files = replace(files, problems={})
         if not files.path("raw.ncnn.param").exists():

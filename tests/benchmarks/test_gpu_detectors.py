@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import missing
 import numpy as np
 import pytest
 import torch
@@ -196,14 +197,14 @@ def test_what_is_missing_skips(setting: Setting, tmp_path: Path, name: str) -> N
     from yolact.runtime.cuda.gpu import find_gpu
 
     if find_gpu() or "CUDAExecutionProvider" in onnxruntime.get_available_providers():
-        pytest.skip("less is missing on this machine")
+        pytest.skip(missing.WITHOUT_A_GPU)
     with pytest.raises(Skip, match=MISSING[name]):
         measure_batches(tmp_path / "result.json", name, setting, [1])
 
 
 def test_a_machine_without_a_gpu_skips(tmp_path: Path) -> None:
     if torch.cuda.is_available():
-        pytest.skip("there is a GPU")
+        pytest.skip(missing.WITHOUT_A_GPU)
     result = tmp_path / "result.json"
     for step in (
         partial(measure_contender, result, "yolact_base", "recorded", str(tmp_path)),

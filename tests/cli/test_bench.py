@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import missing
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
@@ -406,7 +407,7 @@ def test_help_says_what_the_exit_codes_mean() -> None:
 def test_peak_memory_is_a_peak_of_this_process() -> None:
     statm = Path("/proc/self/statm")
     if not statm.exists():
-        pytest.skip("only Linux tells")
+        pytest.skip(missing.LINUX)
     block = np.ones(8 << 20)
     pages = int(statm.read_text().split()[1])
     peak = machine.peak_host_memory_mib()

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import missing
 import pytest
 from click.testing import CliRunner, Result
 
@@ -16,7 +17,7 @@ from yolact.cli.build import main
 from yolact.cli.main import main as main_command
 from yolact.runtime.tensorrt.plan_file import read_sidecar, sidecar_of
 
-pytest.importorskip("tensorrt_rtx", reason="TensorRT for RTX is not installed (Linux x86-64: the rtx extra)")
+pytest.importorskip("tensorrt_rtx", reason=missing.TENSORRT_RTX)
 
 COMMAND = Path(sys.executable).with_name("yolact-build")
 

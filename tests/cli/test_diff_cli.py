@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import missing
 import numpy as np
 import pytest
 import torch
@@ -17,7 +18,7 @@ from click.testing import CliRunner, Result
 from diff_networks import CONFIG, damage, export, lively_state
 from scripted_engine import write_engine
 
-pytest.importorskip("polygraphy", reason="comparing needs it")
+pytest.importorskip("polygraphy", reason=missing.POLYGRAPHY)
 
 from yolact.cli.diff import main
 from yolact.runtime.images.arrays import Image
@@ -128,7 +129,7 @@ def test_polygraphy_repeats_raw_graphs_and_limits() -> None:
 
 
 def test_average_precision_of_both(tmp_path: Path) -> None:
-    pytest.importorskip("pycocotools", reason="evaluation needs it")
+    pytest.importorskip("pycocotools", reason=missing.PYCOCOTOOLS)
     write_engine(tmp_path / "scripted.onnx")
     write_image(tmp_path / "images.png", np.full((40, 60, 3), 200, np.uint8))
     box: dict[str, Any] = {"id": 1, "image_id": 5, "category_id": 1, "bbox": [0, 0, 30, 40], "area": 1200, "iscrowd": 0}

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import missing
 import numpy as np
 import pytest
 import torch
@@ -28,7 +29,7 @@ from yolact.training.evaluation.scores import score_results
 from yolact.training.models.configs import CONFIGS
 from yolact.training.models.seeded_weights import seeded_state_dict
 
-pytest.importorskip("pycocotools", reason="evaluation needs it")
+pytest.importorskip("pycocotools", reason=missing.PYCOCOTOOLS)
 
 CATEGORIES = ["person", "dog", "traffic light", "Bus"]
 
@@ -284,7 +285,7 @@ def test_a_damaged_image(engine: Path, data: dict[str, Any], here: Path) -> None
     fails(engine, here, "3.png: this PNG is truncated")
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there a process cannot limit the size of its files")
+@pytest.mark.skipif(sys.platform == "win32", reason=missing.LINUX)
 def test_a_full_disk(engine: Path, data: dict[str, Any], here: Path) -> None:
     import resource
 

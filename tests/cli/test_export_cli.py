@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import cv2
+import missing
 import numpy as np
 import onnx
 import pytest
@@ -103,7 +104,7 @@ def small(checkpoint: Path, here: Path) -> tuple[str | Path, ...]:
 
 
 def needs_rtx() -> None:
-    pytest.importorskip("tensorrt_rtx", reason="TensorRT for RTX is not installed (Linux x86-64: the rtx extra)")
+    pytest.importorskip("tensorrt_rtx", reason=missing.TENSORRT_RTX)
 
 
 @pytest.mark.parametrize("name", ["fp16", "bf16"])

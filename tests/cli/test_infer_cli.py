@@ -11,6 +11,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import cv2
+import missing
 import numpy as np
 import pytest
 from scripted_engine import (
@@ -50,7 +51,7 @@ def test_a_folder_with_a_broken_file(engine: Path, here: Path) -> None:
 
 
 def test_the_json_holds_what_was_found(engine: Path, here: Path) -> None:
-    coco = pytest.importorskip("pycocotools.mask", reason="pycocotools judges the masks")
+    coco = pytest.importorskip("pycocotools.mask", reason=missing.PYCOCOTOOLS)
     write_photo(here / "photo.png", 40, 60)
     assert infer(engine, "photo.png", "--json", "found.json").exit_code == 0
     (row,) = read_json(here / "found.json")
@@ -154,7 +155,7 @@ def test_an_input_is_never_replaced(engine: Path, here: Path) -> None:
     assert photo.read_bytes() == before
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="other systems allow no such names")
+@pytest.mark.skipif(sys.platform != "linux", reason=missing.LINUX)
 def test_file_names_that_are_no_text(engine: Path, here: Path) -> None:
     photo, film = Path(os.fsdecode(b"caf\xe9.png")), Path(os.fsdecode(b"caf\xe9.avi"))
     write_photo(photo)

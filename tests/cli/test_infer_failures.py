@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import missing
 import pytest
 from click.testing import CliRunner
 from scripted_engine import (
@@ -148,7 +149,7 @@ def test_failures_are_all_that_stderr_tells(engine: Path, here: Path) -> None:
 LONG = 4000  # frames whose lines no pipe buffers, so the command cannot be through before it is stopped
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="interrupts are sent in another way there")
+@pytest.mark.skipif(sys.platform == "win32", reason=missing.LINUX)
 @pytest.mark.parametrize(
     ("number", "code", "word"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import missing
 import numpy as np
 import onnx
 import pytest
@@ -84,7 +85,7 @@ def test_for_tensorrt_the_rest_is_fp16(small: tuple[str, ...]) -> None:
 
 
 def test_becomes_a_plan(small: tuple[str, ...]) -> None:
-    pytest.importorskip("tensorrt_rtx", reason="TensorRT for RTX is not installed (Linux x86-64: the rtx extra)")
+    pytest.importorskip("tensorrt_rtx", reason=missing.TENSORRT_RTX)
     result = export(*small, "--output", "a.plan", "--gpu-arch", "sm_86")
     assert result.exit_code == 0, result.output
     assert "those of backbone, protonet rounded to INT8" in result.stdout
@@ -169,7 +170,7 @@ def test_refusals(scenes: Path, here: Path, arguments: list[str], code: int, mat
 
 
 def test_a_plan_takes_no_int8_for_a_cpu(small: tuple[str, ...]) -> None:
-    pytest.importorskip("tensorrt_rtx", reason="TensorRT for RTX is not installed (Linux x86-64: the rtx extra)")
+    pytest.importorskip("tensorrt_rtx", reason=missing.TENSORRT_RTX)
     result = export(*small, "--output", "a.plan", "--int8-platform", "cpu")
     assert result.exit_code == 2 and "--int8-platform cpu is for ONNX files" in result.stderr
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 import base64
 import itertools
 import re
+import shutil
 import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
 
 import cv2
+import missing
 import numpy as np
 import pytest
 
-pytest.importorskip("polygraphy", reason="comparing needs it")
+pytest.importorskip("polygraphy", reason=missing.POLYGRAPHY)
 
 from diff_networks import damage, export
 
@@ -31,7 +33,7 @@ from yolact.runtime.images.check_image import make_check_image
 from yolact.runtime.images.geometry import ImageTransform
 from yolact.runtime.images.image_files import write_image
 
-CHROMIUM = Path("/usr/bin/chromium")
+CHROMIUM = shutil.which("chromium")
 DAMAGED, DAMAGED_LAYER = "backbone.layers.2.1.conv.0.0", "backbone.layers.2.1.conv.0.1"
 AWKWARD = "a<b>&'\"$x.png"  # a name that HTML and templates must not take for their own
 
@@ -182,7 +184,7 @@ def test_nothing_found_is_a_page_too(result: EngineDiff) -> None:
     assert empty.totals == DetectionTotals(images=1) and "made-up scenes" in text
 
 
-@pytest.mark.skipif(not CHROMIUM.exists(), reason="needs Chromium")
+@pytest.mark.skipif(CHROMIUM is None, reason=missing.program("chromium"))
 def test_a_browser_shows_it(page: Path, tmp_path: Path) -> None:
     chromium = [str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]
     chromium += ["--enable-logging=stderr", "--window-size=1200,2000", "--hide-scrollbars"]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import missing
 import numpy as np
 import onnx
 import onnxruntime
@@ -16,7 +17,7 @@ from onnx import helper, numpy_helper
 
 from yolact.runtime.contract import HEADS
 
-pytest.importorskip("polygraphy", reason="comparing needs it")
+pytest.importorskip("polygraphy", reason=missing.POLYGRAPHY)
 
 from diff_networks import CONFIG, POSTPROCESS, damage, export, lively_state, network
 

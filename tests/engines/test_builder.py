@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import missing
 import onnx
 import pytest
 
@@ -43,7 +44,7 @@ from yolact.runtime.tensorrt.plan_file import (
 )
 from yolact.training.models.configs import CONFIGS
 
-trt = pytest.importorskip("tensorrt_rtx", reason="TensorRT for RTX is not installed (Linux x86-64: the rtx extra)")
+trt = pytest.importorskip("tensorrt_rtx", reason=missing.TENSORRT_RTX)
 
 SM86 = BuildOptions(gpu_archs=("sm_86",), plugins="off")  # plugins: test_plugin_loading.py
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import missing
 import numpy as np
 import onnx
 import pytest
@@ -17,7 +18,7 @@ from yolact.engines.timing_cache import TimingCache, cache_key, default_folder
 from yolact.runtime.config import ModelConfig, PostprocessConfig
 from yolact.runtime.tensorrt.flavour import TENSORRT, TENSORRT_RTX, TensorRt, Version, load_flavour
 
-trt = pytest.importorskip("tensorrt_rtx", reason="TensorRT for RTX is not installed (Linux x86-64: the rtx extra)")
+trt = pytest.importorskip("tensorrt_rtx", reason=missing.TENSORRT_RTX)
 pytestmark = pytest.mark.filterwarnings("ignore:Use Deprecated in TensorRT-RTX:DeprecationWarning")
 
 LOGGER = trt.Logger(trt.Logger.ERROR)

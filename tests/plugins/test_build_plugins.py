@@ -336,7 +336,7 @@ WHEEL = "import sys; from setuptools import build_meta; build_meta.build_wheel(s
 
 def make_wheel(tmp_path: Path, archs: str, nvcc: str | None = None) -> subprocess.CompletedProcess[str]:
     """From a copy of the repository with the tiny sources, in which two earlier builds left libraries."""
-    pytest.importorskip("setuptools", minversion="77", reason="needs setuptools 77 or later")
+    pytest.importorskip("setuptools", minversion="77", reason="setuptools is old -- pip install -U setuptools")
     tiny_tools()
     copy = copy_sources(tmp_path / "copy")
     write_sources(copy / "plugins")

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import missing
 import pytest
 from host_kernel_build import PLUGINS
 
@@ -18,7 +19,7 @@ GENERATIONS = (75, 80, 90)
 def architectures() -> list[str]:
     """Those of the compiler at hand from `OLDEST` on: 75, 80, ..."""
     if shutil.which("nvcc") is None:
-        pytest.skip("nvcc is not installed")
+        pytest.skip(missing.CUDA_TOOLKIT)
     told = subprocess.run(["nvcc", "--list-gpu-code"], check=True, capture_output=True, text=True).stdout
     return [arch for arch in re.findall(r"^sm_(\d+)$", told, re.MULTILINE) if int(arch) >= OLDEST]
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import missing
 import pytest
 from host_kernel_build import PLUGINS as PLUGIN_SOURCES
 from host_kernel_build import cuda_include
@@ -54,7 +55,7 @@ def networks(
 @pytest.fixture(scope="session")
 def rtx(libraries: Path, networks: dict[str, Path]) -> dict[str, Any]:
     """What `rtx_plugins.py` tells."""
-    pytest.importorskip("tensorrt_rtx", reason="TensorRT for RTX is not installed (Linux x86-64: the rtx extra)")
+    pytest.importorskip("tensorrt_rtx", reason=missing.TENSORRT_RTX)
     return ask_rtx(libraries, PLUGINS, *networks.values())
 
 
@@ -69,14 +70,14 @@ def ask_rtx(libraries: Path, library: str, *models: Path, **environment: str) ->
 
 def symbols(library: Path, *options: str) -> set[str]:
     if shutil.which("nm") is None:
-        pytest.skip("nm is not installed")
+        pytest.skip(missing.program("nm"))
     lines = subprocess.run(["nm", "-D", *options, library], capture_output=True, text=True, check=True).stdout
     return {line.split()[-1].partition("@")[0] for line in lines.splitlines()}
 
 
 def needed(library: Path) -> set[str]:
     if shutil.which("readelf") is None:
-        pytest.skip("readelf is not installed")
+        pytest.skip(missing.program("readelf"))
     lines = subprocess.run(["readelf", "-dW", library], capture_output=True, text=True, check=True).stdout
     return {name for name in re.findall(r"\(NEEDED\).*\[(.*)\]", lines) if not name.startswith("ld-linux")}
 
@@ -147,9 +148,9 @@ def test_tensorrt_logs_why_a_call_is_refused(rtx: dict[str, Any], name: str) -> 
 
 def test_the_registering_library(libraries: Path) -> None:
     """Loading it is enough, also before TensorRT where that is on the library path."""
-    trt = pytest.importorskip("tensorrt_rtx", reason="TensorRT for RTX is not installed (Linux x86-64: the rtx extra)")
+    trt = pytest.importorskip("tensorrt_rtx", reason=missing.TENSORRT_RTX)
     if "#define TRT_MAJOR_ENTERPRISE 11" not in (headers() / "NvInferVersion.h").read_text():
-        pytest.skip("TensorRT for RTX has the registry of TensorRT 11, and the headers on this machine are others")
+        pytest.skip("TensorRT's headers are not those of the installed TensorRT for RTX -- install those of 11")
     outcome = ask_rtx(libraries, REGISTERED)
     assert (outcome["before"], [creator["name"][0] for creator in outcome["creators"]]) == ([], list(OUTPUTS))
     assert outcome["YolactFastNms float32"]["built"]
@@ -204,7 +205,7 @@ def test_the_registering_library_without_tensorrt(libraries: Path) -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60, env=environment
     )
     if "libnvinfer" not in done.stderr:
-        pytest.skip("TensorRT is on this machine's library path")
+        pytest.skip("TensorRT is on the library path, and this is about machines without it -- run the tests on one")
     assert re.match(
         "libyolact_plugins_registered.so was built for TensorRT .* no plugins are registered\n$", done.stderr
     )

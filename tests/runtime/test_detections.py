@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import missing
 import numpy as np
 import pytest
 import torch
@@ -153,7 +154,7 @@ def test_select_ranks_by_mask_score_where_there_is_one() -> None:
 
 @pytest.mark.parametrize("rescored", [False, True])
 def test_supervision_gets_the_same_arrays(rescored: bool) -> None:
-    supervision = pytest.importorskip("supervision", reason="the supervision extra is not installed")
+    supervision = pytest.importorskip("supervision", reason=missing.SUPERVISION)
     found = detections(4, (48, 64), rescored=rescored)
     converted = found.to_supervision()
     assert isinstance(converted, supervision.Detections)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import missing
 import pytest
 from click.testing import CliRunner, Result
 
@@ -82,7 +83,7 @@ def test_files_that_do_not_run(here: Path, data: bytes, name: str, message: str)
 
 def test_a_plan(tiny_engine: Path, here: Path) -> None:
     """Built here for another machine; then changed, then without its sidecar."""
-    pytest.importorskip("tensorrt_rtx", reason="TensorRT for RTX is not installed (Linux x86-64: the rtx extra)")
+    pytest.importorskip("tensorrt_rtx", reason=missing.TENSORRT_RTX)
     from yolact.cli.build import main as build
 
     shutil.copy(tiny_engine, "tiny.onnx")

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import missing
 import onnx
 import pytest
 from plan_files import IDENTITY, METADATA, plan_bytes
@@ -24,7 +25,7 @@ from yolact.runtime.onnx.exported_model import read_exported_model
 from yolact.runtime.tensorrt.flavour import TENSORRT_RTX, load_flavour
 from yolact.runtime.tensorrt.plan_file import sidecar_of
 
-pytest.importorskip("tensorrt_rtx", reason="TensorRT for RTX is not installed (Linux x86-64: the rtx extra)")
+pytest.importorskip("tensorrt_rtx", reason=missing.TENSORRT_RTX)
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +118,7 @@ def test_other_versions_name_the_command_that_rebuilds(copy: Path) -> None:
         open_engine(copy)
 
 
-@pytest.mark.skipif(find_gpu() is not None, reason="there is a GPU here")
+@pytest.mark.skipif(find_gpu() is not None, reason=missing.WITHOUT_A_GPU)
 def test_without_a_gpu(copy: Path) -> None:
     with pytest.raises(
         EngineError, match=r"tiny\.plan, built by TensorRT for RTX .* for sm_86, cannot run here: there is no NVIDIA"

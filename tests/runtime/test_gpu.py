@@ -161,9 +161,9 @@ def test_threads_at_once(engine: TensorRTEngine, batch: Image) -> None:
 
 
 def test_tensors_and_stream_of_pytorch(engine: TensorRTEngine, batch: Image) -> None:
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed -- pip install '.[export]'")
     if not torch.cuda.is_available():
-        pytest.skip("this PyTorch has no CUDA")
+        pytest.skip("this PyTorch has no CUDA -- install a build that has")
     context = engine.create_context()
     expected = context.run(batch)
     stream = torch.cuda.Stream()

@@ -12,6 +12,7 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+import missing
 import pytest
 from repository import ROOT
 
@@ -19,9 +20,9 @@ FOLDER = Path(__file__).parent / "host_cuda"
 WARNINGS = ("-std=gnu11", "-Wall", "-Wextra", "-Werror")
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the host driver is for Linux")
-@pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
-@pytest.mark.skipif(find_spec("cuda") is None, reason="cuda-bindings is not installed (the tensorrt or rtx extra)")
+@pytest.mark.skipif(sys.platform != "linux", reason=missing.LINUX)
+@pytest.mark.skipif(shutil.which("gcc") is None, reason=missing.program("gcc"))
+@pytest.mark.skipif(find_spec("cuda") is None, reason="cuda-bindings is not installed -- pip install '.[rtx]'")
 def test_the_runtime_against_a_driver_without_a_gpu(tmp_path: Path) -> None:
     library = tmp_path / "libcuda.so.1"
     command = ["gcc", *WARNINGS, "-O1", "-shared", "-fPIC", f"-Wl,-soname,{library.name}", "-o", library]

@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+import missing
 import pytest
 from repository import ROOT
 
@@ -31,7 +32,7 @@ def cuda_include() -> Path:
     for home in filter(None, homes):
         if (Path(home) / "include" / "cuda_fp16.h").is_file():
             return Path(home) / "include"
-    pytest.skip("the CUDA toolkit's headers are not on this machine")
+    pytest.skip(missing.CUDA_TOOLKIT)
 
 
 def build_host_kernels(library: Path) -> Path:
@@ -43,7 +44,7 @@ def build_host_kernels(library: Path) -> Path:
 def build_host_library(library: Path, sources: Sequence[Path], options: Sequence[str | Path] = ()) -> Path:
     """Compile C++ and CUDA sources into a library for the CPU."""
     if shutil.which("g++") is None:
-        pytest.skip("g++ is not installed")
+        pytest.skip(missing.program("g++"))
     include = ["-I", HOST_KERNELS, "-I", PLUGINS, "-isystem", cuda_include()]
     command = ["g++", *FLAGS, *include, "-x", "c++", *sources, "-x", "none", *options, "-o", library]
     done = subprocess.run([str(part) for part in command], capture_output=True, text=True)

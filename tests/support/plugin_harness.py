@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import missing
 import numpy as np
 import pytest
 from host_kernel_build import PLUGINS, build_host_library
@@ -85,7 +86,7 @@ def headers() -> Path:
     for folder in HEADERS:
         if (folder / "NvInferRuntime.h").is_file():
             return folder
-    pytest.skip("TensorRT's headers are not on this machine (Debian: libnvinfer-headers-dev)")
+    pytest.skip(missing.TENSORRT_HEADERS)
 
 
 class PluginHarness:

@@ -16,6 +16,7 @@ from threading import Thread
 from types import TracebackType
 from typing import Any
 
+import missing
 import pytest
 
 from benchmarks.service import load as service_load
@@ -30,9 +31,9 @@ def build_service(folder: Path, capi_folder: Path, cflags: str = "-O2 -Werror") 
     """The program; skips where it cannot be built."""
     for tool in ("make", "cc", "pkg-config"):
         if shutil.which(tool) is None:
-            pytest.skip(f"there is no {tool}")
+            pytest.skip(missing.program(tool))
     if subprocess.run(["pkg-config", "--exists", "libmicrohttpd"], check=False).returncode != 0:
-        pytest.skip("libmicrohttpd is not on this machine (Debian, Ubuntu: libmicrohttpd-dev)")
+        pytest.skip("libmicrohttpd is not installed -- apt-get install libmicrohttpd-dev")
     return service_load.build_service(folder, capi_folder, cflags)
 
 

@@ -50,5 +50,5 @@ def write_toolkit(folder: Path) -> Path:
 def tiny_tools() -> Tools:
     cmake = shutil.which("cmake")
     if cmake is None or shutil.which("c++") is None:
-        pytest.skip("needs cmake and a C++ compiler")
+        pytest.skip("cmake or a C++ compiler is not installed -- apt-get install cmake g++")
     return Tools(Path("nvcc"), Path(cmake), ("sm_75", "sm_86", "sm_90"))

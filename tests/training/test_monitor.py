@@ -16,7 +16,10 @@ import pytest
 from yolact.runtime.errors import YolactError
 from yolact.training.monitor import RUN_ID_FILE, Monitor
 
-event_accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+event_accumulator = pytest.importorskip(
+    "tensorboard.backend.event_processing.event_accumulator",
+    reason="TensorBoard is not installed -- pip install '.[train]'",
+)
 
 
 def read(folder: Path) -> event_accumulator.EventAccumulator:
@@ -130,7 +133,7 @@ except YolactError as error:
 
 def log_to_wandb(folder: Path, home: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """In a process of its own, whose user has no settings and no key."""
-    pytest.importorskip("wandb")
+    pytest.importorskip("wandb", reason="Weights & Biases is not installed -- pip install '.[wandb]'")
     own = {name: value for name, value in os.environ.items() if not name.startswith("WANDB")}
     own |= {"HOME": str(home), "NETRC": str(home / "netrc"), **environment}
     command = [sys.executable, "-c", PROGRAM, str(folder), *arguments]

@@ -8,6 +8,7 @@ import subprocess
 from dataclasses import fields
 from pathlib import Path
 
+import missing
 import pytest
 from host_kernel_build import PLUGINS, cuda_include
 
@@ -31,7 +32,7 @@ STRUCTURES = {
 
 def compile_c(source: str, output: Path, *options: str) -> Path:
     if shutil.which("g++") is None:
-        pytest.skip("g++ is not installed")
+        pytest.skip(missing.program("g++"))
     command = [
         "g++",
         "-x",

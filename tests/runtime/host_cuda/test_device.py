@@ -6,6 +6,7 @@ import gc
 import subprocess
 import sys
 
+import missing
 import numpy as np
 import pytest
 from host_cuda.host_driver import configure, count, fail_next
@@ -170,6 +171,6 @@ except EngineError as error:
     environment = {"PATH": "/usr/bin:/bin"}  # without the library path that leads to the host driver
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment)
     if done.returncode == 0 and not done.stdout:
-        pytest.skip("this machine has an NVIDIA driver")
+        pytest.skip(missing.WITHOUT_A_GPU)
     assert done.stdout.startswith("there is no NVIDIA driver on this machine (") or "finds no GPU" in done.stdout
     assert len(done.stdout.splitlines()) == 1

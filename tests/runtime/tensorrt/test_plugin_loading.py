@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import missing
 import pytest
 from click.testing import CliRunner
 from made_once import MakeOnce
@@ -23,7 +24,7 @@ from yolact.runtime.tensorrt import plugin_library
 from yolact.runtime.tensorrt.flavour import TENSORRT_RTX, load_flavour
 from yolact.runtime.tensorrt.plugin_library import PLUGINS
 
-pytest.importorskip("tensorrt_rtx", reason="TensorRT for RTX is not installed (Linux x86-64: the rtx extra)")
+pytest.importorskip("tensorrt_rtx", reason=missing.TENSORRT_RTX)
 
 LIBRARY = "libyolact_plugins.so"
 PROGRAM = """
@@ -54,7 +55,7 @@ def library(make_once: MakeOnce) -> Path:
     """The folder of the real library."""
     folder = built_libraries(make_once)
     if not (folder / LIBRARY).is_file():
-        pytest.skip("TensorRT's C++ headers are not on this machine")
+        pytest.skip(missing.TENSORRT_HEADERS)
     return folder
 
 
@@ -161,7 +162,7 @@ tell(found=found, later=sorted(load_plugins(rtx)))
 
 def compile_library(target: Path, source: str) -> None:
     if shutil.which("g++") is None:
-        pytest.skip("needs g++")
+        pytest.skip(missing.program("g++"))
     target.parent.mkdir(parents=True, exist_ok=True)
     command = ["g++", "-shared", "-fPIC", "-x", "c++", "-", "-o", target]
     subprocess.run(command, input=source, text=True, check=True)

@@ -15,6 +15,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import missing
 import pytest
 from repository import ROOT
 
@@ -86,7 +87,7 @@ PAIRS = [(package, version) for package, versions in VERSIONS.items() for versio
 def libraries(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of empty libraries under the names of TensorRT's."""
     if shutil.which("gcc") is None or sys.platform != "linux":
-        pytest.skip("needs gcc on Linux")
+        pytest.skip(missing.LINUX)
     folder = tmp_path_factory.mktemp("libraries")
     (folder / "empty.c").write_text(LIBRARY)
     for major in (10, 11):
@@ -101,7 +102,7 @@ def libraries(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_all_names_exist(package: str, version: str, libraries: Path, tmp_path: Path) -> None:
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--only-binary=:all:", "--target", tmp_path]
     if subprocess.run([*pip, f"{package}=={version}"], capture_output=True, check=False).returncode:
-        pytest.skip(f"{package} {version} is not to be had for this Python, or there is no network")
+        pytest.skip(f"{package} {version} cannot be fetched -- run the tests with a network and a usual Python")
     environment = os.environ | {"LD_LIBRARY_PATH": str(libraries), "PYTHONPATH": str(tmp_path)}
     listing = subprocess.run(
         [sys.executable, "-c", LISTING], env=environment, capture_output=True, text=True, check=True

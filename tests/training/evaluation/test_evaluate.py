@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import missing
 import numpy as np
 import pytest
 from annotated import CATEGORIES, CONFIG, METADATA, Picture, Thing, ToldEngine, perfect, write_dataset
@@ -24,7 +25,7 @@ from yolact.training.data.ground_truth import check_categories, read_ground_trut
 from yolact.training.evaluation.evaluate import Evaluation, evaluate
 from yolact.training.models.configs import CONFIGS
 
-pytest.importorskip("pycocotools", reason="scoring is pycocotools' own")
+pytest.importorskip("pycocotools", reason=missing.PYCOCOTOOLS)
 
 # What is on the images of the tests below: sizes differ, none is square, one image holds nothing, one a crowd.
 PICTURES = (

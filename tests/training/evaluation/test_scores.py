@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import missing
 import numpy as np
 import pytest
 from annotated import Thing
@@ -14,7 +15,7 @@ from ap_oracle import measure
 
 from yolact.training.evaluation.scores import RegionScores, score_results
 
-pytest.importorskip("pycocotools", reason="scoring is pycocotools' own")
+pytest.importorskip("pycocotools", reason=missing.PYCOCOTOOLS)
 
 GOLDENS = ["plain", "crowd", "nodet"]
 

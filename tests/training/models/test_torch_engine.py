@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import missing
 import numpy as np
 import pytest
 import torch
@@ -75,7 +76,7 @@ def test_same_average_precision_as_the_exported_file(
     pair: tuple[TorchEngine, OnnxEngine], photos: list[Image], tmp_path: Path
 ) -> None:
     """Annotated is some of what the network itself finds, a little off, so that there is something to measure."""
-    pytest.importorskip("pycocotools")
+    pytest.importorskip("pycocotools", reason=missing.PYCOCOTOOLS)
     engine, exported = pair
     content, annotations = annotate(Detector(exported), photos, tmp_path), tmp_path / "annotations.json"
     truth = read_ground_truth(annotations, tmp_path)
