@@ -11,7 +11,7 @@ POLYGRAPHY = "Polygraphy is not installed -- pip install '.[diff]'"
 PYCOCOTOOLS = "pycocotools is not installed -- pip install '.[eval]'"
 SUPERVISION = "supervision is not installed -- pip install '.[supervision]'"
 TENSORRT_HEADERS = (
-    "TensorRT's C++ headers are not here -- apt-get install libnvinfer-headers-dev, a package of NVIDIA's"
+    "TensorRT's C++ headers are not here -- apt-get install libnvinfer-headers-dev, which NVIDIA has"
 )
 TENSORRT_RTX = "TensorRT for RTX is not installed -- pip install '.[rtx]' on Linux x86-64"
 WITHOUT_A_GPU = "this is about machines without a GPU or its driver -- run the tests on one"
