@@ -24,10 +24,10 @@ from yolact.training.models.initial_weights import initial_model
 
 ITERATIONS = 24
 OPTIONS = [
-    *("--config", "yolact_demo", "--imgsz", "64", "--data", "scenes:15", "--batch-size", "2", "--save-every", "6"),
+    *("--config", "yolact_demo", "--imgsz", "64", "--data", "scenes:11", "--batch-size", "2", "--save-every", "6"),
     *("--iterations", str(ITERATIONS), "--warmup", "4", "--lr", "0.004", "--device", "cpu", "--workers", "0"),
 ]
-LAST = f"yolact_demo_3_{ITERATIONS}.pth"
+LAST = f"yolact_demo_4_{ITERATIONS}.pth"
 Start = Callable[..., "subprocess.Popen[str]"]
 
 
@@ -88,7 +88,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_checkpoints_have_official_names_and_keys_and_know_their_classes(whole: Path) -> None:
     names = sorted(path.name for path in whole.glob("*.pth"))
-    assert names == sorted(["state.pth", *(f"yolact_demo_{(i - 1) * 2 // 15}_{i}.pth" for i in range(6, 25, 6))])
+    assert names == sorted(["state.pth", *(f"yolact_demo_{(i - 1) * 2 // 11}_{i}.pth" for i in range(6, 25, 6))])
     model = load_checkpoint(whole / LAST)
     assert model.config.class_names == SCENE_CLASSES and model.config.image_size == 64
     assert list(weights(whole)) == list(initial_model(CONFIGS["yolact_demo"], 0)[0].state_dict())
@@ -111,7 +111,7 @@ def test_what_tensorboard_shows(whole: Path) -> None:
 def test_stopped_twice_killed_and_resumed(whole: Path, tmp_path: Path) -> None:
     """By signals to the whole process group, as a terminal or a batch system sends them."""
     interrupted: set[Path] = set()
-    stops = [(signal.SIGINT, 130, "yolact_demo_0_6.pth"), (signal.SIGTERM, 143, "yolact_demo_1_12.pth")]
+    stops = [(signal.SIGINT, 130, "yolact_demo_0_6.pth"), (signal.SIGTERM, 143, "yolact_demo_2_12.pth")]
     for number, code, last in stops:
         process = start(*OPTIONS, "--workers", "1", "--output", tmp_path, *(["--resume"] if interrupted else []))
         wait_for(tmp_path / last, process)
@@ -121,7 +121,7 @@ def test_stopped_twice_killed_and_resumed(whole: Path, tmp_path: Path) -> None:
         assert load_checkpoint(saved).config.name == "yolact_demo"
         interrupted.add(saved)
     process = start(*OPTIONS, "--output", tmp_path, "--resume")
-    wait_for(tmp_path / "yolact_demo_2_18.pth", process)
+    wait_for(tmp_path / "yolact_demo_3_18.pth", process)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     (tmp_path / ".partial-1-1.pth").write_bytes(b"half a checkpoint")
@@ -202,7 +202,7 @@ def test_a_full_disk_is_reported_and_earlier_files_stay(whole: Path, tmp_path: P
 RESUMED_WRONGLY = {
     "configuration": (["--config", "yolact_mobilenet_v2"], "configuration yolact_mobilenet_v2 instead of yolact_demo"),
     "size": (["--imgsz", "96"], "another form or other classes of yolact_demo"),
-    "data": (["--data", "scenes:16"], "data scenes:16 instead of scenes:15"),
+    "data": (["--data", "scenes:12"], "data scenes:12 instead of scenes:11"),
     "batch": (["--batch-size", "4"], "batch_size 4 instead of 2"),
     "seed": (["--seed", "1"], "seed 1 instead of 0"),
     "length": (["--iterations", "30"], "iterations 30 instead of 24"),
