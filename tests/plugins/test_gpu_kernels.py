@@ -217,7 +217,7 @@ def test_compute_sanitizer_finds_nothing(backend: GpuBackend, tool: str) -> None
     folders = os.pathsep.join([os.environ.get("PATH", ""), "/usr/local/cuda/bin"])
     sanitizer = shutil.which("compute-sanitizer", path=folders)
     if sanitizer is None:
-        pytest.skip("compute-sanitizer, a part of the CUDA toolkit, is not installed")
+        pytest.skip("compute-sanitizer is not installed -- install the CUDA toolkit, which has it")
     command = [sanitizer, "--tool", tool, "--error-exitcode", "86", "--print-limit", "20"]
     command += [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "gpu"]
     command += [str(ROOT / "tests" / test) for test in WATCHED]
@@ -225,7 +225,7 @@ def test_compute_sanitizer_finds_nothing(backend: GpuBackend, tool: str) -> None
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     output = done.stdout + done.stderr
     if "Device not supported" in output:
-        pytest.skip("compute-sanitizer cannot watch this GPU")
+        pytest.skip("compute-sanitizer cannot watch this GPU -- run the tests on a newer one")
     assert done.returncode == 0, output[-8000:]
     assert re.search(r"\b\d+ passed", output) and "skipped" not in output, output[-3000:]
     assert re.search(r"SUMMARY: 0 (errors|hazards)", output), output[-3000:]

@@ -10,9 +10,7 @@ CUDA_TOOLKIT = "the CUDA toolkit is not here -- install it, or set CUDA_HOME to 
 POLYGRAPHY = "Polygraphy is not installed -- pip install '.[diff]'"
 PYCOCOTOOLS = "pycocotools is not installed -- pip install '.[eval]'"
 SUPERVISION = "supervision is not installed -- pip install '.[supervision]'"
-TENSORRT_HEADERS = (
-    "TensorRT's C++ headers are not here -- apt-get install libnvinfer-headers-dev, which NVIDIA has"
-)
+TENSORRT_HEADERS = "TensorRT's C++ headers are not here -- apt-get install libnvinfer-headers-dev, which NVIDIA has"
 TENSORRT_RTX = "TensorRT for RTX is not installed -- pip install '.[rtx]' on Linux x86-64"
 WITHOUT_A_GPU = "this is about machines without a GPU or its driver -- run the tests on one"
 

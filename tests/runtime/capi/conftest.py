@@ -37,7 +37,7 @@ def sanitized_folder(capi_folder: Path, make_once: MakeOnce) -> Path:
     source = "int main(void) { return 0; }"
     command = ["cc", *SANITIZERS.split(), "-x", "c", "-", "-o", os.devnull]
     if subprocess.run(command, input=source, text=True, capture_output=True, check=False).returncode != 0:
-        pytest.skip("this compiler has no AddressSanitizer")
+        pytest.skip("this compiler has no AddressSanitizer -- apt-get install gcc")
     return make_once("sanitized-capi", fill)
 
 

@@ -68,7 +68,7 @@ def sentence(command: list[Any]) -> str:
 @pytest.mark.parametrize(("compiler", "language"), [("cc", "c99"), ("cc", "c11"), ("c++", "c++17")])
 def test_the_header_stands_alone(compiler: str, language: str, tmp_path: Path) -> None:
     if shutil.which(compiler) is None:
-        pytest.skip(f"there is no {compiler}")
+        pytest.skip(missing.program(compiler))
     source = tmp_path / ("program.cpp" if "++" in language else "program.c")
     source.write_text(
         "#include <yolact.h>\n#include <yolact.h>\n"
@@ -98,7 +98,7 @@ def test_statuses_agree(capi: Any) -> None:
 
 def test_only_the_api_is_exported(capi_folder: Path) -> None:
     if shutil.which("nm") is None:
-        pytest.skip("there is no nm")
+        pytest.skip(missing.program("nm"))
     symbols = run(["nm", "-D", "--defined-only", capi_folder / "libyolact.so"]).split()[2::3]
     declared = re.findall(r"(yolact_\w+)\(", re.sub(r"/\*.*?\*/", "", HEADER.read_text(), flags=re.DOTALL))
     assert set(symbols) == set(declared)
@@ -106,7 +106,7 @@ def test_only_the_api_is_exported(capi_folder: Path) -> None:
 
 def test_pkg_config_and_cmake_find_it(capi_folder: Path, tmp_path: Path) -> None:
     if not shutil.which("cmake") or not shutil.which("pkg-config"):
-        pytest.skip("there is no cmake or no pkg-config")
+        pytest.skip("cmake or pkg-config is not installed -- apt-get install cmake pkg-config")
     variables = {"PATH": "/usr/local/bin:/usr/bin:/bin", "PKG_CONFIG_PATH": str(capi_folder)}
     flags = run(["pkg-config", "--cflags", "--libs", "yolact"], env=variables).split()
     source = ROOT / "examples" / "c" / "detect.c"
