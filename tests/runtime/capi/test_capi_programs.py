@@ -13,6 +13,7 @@ from typing import Any
 
 import capi_client as client
 import cv2
+import missing
 import pytest
 from repository import ROOT
 from scripted_engine import write_engine, write_photo
