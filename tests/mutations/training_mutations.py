@@ -122,7 +122,7 @@ TRAINING_MUTATIONS = (
         "positives-of-one-process",
         "share = (positives / processes.world, ",
         "share = (positives, ",
-        ("test_trainer.py",),
+        ("test_train_cli.py",),
     ),
     Mutation(
         "norms-of-few-images",
