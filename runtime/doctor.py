@@ -90,7 +90,7 @@ def _gpus() -> Iterator[Gpu]:
 
 
 def _driver_version() -> str:
-    """NVIDIA's version number with a space before it, nothing where the kernel does not tell."""
+    """The version of NVIDIA's driver with a space before it, an empty text where the kernel does not tell."""
     try:
         told = re.search(r"  (\d+\.\d+(\.\d+)?)  ", Path("/proc/driver/nvidia/version").read_text())
     except OSError:

@@ -1,4 +1,4 @@
-"""Runs a detector over sources and puts out what it finds: pictures, lines, JSON."""
+"""Runs a detector over sources and writes what it finds: pictures, lines, JSON."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def _expand(arguments: Sequence[str], report: Say) -> tuple[list[Source], bool]:
 
 @dataclass
 class _Run:
-    """What stays the same from source to source."""
+    """What all sources of a run share: the detector, the outputs and who is told."""
 
     request: InferenceRequest
     detector: Detector

@@ -43,7 +43,7 @@ class Quantization:
 
     @classmethod
     def from_json(cls, text: str) -> Quantization:
-        """From the text in the metadata. Raises KeyError, TypeError or ValueError for another one."""
+        """From its text in the metadata. Raises KeyError, TypeError or ValueError for any other text."""
         values = json.loads(text)
         return cls(**(values | {name: tuple(map(str, values[name])) for name in ("modules", "exclude")}))
 
@@ -80,7 +80,7 @@ class ModelMetadata:
         return replace(self, postprocess=settings)
 
     def to_props(self) -> dict[str, str]:
-        """As string pairs for `metadata_props`; structured values are JSON."""
+        """The metadata as string pairs for `metadata_props`; structured values are JSON."""
         props = {
             f"{_PREFIX}schema_version": str(SCHEMA_VERSION),
             f"{_PREFIX}graph": self.graph,

@@ -40,7 +40,7 @@ def check_replaceable(path: Path) -> None:
 
 
 def check_output(option: str, path: Path, inputs: Iterable[Path | None], suffixes: Sequence[str] = ()) -> None:
-    """Fail before the model runs rather than after.
+    """Refuse an output file that cannot be written, before the model runs rather than after.
 
     Args:
         option: that named the file, such as ``--json``, for the message.
@@ -129,5 +129,5 @@ class OutputNames:
 
 
 def _key(path: Path) -> str:
-    """Some file systems take ``A.jpg`` and ``a.jpg`` for one file."""
+    """What two paths of one file have in common: some file systems take ``A.jpg`` and ``a.jpg`` for one."""
     return str(path).casefold()

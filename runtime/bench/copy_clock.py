@@ -1,4 +1,4 @@
-"""How long the copies of a TensorRT plan take. Not yet run on a GPU."""
+"""Times the copies between the host and the GPU that a TensorRT plan needs. Not yet run on a GPU."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a benchmark ran on: processor, GPU, clocks, versions, memory. What cannot be told is None."""
+"""What a benchmark ran on: processor, GPU, clocks, versions, memory. Values that cannot be found out are None."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def _gpu_clocks(gpu: Device) -> dict[str, float | None]:
 
 
 def _number(text: str) -> float | None:
-    """nvidia-smi writes [N/A] or [Not Supported] where a GPU does not tell."""
+    """A number of nvidia-smi's; None for [N/A] or [Not Supported], which it writes where a GPU does not tell."""
     try:
         return float(text)
     except ValueError:
@@ -102,7 +102,7 @@ def peak_host_memory_mib() -> float | None:
 
 
 def used_gpu_memory_mib(gpu: Device) -> float:
-    """What is taken of a GPU's memory, by all processes together."""
+    """How much memory of a GPU is in use, by all processes together."""
     free, total = gpu.memory_info()
     return round((total - free) / MIB, 1)
 

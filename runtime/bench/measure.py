@@ -206,7 +206,7 @@ def measure_detections(
 
 
 def _until(duration_s: float, title: str) -> Iterator[None]:
-    """Once, and again until so many seconds have passed; a progress bar counts the runs."""
+    """Yields once, and again until so many seconds have passed; a progress bar counts the runs."""
     end = time.perf_counter() + duration_s
     with tqdm(desc=title, unit=" runs", leave=False, disable=None) as bar:
         while True:

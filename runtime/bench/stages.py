@@ -1,4 +1,4 @@
-"""The way from image files to masks as `Detector` goes it, with a clock between its stages."""
+"""The steps of `Detector` from image files to masks, each of them timed."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class OnnxSteps:
 
 
 class TensorRTSteps:
-    """A TensorRT plan, in a context of its own. Not yet run on a GPU."""
+    """A TensorRT plan, in a context of its own."""
 
     def __init__(self, engine: TensorRTEngine) -> None:
         module = engine.plan.trt
@@ -117,7 +117,7 @@ def in_steps(engine: OnnxEngine | TensorRTEngine) -> StagedEngine:
 
 
 class Timed(NamedTuple):
-    """One run.
+    """What a run found, and how long its stages took.
 
     Attributes:
         detections: what was found in each image.
@@ -129,7 +129,7 @@ class Timed(NamedTuple):
 
 
 class StagedDetector:
-    """Image files of one batch to detections and their masks at image size."""
+    """Turns the image files of a batch into detections and masks at image size, and times every stage of that."""
 
     def __init__(self, engine: StagedEngine, image_size: int, masks: MaskForm) -> None:
         """`image_size`: side of the network's input, pixels. `masks`: what is made of each image's masks."""

@@ -1,4 +1,4 @@
-"""Samples of durations as the few numbers that are reported."""
+"""Sums up measured durations in the few numbers that are reported: percentiles, a mean, a rate, a slope."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ _JETSON_ONLY = frozenset({"sm_72", "sm_87", "sm_101", "sm_110"})
 
 
 class GpuCode(NamedTuple):
-    """Code inside a library.
+    """Which GPUs a library has code for.
 
     Attributes:
         archs: architectures with machine code, such as ``sm_86``.
@@ -32,7 +32,8 @@ class GpuCode(NamedTuple):
     ptx: str | None
 
     def covers(self, arch: str) -> bool:
-        """Whether it runs on a GPU: PTX on its own and later ones, machine code within a generation."""
+        """Whether the library runs on GPUs of this architecture: PTX on its own and later ones, machine code within a
+        generation."""
         if arch in self.archs or (self.ptx is not None and _number(self.ptx) <= _number(arch)):
             return True
         generation, minor = divmod(_number(arch), 10)
@@ -40,7 +41,7 @@ class GpuCode(NamedTuple):
         return arch not in _JETSON_ONLY and any(theirs == generation and least <= minor for theirs, least in near)
 
     def lacking(self, archs: tuple[str, ...]) -> list[str]:
-        """Those of the architectures that it does not run on; for none given, of Ampere and everything later."""
+        """Those of the architectures that the library does not run on; where none are given, those from Ampere on."""
         if archs:
             return [arch for arch in archs if not self.covers(arch)]
         later = [] if self.ptx is not None else ["later ones"]

@@ -41,7 +41,7 @@ class Driver:
             raise EngineError(f"the NVIDIA driver finds no GPU that it can use: {error}; see nvidia-smi") from error
 
     def __call__(self, name: str, *arguments: Any) -> Any:
-        """Call one function; None, the value, or the tuple of values that it returns beside its code."""
+        """Call one function. Returns the values that it gives beside its code: None, one value, or a tuple of them."""
         code, *values = getattr(self.bindings, name)(*arguments)
         if int(code):
             text = self.bindings.cuGetErrorString(code)[1]

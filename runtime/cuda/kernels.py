@@ -207,7 +207,10 @@ def _structure_type(of: type) -> type[ctypes.Structure]:
 
 
 def _structure(values: Any) -> ctypes.Structure:
-    """Raises UsageError for an integer that the C structure cannot hold, which ctypes would cut off silently."""
+    """The C structure with the values of a dataclass above.
+
+    Raises UsageError for an integer that the structure cannot hold, which ctypes would cut off silently.
+    """
     given = {field.name: getattr(values, field.name) for field in fields(values)}
     kind: Any = type(values)
     structure = _structure_type(kind)(**given)

@@ -100,7 +100,7 @@ def _why_not_opened(path: Path, reason: str) -> str:
 
 
 def _check_contract(session: onnxruntime.InferenceSession, metadata: ModelMetadata, path: Path) -> list[str]:
-    """Output names in contract order. Raises EngineError at the first tensor that is not as the contract says."""
+    """The names of the outputs in contract order. Raises EngineError for the first tensor that breaks the contract."""
     outputs = output_specs(metadata.graph, metadata.config, metadata.postprocess)
     found = {t.name: (t.type, tuple(t.shape[1:])) for t in [*session.get_inputs(), *session.get_outputs()]}
     for name, spec in {INPUT_NAME: input_spec(metadata.config), **outputs}.items():

@@ -1,4 +1,4 @@
-"""An ONNX file of yolact-export read as a graph, for what does more with it than run it: building, quantising."""
+"""Reads an ONNX file of yolact-export as a graph, for whoever builds a plan from it or quantises it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class ExportedModel(NamedTuple):
-    """An ONNX file of yolact-export.
+    """The contents of an ONNX file of yolact-export.
 
     Attributes:
         proto: its contents.
@@ -32,7 +32,7 @@ class ExportedModel(NamedTuple):
 
 
 def read_exported_model(path: Path) -> ExportedModel:
-    """An ONNX file written by yolact-export.
+    """Read an ONNX file written by yolact-export.
 
     Raises:
         EngineError: it is something else.
@@ -48,7 +48,7 @@ def read_exported_model(path: Path) -> ExportedModel:
 
 
 def parse_proto(data: bytes, source: str) -> onnx.ModelProto:
-    """The contents of an ONNX file; `source` names it in errors.
+    """Parse the bytes of an ONNX file; `source` names it in errors.
 
     Raises:
         EngineError: it is something else, or damaged.
@@ -66,7 +66,7 @@ def parse_proto(data: bytes, source: str) -> onnx.ModelProto:
 
 
 def parse_exported_model(data: bytes, source: str) -> ExportedModel:
-    """The contents of such a file; `source` names it in errors, which are those of `read_exported_model`."""
+    """Parse the bytes of a file written by yolact-export; errors name it by `source`, as of `read_exported_model`."""
     proto = parse_proto(data, source)
     metadata = ModelMetadata.from_proto(proto, source)
     inputs = [one for one in proto.graph.input if one.name == INPUT_NAME]

@@ -102,7 +102,7 @@ class TensorRTEngine:
 
     @contextmanager
     def _borrowed(self) -> Iterator[TensorRTContext]:
-        """A context that nobody else uses meanwhile."""
+        """Lend a context, which no other thread gets meanwhile."""
         with self._lock:
             context = self._idle.pop() if self._idle else None
         if context is None:

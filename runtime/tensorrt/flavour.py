@@ -62,7 +62,7 @@ class Version(NamedTuple):
 
 
 class TensorRt(NamedTuple):
-    """An importable TensorRT.
+    """A TensorRT that was imported.
 
     Attributes:
         flavour: which build.

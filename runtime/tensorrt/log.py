@@ -13,7 +13,7 @@ _NOT_A_REASON = ("driver version is insufficient", "no CUDA-capable device")
 
 
 def create(tensorrt: TensorRt, kind: str, logger: Any) -> Any:
-    """A `Builder` or `Runtime`. Raises EngineError where this TensorRT cannot start on this machine."""
+    """Make TensorRT's `Builder` or `Runtime`. Raises EngineError where this TensorRT cannot start on this machine."""
     try:
         return getattr(tensorrt.module, kind)(logger)
     except TypeError:  # the bindings got a null pointer

@@ -1,4 +1,4 @@
-"""What a TensorRT plan says of itself: the first bytes of the file and the `<plan>.json` beside it.
+"""What a TensorRT plan says of itself: its first bytes, the `<plan>.json` beside it, and the name of its network.
 
 The plan stays a plain plan, so `trtexec`, Triton and Polygraphy open it; what does not fit into it is in the sidecar.
 """

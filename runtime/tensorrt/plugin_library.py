@@ -24,13 +24,13 @@ _loaded: dict[str, GpuCode] = {}
 
 
 def installed_library() -> Path | None:
-    """The library where it was built, else None."""
+    """The library of plugins, None where it was not built."""
     path = LIBRARY_FOLDER / "libyolact_plugins.so"
     return path if path.is_file() else None
 
 
 def installed_code() -> GpuCode | None:
-    """Which GPUs the library has code for, None where its build left no word of it."""
+    """Which GPUs the library has code for, None where no file beside it says so."""
     return read_gpu_code(LIBRARY_FOLDER)
 
 
@@ -40,7 +40,7 @@ def loaded_code(tensorrt: TensorRt) -> GpuCode | None:
 
 
 def describe_library(gpus: Iterable[Gpu] = ()) -> tuple[bool, str]:
-    """Whether the library is there and has code for these GPUs, and which, or how to get it."""
+    """Whether the library can serve these GPUs, and a sentence: which GPUs it has code for, or how to build it."""
     library = installed_library()
     if library is None:
         some = any(LIBRARY_FOLDER.glob("*.so"))
@@ -62,7 +62,7 @@ def how_to_build_for(*archs: str) -> str:
 
 
 def file_size(path: Path) -> str:
-    """As `3.1 MB`, or `16 kB` where that would be nothing."""
+    """The size of a file, such as `3.1 MB`, or `16 kB` where it is less than a megabyte."""
     size = path.stat().st_size
     return f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.0f} kB"
 
