@@ -32,10 +32,10 @@ HALF: dict[Precision, int] = {"fp16": TensorProto.FLOAT16, "bf16": TensorProto.B
 CLASSES = ("person", "dog", "kite")
 
 CONFIGS = {
-    "resnet50": ModelConfig("tiny", "resnet50", 160, CLASSES, fpn_channels=64),
-    "darknet53": ModelConfig("tiny", "darknet53", 96, CLASSES, fpn_channels=64),
+    "resnet50": ModelConfig("tiny", "resnet50", 160, CLASSES),
+    "darknet53": ModelConfig("tiny", "darknet53", 96, CLASSES),
     "mobilenet_v2": ModelConfig("tiny", "mobilenet_v2", 96, CLASSES, fpn_channels=64, num_coefficients=16),
-    "plus": ModelConfig("tiny", "resnet50", 256, CLASSES, fpn_channels=64, deformable_interval=3, mask_rescoring=True),
+    "plus": ModelConfig("tiny", "resnet50", 256, CLASSES, deformable_interval=3, mask_rescoring=True),
 }
 
 
@@ -153,7 +153,7 @@ def test_is_close_to_pytorch_on_photos(name: str, precision: Precision, photos: 
     by_name = {difference.output: difference.largest for difference in result.differences}
     smallest = {"fp16": 1e-4, "bf16": 1e-3}[precision]  # the rounding was there
     assert all(by_name[head] > smallest for head in ("locations", "confidences", "prototypes"))
-    assert (result.confident > 0) == (name in ("resnet50", "plus"))  # the others score low with made-up weights
+    assert (result.confident > 0) == (name != "darknet53")  # which scores low with made-up weights
     assert result.found_again >= 0.9 * result.confident
 
 

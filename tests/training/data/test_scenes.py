@@ -86,4 +86,4 @@ def test_wrong_usage(here: Path, options: list[str]) -> None:
 def test_a_folder_that_cannot_be_made(here: Path) -> None:
     (here / "file").touch()
     result = CliRunner().invoke(main, ["--count", "1", "--output", "file/inside"])
-    assert result.exit_code == 1 and "cannot write scenes to file/inside" in result.output
+    assert result.exit_code == 1 and "cannot write to file/inside/images: Not a directory" in result.output

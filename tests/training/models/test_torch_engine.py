@@ -36,7 +36,7 @@ QUICK = replace(CONFIGS["yolact_demo"], mask_rescoring=True)
 def plus_config() -> ModelConfig:
     """YOLACT++ with the smallest input that its re-scoring network takes."""
     config = CONFIGS["yolact_plus_resnet50"].with_classes(("person", "dog", "kite"))
-    return replace(config, name="tiny plus", image_size=256, num_coefficients=8, fpn_channels=64)
+    return replace(config, name="tiny plus", image_size=256, num_coefficients=8)
 
 
 @pytest.fixture(scope="module")
