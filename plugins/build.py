@@ -146,7 +146,10 @@ def build(
 
 @contextlib.contextmanager
 def _staging(output: Path) -> Iterator[Path]:
-    """A folder inside the output, as renaming needs one file system. The output goes if it is new and stays empty."""
+    """A temporary folder inside the output, because files are only renamed within one file system.
+
+    An output folder that is new is removed again where it stays empty.
+    """
     created = not output.exists()
     try:
         output.mkdir(parents=True, exist_ok=True)
@@ -194,7 +197,7 @@ def _refuse_to_drop_plugins(output: Path) -> None:
 
 
 def _install(built: Path, output: Path, archs: tuple[str, ...]) -> list[Path]:
-    """Move what was built into the folder; what an earlier build left there and this one did not make goes."""
+    """Move what was built into the folder, and remove what an earlier build left there and this one did not make."""
     if not (built / KERNELS).is_file():
         raise BuildFailed(f"the build made no {KERNELS}; report this")
     if not (built / PLUGINS).is_file():
@@ -220,8 +223,11 @@ def _run(
     watch: Callable[[str], None] = lambda line: None,
     scratch: str | None = None,
 ) -> str:
-    """What a program prints, line by line to `watch` as well; where this process is interrupted, it ends with all its
-    children. Killed compilers leave temporary files, in `scratch`. Raises BuildFailed where it fails."""
+    """Run a program and return what it prints. `watch` gets each line as it comes.
+
+    Where this process is interrupted, the program ends with all its children. Its temporary files go into `scratch`,
+    because compilers that are killed leave theirs behind. Raises BuildFailed where the program fails.
+    """
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "errors": "replace"}
     environment = None if scratch is None else os.environ | {"TMPDIR": scratch}
     try:
