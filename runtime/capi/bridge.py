@@ -45,8 +45,8 @@ class Session:
         self._score_threshold, self._top_k = score_threshold, top_k
         self._running = 0
         self._changed = threading.Condition()
-        self.class_names = tuple(name.encode() for name in detector.class_names)
-        self.max_batch = detector.max_batch or ANY_BATCH
+        self.class_names = tuple(map(as_c_text, detector.class_names))
+        self.max_batch = min(detector.max_batch or ANY_BATCH, ANY_BATCH)
 
     def infer(self, images: Sequence[CImage]) -> list[Buffers]:
         """Detect in a batch. Raises ReferenceError where another thread has closed the session just before."""
@@ -107,12 +107,17 @@ def as_buffers(found: Detections) -> Buffers:
     )
 
 
+def as_c_text(text: str) -> bytes:
+    """The text as UTF-8 that a C program can read to its end: what UTF-8 lacks and zeros become escapes."""
+    return text.encode(errors="backslashreplace").replace(b"\0", b"\\x00")
+
+
 def explain(error: BaseException) -> tuple[int, bytes]:
     """The status for an exception, and the sentence as UTF-8."""
     for kind, status in STATUSES.items():
         if isinstance(error, kind):
             text = str(error) or "there is not enough memory; use smaller images or fewer at a time"
-            return status, text.encode(errors="replace")
+            return status, as_c_text(text)
     if isinstance(error, ReferenceError):
-        return CLOSED, str(error).encode()
-    return INTERNAL, f"the Python runtime failed with {type(error).__name__}: {error}".encode(errors="replace")
+        return CLOSED, as_c_text(str(error))
+    return INTERNAL, as_c_text(f"the Python runtime failed with {type(error).__name__}: {error}")

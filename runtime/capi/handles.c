@@ -68,14 +68,34 @@ static PyObject* open_session(const char* path, const yolact_options* options)
     return session;
 }
 
+/* The class names of a session as a new reference, and how many images it runs at once. Returns NULL with an exception
+ * set where they are of other types or sizes: all later calls rely on these. */
+static PyObject* read_session(PyObject* session, int32_t* max_batch)
+{
+    PyObject* names = PyObject_GetAttrString(session, "class_names");
+    PyObject* batch = names ? PyObject_GetAttrString(session, "max_batch") : NULL;
+    long long number = batch ? PyLong_AsLongLong(batch) : 0;
+    int fits = number >= 1 && number <= INT32_MAX && PyTuple_Check(names) && PyTuple_Size(names) <= INT32_MAX;
+    for (Py_ssize_t i = 0; fits && i < PyTuple_Size(names); i++)
+        fits = PyBytes_Check(PyTuple_GetItem(names, i));
+    if (!fits && !PyErr_Occurred())
+        PyErr_SetString(
+            PyExc_RuntimeError,
+            "expected the bridge to give class names as bytes and a batch that fits into 32 bits; "
+            "install yolact and libyolact of the same version");
+    Py_XDECREF(batch);
+    if (!fits)
+        Py_CLEAR(names);
+    *max_batch = fits ? (int32_t)number : 0;
+    return names;
+}
+
 /* Gives a session a number and takes over the reference to it. Where the session is NULL, an exception is set. */
 static yolact_status enter(PyObject* session, yolact_handle* handle)
 {
-    PyObject* names = session ? PyObject_GetAttrString(session, "class_names") : NULL;
-    PyObject* batch = names ? PyObject_GetAttrString(session, "max_batch") : NULL;
-    open_handle* entry = batch ? malloc(sizeof *entry) : NULL;
-    int32_t max_batch = batch ? (int32_t)PyLong_AsLong(batch) : 0;
-    Py_XDECREF(batch);
+    int32_t max_batch = 0;
+    PyObject* names = session ? read_session(session, &max_batch) : NULL;
+    open_handle* entry = names ? malloc(sizeof *entry) : NULL;
     if (!entry) {
         if (!PyErr_Occurred())
             PyErr_NoMemory();

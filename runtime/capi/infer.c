@@ -63,7 +63,7 @@ static yolact_status infer_in_python(
             (unsigned long long)handle);
     PyObject* list = all_as_python(images, count);
     PyObject* found = list ? PyObject_CallMethod(session, "infer", "O", list) : NULL;
-    yolact_status status = found ? pack_results(found, results) : fail_with_exception();
+    yolact_status status = found ? pack_results(found, images, count, results) : fail_with_exception();
     Py_XDECREF(found);
     Py_XDECREF(list);
     Py_DECREF(session);

@@ -37,7 +37,7 @@ PyObject* find_session(yolact_handle handle);
 
 /* results.c */
 
-/* Copies what Session.infer returned into one block of memory. */
-yolact_status pack_results(PyObject* found, yolact_results** results);
+/* Copies what Session.infer returned for `count` images into one block of memory. */
+yolact_status pack_results(PyObject* found, const yolact_image* images, size_t count, yolact_results** results);
 
 #endif

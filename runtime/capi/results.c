@@ -14,14 +14,33 @@ typedef struct image_buffers {
     size_t count; /* detections */
 } image_buffers;
 
+static const char mismatch[] =
+    "the bridge's results do not belong together or to the images; install yolact and "
+    "libyolact of the same version";
+
 static size_t aligned(size_t size) { return (size + 15) & ~(size_t)15; }
 
 /* How many bytes the bits of a mask take, whose region is (top, left, height, width). */
 static size_t bits_size(const int32_t region[4]) { return (size_t)region[2] * (((size_t)region[3] + 7) / 8); }
 
-/* Reads bridge.Buffers. Returns 0 with an exception set where the sizes do not belong together: later copies rely on
- * them to stay inside memory. */
-static int read_buffers(PyObject* tuple, image_buffers* buffers)
+/* Whether each region lies inside the image and all their bits are there, neither more nor fewer. */
+static int regions_fit(const image_buffers* buffers, const yolact_image* image)
+{
+    size_t bits = 0;
+    int32_t region[4];
+    for (size_t i = 0; i < buffers->count; i++) {
+        memcpy(region, buffers->data[REGIONS] + i * sizeof region, sizeof region);
+        if (region[0] < 0 || region[1] < 0 || region[2] < 0 || region[3] < 0 ||
+            (int64_t)region[0] + region[2] > image->height || (int64_t)region[1] + region[3] > image->width)
+            return 0;
+        bits += bits_size(region);
+    }
+    return (size_t)buffers->size[BITS] == bits;
+}
+
+/* Reads bridge.Buffers of an image. Returns 0 with an exception set where the sizes do not belong together: later
+ * copies rely on them to stay inside memory. */
+static int read_buffers(PyObject* tuple, const yolact_image* image, image_buffers* buffers)
 {
     const char** data = buffers->data;
     Py_ssize_t* size = buffers->size;
@@ -29,20 +48,13 @@ static int read_buffers(PyObject* tuple, image_buffers* buffers)
             tuple, "y#y#y#z#y#y#", &data[0], &size[0], &data[1], &size[1], &data[2], &size[2], &data[3], &size[3],
             &data[4], &size[4], &data[5], &size[5]))
         return 0;
-    size_t count = buffers->count = (size_t)size[SCORES] / sizeof(float), bits = 0;
-    int32_t region[4];
-    for (size_t i = 0; i < count && (size_t)size[REGIONS] == count * sizeof region; i++) {
-        memcpy(region, data[REGIONS] + i * sizeof region, sizeof region);
-        bits += bits_size(region);
-    }
-    if ((size_t)size[BOXES] == count * 4 * sizeof(float) && (size_t)size[CLASS_IDS] == count * sizeof(int32_t) &&
-        (!data[MASK_SCORES] || size[MASK_SCORES] == size[SCORES]) && (size_t)size[REGIONS] == count * sizeof region &&
-        (size_t)size[BITS] == bits)
+    size_t count = buffers->count = (size_t)size[SCORES] / sizeof(float);
+    if ((size_t)size[SCORES] == count * sizeof(float) && (size_t)size[BOXES] == count * 4 * sizeof(float) &&
+        (size_t)size[CLASS_IDS] == count * sizeof(int32_t) &&
+        (!data[MASK_SCORES] || size[MASK_SCORES] == size[SCORES]) &&
+        (size_t)size[REGIONS] == count * 4 * sizeof(int32_t) && regions_fit(buffers, image))
         return 1;
-    PyErr_SetString(
-        PyExc_RuntimeError,
-        "the bridge's buffers do not belong together; install yolact and libyolact of "
-        "the same version");
+    PyErr_SetString(PyExc_RuntimeError, mismatch);
     return 0;
 }
 
@@ -107,15 +119,17 @@ static yolact_results* fill(const image_buffers* buffers, size_t count)
     return results;
 }
 
-yolact_status pack_results(PyObject* found, yolact_results** results)
+yolact_status pack_results(PyObject* found, const yolact_image* images, size_t count, yolact_results** results)
 {
-    Py_ssize_t count = PyList_Size(found);
-    image_buffers* buffers = count < 0 ? NULL : calloc((size_t)count + 1, sizeof *buffers);
+    int is_list = PyList_Check(found) && (size_t)PyList_Size(found) == count;
+    image_buffers* buffers = is_list ? calloc(count + 1, sizeof *buffers) : NULL;
     int is_read = buffers != NULL;
-    for (Py_ssize_t i = 0; is_read && i < count; i++)
-        is_read = read_buffers(PyList_GetItem(found, i), &buffers[i]);
+    for (size_t i = 0; is_read && i < count; i++)
+        is_read = read_buffers(PyList_GetItem(found, (Py_ssize_t)i), &images[i], &buffers[i]);
     if (is_read)
-        *results = fill(buffers, (size_t)count);
+        *results = fill(buffers, count);
+    else if (!is_list)
+        PyErr_SetString(PyExc_RuntimeError, mismatch);
     else if (!PyErr_Occurred())
         PyErr_NoMemory();
     free(buffers);

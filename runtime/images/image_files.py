@@ -6,9 +6,11 @@ import re
 from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from yolact.runtime.errors import ImageError, YolactError
 from yolact.runtime.images.arrays import Image
@@ -78,7 +80,17 @@ def decode_image(data: bytes, name: str) -> Image:
         raise ImageError(f"{name}: this is no image in a format OpenCV reads (JPEG, PNG, WebP, BMP, TIFF, ...)")
     if image is None:
         raise ImageError(f"{name}: this {kind} is damaged or truncated; copy it again")
-    return np.asarray(image, np.uint8)
+    return _as_promised(image, name)
+
+
+def _as_promised(image: npt.NDArray[Any], name: str) -> Image:
+    """The image, if it is (H, W, 3) uint8: not every decoder of OpenCV minds the flag that asks for this."""
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
+        raise ImageError(
+            f"{name}: expected a format that OpenCV decodes to height x width x 3 of uint8, got "
+            f"{' x '.join(map(str, image.shape))} of {image.dtype}; convert the image to PNG"
+        )
+    return image
 
 
 def write_image(path: Path, image: Image) -> None:

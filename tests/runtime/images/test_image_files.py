@@ -169,6 +169,12 @@ def test_a_damaged_image_is_told_from_what_is_no_image() -> None:
         decode_image(bytes(data), "image")
 
 
+def test_pixels_of_another_shape_are_refused() -> None:
+    """OpenCV 5 gives a grey PFM with two dimensions, whatever it was asked for."""
+    with pytest.raises(ImageError, match=r"grey\.pfm: .*got 7 x 5 "):
+        decode_image(b"Pf\n5 7\n-1.0\n" + np.ones((7, 5), "<f4").tobytes(), "grey.pfm")
+
+
 def test_a_header_that_asks_for_too_many_pixels_is_refused() -> None:
     data = bytearray(encode(noise(), ".bmp"))
     data[18:26] = struct.pack("<ii", 1 << 20, 1 << 20)
