@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from yolact.runtime.file_lock import FileInUse, FileLock, LockUnavailable
 from yolact.runtime.signals import KILLING, HeldSignals, unwound
 
 SOURCES = Path(__file__).resolve().parent
@@ -41,6 +42,7 @@ HOW_TO_GET_HEADERS = (
 
 _USUAL_CUDA = Path("/usr/local/cuda")
 _LAST_LINES = 40
+_STAGING, _LOCK = ".building-", ".lock"
 _NO_HEADERS = "TensorRT headers: none"  # as cmake/tensorrt_headers.cmake says it
 _STEP = re.compile(r"\[\s*(\d+%|\d+/\d+)\]")  # of make and of ninja
 
@@ -153,16 +155,36 @@ def _staging(output: Path) -> Iterator[Path]:
     created = not output.exists()
     try:
         output.mkdir(parents=True, exist_ok=True)
-        folder = tempfile.TemporaryDirectory(prefix=".building-", dir=output)
+        _remove_leftovers(output)
+        folder = tempfile.TemporaryDirectory(prefix=_STAGING, dir=output)
+        release = _lock(Path(folder.name))
     except OSError as error:
         raise BuildFailed(f"cannot write into {output}: {error.strerror}; give another folder") from error
     try:
         with folder as name:
             yield Path(name)
     finally:
+        release()
         if created:
             with contextlib.suppress(OSError):  # it is not empty: the build succeeded
                 output.rmdir()
+
+
+def _lock(folder: Path) -> Callable[[], None]:
+    """Show other builds that somebody works in a temporary folder. Returns what ends that."""
+    try:
+        return FileLock(folder / _LOCK, os.O_CREAT).release
+    except LockUnavailable:  # then nobody removes the folder if this process is killed
+        return lambda: None
+
+
+def _remove_leftovers(output: Path) -> None:
+    """Delete the temporary folders of builds that were killed: those whose lock nobody holds."""
+    for folder in output.glob(f"{_STAGING}*"):
+        with contextlib.suppress(FileInUse, LockUnavailable, OSError):
+            lock = FileLock(folder / _LOCK)
+            shutil.rmtree(folder, ignore_errors=True)
+            lock.release()
 
 
 def _configure(tools: Tools, archs: tuple[str, ...], include: Path | None, work: Path, output: Path) -> None:

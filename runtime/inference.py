@@ -178,5 +178,5 @@ def _process_video(run: _Run, source: Source, reader: VideoReader) -> None:
                 run.record_frame(source, detections, index)
                 run.say(f"{source.name} frame {index}: {run.summarise(detections)}")
     finally:  # what was written before the video broke off or Ctrl-C ended it is kept
-        if video.frame_count:
+        if video.is_saved:
             run.say(f"{source.name}: {count_noun(video.frame_count, 'frame')} -> {video.path}")

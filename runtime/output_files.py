@@ -2,35 +2,24 @@
 
 from __future__ import annotations
 
-import itertools
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from yolact.runtime.errors import UsageError, YolactError
-
-_serial = itertools.count()
-
-
-def temporary_beside(path: Path) -> Path:
-    """A name nobody uses in the folder of `path`, with its suffix, for a file to be renamed to `path` later."""
-    return path.with_name(f".partial-{os.getpid()}-{next(_serial)}{path.suffix}")
+from yolact.runtime.partial_file import PartialFile, remove_leftovers
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path to write to. It becomes `path` if the block succeeds and is removed if not.
 
-    Raises OSError where it cannot be renamed, UsageError where `path` is something else than a file.
+    Raises OSError where it cannot be created or renamed, UsageError where `path` is something else than a file.
     """
     check_replaceable(path)
-    temporary = temporary_beside(path)
-    try:
-        yield temporary
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with PartialFile(path) as partial:
+        yield partial.path
+        partial.commit()
 
 
 def check_replaceable(path: Path) -> None:
@@ -64,7 +53,7 @@ def check_output(option: str, path: Path, inputs: Iterable[Path | None], suffixe
     if not path.parent.is_dir():
         raise UsageError(f"{option} {path}: there is no folder {path.parent}; create it first")
     try:
-        _try_to_write_in(path.parent)
+        _prepare(path.parent)
     except OSError as error:
         raise YolactError(f"cannot write {path}: {error.strerror}; choose another {option}") from error
 
@@ -73,15 +62,15 @@ def check_output_folder(option: str, folder: Path) -> None:
     """Create the folder that `option` named, and its parents. Raises YolactError where it cannot be written to."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _try_to_write_in(folder)
+        _prepare(folder)
     except OSError as error:
         raise YolactError(f"cannot write to {folder}: {error.strerror}; choose another {option}") from error
 
 
-def _try_to_write_in(folder: Path) -> None:
-    probe = temporary_beside(folder / "probe")
-    probe.touch()
-    probe.unlink()
+def _prepare(folder: Path) -> None:
+    """Try to write in a folder, and clear away what killed runs left in it. Raises OSError."""
+    remove_leftovers(folder)
+    PartialFile(folder / "probe").close()
 
 
 def write_output(path: Path, data: bytes) -> None:

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, BinaryIO, Literal
 
 from yolact.runtime.detections import Detections
-from yolact.runtime.output_files import temporary_beside
+from yolact.runtime.partial_file import PartialFile
 
 MaskFormat = Literal["rle", "polygon", "none"]
 
@@ -61,13 +61,14 @@ class JsonResults:
     def __init__(self, path: Path) -> None:
         """`path` gets its name at the end; until then the rows are in a temporary file beside it."""
         self._path = path
-        self._temporary = temporary_beside(path)
+        self._partial: PartialFile | None = None
         self._file: BinaryIO | None = None
         self._end = 0  # bytes that are whole rows: all the state there is, as Ctrl-C may come between any two steps
 
     def __enter__(self) -> JsonResults:
         """Create the temporary file. Raises OSError where that fails."""
-        self._file = self._temporary.open("wb")
+        self._partial = PartialFile(self._path)
+        self._file = self._partial.path.open("wb")
         return self
 
     def add(self, row: dict[str, Any]) -> None:
@@ -80,14 +81,12 @@ class JsonResults:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._file is None:
+        if self._file is None or self._partial is None:
             return
-        try:
+        with self._partial as partial:
             with self._file as file:
                 file.seek(self._end)
                 file.truncate()
                 file.write(b"\n]\n" if self._end else b"[]\n")
             if error is None or (self._end and isinstance(error, (KeyboardInterrupt, BrokenPipeError))):
-                self._temporary.replace(self._path)
-        finally:
-            self._temporary.unlink(missing_ok=True)
+                partial.commit()

@@ -5,6 +5,9 @@ from __future__ import annotations
 import io
 import json
 import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,7 @@ import torch
 
 from yolact.runtime.config import ModelConfig
 from yolact.runtime.errors import CheckpointError, UsageError, YolactError
+from yolact.runtime.file_lock import FileInUse, FileLock, LockUnavailable
 from yolact.runtime.output_files import check_output_folder, replacing
 from yolact.training.data.loading import Batch
 from yolact.training.models.model import Yolact
@@ -20,6 +24,10 @@ from yolact.training.settings import TrainSettings
 
 STATE_FILE = "state.pth"
 STATE_VERSION = 1
+LOCK_FILE = ".lock"
+
+PATIENCE = 5.0
+"""Seconds to wait for the lock: processes of a run that was just ended may still be closing."""
 
 
 class RunFolder:
@@ -35,10 +43,35 @@ class RunFolder:
         """The file with all that resuming needs."""
         return self.path / STATE_FILE
 
-    def remove_leftovers(self) -> None:
-        """Delete what a process that was killed while saving left behind."""
-        for path in self.path.glob(".partial-*"):
-            path.unlink(missing_ok=True)
+    @contextmanager
+    def locked(self) -> Iterator[bool]:
+        """Keep other runs out of the folder while the context lasts. Yields False where another run is in it.
+
+        Where there are no locks (see `FileLock`) nobody is kept out.
+        """
+        try:
+            lock = self._lock()
+        except FileInUse:
+            yield False
+            return
+        except LockUnavailable:
+            yield True
+            return
+        try:
+            yield True
+        finally:
+            lock.path.unlink(missing_ok=True)
+            lock.release()
+
+    def _lock(self) -> FileLock:
+        until = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return FileLock(self.path / LOCK_FILE, os.O_CREAT)
+            except FileInUse:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.1)
 
     def check_unused(self) -> None:
         """Raise UsageError where another run has left its state, which this one would overwrite."""

@@ -14,7 +14,7 @@ import torch
 from tqdm import tqdm
 
 from yolact.runtime.config import ModelConfig
-from yolact.runtime.errors import DatasetError, ImageError, YolactError
+from yolact.runtime.errors import DatasetError, ImageError, UsageError, YolactError
 from yolact.runtime.signals import StopRequest
 from yolact.runtime.wording import Say
 from yolact.training.data.datasets import Dataset, open_dataset
@@ -72,8 +72,11 @@ def run_training(request: TrainRequest, say: Say) -> int:
 
     Raises YolactError where data, weights, folder or settings do not fit, or the loss is not finite.
     """
-    with Processes(request.device) as processes:
+    with Processes(request.device) as processes, ExitStack() as stack:
         folder = RunFolder(request.output)
+        may_write = not processes.is_first or stack.enter_context(folder.locked())
+        if processes.largest(int(not may_write)):
+            raise UsageError(f"another training writes into {request.output}; wait for it or choose another --output")
         request.settings.batch_size_per_device(processes.world)
         if not request.resume:
             folder.check_unused()
@@ -83,15 +86,13 @@ def run_training(request: TrainRequest, say: Say) -> int:
         # A resumed run gets its weights from the state; those it began with are of no use.
         model, fresh = initial_model(config, request.settings.seed, None if request.resume else request.weights)
         if processes.is_first:
-            folder.remove_leftovers()
             _tell_about_start(request, processes.world, fresh, say)
         stream = Stream(dataset, config, request.settings.seed, request.settings.augmentation)
         trainer = Trainer(model, stream, request.settings, processes, workers=request.workers)
         if request.resume:
             trainer.restore(folder.load_state(config, request.settings, request.data))
-        with ExitStack() as stack:
-            reporter = stack.enter_context(_Reporter(request, trainer, dataset, say)) if processes.is_first else None
-            return _Run(request, trainer, folder, len(dataset), reporter).train()
+        reporter = stack.enter_context(_Reporter(request, trainer, dataset, say)) if processes.is_first else None
+        return _Run(request, trainer, folder, len(dataset), reporter).train()
 
 
 def _tell_about_start(request: TrainRequest, processes: int, fresh: list[str], say: Say) -> None:

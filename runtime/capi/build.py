@@ -13,7 +13,10 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tempfile
 from pathlib import Path
+
+from yolact.runtime.output_files import replacing
 
 SOURCES = Path(__file__).resolve().parent
 LIBRARY_FOLDER = SOURCES / "lib"
@@ -84,7 +87,6 @@ def build(output: Path = LIBRARY_FOLDER, python: Path | None = None) -> list[Pat
     major = version.split(".")[0]
     output.mkdir(parents=True, exist_ok=True)
     shared = output / f"libyolact.so.{major}"
-    partial = output / f".{shared.name}.{os.getpid()}"
     interpreter = str(python or sys.executable).replace("\\", "\\\\").replace('"', '\\"')
     flags = ["-std=gnu11", "-O2", "-fPIC", "-shared", "-fvisibility=hidden", "-pthread", *_WARNINGS]
     flags += shlex.split(os.environ.get("CFLAGS", ""))
@@ -92,24 +94,27 @@ def build(output: Path = LIBRARY_FOLDER, python: Path | None = None) -> list[Pat
     # nodelete: Python cannot be stopped, so the code that its threads may run stays even after dlclose.
     links = [f"-Wl,-soname,{shared.name}", "-Wl,--no-undefined", "-Wl,-z,nodelete", f"-Wl,-rpath,{library.parent}"]
     names = [f'-DYOLACT_PYTHON="{interpreter}"', f"-I{include}"]
-    try:
-        _run([*compiler, *flags, *names, *files, "-o", str(partial), *links, str(library), "-ldl"])
-        partial.replace(shared)  # a program that runs keeps the file it has
-    finally:
-        partial.unlink(missing_ok=True)
+    with tempfile.TemporaryDirectory(prefix="yolact-capi-") as work:
+        built = Path(work) / shared.name
+        _run([*compiler, *flags, *names, *files, "-o", str(built), *links, str(library), "-ldl"])
+        with replacing(shared) as partial:  # a program that runs keeps the file it has
+            shutil.copy(built, partial)
     return [shared, *_write_companions(output, shared, version)]
 
 
 def _write_companions(output: Path, shared: Path, version: str) -> list[Path]:
     """The header, the name that linkers look for, and descriptions for pkg-config and CMake."""
     link, header = output / "libyolact.so", output / HEADER.name
-    link.unlink(missing_ok=True)
-    link.symlink_to(shared.name)
-    shutil.copyfile(HEADER, header)
+    with replacing(link) as partial:
+        partial.unlink()
+        partial.symlink_to(shared.name)
+    with replacing(header) as partial:
+        shutil.copyfile(HEADER, partial)
     major = version.split(".")[0]
     texts = {"yolact.pc": _PKG_CONFIG, "yolactConfig.cmake": _CMAKE, "yolactConfigVersion.cmake": _CMAKE_VERSION}
     for name, text in texts.items():
-        (output / name).write_text(text.format(version=version, major=major))
+        with replacing(output / name) as partial:
+            partial.write_text(text.format(version=version, major=major))
     return [link, header, *(output / name for name in texts)]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -11,7 +12,7 @@ import numpy as np
 
 from yolact.runtime.errors import ImageError, YolactError
 from yolact.runtime.images.arrays import Image
-from yolact.runtime.output_files import temporary_beside
+from yolact.runtime.partial_file import PartialFile
 
 VIDEO_SUFFIXES = (
     *(".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts"),
@@ -82,19 +83,21 @@ class VideoReader:
 
 
 class VideoFile:
-    """An MP4 being written. On leaving the context, whatever the reason, it is closed and gets its name.
+    """An MP4 being written. On leaving the context, whatever the reason, it is closed, checked, and gets its name.
 
     Attributes:
         path: its name.
         frame_count: frames written so far.
+        is_saved: whether it has its name.
     """
 
     def __init__(self, path: Path, fps: float) -> None:
         """Nothing is created before the first frame."""
         self.path = path
         self.frame_count = 0
+        self.is_saved = False
         self._fps = fps
-        self._temporary = temporary_beside(path)
+        self._partial: PartialFile | None = None
         self._writer: cv2.VideoWriter | None = None
         self._size = (0, 0)
 
@@ -109,19 +112,25 @@ class VideoFile:
             self._size = (frame.shape[1], frame.shape[0])
             if min(self._size) < 2:
                 raise ImageError(f"{self.path}: a video needs at least 2x2 pixels, got frames of {self._size}")
-            if not _is_utf8(str(self._temporary)):
-                raise YolactError(
-                    f"cannot write {self.path}: OpenCV needs a folder with a name in UTF-8; choose another"
-                )
-            # MPEG-4 part 2 is in every build of OpenCV; H.264 is not, for its licence.
-            fourcc = cv2.VideoWriter.fourcc(*"mp4v")
-            self._writer = cv2.VideoWriter(str(self._temporary), fourcc, self._fps, self._size)
-            if not self._writer.isOpened():
-                raise YolactError(f"cannot write {self.path}: OpenCV has no MP4 encoder here or the folder is gone")
+            self._writer = self._open()
         if frame.shape[1::-1] != self._size:
             frame = np.asarray(cv2.resize(frame, self._size), np.uint8)
         self._writer.write(frame)
         self.frame_count += 1
+
+    def _open(self) -> cv2.VideoWriter:
+        if not _is_utf8(str(self.path)):
+            raise YolactError(f"cannot write {self.path}: OpenCV needs a folder with a name in UTF-8; choose another")
+        try:
+            self._partial = PartialFile(self.path)
+        except OSError as failure:
+            raise YolactError(f"cannot write {self.path}: {failure.strerror}; choose another --output") from failure
+        # MPEG-4 part 2 is in every build of OpenCV; H.264 is not, for its licence.
+        writer = cv2.VideoWriter(str(self._partial.path), cv2.VideoWriter.fourcc(*"mp4v"), self._fps, self._size)
+        if not writer.isOpened():
+            self._partial.close()
+            raise YolactError(f"cannot write {self.path}: OpenCV has no MP4 encoder here or the folder is gone")
+        return writer
 
     def __enter__(self) -> VideoFile:
         return self
@@ -129,16 +138,51 @@ class VideoFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._writer is None:
+        if self._writer is None or self._partial is None:
             return
-        self._writer.release()
-        try:
-            if self._temporary.exists():
-                self._temporary.replace(self.path)
-        except OSError as failure:
-            raise YolactError(f"cannot write {self.path}: {failure.strerror}") from failure
-        finally:
-            self._temporary.unlink(missing_ok=True)
+        with self._partial as partial:
+            self._writer.release()
+            if not _holds_frames(partial.path, self.frame_count):
+                raise YolactError(
+                    f"cannot write {self.path}: the video of {self.frame_count} frames cannot be read back; free space "
+                    "or choose another --output"
+                )
+            try:
+                partial.commit()
+            except OSError as failure:
+                raise YolactError(f"cannot write {self.path}: {failure.strerror}") from failure
+            self.is_saved = True
+
+
+def _holds_frames(path: Path, count: int) -> bool:
+    """Whether a video has so many frames, down to the last. OpenCV's writer reports no failure, such as a full disk.
+
+    It may have one more, where Ctrl-C came between writing and counting that.
+    """
+    if not _has_index(path):
+        return False
+    capture = cv2.VideoCapture(str(path), _stream_backend())
+    try:
+        if not capture.isOpened() or capture.get(cv2.CAP_PROP_FRAME_COUNT) < count:
+            return False
+        capture.set(cv2.CAP_PROP_POS_FRAMES, count - 1)
+        return bool(capture.grab())
+    finally:
+        capture.release()
+
+
+def _has_index(path: Path) -> bool:
+    """Whether an MP4 has its box ``moov``, which is written last. Of a file without it FFmpeg prints what it thinks."""
+    with path.open("rb") as file:
+        while len(head := file.read(16)) >= 8:
+            if head[4:8] == b"moov":
+                return True
+            size = int.from_bytes(head[:4], "big")
+            size = int.from_bytes(head[8:], "big") if size == 1 else size  # of more than 4 GiB
+            if size < 8:
+                return False
+            file.seek(size - len(head), os.SEEK_CUR)
+    return False
 
 
 def _stream_backend() -> int:

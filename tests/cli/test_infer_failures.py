@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -167,6 +168,28 @@ def test_a_signal_closes_the_files(engine: Path, here: Path, number: int, code: 
     with VideoReader("yolact-output/film.mp4", "film") as reader:
         assert abs(len(list(reader)) - frames) <= 1
     assert {path.name for path in here.iterdir()} == {"film.avi", "found.json", "yolact-output"}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason=missing.LINUX)
+def test_a_video_on_a_full_disk(engine: Path, here: Path) -> None:
+    """OpenCV's writer says nothing: neither while it writes nor when the index at the end has no place."""
+    write_video(here / "film.avi", 60, (64, 48))
+    write_photo(here / "photo.jpg")
+    (here / "yolact-output").mkdir()
+    (here / "yolact-output" / "film.mp4").write_bytes(b"of an earlier run")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8192, limits[1]))
+    try:
+        result = infer(engine, "film.avi", "photo.jpg")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert result.exit_code == 1 and "->" not in result.stdout
+    assert result.stderr == (
+        "error: cannot write yolact-output/film.mp4: the video of 60 frames cannot be read back; free space or choose "
+        "another --output\n"
+    )
+    assert [path.name for path in (here / "yolact-output").iterdir()] == ["film.mp4"]
+    assert (here / "yolact-output" / "film.mp4").read_bytes() == b"of an earlier run"
 
 
 def test_a_reader_that_has_seen_enough(engine: Path, here: Path) -> None:

@@ -17,10 +17,12 @@ import torch
 from click.testing import CliRunner, Result
 
 from yolact.cli.train import main
+from yolact.training import run_folder
 from yolact.training.data.scene_files import write_scenes
 from yolact.training.models.checkpoints import load_checkpoint
 from yolact.training.models.configs import CONFIGS, SCENE_CLASSES
 from yolact.training.models.initial_weights import initial_model
+from yolact.training.run_folder import RunFolder
 
 ITERATIONS = 24
 OPTIONS = [
@@ -129,6 +131,23 @@ def test_stopped_twice_killed_and_resumed(whole: Path, tmp_path: Path) -> None:
     finish(start(*OPTIONS, "--output", tmp_path, "--resume"))
     assert_equal(tmp_path, whole)
     assert not list(tmp_path.glob(".partial*")), "what a killed process left is cleared away"
+
+
+def test_a_second_training_in_one_folder_is_refused(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_folder, "PATIENCE", 0.0)
+    with RunFolder(here / "run").locked() as may_write:
+        assert may_write
+        for more in ([], ["--resume"]):
+            result = train(*OPTIONS, "--output", "run", *more)
+            assert result.exit_code == 2
+            assert result.stderr == (
+                "error: another training writes into run; wait for it or choose another --output\n"
+            )
+    assert list((here / "run").iterdir()) == []
+    (here / "run" / ".lock").touch()  # which a killed run leaves
+    result = train(*OPTIONS, "--output", "run", "--resume")
+    assert "there is no run/state.pth to resume from" in result.stderr
+    assert list((here / "run").iterdir()) == []
 
 
 def test_two_processes_are_one_with_their_batches_together(whole: Path, tmp_path: Path) -> None:

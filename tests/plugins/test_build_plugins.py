@@ -22,6 +22,7 @@ from tiny_plugins import DOES_NOT_COMPILE, NEVER_DONE, tiny_tools, write_sources
 from yolact.cli.build_plugins import main
 from yolact.plugins import build as module
 from yolact.plugins.build import BadRequest, BuildFailed, build, choose_archs, find_tools
+from yolact.runtime.file_lock import FileLock
 
 KERNELS, PLUGINS, DESCRIPTION = "libyolact_kernels.so", "libyolact_plugins.so", "library.json"
 
@@ -73,6 +74,17 @@ def test_kernels_alone_do_not_replace_plugins(
     assert contents(lib) == before and ("compiling" in steps) == (not told)
     (lib / PLUGINS).unlink()
     assert build("sm_90", lib, tiny_tools()) == [lib / KERNELS]
+
+
+def test_what_a_killed_build_left_is_removed(sources: Path, headers: Path, tmp_path: Path) -> None:
+    lib = tmp_path / "lib"
+    for name in (".building-dead", ".building-alive", ".building-without-a-lock"):
+        (lib / name / "lib").mkdir(parents=True)
+    (lib / ".building-dead" / ".lock").touch()
+    alive = FileLock(lib / ".building-alive" / ".lock", os.O_CREAT)
+    build("sm_86", lib, tiny_tools(), headers)
+    alive.release()
+    assert {path.name for path in lib.glob(".building*")} == {".building-alive", ".building-without-a-lock"}
 
 
 def test_steps(sources: Path, headers: Path, tmp_path: Path) -> None:
