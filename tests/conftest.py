@@ -29,7 +29,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure() -> None:
     """Let signals do what they do in a terminal, also where a shell started the tests in the background."""
-    for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    default = signal.SIG_DFL
+    usual = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: default, signal.SIGQUIT: default}
+    for number, handler in usual.items():
         if signal.getsignal(number) == signal.SIG_IGN:
             signal.signal(number, handler)
     if "PYTEST_XDIST_WORKER" in os.environ:  # or a test of such a process has started this one

@@ -12,6 +12,7 @@ static const double idle_while_draining = 1; /* seconds: enough for a request th
 
 struct client {
     int socket;
+    unsigned long long number; /* clients are added in the order in which they were counted */
     int is_idle;
     double deadline;
     client* previous;
@@ -21,8 +22,9 @@ struct client {
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static client* clients;
 static size_t count;
+static unsigned long long counted, added, last_in_time; /* numbers of clients; of the last that is not late */
 static double timeout;
-static int is_draining;
+static int is_draining, counts_late;
 
 static void* watch(void* unused)
 {
@@ -58,6 +60,7 @@ int reserve_client(size_t limit)
     pthread_mutex_lock(&lock);
     int has_room = count < limit;
     count += (size_t)has_room;
+    counted += (unsigned long long)has_room;
     pthread_mutex_unlock(&lock);
     return has_room;
 }
@@ -66,36 +69,41 @@ void release_reservation(void)
 {
     pthread_mutex_lock(&lock);
     count--;
+    counted--;
     pthread_mutex_unlock(&lock);
 }
 
 client* add_client(int socket)
 {
-    client* added = malloc(sizeof *added);
-    if (!added)
-        return NULL;
+    client* new = malloc(sizeof *new);
     pthread_mutex_lock(&lock);
-    *added = (client){socket, 1, idle_deadline(), NULL, clients};
-    if (clients)
-        clients->previous = added;
-    clients = added;
+    added++;
+    if (new) {
+        *new = (client){socket, added, 1, idle_deadline(), NULL, clients};
+        if (clients)
+            clients->previous = new;
+        clients = new;
+    }
     pthread_mutex_unlock(&lock);
-    return added;
+    return new;
 }
 
-void remove_client(client* gone)
+/* Takes a client out of the list. The caller holds the lock. */
+static void unlink_client(client* gone)
 {
-    if (!gone) {
-        release_reservation();
-        return;
-    }
-    pthread_mutex_lock(&lock);
     if (gone->previous)
         gone->previous->next = gone->next;
     else
         clients = gone->next;
     if (gone->next)
         gone->next->previous = gone->previous;
+}
+
+void remove_client(client* gone)
+{
+    pthread_mutex_lock(&lock);
+    if (gone)
+        unlink_client(gone);
     count--;
     pthread_mutex_unlock(&lock);
     free(gone);
@@ -133,6 +141,24 @@ void drain_connections(void)
         if (one->is_idle)
             one->deadline = idle_deadline();
     pthread_mutex_unlock(&lock);
+}
+
+void count_late_connections(void)
+{
+    pthread_mutex_lock(&lock);
+    counts_late = 1;
+    last_in_time = counted;
+    pthread_mutex_unlock(&lock);
+}
+
+int only_late_connections(void)
+{
+    pthread_mutex_lock(&lock);
+    int only_late = counts_late && added >= last_in_time;
+    for (client* one = clients; one; one = one->next)
+        only_late &= one->number > last_in_time;
+    pthread_mutex_unlock(&lock);
+    return only_late;
 }
 
 size_t open_connections(void)

@@ -11,7 +11,7 @@ typedef struct client client;
  * thread does not start. */
 int watch_connections(double timeout);
 
-/* Counts one more connection. Returns 0 and counts nothing where `limit` are open. */
+/* Counts one more connection, before its client is added. Returns 0 and counts nothing where `limit` are open. */
 int reserve_client(size_t limit);
 
 /* Takes a connection off the count that never became a client; remove_client does so for one that did. */
@@ -33,6 +33,13 @@ void client_is_idle(client* of);
 
 /* From now on connections without a request are closed after a second. */
 void drain_connections(void);
+
+/* What is counted from now on is late: the service answers it while it waits for the others, and does not wait for it.
+ */
+void count_late_connections(void);
+
+/* Whether late connections are counted and all others are closed. */
+int only_late_connections(void);
 
 size_t open_connections(void);
 

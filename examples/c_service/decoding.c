@@ -1,6 +1,7 @@
 #include "decoding.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "image_header.h"
 
@@ -14,6 +15,34 @@ int http_status(yolact_status status)
     }
 }
 
+/* What a body is that is neither JPEG nor PNG, and what to send instead. */
+static const char* advise(const unsigned char* body, size_t size)
+{
+    static const struct {
+        const char *start, *advice;
+    } kinds[] = {
+        {"--", "a form; send the file as it is, with curl by --data-binary @photo.jpg instead of -F"},
+        {"{", "JSON; send the file as it is"},
+        {"data:", "a data URL; send the file as it is"},
+        {"/9j/", "a JPEG in base64; send the file as it is"},
+        {"iVBORw0KGgo", "a PNG in base64; send the file as it is"},
+        {"http", "an address; send the file as it is"},
+        {"GIF8", "a GIF; convert the image"},
+        {"RIFF", "a WebP or another RIFF file; convert the image"},
+        {"BM", "a BMP; convert the image"},
+        {"II*", "a TIFF; convert the image"},
+        {"MM", "a TIFF; convert the image"},
+        {"<", "HTML, SVG or XML; convert the image"},
+        {"%PDF", "a PDF; convert the image"},
+    };
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        size_t length = strlen(kinds[i].start);
+        if (size >= length && memcmp(body, kinds[i].start, length) == 0)
+            return kinds[i].advice;
+    }
+    return "something else; convert the image";
+}
+
 /* Looks at the file's header and returns the HTTP status. The image is decoded only where that is 200. */
 static int check_header(job* work, size_t max_pixels)
 {
@@ -22,9 +51,9 @@ static int check_header(job* work, size_t max_pixels)
     if (kind == KIND_OTHER) {
         snprintf(
             work->problem, sizeof work->problem,
-            "expected a JPEG or PNG file as the body, got %zu bytes of something else; convert the image, or send raw "
-            "pixels with X-Image-Width, X-Image-Height and X-Image-Format",
-            work->size);
+            "expected a JPEG or PNG file as the body, got %zu bytes of %s, or send raw pixels with X-Image-Width, "
+            "X-Image-Height and X-Image-Format",
+            work->size, advise(work->body, work->size));
         return 415;
     }
     if (width == 0 || height == 0) {

@@ -16,7 +16,7 @@
 
 static int listener;
 static size_t limit;
-static atomic_int is_stopping, is_closed;
+static atomic_int is_ending, is_stopping, is_closed;
 
 /* A socket that listens at the address, or -1 with errno set. */
 static int listen_at(const struct addrinfo* address)
@@ -55,12 +55,22 @@ int open_listener(const options* settings)
     return listener >= 0;
 }
 
+/* From now on connections are late. Returns how many may be open from now on. */
+static size_t begin_late(void)
+{
+    count_late_connections();
+    size_t most = open_connections() + MOST_LATE;
+    return most < limit + MOST_AT_THE_END ? most : limit + MOST_AT_THE_END;
+}
+
 static void* accept_clients(void* daemon)
 {
     struct pollfd listening = {listener, POLLIN, 0};
+    size_t most_late = 0; /* 0 until late connections are accepted */
     for (;;) {
-        int is_last_look = is_stopping;
-        if (!reserve_client(is_last_look ? limit + MOST_AT_THE_END : limit)) {
+        int is_last_look = is_stopping, is_first_look = is_ending && most_late == 0;
+        size_t most = is_last_look || is_first_look ? limit + MOST_AT_THE_END : most_late > 0 ? most_late : limit;
+        if (!reserve_client(most)) {
             poll(NULL, 0, 10);
             continue;
         }
@@ -73,6 +83,8 @@ static void* accept_clients(void* daemon)
         release_reservation();
         if (socket < 0 && problem == EAGAIN && is_last_look)
             break;
+        if (socket < 0 && problem == EAGAIN && is_first_look)
+            most_late = begin_late();
         if (socket < 0 && problem == EAGAIN)
             poll(&listening, 1, 50);
         else
@@ -104,6 +116,8 @@ int start_accepting(struct MHD_Daemon* daemon)
     print_address();
     return 1;
 }
+
+void accept_late(void) { is_ending = 1; }
 
 void stop_accepting(void) { is_stopping = 1; }
 

@@ -10,6 +10,7 @@
 #include "options.h"
 
 enum { MOST_AT_THE_END = 8192 }; /* connections accepted beyond the limit when the service ends */
+enum { MOST_LATE = 64 };         /* of them, those that come after the signal and are open at once */
 
 /* Starts to listen. Returns 0, having reported why, where that fails. */
 int open_listener(const options* settings);
@@ -17,6 +18,10 @@ int open_listener(const options* settings);
 /* Starts the thread that hands connections to the daemon, never more than may be open, and prints the address. Returns
  * 0 where the thread does not start. */
 int start_accepting(struct MHD_Daemon* daemon);
+
+/* From now on what waits in the kernel's queue is accepted, also beyond the limit. What comes after that is accepted as
+ * late: health checks are to be told that the service ends, rather than be refused. */
+void accept_late(void);
 
 /* From now on what waits in the kernel's queue is accepted, and after that nothing more. */
 void stop_accepting(void);

@@ -1,5 +1,4 @@
 /* yolact-service: instance masks over HTTP, from an engine file behind libyolact. See README.md. */
-#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,11 +6,12 @@
 #include <unistd.h>
 
 #include "connections.h"
+#include "ending.h"
 #include "options.h"
 #include "pipeline.h"
 #include "server.h"
 
-enum { FAILED = 1, ENGINE_DOES_NOT_FIT = 4, TERMINATED = 143 };
+enum { FAILED = 1, ENGINE_DOES_NOT_FIT = 4 };
 
 static int report(int code)
 {
@@ -33,27 +33,21 @@ static yolact_status open_detector(const options* settings, yolact_handle* detec
     return status;
 }
 
-/* A second signal ends the service at once, whatever is under way. */
-static void* end_at_once(void* signals)
+static int report_threads(void)
 {
-    int number;
-    sigwait(signals, &number);
-    _exit(TERMINATED);
+    fputs("Error: cannot start threads; lower the load of this machine or raise its limits\n", stderr);
+    return FAILED;
 }
 
-static int serve(const options* settings, yolact_handle detector, sigset_t* signals)
+static int serve(const options* settings, yolact_handle detector)
 {
-    int number;
-    pthread_t impatient;
-    if (!start_pipeline(settings, detector) || !watch_connections(settings->timeout)) {
-        fputs("Error: cannot start threads; lower the load of this machine or raise its limits\n", stderr);
-        return FAILED;
-    }
+    if (!start_pipeline(settings, detector) || !watch_connections(settings->timeout))
+        return report_threads();
+    begin_serving();
     if (!start_server(settings, detector))
         return FAILED;
-    sigwait(signals, &number);
+    int number = await_signal();
     fprintf(stderr, "%s: answering what is under way\n", strsignal(number));
-    pthread_create(&impatient, NULL, end_at_once, signals);
     size_t left = stop_server();
     if (left > 0) {
         fprintf(stderr, "Error: %zu connections were cut off after %g s\n", left, settings->drain_limit);
@@ -71,11 +65,8 @@ int main(int argc, char** argv)
         return mistake < 0 ? 0 : mistake;
     setvbuf(stdout, NULL, _IOLBF, 0); /* by lines: the log is read while it is written */
     signal(SIGPIPE, SIG_IGN);
-    sigset_t signals; /* blocked before any thread is started, so that only sigwait gets them */
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGTERM);
-    sigaddset(&signals, SIGINT);
-    pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    if (!watch_signals())
+        return report_threads();
     setenv("OPENCV_LOG_LEVEL", "SILENT", 0); /* the answer says what is wrong with an image */
 
     yolact_handle detector;
@@ -85,7 +76,7 @@ int main(int argc, char** argv)
             status == YOLACT_ERROR_ENGINE     ? ENGINE_DOES_NOT_FIT
             : status == YOLACT_ERROR_ARGUMENT ? 2
                                               : FAILED);
-    int code = serve(&settings, detector, &signals);
+    int code = serve(&settings, detector);
     yolact_close(detector);
     return code;
 }

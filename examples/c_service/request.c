@@ -54,6 +54,7 @@ static void choose_id(request* of)
 static void add_printable(text* to, const char* words)
 {
     enum { LONGEST = 200 };
+    text_add(to, words, 0); /* no words are a text too */
     for (int i = 0; words[i] && i < LONGEST; i++) {
         unsigned char byte = (unsigned char)words[i];
         if (byte < 0x20 || byte > 0x7e)
@@ -74,7 +75,7 @@ request* start_request(struct MHD_Connection* connection, const char* path, cons
     add_printable(&started->method, method);
     add_printable(&started->path, path);
     choose_id(started);
-    if (started->method.failed || started->path.failed || !started->method.data || !started->path.data) {
+    if (started->method.failed || started->path.failed) {
         free_request(started);
         return NULL;
     }
@@ -152,19 +153,55 @@ int check_framing(request* of)
     return 200;
 }
 
-int read_headers(request* of, const options* settings)
+int is_endless(const request* of, size_t most)
+{
+    enum { PATIENCE = 16 };
+    const char *coding = header(of, "Transfer-Encoding"), *length = header(of, "Content-Length");
+    if (coding)
+        return strcasecmp(coding, "chunked") != 0;
+    return length && strtoull(length, NULL, 10) / PATIENCE > most; /* what is beyond 64 bits counts as 2^64 - 1 */
+}
+
+/* Reads how many bytes the body has. Returns the HTTP status. */
+static int read_length(request* of, size_t most)
 {
     const char* length = header(of, "Content-Length");
     if (header(of, "Transfer-Encoding") || !length)
         return refuse(of, 411, "expected a Content-Length; send the body in one piece, not chunked");
-    long long size = number(length, INT64_MAX);
-    if (size < 0)
+    if (!*length || length[strspn(length, "0123456789")])
+        return refuse(of, 400, "expected Content-Length to be a number of bytes in digits");
+    errno = 0;
+    unsigned long long size = strtoull(length, NULL, 10);
+    if (errno || size > most)
+        return refuse(of, 413, "expected a body of at most %zu bytes, got %.40s", most, length);
+    if (size == 0)
         return refuse(of, 400, "expected an image as the body, got none");
-    if ((unsigned long long)size > settings->max_body)
-        return refuse(of, 413, "expected a body of at most %zu bytes, got %lld", settings->max_body, size);
     of->expected = (size_t)size;
+    return 200;
+}
+
+/* Refuses a body that wraps the image into something. Returns the HTTP status. */
+static int check_wrapping(request* of)
+{
+    const char *type = header(of, "Content-Type"), *coding = header(of, "Content-Encoding");
+    if (type && strncasecmp(type, "multipart/", 10) == 0)
+        return refuse(
+            of, 415,
+            "expected the image itself as the body, got a form; send the file as it is, with curl by --data-binary "
+            "@photo.jpg instead of -F");
+    if (coding && *coding && strcasecmp(coding, "identity") != 0)
+        return refuse(of, 415, "expected the image itself as the body, got a Content-Encoding; send the file as it is");
+    return 200;
+}
+
+int read_headers(request* of, const options* settings)
+{
+    int status = read_length(of, settings->max_body);
+    if (status == 200)
+        status = check_wrapping(of);
     int is_raw = header(of, "X-Image-Width") || header(of, "X-Image-Height") || header(of, "X-Image-Format");
-    int status = is_raw ? read_raw_headers(of, settings) : 200;
+    if (status == 200 && is_raw)
+        status = read_raw_headers(of, settings);
     if (status != 200)
         return status;
     if (is_queue_full())

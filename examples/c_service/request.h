@@ -29,6 +29,9 @@ request* start_request(struct MHD_Connection* connection, const char* path, cons
 /* Refuses a request whose end a proxy and libmicrohttpd may see in different places. Returns the HTTP status. */
 int check_framing(request* of);
 
+/* Whether the body is so much longer than `most` bytes, or of such unknown length, that nobody waits for its end. */
+int is_endless(const request* of, size_t most);
+
 /* Reads the headers of a request for detections and makes room for its body. Returns the HTTP status; where that is not
  * 200, `work.problem` says why. */
 int read_headers(request* of, const options* settings);

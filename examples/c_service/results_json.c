@@ -79,10 +79,13 @@ void write_results(
         const char* name = yolact_class_name(handle, found->class_ids[i]);
         text_format(to, "%s{\"class_id\": %ld, \"class_name\": ", i ? ", " : "", (long)found->class_ids[i]);
         text_quote(to, name ? name : "");
-        text_format(
-            to, ", \"score\": %.5f, \"box\": [%.2f, %.2f, %.2f, %.2f], \"mask\": {\"size\": [%ld, %ld], \"counts\": ",
-            (double)scores[i], (double)box[0], (double)box[1], (double)box[2], (double)box[3], (long)height,
-            (long)width);
+        text_format(to, ", \"score\": ");
+        text_decimal(to, (double)scores[i], 5);
+        for (int side = 0; side < 4; side++) {
+            text_format(to, "%s", side ? ", " : ", \"box\": [");
+            text_decimal(to, (double)box[side], 2);
+        }
+        text_format(to, "], \"mask\": {\"size\": [%ld, %ld], \"counts\": ", (long)height, (long)width);
         text counts = {0};
         write_counts(&counts, &found->masks[i], width, height);
         to->failed |= counts.failed;

@@ -105,7 +105,13 @@ static int check_request(request* of)
             of->path.data, of->method.data);
         return 405;
     }
-    return is_infer ? read_headers(of, settings) : 200;
+    if (is_infer)
+        return read_headers(of, settings);
+    if (!is_endless(of, settings->max_body))
+        return 200;
+    snprintf(
+        of->work.problem, sizeof of->work.problem, "expected %s without a body, got an endless one", of->path.data);
+    return 413;
 }
 
 /* libmicrohttpd calls this once with the headers, for each piece of the body, and once after it. */
@@ -121,9 +127,11 @@ static enum MHD_Result handle_request(
             return MHD_NO;
         await_client(current->from);
         current->verdict = check_request(current);
-        /* A client that asks before it sends its body is told at once. Others do not listen while they send: their body
-         * is read and dropped before they are told, within the same time limit as any other body. */
-        int asks = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_EXPECT) != NULL;
+        /* A client that asks before it sends its body is told at once, and so is one whose body would not end. Others
+         * do not listen while they send: their body is read and dropped before they are told, within the same time
+         * limit as any other body. */
+        int asks = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_EXPECT) != NULL ||
+                   is_endless(current, settings->max_body);
         return asks && current->verdict != 200 ? refuse(current, current->verdict, current->work.problem) : MHD_YES;
     }
     if (*size > 0) {
@@ -198,9 +206,12 @@ size_t stop_server(void)
 {
     drain_connections();
     is_draining = 1;
-    stop_accepting();
+    accept_late();
     const struct timespec pause = {0, 10 * 1000 * 1000};
     double end = now() + settings->drain_limit;
+    while (!only_late_connections() && now() < end)
+        nanosleep(&pause, NULL);
+    stop_accepting();
     while ((is_accepting() || open_connections() > 0) && now() < end)
         nanosleep(&pause, NULL);
     size_t left = open_connections();

@@ -7,7 +7,8 @@
 /* Starts to listen and prints the address on stdout. Returns 0, having said why on stderr, where that fails. */
 int start_server(const options* settings, yolact_handle handle);
 
-/* Takes no more connections, answers what is under way and stops. Returns how many connections had to be cut off. */
+/* Answers what is under way, and meanwhile also what else comes, then takes no more connections and stops. Returns how
+ * many connections had to be cut off. */
 size_t stop_server(void);
 
 #endif

@@ -14,8 +14,12 @@ typedef struct text {
 void text_add(text* to, const char* data, size_t size);
 void text_format(text* to, const char* format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Adds `words`, which are UTF-8, as a JSON string with its quotes. */
+/* Adds `words`, which are UTF-8, as a JSON string with its quotes. Bytes that are no UTF-8 become U+FFFD each, control
+ * characters are escaped. */
 void text_quote(text* to, const char* words);
+
+/* Adds a number of JSON with so many decimals; null for what JSON has no number for. */
+void text_decimal(text* to, double number, int decimals);
 
 void text_free(text* to);
 

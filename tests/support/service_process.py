@@ -28,13 +28,25 @@ SUPPRESSIONS = "leak:libpython\nleak:site-packages\nleak:libcrypto\n"
 sanitizer."""
 
 
-def build_service(folder: Path, capi_folder: Path, cflags: str = "-O2 -Werror") -> Path:
-    """The program; skips where it cannot be built."""
-    for tool in ("make", "cc", "pkg-config"):
-        if shutil.which(tool) is None:
-            pytest.skip(missing.program(tool))
+def need_libmicrohttpd() -> None:
+    """The test that asks is skipped where its headers are missing."""
+    if shutil.which("pkg-config") is None:
+        pytest.skip(missing.program("pkg-config"))
     if subprocess.run(["pkg-config", "--exists", "libmicrohttpd"], check=False).returncode != 0:
         pytest.skip("libmicrohttpd is not installed -- apt-get install libmicrohttpd-dev")
+
+
+def need_build_tools() -> None:
+    """The test that asks is skipped where the service cannot be built."""
+    for tool in ("make", "cc"):
+        if shutil.which(tool) is None:
+            pytest.skip(missing.program(tool))
+    need_libmicrohttpd()
+
+
+def build_service(folder: Path, capi_folder: Path, cflags: str = "-O2 -Werror") -> Path:
+    """The program; skips where it cannot be built."""
+    need_build_tools()
     return service_load.build_service(folder, capi_folder, cflags)
 
 

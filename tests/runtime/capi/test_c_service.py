@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import missing
 import numpy as np
 import pytest
 from scripted_engine import write_engine
@@ -110,7 +112,12 @@ TEXTS += 17 * (b"\0\0\0\x04zTXta\0\0x" + bytes(4)) + b"\0\0\0\0IEND" + bytes(4)
         (b"", {}, 400, "got none"),
         (b"hello", {}, 415, "got 5 bytes of something else"),
         (b"\xff", {}, 415, "JPEG or PNG"),
-        (b"GIF89a" + bytes(99), {}, 415, "JPEG or PNG"),
+        (b"GIF89a" + bytes(99), {}, 415, "got 105 bytes of a GIF; convert the image"),
+        (b'{"image": "abcd"}', {}, 415, "JSON; send the file as it is"),
+        (b"data:image/png;base64,iVBORw0KGgo", {}, 415, "a data URL"),
+        (b"/9j/4AAQSkZJRg==", {}, 415, "a JPEG in base64"),
+        (b"--x\r\nContent-Disposition: form-data", {}, 415, "a form; send the file as it is, with curl"),
+        (b"<svg/>", {}, 415, "convert the image, or send raw pixels"),
         (b"\xff\xd8", {}, 400, "truncated"),
         (b"\xff\xd8\xff\xd9", {}, 400, "damaged"),
         (b"\xff\xd8" + b"\xff" * 500, {}, 400, "truncated"),
@@ -160,6 +167,13 @@ def test_refused_bodies(service: Service, body: bytes, headers: dict[str, str], 
         ("PUT", "/v1/infer", 405),
         ("POST", "/healthz", 405),
         ("BREW", "/metrics", 405),
+        ("OPTIONS", "*", 404),
+        ("OPTIONS", "/v1/infer", 405),
+        ("HEAD", "/v1/infer", 405),
+        ("TRACE", "/healthz", 405),
+        ("post", "/v1/infer", 405),
+        ("GET", "/healthz?from=probe", 200),
+        ("HEAD", "/metrics", 200),
         ("HEAD", "/healthz", 200),
     ],
 )
@@ -172,26 +186,95 @@ def test_paths_and_methods(service: Service, method: str, path: str, status: int
         assert answer.body == b""
 
 
-def raw_exchange(service: Service, sent: bytes) -> list[bytes]:
-    """The statuses of what comes back for bytes that no client library would send, until the service closes."""
+@pytest.mark.parametrize(
+    ("headers", "said"),
+    [
+        ({"Content-Type": "multipart/form-data; boundary=x"}, "--data-binary @photo.jpg instead of -F"),
+        ({"Content-Type": "MULTIPART/mixed"}, "got a form"),
+        ({"Content-Encoding": "gzip"}, "got a Content-Encoding"),
+    ],
+)
+@pytest.mark.parametrize("expect", [{}, {"Expect": "100-continue"}])
+def test_wrapped_images(service: Service, headers: dict[str, str], expect: dict[str, str], said: str) -> None:
+    answer = service.request("POST", "/v1/infer", PHOTO, headers | expect)
+    assert answer.status == 415 and said in answer.json["error"]
+
+
+@pytest.mark.parametrize("kind", ["image/jpeg", "application/x-www-form-urlencoded", "text/plain", "nonsense", ""])
+def test_the_kind_that_a_client_names_does_not_matter(service: Service, kind: str) -> None:
+    """curl --data-binary says that it sends a form."""
+    assert service.infer(PHOTO, Content_Type=kind, Content_Encoding="identity").status == 200
+
+
+def test_curl(service: Service, tmp_path: Path) -> None:
+    """As the README has it, and as a form."""
+    if shutil.which("curl") is None:
+        pytest.skip(missing.program("curl"))
+    (tmp_path / "photo.jpg").write_bytes(PHOTO)
+    address = f"http://127.0.0.1:{service.port}/v1/infer"
+    answers = []
+    for option in (["--data-binary", "@photo.jpg"], ["-F", "image=@photo.jpg"]):
+        command = ["curl", "-s", *option, address]
+        answers.append(json.loads(subprocess.run(command, cwd=tmp_path, capture_output=True, check=True).stdout))
+    assert answers[0]["detections"] and "instead of -F" in answers[1]["error"]
+
+
+@pytest.mark.parametrize("expect", [b"", b"Expect: 100-continue\r\n"])
+@pytest.mark.parametrize(
+    ("length", "status"),
+    [
+        *((str(2**63 + step).encode(), b"413") for step in (-1, 0, 1)),
+        *((str(2**64 + step).encode(), b"413") for step in (-2, -1, 0)),
+        (b"9" * 40, b"413"),
+        *((word, b"400") for word in (b"-5", b"+5", b"abc", b"5x", b"0x10", b"5, 5", b"", b"1e3", b"\xd9\xa3")),
+    ],
+)
+def test_lengths_that_no_body_has(service: Service, length: bytes, status: bytes, expect: bytes) -> None:
+    """They are answered at once, also where the client waits with its body until then; libmicrohttpd 0.9.75 sends the
+    head of its own answers twice."""
+    head = b"Host: x\r\nContent-Length: " + length + b"\r\n" + expect + b"\r\n"
+    assert raw_exchange(service, b"POST /v1/infer HTTP/1.1\r\n" + head, end=False) in ([status], [status] * 2)
+    if status == b"413":
+        assert raw_exchange(service, b"GET /healthz HTTP/1.1\r\n" + head, end=False)[0] == status
+
+
+def test_requests_that_follow_each_other_at_once(service: Service) -> None:
+    """Pipelined: each is answered, in order, also after one that was refused."""
+    photo = f"Content-Length: {len(PHOTO)}\r\n\r\n".encode() + PHOTO
+    text = b"Content-Length: 5\r\n\r\nhello"
+    assert raw_exchange(service, POST + photo + POST + text + POST + photo + FOLLOWING) == [
+        *(b"200", b"415", b"200", b"200")
+    ]
+
+
+def raw_exchange(service: Service, sent: bytes, end: bool = True) -> list[bytes]:
+    """The statuses of what comes back for bytes that no client library would send, until the service closes; with
+    `end` the client tells that it sends no more."""
     received = b""
     with service.connect() as connection, suppress(OSError):
         connection.sendall(sent)
-        connection.shutdown(socket.SHUT_WR)
+        if end:
+            connection.shutdown(socket.SHUT_WR)
         while piece := connection.recv(65536):
             received += piece
     return re.findall(rb"^HTTP/1.1 (\d+) ", received, re.MULTILINE)
 
 
+CHUNKED = b"POST /v1/infer HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
 POST, FOLLOWING = b"POST /v1/infer HTTP/1.1\r\nHost: x\r\n", b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 @pytest.mark.parametrize(
     ("sent", "status"),
     [
-        (POST + b"Content-Length: 1000000000\r\n\r\n" + bytes(9_000_000), b"400"),
+        (POST + b"Content-Length: 1000000000\r\n\r\n" + bytes(9_000_000), b"413"),
+        (CHUNKED + 100 * (b"8000\r\n" + bytes(0x8000) + b"\r\n") + b"0\r\n\r\n" + FOLLOWING, b"411"),
+        (CHUNKED + b"ffffffffffffffffff\r\nx" + FOLLOWING, b"413"),
+        (CHUNKED + b"zz\r\nx" + FOLLOWING, b"400"),
+        (POST + b"Transfer-Encoding: gzip\r\n\r\nhello" + FOLLOWING, b"411"),
+        (b"GET /healthz HTTP/1.1\r\n" + b"A: b\r\n" * 100_000, b"431"),
         (POST + b"Content-Length: 1000000000\r\nExpect: 100-continue\r\n\r\n", b"413"),
-        (POST + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n" + FOLLOWING, b"411"),
+        (CHUNKED + b"5\r\nhello\r\n0\r\n\r\n" + FOLLOWING, b"411"),
         (POST + b"Content-Length: -5\r\n\r\n", b"400"),
         (POST + b"X-Filler: 1234567890\r\n" * 5000 + b"\r\n", b"431"),
         (POST + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello!" + FOLLOWING, b"400"),

@@ -1,4 +1,4 @@
-"""libyolact checks what Python hands it: an array or a list of another shape is a status, never a read beyond memory."""
+"""libyolact checks what Python hands it: what has another shape is a status, never a read beyond memory."""
 
 from __future__ import annotations
 

@@ -136,6 +136,24 @@ def test_the_example_prints_what_python_finds(example: Path, tiny_engine: Path, 
     assert run([example, tiny_engine, photo]).splitlines() == lines
 
 
+@pytest.mark.parametrize(
+    ("engine", "photo", "said"),
+    [
+        ("text.onnx", "missing.jpg", "missing.jpg: No such file or directory"),
+        ("text.onnx", ".", ".: Is a directory"),
+        ("text.onnx", "text.onnx", "text.onnx: image: this is no image"),
+        ("text.onnx", "photo.ppm", "detect: text.onnx cannot be opened"),
+    ],
+)
+def test_the_example_says_what_it_cannot_use(
+    example: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: str, photo: str, said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_photo(tmp_path / "photo.ppm")
+    Path("text.onnx").write_text("text")
+    assert sentence([example, engine, photo]).startswith(said)
+
+
 def test_the_callers_variables_and_folder_do_not_matter(example: Path, engine: Path, tmp_path: Path) -> None:
     photo = write_photo(tmp_path / "photo.ppm")
     (tmp_path / "numpy.py").write_text("raise SystemExit('the wrong NumPy')")
