@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from yolact.calib.activation_statistics import TensorStatistics, ValueRange
+from yolact.calib.options import progress_file
 from yolact.runtime.errors import UsageError, YolactError
 from yolact.runtime.output_files import write_output
 
@@ -88,7 +89,7 @@ def write_ranges(cache: Path, key: CalibrationKey, ranges: Mapping[str, ValueRan
     """Write the cache, whole or not at all, and drop the progress. Raises YolactError where that fails."""
     content = {"schema": _SCHEMA, "key": asdict(key), "ranges": ranges}
     write_output(cache, (json.dumps(content, indent=1) + "\n").encode())
-    _progress_of(cache).unlink(missing_ok=True)
+    progress_file(cache).unlink(missing_ok=True)
 
 
 def read_progress(cache: Path, key: CalibrationKey) -> Progress | None:
@@ -97,7 +98,7 @@ def read_progress(cache: Path, key: CalibrationKey) -> Progress | None:
     None where there is none, or it is damaged or of another key: without it a calibration only takes longer.
     """
     try:
-        with np.load(_progress_of(cache)) as stored:
+        with np.load(progress_file(cache)) as stored:
             if str(stored["key"]) != json.dumps(asdict(key)):
                 return None
             limits, counts, widths = (stored[field] for field in _FIELDS)
@@ -118,8 +119,4 @@ def write_progress(cache: Path, key: CalibrationKey, progress: Progress) -> None
     arrays |= {"key": np.array(json.dumps(asdict(key))), "done": np.array(progress.done)}
     arrays["names"] = np.array(list(progress.statistics))
     np.savez(content, allow_pickle=False, **arrays)
-    write_output(_progress_of(cache), content.getvalue())
-
-
-def _progress_of(cache: Path) -> Path:
-    return cache.with_name(f"{cache.name}.partial")
+    write_output(progress_file(cache), content.getvalue())

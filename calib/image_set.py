@@ -10,8 +10,9 @@ from pathlib import Path
 
 from yolact.runtime.errors import ImageError, UsageError
 from yolact.runtime.images.arrays import Image
-from yolact.runtime.images.image_files import IMAGE_SUFFIXES, read_image
+from yolact.runtime.images.image_files import read_image
 from yolact.runtime.images.preprocess import Preprocessor
+from yolact.runtime.images.suffixes import IMAGE_SUFFIXES
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,11 @@ class Int8Request:
     given: tuple[str, ...]
 
 
+def progress_file(cache: Path) -> Path:
+    """Where the progress of a calibration is kept whose ranges go into `cache`."""
+    return cache.with_name(f"{cache.name}.partial")
+
+
 def require_data(request: Int8Request) -> Path:
     """The folder of calibration images. Raises UsageError where it was not given."""
     if request.data is None:

@@ -63,14 +63,17 @@ def main(
     this runtime or the other engine, 130 interrupted.
     """
     if report is not None:
-        check_output("--report", report, (engine, reference, annotations))
+        check_output("--report", report, (engine, reference, annotations, data, open_options.metadata_file))
     from yolact.diff.engine_diff import compare_engines
     from yolact.diff.images import find_images
     from yolact.diff.report import render_report
     from yolact.diff.request import DiffRequest
 
     request = DiffRequest(engine, reference, data, limit, annotations, layers, limits, open_options, config_name)
-    result = compare_engines(request, find_images(data, limit, annotations))
+    images = find_images(data, limit, annotations)
+    if report is not None and images.truth is not None:  # whose images may have names of any kind
+        check_output("--report", report, images.truth.paths)
+    result = compare_engines(request, images)
     if report is not None:
         write_output(report, render_report(result).encode())
     for line in _summary(result):

@@ -53,7 +53,7 @@ def main(
     if model.is_checkpoint and open_options.metadata_file is not None:
         raise UsageError("--metadata belongs to --engine; a checkpoint has its own")
     if json_file is not None:
-        check_output("--json", json_file, [model.path, annotations])
+        check_output("--json", json_file, [model.path, open_options.metadata_file, annotations, images])
     from yolact.runtime.detector import Detector
     from yolact.training.data.ground_truth import check_categories, read_ground_truth
     from yolact.training.evaluation.evaluate import evaluate

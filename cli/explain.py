@@ -43,7 +43,8 @@ def main(image_file: Path, model: ModelChoice, output: Path | None, instances: i
     interrupted.
     """
     output = output or Path(f"{image_file.stem}-explained.png")
-    from yolact.runtime.images.image_files import WRITABLE_SUFFIXES, read_image, write_image
+    from yolact.runtime.images.image_files import read_image, write_image
+    from yolact.runtime.images.suffixes import WRITABLE_SUFFIXES
     from yolact.training.explain.pictures import explanation_sheet
 
     check_output("--output", output, [image_file, model.path], WRITABLE_SUFFIXES)

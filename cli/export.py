@@ -13,7 +13,7 @@ from yolact.cli.command import command, command_line, note, require_packages, sa
 from yolact.cli.options.accuracy_gate import gate_options
 from yolact.cli.options.builder import builder_options
 from yolact.cli.options.common import config_option
-from yolact.cli.options.int8 import int8_options
+from yolact.cli.options.int8 import check_cache_output, int8_options
 from yolact.cli.options.postprocess import postprocess_options
 from yolact.cli.options.values import FILE
 from yolact.engines.plan_output import check_plan_output, write_plan
@@ -129,8 +129,9 @@ def main(
     require_packages("exporting", "export", "onnx", "torch")
     from yolact.export.pipeline import ExportPipeline
 
-    annotations = None if gate is None else gate.annotations
-    _check_outputs(destination, quantization.options.cache, [weights, class_names, *check_images, annotations])
+    inputs = [weights, class_names, *check_images, quantization.data]
+    inputs += [] if gate is None else [gate.annotations, gate.images]
+    _check_outputs(destination, quantization.options.cache, inputs)
     images = read_check_images(check_images)
     model = load_model(weights, config_name, class_names, imgsz)
     pipeline = ExportPipeline(
@@ -148,8 +149,7 @@ def _precision(fp16: bool, bf16: bool) -> Precision:
 
 def _check_outputs(destination: Destination, cache: Path | None, inputs: list[Path | None]) -> None:
     """Fail before the export rather than after it."""
-    if cache is not None:
-        check_output("--calib-cache", cache, inputs)
+    check_cache_output(cache, inputs)
     check = check_plan_output if destination.tensorrt is not None else functools.partial(check_output, "--output")
     check(destination.path, [*inputs, cache])
 

@@ -12,7 +12,7 @@ from yolact.calib.options import MAX_AP_DROP, require_data
 from yolact.calib.quantization_points import DEFAULT_MODULES
 from yolact.cli.command import command, say
 from yolact.cli.options.common import annotations_option, engine_option, images_option, json_option, limit_option
-from yolact.cli.options.int8 import int8_options
+from yolact.cli.options.int8 import check_cache_output, int8_options
 from yolact.cli.options.values import OUTPUT_FILE, check_amount
 from yolact.runtime.errors import AccuracyError, UsageError
 from yolact.runtime.output_files import check_output, write_outputs
@@ -82,7 +82,9 @@ def main(
     data = require_data(quantization)
     _check_measure(annotations, images, max_ap_drop, max_distance)
     outputs = {"--chart": chart, "--json": json_file}
-    _check_outputs(outputs, [engine, annotations, quantization.options.cache])
+    inputs = [engine, annotations, images, data]
+    check_cache_output(quantization.options.cache, inputs)
+    _check_outputs(outputs, [*inputs, quantization.options.cache])
     from yolact.calib.image_set import ImageSet
     from yolact.calib.sensitivity.analysis import analyse, read_unquantised
     from yolact.calib.sensitivity.ranking import Int8Selection
@@ -102,7 +104,7 @@ def main(
 
         measured_on = read_ground_truth(annotations, images, limit)
         allowed = MAX_AP_DROP if max_ap_drop is None else max_ap_drop
-    _check_outputs(outputs, [*calibration.paths, *measured_on.paths])
+    _check_outputs(outputs, measured_on.paths)
     report = analyse(model, selection, by, (calibration, quantization.options), measured_on, allowed)
     _write(report, chart, json_file)
     option = "--max-distance" if annotations is None else "--max-ap-drop"

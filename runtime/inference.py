@@ -68,12 +68,13 @@ def run_inference(request: InferenceRequest, say: Say, report: Say) -> bool:
     files = [source.location for source in sources if isinstance(source.location, Path)]
     check_output_folder("--output", request.output)
     if request.json is not None:
-        check_output("--json", request.json, [request.engine, *files])
+        check_output("--json", request.json, [request.engine, request.open_options.metadata_file, *files])
     with ExitStack() as stack:
         detector = stack.enter_context(Detector(open_engine(request.engine, request.open_options)))
         class_ids = None if request.classes is None else parse_classes(request.classes, detector.class_names)
         results = None if request.json is None else stack.enter_context(JsonResults(request.json))
-        run = _Run(request, detector, class_ids, OutputNames(request.output, files), results, say, report)
+        names = OutputNames(request.output, files, [] if request.json is None else [request.json])
+        run = _Run(request, detector, class_ids, names, results, say, report)
         bar = stack.enter_context(tqdm(total=len(sources), unit=" sources", disable=None if len(sources) > 1 else True))
         stack.enter_context(run.pictures)
         for source, open_source in open_ahead(sources):

@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from yolact.runtime.errors import UsageError, YolactError
+from yolact.runtime.overwriting import file_key, find_overwritten
 from yolact.runtime.partial_file import PartialFile, remove_leftovers
 
 
@@ -34,7 +35,7 @@ def check_output(option: str, path: Path, inputs: Iterable[Path | None], suffixe
     Args:
         option: that named the file, such as ``--json``, for the message.
         path: the file to be written.
-        inputs: files that must not be overwritten; None are passed over.
+        inputs: all that the command reads, see `find_overwritten`.
         suffixes: one of which the name has to end in, in small or capital letters; none for any name.
 
     Raises:
@@ -48,14 +49,21 @@ def check_output(option: str, path: Path, inputs: Iterable[Path | None], suffixe
     if str(path) == "-":
         raise UsageError(f"{option}: expected the name of a file, got -; stdout is for what the command reports")
     check_replaceable(path)
-    if path.resolve() in {other.resolve() for other in inputs if other is not None}:
-        raise UsageError(f"{option} {path} is one of the inputs; choose another file")
+    refuse_overwriting(option, path, inputs)
     if not path.parent.is_dir():
         raise UsageError(f"{option} {path}: there is no folder {path.parent}; create it first")
     try:
         _prepare(path.parent)
     except OSError as error:
         raise YolactError(f"cannot write {path}: {error.strerror}; choose another {option}") from error
+
+
+def refuse_overwriting(option: str, path: Path, inputs: Iterable[Path | None]) -> None:
+    """Raise UsageError where writing `path`, which `option` named, would replace an input: see `find_overwritten`."""
+    overwritten = find_overwritten(path, inputs)
+    if overwritten is not None:
+        which = "" if overwritten == path else f", {overwritten}"
+        raise UsageError(f"{option} {path} is one of the inputs{which}; choose another file")
 
 
 def check_output_folder(option: str, folder: Path) -> None:
@@ -98,11 +106,11 @@ class OutputNames:
     Elsewhere the files of an earlier run are.
     """
 
-    def __init__(self, folder: Path, inputs: Iterable[Path]) -> None:
-        """`inputs`: all files this run reads."""
+    def __init__(self, folder: Path, inputs: Iterable[Path], others: Iterable[Path] = ()) -> None:
+        """`inputs`: all files this run reads; `others`: those that it writes besides."""
         self._folder = folder
         resolved = [path.resolve() for path in inputs]
-        self._taken = {_key(path) for path in resolved}
+        self._taken = {file_key(path) for path in (*resolved, *(path.resolve() for path in others))}
         self._is_shared = folder.resolve() in {path.parent for path in resolved}
 
     def reserve(self, stem: str, suffix: str) -> Path:
@@ -110,13 +118,8 @@ class OutputNames:
         number = 1
         while True:
             path = self._folder / (f"{stem}{suffix}" if number == 1 else f"{stem}-{number}{suffix}")
-            key = _key(path.resolve())
+            key = file_key(path.resolve())
             if key not in self._taken and not (self._is_shared and path.exists()):
                 self._taken.add(key)
                 return path
             number += 1
-
-
-def _key(path: Path) -> str:
-    """What two paths of one file have in common: some file systems take ``A.jpg`` and ``a.jpg`` for one."""
-    return str(path).casefold()

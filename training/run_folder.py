@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -18,6 +19,7 @@ from yolact.runtime.config import ModelConfig
 from yolact.runtime.errors import CheckpointError, UsageError, YolactError
 from yolact.runtime.file_lock import FileInUse, FileLock, LockUnavailable
 from yolact.runtime.output_files import check_output_folder, replacing
+from yolact.runtime.overwriting import file_key
 from yolact.training.data.loading import Batch
 from yolact.training.models.model import Yolact
 from yolact.training.settings import TrainSettings
@@ -77,6 +79,23 @@ class RunFolder:
         """Raise UsageError where another run has left its state, which this one would overwrite."""
         if self.state_file.exists():
             raise UsageError(f"{self.path} holds a run already; continue it with --resume or choose another --output")
+
+    def check_inputs(self, name: str, inputs: Iterable[Path]) -> None:
+        """Raise UsageError where a file that the run reads could be replaced by one that it writes.
+
+        Args:
+            name: of the configuration.
+            inputs: the files.
+        """
+        own = re.compile(
+            rf"{re.escape(name)}_\d+_\d+(_interrupt)?\.(pth|json)|broken_batch_.*|{STATE_FILE}|{LOCK_FILE}",
+            re.IGNORECASE,
+        )
+        folder = file_key(self.path.resolve())
+        for path in inputs:
+            resolved = path.resolve()
+            if file_key(resolved.parent) == folder and own.fullmatch(resolved.name):
+                raise UsageError(f"--output {self.path} would replace {path}, which is an input; choose another folder")
 
     def save_weights(self, model: Yolact, epoch: int, iteration: str) -> Path:
         """Write ``<configuration>_<epoch>_<iteration>.pth``, which the official code reads as well, and beside it a

@@ -17,7 +17,7 @@ from yolact.runtime.config import ModelConfig
 from yolact.runtime.errors import DatasetError, ImageError, UsageError, YolactError
 from yolact.runtime.signals import StopRequest
 from yolact.runtime.wording import Say
-from yolact.training.data.datasets import Dataset, open_dataset
+from yolact.training.data.datasets import Dataset, DatasetSpec, open_dataset
 from yolact.training.data.loading import Stream
 from yolact.training.models.checkpoints import check_finite
 from yolact.training.models.initial_weights import initial_model
@@ -64,6 +64,12 @@ class TrainRequest:
     save_every: int = 10_000
     wandb: bool = False
 
+    def input_files(self) -> list[Path]:
+        """The files that the run reads, but for the images. Raises UsageError where the data is none."""
+        specs = [DatasetSpec.parse(spec) for spec in (self.data, self.validation) if spec is not None]
+        weights = [] if self.weights is None or self.resume else [self.weights, self.weights.with_suffix(".json")]
+        return [*weights, *(spec.annotations for spec in specs if not spec.scenes)]
+
 
 def run_training(request: TrainRequest, say: Say) -> int:
     """Train, with a line to `say` now and then.
@@ -80,6 +86,7 @@ def run_training(request: TrainRequest, say: Say) -> int:
         request.settings.batch_size_per_device(processes.world)
         if not request.resume:
             folder.check_unused()
+        folder.check_inputs(request.config.name, request.input_files())
         processes.wait()
         dataset = open_dataset(request.data)
         config = request.config.with_classes(dataset.class_names, dataset.category_ids)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
 import click
 
-from yolact.calib.options import CalibrationOptions, Int8Request
+from yolact.calib.options import CalibrationOptions, Int8Request, progress_file
 from yolact.calib.quantization_points import MODULES, Platform
 from yolact.calib.ranges import Algorithm
 from yolact.cli.options.groups import given_options, option_group
 from yolact.cli.options.values import AT_LEAST_1, FILE, parse_words
-from yolact.runtime.output_files import check_output
+from yolact.runtime.output_files import check_output, refuse_overwriting
 
 
 def _parse_modules(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[str, ...] | None:
@@ -22,6 +23,17 @@ def _parse_modules(context: click.Context, parameter: click.Parameter, value: st
     if not modules or not set(modules) <= set(MODULES):
         raise click.BadParameter(f"expected some of {', '.join(MODULES)}, got {value!r}")
     return modules
+
+
+def check_cache_output(cache: Path | None, inputs: Sequence[Path | None]) -> None:
+    """Apply `check_output` to both files of --calib-cache, if it is given: the ranges, and the progress until then.
+
+    A cache that is there already is only read, so its folder need not be writable.
+    """
+    if cache is not None:
+        check = refuse_overwriting if cache.is_file() else check_output
+        for file in (cache, progress_file(cache)):
+            check("--calib-cache", file, inputs)
 
 
 @option_group(
@@ -63,8 +75,6 @@ def int8_options(
 ) -> Int8Request:
     """How a network is quantised."""
     given = given_options(*locals())
-    if calib_cache is not None and not calib_cache.is_file():
-        check_output("--calib-cache", calib_cache, [])
     return Int8Request(
         data=calib_data,
         limit=calib_limit,

@@ -94,7 +94,7 @@ def build(output: Path = LIBRARY_FOLDER, python: Path | None = None) -> list[Pat
     # nodelete: Python cannot be stopped, so the code that its threads may run stays even after dlclose.
     links = [f"-Wl,-soname,{shared.name}", "-Wl,--no-undefined", "-Wl,-z,nodelete", f"-Wl,-rpath,{library.parent}"]
     names = [f'-DYOLACT_PYTHON="{interpreter}"', f"-I{include}"]
-    with tempfile.TemporaryDirectory(prefix="yolact-capi-") as work:
+    with tempfile.TemporaryDirectory(prefix="libyolact-") as work:
         built = Path(work) / shared.name
         _run([*compiler, *flags, *names, *files, "-o", str(built), *links, str(library), "-ldl"])
         with replacing(shared) as partial:  # a program that runs keeps the file it has

@@ -14,14 +14,8 @@ import numpy.typing as npt
 
 from yolact.runtime.errors import ImageError, YolactError
 from yolact.runtime.images.arrays import Image
-from yolact.runtime.images.video import VIDEO_SUFFIXES
+from yolact.runtime.images.suffixes import VIDEO_SUFFIXES
 from yolact.runtime.output_files import replacing
-
-WRITABLE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
-"""What `write_image` is used with: formats every OpenCV build writes."""
-
-IMAGE_SUFFIXES = (*WRITABLE_SUFFIXES, ".jpe", ".jp2", ".avif", ".ppm", ".pgm", ".pbm", ".pnm")
-"""Which files of a folder are taken for images, in lower case. A file named outright may have any suffix."""
 
 _VIDEOS_ONLY = set(VIDEO_SUFFIXES) - {".gif"}
 

@@ -17,8 +17,9 @@ from urllib.request import Request, urlopen
 
 from yolact.runtime.errors import ImageError
 from yolact.runtime.images.arrays import Image
-from yolact.runtime.images.image_files import IMAGE_SUFFIXES, WRITABLE_SUFFIXES, decode_image, read_image
-from yolact.runtime.images.video import VIDEO_SUFFIXES, VideoReader
+from yolact.runtime.images.image_files import decode_image, read_image
+from yolact.runtime.images.suffixes import IMAGE_SUFFIXES, VIDEO_SUFFIXES, WRITABLE_SUFFIXES
+from yolact.runtime.images.video import VideoReader
 
 _DOWNLOADED_SCHEMES = ("http", "https")
 _STREAM_SCHEMES = ("rtsp", "rtsps", "rtmp", "rtmps")

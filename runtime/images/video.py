@@ -14,12 +14,6 @@ from yolact.runtime.errors import ImageError, YolactError
 from yolact.runtime.images.arrays import Image
 from yolact.runtime.partial_file import PartialFile
 
-VIDEO_SUFFIXES = (
-    *(".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts"),
-    *(".wmv", ".asf", ".flv", ".ogv", ".3gp", ".mjpeg", ".mjpg", ".gif", ".m3u8", ".mpd"),
-)
-"""Which names are taken for videos, in lower case."""
-
 _DEFAULT_FPS = 30.0  # for cameras and streams that do not tell
 _MAX_FPS = 240.0  # above it is a time base (90000, 1000), not a rate
 
