@@ -6,6 +6,8 @@ PIP := $(PYTHON) -m pip --disable-pip-version-check install --no-compile
 GPU_PYTHON ?= python3
 READY := $(VENV)/.ready
 READY_FOR_DEMO := $(VENV)/.ready-demo
+# Commands and tests start Python many times; without its compiled files each start takes seconds longer.
+unexport PYTHONDONTWRITEBYTECODE
 NATIVE = $(shell find benchmarks examples plugins runtime/capi tests/support -name '*.cu' -o -name '*.cuh' -o -name '*.cpp' -o -name '*.c' -o -name '*.h')
 
 .PHONY: capi demo gpu-check plugins test test-gpu lint format clean

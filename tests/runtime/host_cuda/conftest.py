@@ -20,6 +20,7 @@ def clean(request: pytest.FixtureRequest) -> Iterator[None]:
 
     for name, value in {"misuse": 0, "devices": 2, "memory": 1 << 30, "interleave": 0}.items():
         configure(name, value)
+    gc.freeze()  # what is alive before a test need not be searched after it
     yield
     gc.collect()
     assert {name: count(name) for name in (*LIVE, "misuse")} == dict.fromkeys((*LIVE, "misuse"), 0)
