@@ -23,7 +23,7 @@ capi: $(READY)
 
 # One process a core, and no more than memory holds; a file's tests stay together, as do what it builds for them.
 test: $(READY)
-	$(PYTHON) -m pytest -q --numprocesses logical --maxprocesses 8 --dist loadgroup --no-loadscope-reorder
+	$(PYTHON) -m pytest -q --numprocesses logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 test-gpu: $(READY)
 	$(PYTHON) -m pytest -m gpu

@@ -55,12 +55,7 @@ LONGEST = ("test_train_cli.py", "test_installation.py", "test_host_cuda.py", "te
 """They start first, so that at the end no process has a long file to itself."""
 
 
-@pytest.hookimpl(tryfirst=True)  # before the plug-in that reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of one file stay in one process, which makes what they share once; a file may name other groups."""
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
     if "PYTEST_XDIST_WORKER" in os.environ:
         items.sort(key=lambda item: item.path.name not in LONGEST)
 

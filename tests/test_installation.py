@@ -18,8 +18,6 @@ from repository import ROOMS, ROOT
 
 import yolact
 
-pytestmark = pytest.mark.xdist_group("installation")
-
 
 class Installation(NamedTuple):
     """One way to install, in an environment of its own.

@@ -46,9 +46,7 @@ class Subject:
         return self.model.config
 
 
-@pytest.fixture(
-    scope="module", params=[pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in CONFIG_NAMES]
-)
+@pytest.fixture(scope="module", params=CONFIG_NAMES)
 def subject(request: pytest.FixtureRequest, shared: Path) -> Subject:
     config = CONFIGS[request.param]
     every_image = request.config.getoption("--parity-table") is not None
