@@ -13,6 +13,7 @@ from yolact.cli.command import command, say
 from yolact.cli.options.common import annotations_option, config_option, limit_option
 from yolact.cli.options.engine import engine_options
 from yolact.cli.options.limits import limit_options
+from yolact.cli.options.reading import reading_options
 from yolact.cli.options.values import FILE, OUTPUT_FILE
 from yolact.runtime.output_files import check_output, write_output
 from yolact.runtime.wording import count_noun
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from yolact.diff.gates import Limits
     from yolact.diff.tensor_diff import TensorDiff
     from yolact.runtime.engine import EngineOptions
+    from yolact.training.data.reading_rules import ReadingRules
     from yolact.training.evaluation.scores import Scores
 
 ACCURACY_FAILED = 3
@@ -37,6 +39,7 @@ _LISTED = 10  # layers on the terminal; the report has all
 @click.option("--data", metavar="DIR", type=FILE, help="Folder of images.  [default: two made-up scenes]")
 @limit_option()
 @annotations_option("Annotation file of these images in COCO's format: measures the average precision of both.")
+@reading_options("--annotations")
 @click.option("--layers", is_flag=True, help="Compare every layer that both have, and name the one errors start at.")
 @click.option("--report", metavar="FILE", type=OUTPUT_FILE, help="Write an HTML page with it all.")
 @config_option()
@@ -48,6 +51,7 @@ def main(
     data: Path | None,
     limit: int | None,
     annotations: Path | None,
+    rules: ReadingRules,
     layers: bool,
     report: Path | None,
     config_name: str | None,
@@ -69,8 +73,8 @@ def main(
     from yolact.diff.report import render_report
     from yolact.diff.request import DiffRequest
 
-    request = DiffRequest(engine, reference, data, limit, annotations, layers, limits, open_options, config_name)
-    images = find_images(data, limit, annotations)
+    request = DiffRequest(engine, reference, data, limit, annotations, layers, limits, open_options, config_name, rules)
+    images = find_images(data, limit, annotations, rules)
     if report is not None and images.truth is not None:  # whose images may have names of any kind
         check_output("--report", report, images.truth.paths)
     result = compare_engines(request, images)

@@ -12,6 +12,7 @@ from yolact.cli.command import command, say
 from yolact.cli.options.common import annotations_option, images_option, json_option, limit_option
 from yolact.cli.options.engine import engine_options
 from yolact.cli.options.model import ModelChoice, model_options
+from yolact.cli.options.reading import reading_options
 from yolact.runtime.config import PostprocessConfig
 from yolact.runtime.errors import UsageError
 from yolact.runtime.output_files import check_output, write_output
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from yolact.runtime.engine import Engine, EngineOptions
     from yolact.runtime.metadata import ModelMetadata
     from yolact.training.data.ground_truth import GroundTruth
+    from yolact.training.data.reading_rules import ReadingRules
     from yolact.training.evaluation.evaluate import Evaluation
     from yolact.training.evaluation.scores import RegionScores
 
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 @model_options
 @annotations_option("Annotation file in COCO's format, such as instances_val2017.json.", required=True)
 @images_option(required=True)
+@reading_options("--annotations")
 @json_option("Write all detections to this file, as COCO's server takes them.")
 @limit_option()
 @engine_options
@@ -39,6 +42,7 @@ def main(
     images: Path,
     json_file: Path | None,
     limit: int | None,
+    rules: ReadingRules,
     open_options: EngineOptions,
 ) -> None:
     """Measure the accuracy of an engine file or of a checkpoint: COCO's average precision, in percent.
@@ -58,7 +62,7 @@ def main(
     from yolact.training.data.ground_truth import check_categories, read_ground_truth
     from yolact.training.evaluation.evaluate import evaluate
 
-    truth = read_ground_truth(annotations, images, limit)
+    truth = read_ground_truth(annotations, images, limit, rules)
     if json_file is not None:
         check_output("--json", json_file, truth.paths)
     engine = _open(model, open_options)

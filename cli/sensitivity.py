@@ -13,6 +13,7 @@ from yolact.calib.quantization_points import DEFAULT_MODULES
 from yolact.cli.command import command, say
 from yolact.cli.options.common import annotations_option, engine_option, images_option, json_option, limit_option
 from yolact.cli.options.int8 import check_cache_output, int8_options
+from yolact.cli.options.reading import reading_options
 from yolact.cli.options.values import OUTPUT_FILE, check_amount
 from yolact.runtime.errors import AccuracyError, UsageError
 from yolact.runtime.output_files import check_output, write_outputs
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from yolact.calib.sensitivity.ranking import Granularity
     from yolact.calib.sensitivity.report import Report
     from yolact.training.data.ground_truth import GroundTruth
+    from yolact.training.data.reading_rules import ReadingRules
 
 COMPARED = 16
 """Images on which heads are compared unless the user says otherwise."""
@@ -37,6 +39,7 @@ _CHARTS = (".png", ".svg")
     "network's heads move on calibration images."
 )
 @images_option()
+@reading_options("--annotations")
 @limit_option(
     "Take only the first so many annotated images.  [default: all]  Without annotations: compare the heads on so many "
     f"calibration images.  [default: {COMPARED}]"
@@ -63,6 +66,7 @@ def main(
     engine: Path,
     annotations: Path | None,
     images: Path | None,
+    rules: ReadingRules,
     limit: int | None,
     by: Granularity,
     max_ap_drop: float | None,
@@ -102,7 +106,7 @@ def main(
     else:
         from yolact.training.data.ground_truth import read_ground_truth
 
-        measured_on = read_ground_truth(annotations, images, limit)
+        measured_on = read_ground_truth(annotations, images, limit, rules)
         allowed = MAX_AP_DROP if max_ap_drop is None else max_ap_drop
     _check_outputs(outputs, measured_on.paths)
     report = analyse(model, selection, by, (calibration, quantization.options), measured_on, allowed)

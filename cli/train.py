@@ -10,6 +10,7 @@ import click
 
 from yolact.cli.command import command, note, require_packages, say
 from yolact.cli.options.common import folder_option
+from yolact.cli.options.reading import reading_options
 from yolact.cli.options.values import AT_LEAST_1, FILE
 
 
@@ -26,6 +27,7 @@ def _parse_steps(context: click.Context, parameter: click.Parameter, value: str 
 @click.option("--config", "config_name", required=True, help="Configuration; its classes are replaced by the data's.")
 @click.option("--data", metavar="SPEC", required=True, help="ANNOTATIONS.json,IMAGE_FOLDER or scenes:COUNT[:SEED].")
 @click.option("--val", "validation", metavar="SPEC", help="Data to measure AP on, in the same form.")
+@reading_options("--data")
 @click.option("--weights", metavar="FILE", type=FILE, help="ImageNet backbone or checkpoint to start from.")
 @click.option("--resume", is_flag=True, help="Continue the run in --output; repeat its other options.")
 @folder_option("runs", "Folder to write; created if needed.")

@@ -12,6 +12,7 @@ from yolact.runtime.errors import ImageError, UsageError
 from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.image_files import read_image
 from yolact.runtime.images.sources import expand_source
+from yolact.training.data.reading_rules import USUAL, ReadingRules
 
 if TYPE_CHECKING:
     from yolact.training.data.ground_truth import GroundTruth
@@ -37,8 +38,11 @@ class DiffImages:
     truth: GroundTruth | None = None
 
 
-def find_images(data: Path | None, limit: int | None, annotations: Path | None = None) -> DiffImages:
+def find_images(
+    data: Path | None, limit: int | None, annotations: Path | None = None, rules: ReadingRules = USUAL
+) -> DiffImages:
     """The first `limit` images of a folder or an annotation file, by default all; without a folder made-up scenes.
+    `rules` say how annotations and their images are read.
 
     Raises:
         ImageError: there is no image.
@@ -52,7 +56,7 @@ def find_images(data: Path | None, limit: int | None, annotations: Path | None =
     if annotations is not None:
         from yolact.training.data.ground_truth import read_ground_truth
 
-        truth = read_ground_truth(annotations, data, limit)
+        truth = read_ground_truth(annotations, data, limit, rules)
         if not truth.images:
             raise ImageError(f"{annotations} names no image to compare the engines on")
         files = enumerate(zip(truth.images, truth.paths, strict=True))

@@ -12,6 +12,7 @@ from yolact.diff.gates import Limits
 from yolact.diff.sides import OnnxSide, PlanSide, Side
 from yolact.runtime.contract import HEADS, output_specs
 from yolact.runtime.tensorrt.plan_file import sidecar_of
+from yolact.training.data.reading_rules import USUAL
 
 if TYPE_CHECKING:
     from yolact.diff.request import DiffRequest
@@ -50,6 +51,8 @@ def _environment(request: DiffRequest) -> dict[str, str]:
         variables["YOLACT_DIFF_LIMIT"] = str(request.limit)
     if request.annotations is not None:
         variables["YOLACT_DIFF_ANNOTATIONS"] = str(request.annotations.absolute())
+    if request.rules.exif != USUAL.exif:
+        variables["YOLACT_DIFF_EXIF"] = request.rules.exif
     if request.limits != Limits():
         variables["YOLACT_DIFF_LIMITS"] = json.dumps(asdict(request.limits))
     return variables

@@ -8,6 +8,7 @@ from pathlib import Path
 from yolact.diff.gates import Limits
 from yolact.runtime.engine import EngineOptions
 from yolact.runtime.errors import UsageError
+from yolact.training.data.reading_rules import USUAL, ReadingRules
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,7 @@ class DiffRequest:
 
     Attributes:
         tested, reference: ONNX file, checkpoint or plan.
-        data, limit, annotations: see `images.find_images`.
+        data, limit, annotations, rules: see `images.find_images`.
         layers: compare every shared layer, not only the heads.
         limits: limits.
         open_options: how the files are opened.
@@ -32,6 +33,7 @@ class DiffRequest:
     limits: Limits = field(default_factory=Limits)
     open_options: EngineOptions = field(default_factory=EngineOptions)
     config_name: str | None = None
+    rules: ReadingRules = USUAL
 
     def __post_init__(self) -> None:
         """Raises UsageError where the options contradict each other."""

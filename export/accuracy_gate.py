@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from yolact.runtime.errors import AccuracyError
+from yolact.training.data.reading_rules import USUAL, ReadingRules
 
 if TYPE_CHECKING:
     import onnx
@@ -24,12 +25,14 @@ class GateRequest:
         images: folder of its images.
         limit: take only so many of them, None for all.
         max_drop: points of mask AP that may be lost.
+        rules: how annotations and their images are read.
     """
 
     annotations: Path
     images: Path
     limit: int | None
     max_drop: float
+    rules: ReadingRules = USUAL
 
 
 class GateResult(NamedTuple):

@@ -102,7 +102,7 @@ class ExportPipeline:
         """The annotations of the gate, read first of all, so that a mistake in them shows before the export."""
         from yolact.training.data.ground_truth import check_categories, read_ground_truth
 
-        truth = read_ground_truth(gate.annotations, gate.images, gate.limit)
+        truth = read_ground_truth(gate.annotations, gate.images, gate.limit, gate.rules)
         check_categories(self.model.config, truth)
         return truth
 

@@ -19,6 +19,7 @@ from yolact.runtime.signals import StopRequest
 from yolact.runtime.wording import Say
 from yolact.training.data.datasets import Dataset, DatasetSpec, open_dataset
 from yolact.training.data.loading import Stream
+from yolact.training.data.reading_rules import USUAL, ReadingRules
 from yolact.training.models.checkpoints import check_finite
 from yolact.training.models.initial_weights import initial_model
 from yolact.training.monitor import Monitor
@@ -50,6 +51,7 @@ class TrainRequest:
         workers: processes that prepare images, for each that trains.
         save_every: iterations between checkpoints, each with pictures and average precision.
         wandb: log to Weights & Biases too.
+        rules: how annotations and their images are read.
     """
 
     config: ModelConfig
@@ -63,6 +65,12 @@ class TrainRequest:
     workers: int = 2
     save_every: int = 10_000
     wandb: bool = False
+    rules: ReadingRules = USUAL
+
+    @property
+    def data_as_read(self) -> str:
+        """What the numbers depend on of the training data; a run goes on with the same."""
+        return self.data if self.rules.exif == USUAL.exif else f"{self.data} --exif {self.rules.exif}"
 
     def input_files(self) -> list[Path]:
         """The files that the run reads, but for the images. Raises UsageError where the data is none."""
@@ -88,7 +96,7 @@ def run_training(request: TrainRequest, say: Say) -> int:
             folder.check_unused()
         folder.check_inputs(request.config.name, request.input_files())
         processes.wait()
-        dataset = open_dataset(request.data)
+        dataset = open_dataset(request.data, request.rules)
         config = request.config.with_classes(dataset.class_names, dataset.category_ids)
         # A resumed run gets its weights from the state; those it began with are of no use.
         model, fresh = initial_model(config, request.settings.seed, None if request.resume else request.weights)
@@ -97,7 +105,7 @@ def run_training(request: TrainRequest, say: Say) -> int:
         stream = Stream(dataset, config, request.settings.seed, request.settings.augmentation)
         trainer = Trainer(model, stream, request.settings, processes, workers=request.workers)
         if request.resume:
-            trainer.restore(folder.load_state(config, request.settings, request.data))
+            trainer.restore(folder.load_state(config, request.settings, request.data_as_read))
         reporter = stack.enter_context(_Reporter(request, trainer, dataset, say)) if processes.is_first else None
         return _Run(request, trainer, folder, len(dataset), reporter).train()
 
@@ -162,7 +170,7 @@ class _Run:
             epoch = (trainer.iteration - 1) * request.settings.batch_size // self._images
             iteration = f"{trainer.iteration}_interrupt" if interrupted else f"{trainer.iteration}"
             path = self._folder.save_weights(trainer.model, epoch, iteration)
-            self._folder.save_state(trainer.state(), trainer.model.config, request.settings, request.data)
+            self._folder.save_state(trainer.state(), trainer.model.config, request.settings, request.data_as_read)
             self._reporter.say(f"saved {path}")
             if not interrupted:
                 self._reporter.validate()
@@ -192,7 +200,7 @@ class _Reporter:
         self._recent: deque[dict[str, float]] = deque(maxlen=LOG_EVERY)
         truth = None
         if request.validation is not None:
-            truth = open_validation(request.validation, request.output, trainer.model.config)
+            truth = open_validation(request.validation, request.output, trainer.model.config, request.rules)
         count = min(PICTURES, len(dataset) if truth is None else len(truth.images))
         pictures = [np.asarray(dataset[i].image, np.uint8) if truth is None else truth.read(i) for i in range(count)]
         settings = {"data": request.data, "config": trainer.model.config.to_json(), **vars(request.settings)}

@@ -11,6 +11,7 @@ from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.drawing import annotate
 from yolact.training.data.datasets import DatasetSpec
 from yolact.training.data.ground_truth import GroundTruth, check_categories, read_ground_truth
+from yolact.training.data.reading_rules import ReadingRules
 from yolact.training.data.scene_files import ANNOTATION_FILE, IMAGE_FOLDER, write_scenes
 from yolact.training.evaluation.evaluate import evaluate
 from yolact.training.evaluation.scores import Scores
@@ -24,7 +25,7 @@ PICTURES = 4
 """Number of images whose predictions are drawn at each validation."""
 
 
-def open_validation(spec: str, folder: Path, config: ModelConfig) -> GroundTruth:
+def open_validation(spec: str, folder: Path, config: ModelConfig, rules: ReadingRules) -> GroundTruth:
     """Validation data from a dataset's specification; scenes are written into ``folder`` first.
 
     Raises UsageError or DatasetError where it cannot be opened or has none of the model's categories.
@@ -35,7 +36,7 @@ def open_validation(spec: str, folder: Path, config: ModelConfig) -> GroundTruth
         folder = folder / "validation-scenes"
         write_scenes(folder, parsed.scenes, parsed.seed)
         annotations, images = folder / ANNOTATION_FILE, folder / IMAGE_FOLDER
-    truth = read_ground_truth(annotations, images)
+    truth = read_ground_truth(annotations, images, rules=rules)
     check_categories(config, truth)
     return truth
 

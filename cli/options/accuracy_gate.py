@@ -8,9 +8,11 @@ import click
 
 from yolact.calib.options import MAX_AP_DROP
 from yolact.cli.options.groups import given_options, option_group
+from yolact.cli.options.reading import READING
 from yolact.cli.options.values import AT_LEAST_1, EXISTING_FILE, EXISTING_FOLDER, check_amount
 from yolact.export.accuracy_gate import GateRequest
 from yolact.runtime.errors import UsageError
+from yolact.training.data.reading_rules import Exif, ReadingRules
 
 
 @option_group(
@@ -30,16 +32,22 @@ from yolact.runtime.errors import UsageError
         callback=check_amount,
         help="Points of mask AP that may be lost.",
     ),
+    *READING,
 )
 def gate_options(
-    verify: Path | None, verify_images: Path | None, verify_limit: int | None, max_ap_drop: float
+    verify: Path | None,
+    verify_images: Path | None,
+    verify_limit: int | None,
+    max_ap_drop: float,
+    strict: bool,
+    exif: Exif,
 ) -> GateRequest | None:
     """The gate, None where it is not asked for."""
     if (verify is None) != (verify_images is None):
         raise UsageError("--verify and --verify-images go together: annotations and the folder of their images")
     if verify is None or verify_images is None:
-        given = given_options("verify_limit", "max_ap_drop")
+        given = given_options("verify_limit", "max_ap_drop", "strict", "exif")
         if given:
             raise UsageError(f"{given[0]} is for --verify")
         return None
-    return GateRequest(verify, verify_images, verify_limit, max_ap_drop)
+    return GateRequest(verify, verify_images, verify_limit, max_ap_drop, ReadingRules(strict, exif))

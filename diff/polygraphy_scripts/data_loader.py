@@ -4,6 +4,7 @@ Environment:
     YOLACT_DIFF_DATA: folder of images; without it, made-up scenes.
     YOLACT_DIFF_LIMIT: take only the first so many.
     YOLACT_DIFF_ANNOTATIONS: take the images of this annotation file.
+    YOLACT_DIFF_EXIF: `keep` leaves them as they are stored.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from yolact.diff.images import find_images
 from yolact.runtime.contract import INPUT_NAME
 from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.preprocess import Preprocessor, fill_batch
+from yolact.training.data.reading_rules import USUAL, ReadingRules
 
 
 class ImageLoader:
@@ -35,6 +37,7 @@ class ImageLoader:
             None if data is None else Path(data),
             None if limit is None else int(limit),
             None if annotations is None else Path(annotations),
+            ReadingRules(exif="keep") if os.environ.get("YOLACT_DIFF_EXIF") == "keep" else USUAL,
         )
         batch, size = self.input_metadata[INPUT_NAME].shape[:2]
         preprocess = Preprocessor(size)

@@ -20,20 +20,21 @@ from yolact.runtime.output_files import replacing
 _VIDEOS_ONLY = set(VIDEO_SUFFIXES) - {".gif"}
 
 
-def read_image(path: str | PathLike[str]) -> Image:
+def read_image(path: str | PathLike[str], *, upright: bool = True) -> Image:
     """Read an image file.
 
     Args:
         path: a file in any format OpenCV reads.
+        upright: turn it as its EXIF orientation says; otherwise it stays as it is stored.
 
     Returns:
-        (H, W, 3) uint8 BGR, turned upright as its EXIF orientation says. Grayscale is repeated over the channels,
+        (H, W, 3) uint8 BGR. Grayscale is repeated over the channels,
         alpha is dropped and 16 bits become 8 over the full range, so that the network sees what it was trained on.
 
     Raises:
         ImageError: the file is missing, a folder, a video, unreadable, empty, no image, truncated or damaged.
     """
-    return decode_image(read_image_file(Path(path)), str(path))
+    return decode_image(read_image_file(Path(path)), str(path), upright=upright)
 
 
 def read_image_file(path: Path) -> bytes:
@@ -56,7 +57,7 @@ def read_image_file(path: Path) -> bytes:
         raise ImageError(f"{path}: cannot be read ({error.strerror})") from error
 
 
-def decode_image(data: bytes, name: str) -> Image:
+def decode_image(data: bytes, name: str, *, upright: bool = True) -> Image:
     """Decode the contents of an image file as `read_image` does; `name` stands for it in errors.
 
     Raises ImageError where the data is empty, no image, truncated or damaged.
@@ -67,7 +68,8 @@ def decode_image(data: bytes, name: str) -> Image:
     if is_complete is not None and not is_complete(data):
         raise ImageError(f"{name}: this {kind} is truncated (it has no end after {len(data)} bytes); copy it again")
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        flags = cv2.IMREAD_COLOR if upright else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error as error:  # the header asks for more pixels than OpenCV's limit or the memory allow
         raise ImageError(f"{name}: OpenCV cannot decode it ({error.err})") from error
     if image is None and kind is None:

@@ -60,6 +60,7 @@ OFFICIAL_FILES = {
 """Files of the official repository, which docstrings give as the source of a rule."""
 
 FROM_ELSEWHERE = {
+    "yolact-faults": "begins the name of a temporary file",
     "yolact-output": "the folder that yolact-infer writes to",
     "yolact-plugins": "begins the name of a temporary folder",
     "yolact-python.txt": "the file that says where libyolact finds Python",

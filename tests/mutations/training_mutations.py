@@ -72,11 +72,20 @@ TRAINING_MUTATIONS = (
     ),
     Mutation(
         "runs-cover-too-little",
-        "if covered != size[0] * size[1]:",
-        "if covered > size[0] * size[1]:",
+        "if (covered := sum(runs)) != pixels:",
+        "if (covered := sum(runs)) > pixels:",
         ("test_annotations.py",),
     ),
-    Mutation("polygon-of-two-points", "or len(polygon) < 6 or", "or len(polygon) < 4 or", ("test_annotations.py",)),
+    Mutation("polygon-of-two-points", "if len(polygon) >= 6]", "if len(polygon) >= 4]", ("test_annotations.py",)),
+    Mutation(
+        "box-as-corners-passes",
+        "return is_near and not (_are_corners(box, around) and _iou(box, around) < CORNERS_IOU)",
+        "return is_near",
+        ("test_consistency.py",),
+    ),
+    Mutation(
+        "run-of-many-groups", "elif shift >= 5 * MOST_GROUPS:", "elif shift >= 9999999:", ("test_annotations.py",)
+    ),
     Mutation(
         "runs-differ-from-the-second-on",
         "(runs[-2] if len(runs) > 2 else 0)",
@@ -96,7 +105,7 @@ TRAINING_MUTATIONS = (
         "step * batch_size // OFFICIAL_BATCH_SIZE for",
         ("test_settings.py",),
     ),
-    Mutation("annotations-numbered-from-zero", "enumerate(entries, 1)", "enumerate(entries, 0)", ("test_scores.py",)),
+    Mutation("annotations-numbered-from-zero", "enumerate(entries, 1)]", "enumerate(entries, 0)]", ("test_scores.py",)),
     Mutation(
         "undefined-precision-counts",
         "defined = values[values > -1]",

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from yolact.runtime.errors import DatasetError, UsageError
 from yolact.runtime.images.arrays import Image
-from yolact.runtime.images.image_files import read_image
-from yolact.training.data.annotations import AnnotatedImage, Annotation, decode_mask, read_annotations
+from yolact.training.data.annotations import Annotation, decode_mask, read_annotations
+from yolact.training.data.image_folder import find_files, read_annotated
+from yolact.training.data.reading_rules import USUAL, ReadingRules
 from yolact.training.data.scenes import draw_scene
 from yolact.training.models.configs import SCENE_CLASSES
 
@@ -58,23 +59,24 @@ class CocoDataset:
     Images without any object that is not a crowd are left out.
     """
 
-    def __init__(self, annotations: Path, images: Path) -> None:
+    def __init__(self, annotations: Path, images: Path, rules: ReadingRules = USUAL) -> None:
         """Raises DatasetError where the file contradicts itself, an image is missing, or nothing is annotated."""
-        content = read_annotations(annotations)
+        content = read_annotations(annotations, strict=rules.strict)
         self.class_names = content.class_names
         self.category_ids = content.category_ids
         self._class_of = {category: index for index, category in enumerate(content.category_ids)}
         self._images = [image for image in content.images if not all(a.is_crowd for a in image.annotations)]
         if not self._images:
             raise DatasetError(f"{annotations} annotates no object on any image")
-        self._paths = [image_path(images, image) for image in self._images]
+        self._paths = find_files(images, self._images, annotations, rules.exif)
+        self._exif = rules.exif
 
     def __len__(self) -> int:
         return len(self._images)
 
     def __getitem__(self, index: int) -> Sample:
         record = self._images[index]
-        image = read_annotated(self._paths[index], record)
+        image = read_annotated(self._paths[index], record, self._exif)
         objects = [a for a in record.annotations if not a.is_crowd]
         return Sample(
             image,
@@ -137,42 +139,12 @@ class DatasetSpec:
         return cls(Path(annotations), Path(images))
 
 
-def open_dataset(spec: str) -> Dataset:
+def open_dataset(spec: str, rules: ReadingRules = USUAL) -> Dataset:
     """The training data that `DatasetSpec` describes. Raises UsageError, DatasetError."""
     parsed = DatasetSpec.parse(spec)
     if parsed.scenes:
         return SceneDataset(parsed.scenes, parsed.seed)
-    return CocoDataset(parsed.annotations, parsed.images)
-
-
-def image_path(folder: Path, image: AnnotatedImage) -> Path:
-    """Where the image is. Raises DatasetError where it is not there.
-
-    Annotations of 2014 prefix names that are often stored without (official data/coco.py).
-    """
-    names = [image.file_name]
-    if image.file_name.startswith("COCO_"):
-        names.append(image.file_name.rsplit("_", 1)[-1])
-    for name in names:
-        if (folder / name).is_file():
-            return folder / name
-    raise DatasetError(f"{folder / image.file_name} is missing, though annotated; check the image folder")
-
-
-def read_annotated(path: Path, annotated: AnnotatedImage) -> Image:
-    """The image, (H, W, 3) uint8 BGR.
-
-    Raises:
-        ImageError: it cannot be read.
-        DatasetError: it has another size than the annotations say.
-    """
-    image = read_image(path)
-    if image.shape[:2] != annotated.size:
-        got, expected = (f"{width}x{height}" for height, width in (image.shape[:2], annotated.size))
-        raise DatasetError(
-            f"{path} has {got} pixels, but its annotations say {expected}; they belong to another version of it"
-        )
-    return image
+    return CocoDataset(parsed.annotations, parsed.images, rules)
 
 
 def _xyxy(annotations: Sequence[Annotation]) -> NDArray[np.float32]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,9 @@ from yolact.runtime.config import ModelConfig
 from yolact.runtime.errors import DatasetError, UsageError, YolactError
 from yolact.runtime.images.arrays import Image
 from yolact.runtime.wording import list_some
-from yolact.training.data.annotations import AnnotatedImage, load_json, parse_annotations
-from yolact.training.data.datasets import image_path, read_annotated
+from yolact.training.data.annotations import AnnotatedImage, Annotations, read_annotations
+from yolact.training.data.image_folder import find_files, read_annotated
+from yolact.training.data.reading_rules import USUAL, Exif, ReadingRules
 
 logger = logging.getLogger(__name__)
 
@@ -25,10 +26,11 @@ class GroundTruth:
 
     Attributes:
         source: the annotation file, for messages.
-        content: the file's images, categories, and those of its annotations that count, as pycocotools takes them.
+        content: the file's images and categories, and the annotations of `images`, as pycocotools takes them.
         categories: names by id, in the order of the ids.
         images: in the order of the file, also those without any annotation.
         paths: file of each image.
+        exif: see `ReadingRules`.
     """
 
     source: Path
@@ -36,6 +38,7 @@ class GroundTruth:
     categories: dict[int, str]
     images: tuple[AnnotatedImage, ...]
     paths: tuple[Path, ...]
+    exif: Exif = "apply"
 
     def read(self, index: int) -> Image:
         """Image `index`, (H, W, 3) uint8 BGR.
@@ -44,20 +47,23 @@ class GroundTruth:
             ImageError: it cannot be read.
             DatasetError: it has another size than the annotations say.
         """
-        return read_annotated(self.paths[index], self.images[index])
+        return read_annotated(self.paths[index], self.images[index], self.exif)
 
     def count_objects(self) -> Counter[int]:
         """Annotated objects of each category, crowds not counted."""
         return Counter(a.category_id for image in self.images for a in image.annotations if not a.is_crowd)
 
 
-def read_ground_truth(annotations: Path, images: Path, limit: int | None = None) -> GroundTruth:
+def read_ground_truth(
+    annotations: Path, images: Path, limit: int | None = None, rules: ReadingRules = USUAL
+) -> GroundTruth:
     """Read and check an annotation file like COCO's ``instances_val2017.json``.
 
     Args:
         annotations: the file.
         images: folder of its images.
         limit: take only the first so many images of the file; None for all.
+        rules: how it is read.
 
     Raises:
         DatasetError: the file cannot be read or contradicts itself, or an image is missing.
@@ -67,21 +73,42 @@ def read_ground_truth(annotations: Path, images: Path, limit: int | None = None)
     load_pycocotools()
     if limit is not None and limit < 1:
         raise UsageError(f"limit must be at least 1, or None for all images, got {limit}")
-    content = load_json(annotations)
-    parsed = parse_annotations(content, str(annotations))
+    parsed = read_annotations(annotations, strict=rules.strict)
     chosen = parsed.images[:limit]
-    counted = {annotation.id for image in chosen for annotation in image.annotations}
     return GroundTruth(
         source=annotations,
-        content={
-            "images": content["images"],
-            "categories": content["categories"],
-            "annotations": [entry for entry in content["annotations"] if entry["id"] in counted],
-        },
+        content=_content(parsed, chosen),
         categories=dict(zip(parsed.category_ids, parsed.class_names, strict=True)),
         images=chosen,
-        paths=tuple(image_path(images, image) for image in chosen),
+        paths=find_files(images, chosen, annotations, rules.exif),
+        exif=rules.exif,
     )
+
+
+def _content(parsed: Annotations, chosen: Sequence[AnnotatedImage]) -> dict[str, Any]:
+    """In COCO's format, with the annotations of the chosen images."""
+    return {
+        "images": [
+            {"id": image.id, "file_name": image.file_name, "height": image.size[0], "width": image.size[1]}
+            for image in parsed.images
+        ],
+        "categories": [
+            {"id": id, "name": name} for id, name in zip(parsed.category_ids, parsed.class_names, strict=True)
+        ],
+        "annotations": [
+            {
+                "id": annotation.id,
+                "image_id": image.id,
+                "category_id": annotation.category_id,
+                "bbox": list(annotation.box),
+                "area": annotation.area,
+                "segmentation": annotation.segmentation,
+                "iscrowd": int(annotation.is_crowd),
+            }
+            for image in chosen
+            for annotation in image.annotations
+        ],
+    }
 
 
 def check_categories(config: ModelConfig, truth: GroundTruth) -> None:

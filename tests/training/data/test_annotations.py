@@ -4,28 +4,17 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable
+import tempfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from annotation_content import CONTENT, Edit, edit
 from pycocotools import mask as coco_mask
 
 from yolact.runtime.errors import DatasetError
 from yolact.training.data.annotations import Annotation, decode_mask, parse_annotations, read_annotations
 from yolact.training.data.datasets import CocoDataset
-
-CONTENT: dict[str, Any] = {
-    "images": [{"id": 7, "file_name": "a.png", "height": 40, "width": 60}],
-    "categories": [{"id": 9, "name": "kite"}, {"id": 3, "name": "dog"}],
-    "annotations": [
-        {"id": 1, "image_id": 7, "category_id": 9, "bbox": [10, 5, 20, 10], "iscrowd": 0,
-         "segmentation": [[10, 5, 30, 5, 30, 15, 10, 15]]},
-        {"id": 2, "image_id": 7, "category_id": 3, "bbox": [0, 0, 60, 40], "iscrowd": 1,
-         "segmentation": {"size": [40, 60], "counts": [0, 2400]}},
-    ],
-}  # fmt: skip
 
 
 def test_classes_are_the_files_categories_by_id() -> None:
@@ -44,7 +33,7 @@ def test_masks_of_polygons_and_runs() -> None:
     np.testing.assert_array_equal(box, expected)
     assert crowd.shape == (40, 60) and crowd.all()
     # Runs go down the columns: 2 rows, 3 columns, the pixels 1 and 2 of the second column's start.
-    runs = Annotation(1, 3, (0, 0, 3, 2), {"size": [2, 3], "counts": [2, 1, 3]}, False)
+    runs = Annotation(1, 3, (0, 0, 3, 2), 1, {"size": [2, 3], "counts": [2, 1, 3]}, False)
     np.testing.assert_array_equal(decode_mask(runs, (2, 3)), [[0, 1, 0], [0, 0, 0]])
 
 
@@ -53,58 +42,175 @@ def test_boxes_without_area_are_left_out_and_reported(caplog: pytest.LogCaptureF
     content["annotations"].append({**content["annotations"][0], "id": 5, "bbox": [10, 5, 20, 0]})
     found = parse_annotations(content, "here")
     assert [a.id for a in found.images[0].annotations] == [1, 2]
-    assert "left out 1 annotations" in caplog.text and "such as 5" in caplog.text
+    assert "here: left out 1 annotation whose box has no area, such as annotation 5" in caplog.text
 
 
-def edit(path: str, value: object) -> Callable[[dict[str, Any]], None]:
-    """Set `annotations.0.bbox`, or delete it where the value is `...`."""
+RUNS = {"size": [40, 60], "counts": [0, 2400]}
+SQUARE = [10, 5, 30, 5, 30, 15, 10, 15]
+TEXT_RUNS = coco_mask.encode(np.asfortranarray(np.ones((40, 60), np.uint8)))["counts"]
 
-    def apply(content: dict[str, Any]) -> None:
-        *parents, last = [int(part) if part.isdigit() else part for part in path.split(".")]
-        target: Any = content
-        for part in parents:
-            target = target[part]
-        if value is ...:
-            del target[last]
-        else:
-            target[last] = value
+SAME = {
+    "ids as text": [edit("images.0.id", "7"), edit("annotations.0.image_id", "7.0"), edit("categories.0.id", " 9 ")],
+    "ids as fractions": [edit("images.0.id", 7.0), edit("annotations.0.category_id", 9.0)],
+    "a category's id as a fraction": [edit("categories.1.id", 3.0)],
+    "annotation ids as text": [edit("annotations.0.id", "1"), edit("annotations.1.id", 2.0)],
+    "no annotation ids": [edit("annotations.0.id", ...), edit("annotations.1.id", None)],
+    "an annotation id twice": [edit("annotations.1.id", 1)],
+    "sizes as fractions": [edit("images.0.height", 40.0), edit("images.0.width", "60")],
+    "crowd as null": [edit("annotations.0.iscrowd", None), edit("annotations.1.iscrowd", "1")],
+    "crowd as truth": [edit("annotations.0.iscrowd", False), edit("annotations.1.iscrowd", True)],
+    "no crowd": [edit("annotations.0.iscrowd", ...), edit("annotations.1.iscrowd", 1.0)],
+    "fractional runs": [edit("annotations.1.segmentation.counts", [0.0, "2400"])],
+    "runs in a list": [edit("annotations.1.segmentation", [RUNS])],
+    "two masks of runs": [
+        edit("annotations.1.segmentation", [{**RUNS, "counts": [0, 1000, 1400]}, {**RUNS, "counts": [900, 1500]}])
+    ],
+    "runs without size": [edit("annotations.1.segmentation", {"counts": [0, 2400]})],
+    "size of runs as text": [edit("annotations.1.segmentation.size", ["40", 60.0])],
+    "text runs": [edit("annotations.1.segmentation.counts", TEXT_RUNS.decode())],
+    "bytes": [edit("annotations.1.segmentation.counts", TEXT_RUNS)],
+    "bytes as Python shows them": [edit("annotations.1.segmentation.counts", str(TEXT_RUNS))],
+    "a flat polygon": [edit("annotations.0.segmentation", SQUARE)],
+    "a polygon as text": [edit("annotations.0.segmentation", [[str(value) for value in SQUARE]])],
+    "points of a polygon": [edit("annotations.0.segmentation", [[10, 5], [30, 5], [30, 15], [10, 15]])],
+    "points in a polygon": [edit("annotations.0.segmentation", [[[10, 5], [30, 5], [30, 15], [10, 15]]])],
+    "points by name": [
+        edit("annotations.0.segmentation", [[{"x": x, "y": y} for x, y in zip(SQUARE[::2], SQUARE[1::2], strict=True)]])
+    ],
+    "no boxes": [edit("annotations.0.bbox", ...), edit("annotations.1.bbox", None)],
+    "a box as text": [edit("annotations.0.bbox", ["10", 5.0, "20", "1e1"])],
+    "an image twice": [lambda content: content["images"].append(dict(content["images"][0]))],
+    "a category twice": [lambda content: content["categories"].append(dict(content["categories"][0]))],
+    "blanks around a name": [edit("categories.0.name", " kite ")],
+}  # fmt: skip
 
-    return apply
+
+@pytest.mark.parametrize("name", SAME)
+def test_what_has_one_meaning_is_taken(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    content, expected = copy.deepcopy(CONTENT), parse_annotations(CONTENT, "here")
+    for change in SAME[name]:
+        change(content)
+    found = parse_annotations(content, "here")
+    assert (found.class_names, found.category_ids) == (expected.class_names, expected.category_ids)
+    (image,), (same,) = found.images, expected.images
+    assert (image.id, image.file_name, image.size) == (same.id, same.file_name, same.size)
+    assert len({annotation.id for annotation in image.annotations}) == len(image.annotations) == 2
+    for one, other in zip(image.annotations, same.annotations, strict=True):
+        assert (one.category_id, one.box, one.area, one.is_crowd) == (
+            other.category_id, other.box, other.area, other.is_crowd)  # fmt: skip
+        np.testing.assert_array_equal(decode_mask(one, image.size), decode_mask(other, image.size))
+    assert not caplog.text
 
 
-REJECTED = {
+LEFT_OUT: dict[str, tuple[Edit, str]] = {
+    "null as segmentation": (edit("annotations.0.segmentation", None), "annotation without a segmentation"),
+    "no segmentation": (edit("annotations.0.segmentation", ...), "annotation without a segmentation"),
+    "no polygons": (edit("annotations.0.segmentation", []), "annotation without a segmentation"),
+    "an empty object": (edit("annotations.0.segmentation", {}), "annotation without a segmentation"),
+    "no runs": (edit("annotations.0.segmentation", {"size": [40, 60], "counts": []}), "without a segmentation"),
+    "empty text": (edit("annotations.0.segmentation", {"size": [40, 60], "counts": ""}), "without a segmentation"),
+    "two corners": (edit("annotations.0.segmentation", [[10, 5, 30, 5]]), "annotation without a segmentation"),
+    "a flat box": (edit("annotations.0.bbox", [10, 5, 20, 0]), "annotation whose box has no area"),
+    "a negative box": (edit("annotations.0.bbox", [30, 15, -20, -10]), "annotation whose box has no area"),
+    "no box and no pixel": (
+        lambda c: c["annotations"][0].update(bbox=None, segmentation={"counts": [2400]}), "neither a box nor a pixel"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LEFT_OUT)
+def test_what_has_no_mask_or_no_size_is_left_out(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    change, reason = LEFT_OUT[name]
+    content = copy.deepcopy(CONTENT)
+    change(content)
+    (image,) = parse_annotations(content, "here").images
+    assert [annotation.id for annotation in image.annotations] == [2]
+    assert "here: left out 1 annotation" in caplog.text and reason in caplog.text
+
+
+def test_parts_of_two_points_are_left_out(caplog: pytest.LogCaptureFixture) -> None:
+    content = copy.deepcopy(CONTENT)
+    content["annotations"][0]["segmentation"] += [[50, 30, 51, 31], [50, 30]]
+    (image,) = parse_annotations(content, "here").images
+    np.testing.assert_array_equal(
+        decode_mask(image.annotations[0], (40, 60)),
+        decode_mask(parse_annotations(CONTENT, "here").images[0].annotations[0], (40, 60)),
+    )
+    assert "left out 2 parts of fewer than three points, such as one of annotation 1" in caplog.text
+
+
+NAN, HUGE = float("nan"), 10**400
+
+REJECTED: dict[str, tuple[Edit, str]] = {
     "no images": (edit("images", ...), "has no list of images"),
     "images of another type": (edit("images", {}), "has no list of images"),
     "no image": (edit("images", []), "has no images"),
     "no categories": (edit("categories", []), "has no categories"),
     "unknown image": (edit("annotations.0.image_id", 8), "annotation 1 is on image 8"),
     "unknown category": (edit("annotations.1.category_id", 4), "annotation 2 has category 4"),
-    "repeated annotation": (edit("annotations.1.id", 1), "two entries with annotation id 1"),
-    "repeated category": (edit("categories.1.id", 9), "two entries with category id 9"),
-    "text as id": (edit("images.0.id", "7"), "image id '7' is no whole number"),
-    "box of three": (edit("annotations.0.bbox", [1, 2, 3]), "expected a box [x, y, width, height]"),
-    "box of NaN": (edit("annotations.0.bbox", [1, 2, float("nan"), 3]), "expected a box"),
+    "no image of it": (edit("annotations.0.image_id", ...), "annotation 1 is on image null"),
+    "a list as image": (edit("annotations.0.image_id", [7]), "annotation 1 is on image [7]"),
+    "an image that is a number": (edit("images.0", 5), "entry 1 of images is 5; expected an object"),
+    "an annotation that is text": (edit("annotations.1", "x"), 'entry 2 of annotations is "x"; expected an object'),
+    "a category that is null": (edit("categories.0", None), "entry 1 of categories is null; expected an object"),
+    "another category of that id": (edit("categories.1.id", 9), '9 is there twice, as "kite" and as "dog"'),
+    "another image of that id": (
+        lambda c: c["images"].append({**c["images"][0], "file_name": "b.png"}), "image 7 is there twice"),
+    "another size of that id": (lambda c: c["images"].append({**c["images"][0], "width": 6}), "image 7 is there twice"),
+    "words as id": (edit("images.0.id", "x7"), 'entry 1 of images has "x7" as id; expected a whole number'),
+    "truth as id": (edit("categories.0.id", True), "has true as id"),
+    "a fraction as id": (edit("images.0.id", 7.5), "has 7.5 as id"),
+    "a huge id": (edit("images.0.id", HUGE), "as id; expected a whole number"),
+    "NaN as id": (edit("images.0.id", NAN), "has NaN as id"),
+    "no file name": (edit("images.0.file_name", ...), "image 7 has null as file_name"),
+    "a number as file name": (edit("images.0.file_name", 12), "image 7 has 12 as file_name"),
+    "a zero in a file name": (edit("images.0.file_name", "a\0.png"), "as file_name"),
+    "no category name": (edit("categories.0.name", ...), "category 9 has null as name; expected a text"),
+    "an empty name": (edit("categories.0.name", " "), 'category 9 has " " as name'),
+    "a list as name": (edit("categories.0.name", ["kite"]), 'category 9 has ["kite"] as name'),
+    "half a surrogate pair": (edit("categories.0.name", "k\ud800"), "half of a surrogate pair"),
+    "box of three": (edit("annotations.0.bbox", [1, 2, 3]), "has [1, 2, 3] as box; expected a box [x, y, width"),
+    "box of NaN": (edit("annotations.0.bbox", [1, 2, NAN, 3]), "has [1, 2, NaN, 3] as box"),
+    "box of truths": (edit("annotations.0.bbox", [True, 2, 3, 4]), "has [true, 2, 3, 4] as box"),
+    "an object as box": (edit("annotations.0.bbox", {"x": 1}), "has an object as box"),
     "box beyond": (edit("annotations.0.bbox", [50, 5, 20, 10]), "does not lie in the image of 60x40"),
     "box three rows below": (edit("annotations.0.bbox", [10, 33, 20, 10]), "does not lie in the image of 60x40"),
-    "no box": (edit("annotations.0.bbox", ...), "annotation 1 is not in COCO's format: KeyError('bbox')"),
-    "null as box": (edit("annotations.0.bbox", None), "annotation 1 is not in COCO's format"),
-    "text as box": (edit("annotations.0.bbox", "1234"), "expected a box"),
-    "huge box": (edit("annotations.0.bbox", [1, 1, 10**400, 1]), "annotation 1 is not in COCO's format"),
-    "null as runs": (edit("annotations.1.segmentation.counts", None), "annotation 2 is not in COCO's format"),
-    "text as crowd": (edit("annotations.0.iscrowd", "false"), "annotation 1: expected 0 or 1 as iscrowd, got 'false'"),
-    "negative height": (edit("images.0.height", -40), "image 7 has height and width (-40, 60)"),
-    "infinite height": (edit("images.0.height", float("inf")), "image 7 has height and width (inf, 60)"),
-    "outline beyond": (edit("annotations.0.segmentation", [[10, 5, 30, 5, 30, 99]]), "its outline does not lie"),
-    "two corners": (edit("annotations.0.segmentation", [[10, 5, 30, 5]]), "expected polygons"),
+    "text as box": (edit("annotations.0.bbox", "1234"), 'has "1234" as box'),
+    "huge box": (edit("annotations.0.bbox", [1, 1, HUGE, 1]), "annotation 1 has [1, 1, 1000"),
+    "negative area": (edit("annotations.0.area", -1), "has -1 as area"),
+    "text as area": (edit("annotations.0.area", "wide"), 'has "wide" as area'),
+    "null as runs": (edit("annotations.1.segmentation.counts", None), "annotation 2 has null as counts"),
+    "text as crowd": (edit("annotations.0.iscrowd", "false"), 'annotation 1 has "false" as iscrowd; expected 0 or 1'),
+    "crowd of two": (edit("annotations.0.iscrowd", 2), "annotation 1 has 2 as iscrowd"),
+    "negative height": (edit("images.0.height", -40), "image 7 has height and width [-40, 60]"),
+    "infinite height": (edit("images.0.height", float("inf")), "image 7 has height and width [Infinity, 60]"),
+    "no height": (edit("images.0.height", ...), "image 7 has height and width [null, 60]"),
+    "truth as height": (edit("images.0.height", True), "image 7 has height and width [true, 60]"),
+    "height beyond anything": (edit("images.0.height", 2**40), "expected whole numbers from 1 to 1048576"),
+    "too many pixels": (lambda c: c["images"][0].update(height=2**20, width=2**20), "expected at most 536870912"),
+    "outline beyond": (edit("annotations.0.segmentation", [[10, 5, 30, 5, 30, 99]]), "does not lie in the image"),
+    "huge outline": (edit("annotations.0.segmentation", [[10, 5, 30, 5, 30, HUGE]]), "no numbers"),
+    "NaN in a polygon": (edit("annotations.0.segmentation", [[10, 5, 30, 5, 30, NAN]]), "no numbers"),
     "odd corners": (edit("annotations.0.segmentation", [[10, 5, 30, 5, 30, 9, 1]]), "expected polygons"),
-    "text in a polygon": (edit("annotations.0.segmentation", [[10, 5, 30, 5, 30, "9"]]), "no numbers"),
-    "no polygons": (edit("annotations.0.segmentation", []), "expected polygons or a run-length"),
-    "runs of another image": (edit("annotations.1.segmentation.size", [60, 40]), "its mask has [height, width]"),
-    "negative runs": (edit("annotations.1.segmentation.counts", [-5, 2405]), "must be whole numbers from 0 on"),
-    "broken runs": (edit("annotations.1.segmentation.counts", [5.5, 2394.5]), "must be whole numbers from 0 on"),
+    "words in a polygon": (edit("annotations.0.segmentation", [[10, 5, 30, 5, 30, "x"]]), "no numbers"),
+    "a list in a polygon": (edit("annotations.0.segmentation", [[10, 5, 30, 5, 30, [9]]]), "no numbers"),
+    "points and numbers": (edit("annotations.0.segmentation", [[[10, 5], [30, 5], [30, 9], 1]]), "expected polygons"),
+    "polygons and runs": (edit("annotations.0.segmentation", [SQUARE, RUNS]), "has an object as a polygon"),
+    "a number as segmentation": (edit("annotations.0.segmentation", 5), "expected polygons or a run-length"),
+    "text as segmentation": (edit("annotations.0.segmentation", "abc"), 'has "abc" as segmentation'),
+    "runs of another image": (edit("annotations.1.segmentation.size", [60, 40]), "a mask of [height, width] [60, 40]"),
+    "negative runs": (edit("annotations.1.segmentation.counts", [-5, 2405]), "no whole numbers from 0 on"),
+    "broken runs": (edit("annotations.1.segmentation.counts", [5.5, 2394.5]), "no whole numbers from 0 on"),
     "damaged runs": (edit("annotations.1.segmentation.counts", "ooo"), "ends within a run"),
-    "runs too short": (edit("annotations.1.segmentation.counts", [0, 2399]), "its runs cover 2399 pixels"),
-    "no size": (edit("images.0.height", ...), "KeyError('height')"),
+    "runs too short": (edit("annotations.1.segmentation.counts", [0, 2399]), "has runs that cover 2399 pixels"),
+    "runs too long": (edit("annotations.1.segmentation.counts", [0, HUGE]), "no whole numbers from 0 on"),
+    "runs in other letters": (edit("annotations.1.segmentation.counts", "\u6f22\ud800"), "does not know"),
+    "runs in small letters": (edit("annotations.1.segmentation.counts", "zz"), "does not know"),
+    "half bytes": (edit("annotations.1.segmentation.counts", "b'ab"), "in no form that COCO knows"),
+    # A group that says that another follows, and no bit of the number: pycocotools shifts by them nevertheless.
+    "groups without end": (
+        edit("annotations.1.segmentation.counts", "0" + "P" * 100_000 + "0"), "written in more than 6 groups"),
+    "an endless outline": (
+        edit("annotations.0.segmentation", [[0, 0, 60, 40] * 100_000]), "expected at most 10000000"),
 }  # fmt: skip
 
 
@@ -116,11 +222,71 @@ def test_contradictions_are_named(name: str) -> None:
     with pytest.raises(DatasetError) as error:
         parse_annotations(content, "here.json")
     assert message in str(error.value) and "here.json" in str(error.value)
+    assert len(str(error.value)) < 300 and "Error(" not in str(error.value)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "nothing"])
+def test_all_faults_are_told_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    content = copy.deepcopy(CONTENT)
+    content["images"].append({"id": 8, "file_name": "b.png", "height": -1, "width": 60})
+    content["categories"][0]["name"] = "kite\ud800"
+    content["annotations"][0]["image_id"] = 8  # no fault of its own: its image is listed
+    for number in range(23):
+        content["annotations"].append({**CONTENT["annotations"][0], "id": 100 + number, "bbox": [number, "a\nb", 1, 1]})
+    with pytest.raises(DatasetError) as error:
+        parse_annotations(content, "here.json")
+    message = str(error.value)
+    assert message.startswith("here.json has 25 faults: (1) category 9 has half of a surrogate pair")
+    assert "(2) image 8 has height and width [-1, 60]" in message and "(10) annotation 107 has" in message
+    assert "(11)" not in message and "annotation 108" not in message
+    (listed,) = tmp_path.iterdir()
+    assert message.endswith(f"; all of them are listed in {listed}")
+    lines = listed.read_text(encoding="utf-8").splitlines()
+    assert (
+        len(lines) == 25
+        and lines[24] == 'annotation 122 has [22, "a\\nb", 1, 1] as box; expected a box [x, y, width, height]'
+    )
+    content["annotations"][12:] = []
+    with pytest.raises(DatasetError, match=r"has 12 faults: .* all of them are listed in"):
+        parse_annotations(content, "here.json")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    with pytest.raises(DatasetError, match=r"has 12 faults: .*the list of all could not be written \(No such file"):
+        parse_annotations(content, "here.json")
+
+
+def test_few_faults_need_no_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    content = copy.deepcopy(CONTENT)
+    content["annotations"] = [{**CONTENT["annotations"][0], "id": id, "bbox": [1]} for id in range(10)]
+    with pytest.raises(
+        DatasetError, match=r"has 10 faults: .*\(10\) annotation 9 has \[1\] as box[^;]*; [^;]*height\]$"
+    ):
+        parse_annotations(content, "here.json")
+    assert not list(tmp_path.iterdir())
+
+
+def test_numbers_as_names() -> None:
+    content = copy.deepcopy(CONTENT)
+    content["categories"] = [{"id": 3, "name": 5}, {"id": 9, "name": 2.5}]
+    assert parse_annotations(content, "here").class_names == ("5", "2.5")
+
+
+ENCODINGS = ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32")
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_encodings_of_files(tmp_path: Path, encoding: str) -> None:
+    content = {**CONTENT, "categories": [{"id": 3, "name": "Hündchen 漢字"}, {"id": 9, "name": "kite"}]}
+    (tmp_path / "a.json").write_bytes(json.dumps(content, ensure_ascii=False).encode(encoding))
+    assert read_annotations(tmp_path / "a.json").class_names == ("Hündchen 漢字", "kite")
+
+
+NO_ANNOTATIONS = ("", "{", "[]", "nothing", "5", "[" * 200_000, '{"a":' * 200_000, "9" * 5000, "\xff\xfe\x00")
+
+
+@pytest.mark.parametrize("text", NO_ANNOTATIONS, ids=lambda text: text[:8])
 def test_files_that_are_no_annotations(tmp_path: Path, text: str) -> None:
-    (tmp_path / "a.json").write_text(text)
+    (tmp_path / "a.json").write_bytes(text.encode("latin-1"))
     with pytest.raises(DatasetError, match=r"a\.json"):
         read_annotations(tmp_path / "a.json")
     with pytest.raises(DatasetError, match="cannot read"):
@@ -138,7 +304,7 @@ def test_compressed_runs(seed: int) -> None:
     annotation = parse_annotations(content, "here").images[0].annotations[0]
     np.testing.assert_array_equal(decode_mask(annotation, (40, 60)), mask)
     segmentation["counts"] = segmentation["counts"][:-1] + "11"
-    with pytest.raises(DatasetError, match=r"annotation 1: its run|ends within a run"):
+    with pytest.raises(DatasetError, match=r"annotation 1 has (runs that cover|run lengths that|a run-length)"):
         parse_annotations(content, "here")
 
 

@@ -1,0 +1,191 @@
+"""Which file is meant by a name of the annotations, and which way up its pixels are."""
+
+from __future__ import annotations
+
+import copy
+import json
+import tempfile
+import unicodedata
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from annotation_content import CONTENT
+from exif_pictures import ORDERS, WRITERS
+
+from yolact.runtime.errors import DatasetError
+from yolact.runtime.images.image_files import read_image
+from yolact.training.data.datasets import CocoDataset
+from yolact.training.data.exif import orientation_of
+from yolact.training.data.ground_truth import GroundTruth, read_ground_truth
+from yolact.training.data.reading_rules import ReadingRules
+
+KEEP = ReadingRules(exif="keep")
+PIXELS = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
+
+
+def write(folder: Path, names: list[str], **values: Any) -> tuple[Path, Path]:
+    """The annotation file and the folder images/ beside it, which stays empty."""
+    (folder / "images").mkdir(exist_ok=True)
+    content = copy.deepcopy(CONTENT)
+    content["images"] = [
+        {**CONTENT["images"][0], "id": 7 + n, "file_name": name, **values} for n, name in enumerate(names)
+    ]
+    (folder / "a.json").write_text(json.dumps(content))
+    return folder / "a.json", folder / "images"
+
+
+def path_of(annotations: Path, images: Path) -> Path:
+    truth = read_ground_truth(annotations, images)
+    assert truth.paths[0].is_relative_to(images)
+    return truth.paths[0]
+
+
+FOUND = {
+    "as it is": ("a.png", "a.png"),
+    "in a folder": ("sub/a.png", "sub/a.png"),
+    "Windows' separator": ("sub\\a.png", "sub/a.png"),
+    "from the folder's own name": ("images/a.png", "a.png"),
+    "from above": ("data/images/sub/a.png", "sub/a.png"),
+    "absolute elsewhere": ("/home/someone/images/a.png", "a.png"),
+    "absolute on Windows": ("C:\\data\\images\\a.png", "a.png"),
+    "that name below": ("images/a.png", "images/a.png"),
+    "out and in again": ("../images/a.png", "a.png"),
+    "of 2014": ("COCO_train2014_000000000007.jpg", "000000000007.jpg"),
+    "composed": ("\u00e4.png", "a\u0308.png"),
+    "decomposed": ("a\u0308.png", "\u00e4.png"),
+}
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_which_file_is_meant(name: str, tmp_path: Path) -> None:
+    named, stored = FOUND[name]
+    annotations, images = write(tmp_path, [named])
+    path = images / stored
+    path.parent.mkdir(exist_ok=True)
+    cv2.imwrite(str(path), PIXELS)
+    found = path_of(annotations, images)
+    assert unicodedata.normalize("NFC", str(found)) == unicodedata.normalize("NFC", str(path)) and found.is_file()
+
+
+def test_relative_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    annotations, images = write(tmp_path, ["images/a.png"])
+    cv2.imwrite(str(images / "a.png"), PIXELS)
+    monkeypatch.chdir(images)
+    assert path_of(annotations, Path()) == Path("a.png")
+    assert path_of(annotations, Path("../images")) == Path("../images/a.png")
+
+
+MISSING = {
+    "not there": ("b.png", "b.png is missing, though annotated"),
+    "above the folder": ("../other.png", "its name ../other.png leads out of"),
+    "absolute": ("/etc/hostname", "its name /etc/hostname leads out of"),
+    "another absolute one": ("OTHER", "leads out of"),
+    "the folder": (".", "leads out of"),
+    "too long": ("x" * 5000 + ".png", "is missing, though annotated"),
+    "half a surrogate pair": ("\ud800.png", "is missing, though annotated"),
+    "a folder of that name": ("sub", "is missing, though annotated"),
+}
+
+
+@pytest.mark.parametrize("name", MISSING)
+def test_names_that_mean_no_file(name: str, tmp_path: Path) -> None:
+    named, message = MISSING[name]
+    cv2.imwrite(str(tmp_path / "other.png"), PIXELS)
+    annotations, images = write(tmp_path, [str(tmp_path / "other.png") if named == "OTHER" else named])
+    (images / "sub").mkdir()
+    for read in (read_ground_truth, CocoDataset):
+        with pytest.raises(DatasetError, match=r"a\.json: image 7: ") as error:
+            read(annotations, images)
+        assert message in str(error.value)
+
+
+def test_all_missing_images_are_told_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    annotations, images = write(tmp_path, [f"{number}.png" for number in range(12)])
+    with pytest.raises(
+        DatasetError, match=r"has 12 faults: \(1\) image 7: .*0\.png is missing.* all of them are listed"
+    ):
+        read_ground_truth(annotations, images)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("suffix", WRITERS)
+def test_the_orientation_is_what_opencv_applies(suffix: str, order: Any, tmp_path: Path) -> None:
+    for orientation in range(10):
+        path = tmp_path / f"{orientation}{suffix}"
+        path.write_bytes(WRITERS[suffix](PIXELS, orientation, order))
+        known = orientation if 1 <= orientation <= 8 else 1
+        assert orientation_of(path) == known
+        stored = read_image(path, upright=False)
+        turned = {1: stored, 2: stored[:, ::-1], 3: stored[::-1, ::-1], 4: stored[::-1]}
+        turned |= {n + 4: turned[m].swapaxes(0, 1) for n, m in ((1, 1), (2, 4), (3, 3), (4, 2))}
+        np.testing.assert_array_equal(read_image(path), turned[known])
+
+
+def test_files_without_an_orientation(tmp_path: Path) -> None:
+    whole = WRITERS[".jpg"](PIXELS, 6)
+    cut = [whole[:length] for length in (0, 1, 2, 3, 20, 25, 40, 50)]
+    endless = whole.replace(b"\xff\xe1", b"\xff\xe1\0\0", 1)
+    for number, data in enumerate([*cut, endless, b"text", b"RIFF1234WEBP", b"\x89PNG\r\n\x1a\n"]):
+        path = tmp_path / str(number)
+        path.write_bytes(data)
+        assert orientation_of(path) == 1
+    assert orientation_of(tmp_path / "gone") == 1 and orientation_of(tmp_path) == 1
+
+
+def oriented(folder: Path, orientation: int, size: tuple[int, int], annotated: tuple[int, int]) -> tuple[Path, Path]:
+    """Files whose picture is stored in one size (height, width) and annotated in another."""
+    annotations, images = write(folder, ["a.jpg"], height=annotated[0], width=annotated[1])
+    content = json.loads(annotations.read_text())
+    content["annotations"] = content["annotations"][:1]
+    annotations.write_text(json.dumps(content))
+    pixels = np.random.default_rng(1).integers(0, 256, (*size, 3), np.uint8)
+    (images / "a.jpg").write_bytes(WRITERS[".jpg"](pixels, orientation))
+    return annotations, images
+
+
+@pytest.mark.parametrize("orientation", [5, 6, 7, 8])
+def test_swapped_sizes_name_exif(orientation: int, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "stored").mkdir()
+    annotations, images = oriented(tmp_path / "stored", orientation, (40, 60), (40, 60))
+    message = (
+        r"a\.jpg has 40x60 pixels after its EXIF orientation is applied, but its annotations say 60x40; read it with"
+    )
+    with pytest.raises(DatasetError, match=f"{message} --exif keep"):
+        read_ground_truth(annotations, images).read(0)
+    with pytest.raises(DatasetError, match=message):
+        CocoDataset(annotations, images)[0]
+    for image in (
+        read_ground_truth(annotations, images, rules=KEEP).read(0),
+        CocoDataset(annotations, images, KEEP)[0].image,
+    ):
+        np.testing.assert_array_equal(image, read_image(images / "a.jpg", upright=False))
+    annotations, images = oriented(tmp_path, orientation, (40, 60), (60, 40))
+    assert read_ground_truth(annotations, images).read(0).shape == (60, 40, 3)
+    with pytest.raises(DatasetError, match=r"has 60x40 pixels before its EXIF .* say 40x60; read it with --exif apply"):
+        read_ground_truth(annotations, images, rules=KEEP).read(0)
+    assert not caplog.text, "where the sizes tell, nothing is doubtful"
+
+
+@pytest.mark.parametrize(("orientation", "size"), [(2, (40, 60)), (3, (40, 60)), (4, (40, 60)), (6, (60, 60))])
+def test_orientations_that_sizes_cannot_tell(
+    orientation: int, size: tuple[int, int], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    annotations, images = oriented(tmp_path, orientation, size, size)
+    truths: list[GroundTruth] = [read_ground_truth(annotations, images, rules=KEEP)]
+    assert not caplog.text
+    truths.append(read_ground_truth(annotations, images))
+    told = (
+        f"a.json: 1 image is turned or mirrored as the EXIF orientation says, such as {images / 'a.jpg'} (orientation"
+    )
+    assert f"{told} {orientation}); give --exif keep if" in caplog.text
+    kept, applied = (truth.read(0) for truth in truths)
+    assert kept.shape == applied.shape and (kept != applied).any()
+
+
+def test_pictures_that_are_upright_are_not_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    read_ground_truth(*oriented(tmp_path, 1, (40, 60), (40, 60)))
+    assert not caplog.text and [path.name for path in (tmp_path / "images").iterdir()] == ["a.jpg"]

@@ -1,0 +1,107 @@
+"""The categories of an annotation file: their names by id, without those that only group others."""
+
+from __future__ import annotations
+
+import logging
+import unicodedata
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from yolact.runtime.wording import list_some
+from yolact.training.data.faults import Fault, Faults
+from yolact.training.data.json_values import read_number, read_whole, shown
+
+logger = logging.getLogger(__name__)
+
+
+class Categories:
+    """Categories as a file lists them.
+
+    Attributes:
+        ids: that the file lists, also of categories with another fault.
+        names: by id, of those without fault.
+    """
+
+    def __init__(self, entries: Sequence[Any], faults: Faults) -> None:
+        """Faults of the entries are added to `faults`. An entry that is there twice in the same words counts once."""
+        self.ids: set[int] = set()
+        self.names: dict[int, str] = {}
+        self._parents: dict[int, str] = {}
+        for number, entry in enumerate(entries, 1):
+            with faults.of(where_of("categories", number, entry, "category")):
+                self._add(entry)
+
+    def _add(self, entry: Any) -> None:
+        id = read_id(entry)
+        is_new = id not in self.ids
+        self.ids.add(id)
+        name = _read_name(entry.get("name"))
+        if not is_new:
+            if self.names.get(id, name) != name:
+                raise Fault(
+                    f"is there twice, as {shown(self.names[id])} and as {shown(name)}; give each an id of its own"
+                )
+            return
+        self.names[id] = name
+        parent = entry.get("supercategory")
+        if isinstance(parent, str):
+            self._parents[id] = parent.strip()
+
+    def of_classes(self, annotated: Collection[int], source: str) -> dict[int, str]:
+        """Names by id, in the order of the ids, without categories that have children and no annotation.
+
+        Tools such as Roboflow list the name of the whole data set so. `annotated` holds the ids of categories with
+        annotations; `source` names the file in the warning.
+        """
+        groups = [
+            id
+            for id, name in self.names.items()
+            if id not in annotated and any(parent == name and child != id for child, parent in self._parents.items())
+        ]
+        if len(groups) == len(self.names):
+            groups = []
+        if groups:
+            logger.warning(
+                "%s: left out categories that others belong to and that nothing is annotated with: %s",
+                source,
+                list_some([f"{id} ({self.names[id]})" for id in groups], 5),
+            )
+        return {id: self.names[id] for id in sorted(self.names) if id not in groups}
+
+
+def equal_names(names: Mapping[int, str]) -> list[str]:
+    """A sentence for each name that several categories have."""
+    by_name: dict[str, list[int]] = {}
+    for id, name in names.items():
+        by_name.setdefault(unicodedata.normalize("NFC", name), []).append(id)
+    return [
+        f"categories {', '.join(map(str, ids))} are all called {shown(name)}"
+        for name, ids in by_name.items()
+        if len(ids) > 1
+    ]
+
+
+def _read_name(value: Any) -> str:
+    """Text, or a number as text, without blanks around it. Half a surrogate pair is no text: nothing can show it."""
+    if not isinstance(value, str) and read_number(value) is not None:
+        value = str(value)
+    if not isinstance(value, str) or not value.strip():
+        raise Fault(f"has {shown(value)} as name; expected a text")
+    if any(unicodedata.category(character) == "Cs" for character in value):
+        raise Fault(f"has half of a surrogate pair in its name {shown(value)}; write the name again")
+    return value.strip()
+
+
+def read_id(entry: Any) -> int:
+    """The entry's id. Raises Fault where it has none, or the entry is no object."""
+    if not isinstance(entry, dict):
+        raise Fault(f"is {shown(entry)}; expected an object")
+    if (id := read_whole(entry.get("id"))) is None:
+        raise Fault(f"has {shown(entry.get('id'))} as id; expected a whole number")
+    return id
+
+
+def where_of(part: str, number: int, entry: Any, kind: str) -> str:
+    """The name of an entry in messages: by its id, else by its place in the list."""
+    id = read_whole(entry.get("id")) if isinstance(entry, dict) else None
+    return f"entry {number} of {part}" if id is None else f"{kind} {id}"

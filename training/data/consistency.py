@@ -1,0 +1,117 @@
+"""Whether what an annotation says of one object fits together: its box and its area with its mask."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Literal
+
+from yolact.runtime.wording import count_noun
+from yolact.training.data.faults import raise_faults
+from yolact.training.data.segmentations import MARGIN, Box, Extent
+
+logger = logging.getLogger(__name__)
+
+SHOWN = 5
+"""Contradictions that the summary quotes."""
+
+LEAST_IOU = 0.7
+"""Of a box with the one around the mask: people draw boxes with some room."""
+
+CORNERS_IOU = 0.95
+"""From here on a box that is read as x1, y1, x2, y2 is taken for one that was meant so."""
+
+LEAST_INSIDE = 0.9
+"""Share of the box around the mask that lies in the annotated box."""
+
+MOST_AREA_RATIO = 2.0
+"""Of the annotated area to that of the mask, or the reverse, above `SMALL_AREA`."""
+
+SMALL_AREA = 100
+"""Pixels by which areas may differ whatever their ratio: outlines run through pixels or around them."""
+
+Kind = Literal["boxes", "areas", "empty masks", "names"]
+
+
+class Contradictions:
+    """Those found so far in one file."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+        self._sentences: list[str] = []
+
+    def add(self, where: str, found: Iterable[tuple[Kind, str]]) -> None:
+        """What `compare` found in the annotation called `where`."""
+        for kind, sentence in found:
+            self._counts[kind] += 1
+            self._sentences.append(f"{where} has {sentence}")
+
+    def add_names(self, sentence: str) -> None:
+        """Entries that are called the same."""
+        self._counts["names"] += 1
+        self._sentences.append(sentence)
+
+    def report(self, source: str, *, strict: bool) -> None:
+        """Sum them up in a warning, or raise DatasetError where `strict`; `source` names the file."""
+        if strict:
+            raise_faults(source, "contradictions", self._sentences)
+        if self._sentences:
+            logger.warning(
+                "%s contradicts itself in %s (%s): %s%s; --strict refuses it",
+                source,
+                count_noun(len(self._sentences), "place"),
+                ", ".join(f"{kind} {count}" for kind, count in self._counts.most_common()),
+                "; ".join(self._sentences[:SHOWN]),
+                f"; and {len(self._sentences) - SHOWN} more" if len(self._sentences) > SHOWN else "",
+            )
+
+
+def compare(box: Box | None, area: float | None, mask: Extent) -> Iterator[tuple[Kind, str]]:
+    """How the box and the area of an annotation contradict its mask, None for what the file does not give."""
+    if mask.box is None:
+        yield "empty masks", "a segmentation that encloses nothing"
+        return
+    if box is not None and not _fits(box, mask.box):
+        advice = "; as x1, y1, x2, y2 it would fit" if _are_corners(box, mask.box) else ""
+        yield "boxes", f"a box {_words(box)} that is not around its mask, which spans {_words(mask.box)}{advice}"
+    if area is not None and abs(area - mask.area) > SMALL_AREA:
+        small, large = sorted((area, mask.area))
+        if large > MOST_AREA_RATIO * small:
+            yield "areas", f"an area of {area:g}, but its mask has {mask.area:g} pixels"
+
+
+def _fits(box: Box, around: Box) -> bool:
+    if all(abs(one - other) <= MARGIN for one, other in zip(_corners(box), _corners(around), strict=True)):
+        return True
+    common = _overlap(box, around)
+    is_near = common >= LEAST_IOU * (_size(box) + _size(around) - common) and common >= LEAST_INSIDE * _size(around)
+    return is_near and not (_are_corners(box, around) and _iou(box, around) < CORNERS_IOU)
+
+
+def _are_corners(box: Box, around: Box) -> bool:
+    """Whether the box fits where its last two numbers are taken for a corner."""
+    x1, y1, x2, y2 = box
+    return x2 > x1 and y2 > y1 and _iou((x1, y1, x2 - x1, y2 - y1), around) >= CORNERS_IOU
+
+
+def _corners(box: Box) -> Box:
+    return box[0], box[1], box[0] + box[2], box[1] + box[3]
+
+
+def _size(box: Box) -> float:
+    return box[2] * box[3]
+
+
+def _overlap(box: Box, other: Box) -> float:
+    (a, b, c, d), (e, f, g, h) = _corners(box), _corners(other)
+    return max(0.0, min(c, g) - max(a, e)) * max(0.0, min(d, h) - max(b, f))
+
+
+def _iou(box: Box, other: Box) -> float:
+    common = _overlap(box, other)
+    return common / (_size(box) + _size(other) - common)
+
+
+def _words(box: Box) -> str:
+    return "[" + ", ".join(f"{value:g}" for value in box) + "]"

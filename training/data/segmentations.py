@@ -1,0 +1,195 @@
+"""Segmentations in COCO's format: polygons or run lengths, checked, and the masks they stand for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from yolact.training.data.faults import Fault
+from yolact.training.data.json_values import read_numbers, read_whole, shown
+from yolact.training.data.run_lengths import extent_of_runs, read_runs
+
+MARGIN = 2
+"""Pixels by which boxes and outlines may leave their image: annotation tools round."""
+
+LONGEST_OUTLINE = 10_000_000
+"""Pixels along the outlines of an object at most: pycocotools takes 40 bytes for each."""
+
+Box = tuple[float, float, float, float]
+"""x, y, width, height in pixels."""
+
+Size = tuple[int, int]
+"""(height, width) in pixels."""
+
+
+class Extent(NamedTuple):
+    """Where a mask is: the box around its pixels, None where it has none, and their number."""
+
+    box: Box | None
+    area: float
+
+
+class Segmentation(NamedTuple):
+    """What pycocotools is to get.
+
+    Attributes:
+        encoded: polygons [[x1, y1, x2, y2, ...], ...] or {"size", "counts"}; None where nothing is outlined.
+        mask: where the mask is; of polygons estimated from their points, and no box if they may enclose nothing.
+        dropped: parts of one or two points that were left out.
+    """
+
+    encoded: Any
+    mask: Extent = Extent(None, 0)
+    dropped: int = 0
+
+    @property
+    def is_estimated(self) -> bool:
+        """Whether `extent_of` knows it better."""
+        return isinstance(self.encoded, list)
+
+
+def read_segmentation(value: Any, size: Size) -> Segmentation:
+    """Check the segmentation of an annotation on an image of this size.
+
+    What has only one meaning is taken: a run-length encoding inside a list, several of them as parts of one mask, a
+    polygon without the list around it, points as pairs or as {"x", "y"}, a missing size.
+
+    Raises Fault where it is malformed, or does not lie in its image.
+    """
+    if isinstance(value, list) and value and all(isinstance(part, dict) and "counts" in part for part in value):
+        return _read_runs([part for part in value if part["counts"] not in ([], "")], size)
+    if isinstance(value, dict) and value:
+        return _read_runs([] if value.get("counts") in ([], "") else [value], size)
+    if not (value is None or value == {} or isinstance(value, list)):
+        raise Fault(f"has {shown(value)} as segmentation; expected polygons or a run-length encoding")
+    polygons = [_read_polygon(part) for part in _parts(value or [])]
+    whole = [polygon for polygon in polygons if len(polygon) >= 6]
+    dropped = len(polygons) - len(whole)
+    return Segmentation(whole, _estimate(whole, size), dropped) if whole else Segmentation(None, dropped=dropped)
+
+
+def _read_runs(parts: Sequence[dict[str, Any]], size: Size) -> Segmentation:
+    """One mask of so many run-length encodings."""
+    read = [_read_part(part, size) for part in parts]
+    if not read:
+        return Segmentation(None)
+    if len(read) == 1:
+        return Segmentation(*read[0])
+    from pycocotools import mask as coco_mask
+
+    merged = coco_mask.merge([_compressed(encoded) for encoded, _ in read])
+    return Segmentation(*_read_part({"counts": merged["counts"].decode()}, size))
+
+
+def _read_part(value: dict[str, Any], size: Size) -> tuple[dict[str, Any], Extent]:
+    height, width = size
+    given = value.get("size", [height, width])
+    sides = [read_whole(side) for side in given] if isinstance(given, list | tuple) else None
+    if sides != [height, width]:
+        raise Fault(
+            f"has a mask of [height, width] {shown(given)}, but its image has {[height, width]}; encode it again at "
+            "the size of the image"
+        )
+    counts, runs = read_runs(value.get("counts"), height * width)
+    return {"size": [height, width], "counts": counts}, Extent(*extent_of_runs(runs, height))
+
+
+def _parts(value: Any) -> list[Any]:
+    """The polygons, also where the list around a single one is missing."""
+    is_single = not any(isinstance(part, list | tuple | dict) for part in value)
+    are_points = len(value) > 2 and all(_is_point(part) for part in value)
+    return [value] if value and (is_single or are_points) else value
+
+
+def _is_point(part: Any) -> bool:
+    """Whether it is the two coordinates of a point: a polygon has three points."""
+    if isinstance(part, dict):
+        return {"x", "y"} <= part.keys()
+    return isinstance(part, list | tuple) and len(part) == 2 and not any(isinstance(v, list | dict) for v in part)
+
+
+def _read_polygon(part: Any) -> Sequence[float]:
+    if not isinstance(part, list | tuple):
+        raise Fault(f"has {shown(part)} as a polygon; expected [x1, y1, x2, y2, x3, y3, ...]")
+    if set(map(type, part)) <= {int, float}:
+        flat = part
+    elif any(map(_is_point, part)):
+        pairs = ((p["x"], p["y"]) if isinstance(p, dict) else p for p in part if _is_point(p))
+        flat = [value for pair in pairs for value in pair] if all(map(_is_point, part)) else []
+    else:
+        flat = list(part)
+    numbers = read_numbers(flat)
+    if numbers is None:
+        raise Fault("has a polygon with coordinates that are no numbers")
+    if len(numbers) % 2 or len(flat) < len(part):
+        raise Fault(f"has {shown(part)} as a polygon; expected polygons [x1, y1, x2, y2, x3, y3, ...]")
+    return numbers
+
+
+def _estimate(polygons: Sequence[Sequence[float]], size: Size) -> Extent:
+    """Where the mask of polygons is, from their points alone, which is much quicker than rasterising them.
+
+    Raises Fault where they leave the image, or go so often around that rasterising them would need much memory.
+    """
+    area = length = 0.0
+    left = top = math.inf
+    right = bottom = -math.inf
+    for polygon in polygons:
+        xs, ys = polygon[::2], polygon[1::2]
+        check_inside(xs, ys, size, "an outline")
+        left, top, right, bottom = min(left, *xs), min(top, *ys), max(right, *xs), max(bottom, *ys)
+        doubled, x0, y0 = 0.0, xs[-1], ys[-1]
+        for x, y in zip(xs, ys, strict=True):
+            doubled += x0 * y - x * y0
+            length += abs(x - x0) + abs(y - y0)
+            x0, y0 = x, y
+        area += abs(doubled) / 2
+    if length > LONGEST_OUTLINE:
+        raise Fault(f"has outlines of {length:.0f} pixels in all; expected at most {LONGEST_OUTLINE}")
+    is_thin = area <= length  # its width is about twice the ratio, so there may be no pixel's centre in it
+    return Extent(None if is_thin else (left, top, right - left, bottom - top), area)
+
+
+def check_inside(xs: Sequence[float], ys: Sequence[float], size: Size, what: str) -> None:
+    """Raise Fault where points leave an image of this size by more than `MARGIN`; `what` names what they are of."""
+    height, width = size
+    if min(xs) < -MARGIN or min(ys) < -MARGIN or max(xs) > width + MARGIN or max(ys) > height + MARGIN:
+        raise Fault(
+            f"has {what} from {min(xs):.6g}, {min(ys):.6g} to {max(xs):.6g}, {max(ys):.6g}, which does not lie in the "
+            f"image of {width}x{height} pixels; annotations and images differ"
+        )
+
+
+def extent_of(encoded: Any, size: Size) -> Extent:
+    """Where exactly the mask of a segmentation that was checked is."""
+    counts = (encoded if isinstance(encoded, dict) else _compressed_polygons(encoded, size))["counts"]
+    return Extent(*extent_of_runs(read_runs(counts, size[0] * size[1])[1], size[0]))
+
+
+def decode(encoded: Any, size: Size) -> NDArray[np.uint8]:
+    """The mask (H, W) uint8 of 0 and 1 of a segmentation that was checked, rasterised as pycocotools does."""
+    from pycocotools import mask as coco_mask
+
+    compressed = _compressed(encoded) if isinstance(encoded, dict) else _compressed_polygons(encoded, size)
+    decoded: NDArray[np.uint8] = coco_mask.decode(compressed)
+    return decoded
+
+
+def _compressed_polygons(polygons: Sequence[Sequence[float]], size: Size) -> dict[str, Any]:
+    from pycocotools import mask as coco_mask
+
+    merged: dict[str, Any] = coco_mask.merge(coco_mask.frPyObjects(polygons, *size))
+    return merged
+
+
+def _compressed(encoded: dict[str, Any]) -> dict[str, Any]:
+    from pycocotools import mask as coco_mask
+
+    if not isinstance(encoded["counts"], list):
+        return encoded
+    compressed: dict[str, Any] = coco_mask.frPyObjects(encoded, *encoded["size"])
+    return compressed
