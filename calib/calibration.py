@@ -7,7 +7,6 @@ serves all choices. Images are streamed, and a calibration that was interrupted 
 from __future__ import annotations
 
 import hashlib
-import json
 import time
 from collections.abc import Sequence
 
@@ -33,6 +32,7 @@ from yolact.calib.ranges import find_range
 from yolact.runtime.contract import output_specs
 from yolact.runtime.errors import AccuracyError
 from yolact.runtime.images.preprocess import Preprocessor
+from yolact.runtime.json_text import to_json
 from yolact.runtime.metadata import ModelMetadata
 
 _SAVE_SECONDS = 5.0  # between two writings of the progress; an interruption loses no more work than that and a batch
@@ -74,7 +74,7 @@ def calibrate(proto: onnx.ModelProto, images: ImageSet, options: CalibrationOpti
 
 def _network_digest(proto: onnx.ModelProto, metadata: ModelMetadata) -> str:
     """SHA-256 of the configuration and of all constants that the heads are computed from; raw and full graphs agree."""
-    digest = hashlib.sha256(json.dumps(metadata.config.to_json()).encode())
+    digest = hashlib.sha256(to_json(metadata.config.to_json()).encode())
     makers = {output: node for node in proto.graph.node for output in node.output}
     wanted = list(output_specs("raw", metadata.config, metadata.postprocess))
     needed = set(wanted)

@@ -6,7 +6,6 @@ Both hold the key of what they were made from, so that neither is taken for anot
 from __future__ import annotations
 
 import io
-import json
 import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -18,6 +17,7 @@ import numpy as np
 from yolact.calib.activation_statistics import TensorStatistics, ValueRange
 from yolact.calib.options import progress_file
 from yolact.runtime.errors import UsageError, YolactError
+from yolact.runtime.json_text import from_json, to_json
 from yolact.runtime.output_files import write_output
 
 _SCHEMA = 1
@@ -59,7 +59,7 @@ def read_ranges(cache: Path, key: CalibrationKey) -> dict[str, ValueRange] | Non
     Raises UsageError where its key is another one, YolactError where it cannot be read.
     """
     try:
-        content = json.loads(cache.read_text())
+        content = from_json(cache.read_text())
         found = content["key"]
         ranges = {name: ValueRange(*map(float, pair)) for name, pair in content["ranges"].items()}
         if (
@@ -88,7 +88,7 @@ def read_ranges(cache: Path, key: CalibrationKey) -> dict[str, ValueRange] | Non
 def write_ranges(cache: Path, key: CalibrationKey, ranges: Mapping[str, ValueRange]) -> None:
     """Write the cache, whole or not at all, and drop the progress. Raises YolactError where that fails."""
     content = {"schema": _SCHEMA, "key": asdict(key), "ranges": ranges}
-    write_output(cache, (json.dumps(content, indent=1) + "\n").encode())
+    write_output(cache, (to_json(content, indent=1) + "\n").encode())
     progress_file(cache).unlink(missing_ok=True)
 
 
@@ -99,7 +99,7 @@ def read_progress(cache: Path, key: CalibrationKey) -> Progress | None:
     """
     try:
         with np.load(progress_file(cache)) as stored:
-            if str(stored["key"]) != json.dumps(asdict(key)):
+            if str(stored["key"]) != to_json(asdict(key)):
                 return None
             limits, counts, widths = (stored[field] for field in _FIELDS)
             statistics = {
@@ -116,7 +116,7 @@ def write_progress(cache: Path, key: CalibrationKey, progress: Progress) -> None
     all_statistics = progress.statistics.values()
     content = io.BytesIO()
     arrays = {field: np.array([getattr(one, field) for one in all_statistics]) for field in _FIELDS}
-    arrays |= {"key": np.array(json.dumps(asdict(key))), "done": np.array(progress.done)}
+    arrays |= {"key": np.array(to_json(asdict(key))), "done": np.array(progress.done)}
     arrays["names"] = np.array(list(progress.statistics))
     np.savez(content, allow_pickle=False, **arrays)
     write_output(progress_file(cache), content.getvalue())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from yolact.cli.command import command, say
 from yolact.cli.options.common import engine_option, json_option
 from yolact.cli.options.engine import engine_options
 from yolact.cli.options.values import AT_LEAST_1
+from yolact.runtime.json_text import to_json
 from yolact.runtime.output_files import check_output, write_output
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def main(
     for line in report_lines(result):
         say(line)
     if json_file is not None:
-        write_output(json_file, (json.dumps(result, indent=2) + "\n").encode())
+        write_output(json_file, (to_json(result, indent=2) + "\n").encode())
 
 
 if __name__ == "__main__":

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import functools
 import importlib
+import logging
 import os
 import shlex
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, ParamSpec, TypeVar
 
 import click
@@ -108,7 +110,7 @@ def reports_errors(function: Callable[_P, _R]) -> Callable[_P, _R]:
     @functools.wraps(function)
     def guarded(*args: _P.args, **kwargs: _P.kwargs) -> _R:
         try:
-            with handled([signal.SIGTERM], _terminate):
+            with handled([signal.SIGTERM], _terminate), _libraries_warn():
                 return function(*args, **kwargs)
         except YolactError as error:
             report(str(error))
@@ -131,6 +133,24 @@ def reports_errors(function: Callable[_P, _R]) -> Callable[_P, _R]:
 def _printable_error(error: click.UsageError) -> click.UsageError:
     """What click prints itself, with what the user typed in it."""
     return click.UsageError(printable(error.format_message()), error.ctx)
+
+
+class _Notes(logging.Handler):
+    """Prints what libraries log as everything else is printed."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        note(f"warning: {record.getMessage()}")
+
+
+@contextmanager
+def _libraries_warn() -> Iterator[None]:
+    """Print the warnings of the toolkit's own modules, which never print themselves."""
+    logger, handler = logging.getLogger("yolact"), _Notes(logging.WARNING)
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
 
 
 def _terminate(*_: object) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ from yolact.cli.options.model import ModelChoice, model_options
 from yolact.cli.options.reading import reading_options
 from yolact.runtime.config import PostprocessConfig
 from yolact.runtime.errors import UsageError
+from yolact.runtime.json_text import to_json
 from yolact.runtime.output_files import check_output, write_output
 from yolact.runtime.wording import count_noun
 from yolact.training.torch_device import choose_device
@@ -70,7 +70,7 @@ def main(
         check_categories(detector.metadata.config, truth)
         evaluation = evaluate(detector, truth, batch_size=engine.min_batch)
         if json_file is not None:
-            write_output(json_file, json.dumps(evaluation.server_results()).encode())
+            write_output(json_file, to_json(evaluation.server_results()).encode())
         for line in _summary(evaluation, truth, detector.metadata):
             say(line)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from dataclasses import asdict
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 from yolact.diff.gates import Limits
 from yolact.diff.sides import OnnxSide, PlanSide, Side
 from yolact.runtime.contract import HEADS, output_specs
+from yolact.runtime.json_text import to_json
 from yolact.runtime.tensorrt.plan_file import sidecar_of
 from yolact.training.data.reading_rules import USUAL
 
@@ -54,7 +54,7 @@ def _environment(request: DiffRequest) -> dict[str, str]:
     if request.rules.exif != USUAL.exif:
         variables["YOLACT_DIFF_EXIF"] = request.rules.exif
     if request.limits != Limits():
-        variables["YOLACT_DIFF_LIMITS"] = json.dumps(asdict(request.limits))
+        variables["YOLACT_DIFF_LIMITS"] = to_json(asdict(request.limits))
     return variables
 
 

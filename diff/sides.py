@@ -18,6 +18,7 @@ from yolact.runtime.engine import CPU, DeviceChoice, Engine, EngineOptions
 from yolact.runtime.engine_files import open_engine, read_metadata
 from yolact.runtime.errors import EngineError, UsageError, YolactError
 from yolact.runtime.images.arrays import Image
+from yolact.runtime.onnx.exported_model import read_exported_model
 from yolact.runtime.tensorrt.plan_file import read_plan_header
 
 if TYPE_CHECKING:
@@ -227,11 +228,11 @@ def _open_onnx(path: Path, device: DeviceChoice) -> OnnxSide:
     if path.is_file() and path.suffix == ".onnx" and device == CPU and read_metadata(path).precision == "bf16":
         from yolact.export.half_emulation import emulate_half
 
-        proto = emulate_half(onnx.load(path))  # ONNX Runtime's CPU has no bf16
+        proto = emulate_half(read_exported_model(path).proto)  # ONNX Runtime's CPU has no bf16
         with tempfile.TemporaryDirectory() as folder:
             emulated = Path(folder) / "emulated.onnx"
             onnx.save(proto, emulated)
             engine = open_engine(emulated, EngineOptions(device))
         return OnnxSide(path, engine, proto, device, is_emulated=True)
     engine = open_engine(path, EngineOptions(device))
-    return OnnxSide(path, engine, onnx.load(path), device)
+    return OnnxSide(path, engine, read_exported_model(path).proto, device)

@@ -6,7 +6,6 @@ setup.py runs this before the package is installed, so this and what it imports 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import shutil
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from yolact.runtime.file_lock import FileInUse, FileLock, LockUnavailable
+from yolact.runtime.json_text import to_json
 from yolact.runtime.signals import KILLING, HeldSignals, unwound
 
 SOURCES = Path(__file__).resolve().parent
@@ -224,7 +224,7 @@ def _install(built: Path, output: Path, archs: tuple[str, ...]) -> list[Path]:
         raise BuildFailed(f"the build made no {KERNELS}; report this")
     if not (built / PLUGINS).is_file():
         _refuse_to_drop_plugins(output)
-    (built / DESCRIPTION).write_text(json.dumps({"archs": archs, "ptx": max(archs, key=_number)}) + "\n")
+    (built / DESCRIPTION).write_text(to_json({"archs": archs, "ptx": max(archs, key=_number)}) + "\n")
     (output / DESCRIPTION).unlink(missing_ok=True)  # it never describes other libraries than those beside it
     for name in (*LIBRARIES, DESCRIPTION):
         if (built / name).is_file():

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Literal, cast, get_args
 
 from yolact.runtime.config import ModelConfig, PostprocessConfig
 from yolact.runtime.errors import EngineError, UsageError
+from yolact.runtime.json_text import from_json, to_json
 
 if TYPE_CHECKING:
     import onnx
@@ -44,7 +44,7 @@ class Quantization:
     @classmethod
     def from_json(cls, text: str) -> Quantization:
         """From its text in the metadata. Raises KeyError, TypeError or ValueError for any other text."""
-        values = json.loads(text)
+        values = from_json(text)
         return cls(**(values | {name: tuple(map(str, values[name])) for name in ("modules", "exclude")}))
 
 
@@ -84,15 +84,15 @@ class ModelMetadata:
         props = {
             f"{_PREFIX}schema_version": str(SCHEMA_VERSION),
             f"{_PREFIX}graph": self.graph,
-            CONFIG_KEY: json.dumps(self.config.to_json()),
-            f"{_PREFIX}postprocess": json.dumps(asdict(self.postprocess)),
+            CONFIG_KEY: to_json(self.config.to_json()),
+            f"{_PREFIX}postprocess": to_json(asdict(self.postprocess)),
             f"{_PREFIX}preprocessing": "BGR uint8, stretched to the square input, bilinear, no antialiasing",
             f"{_PREFIX}weights_sha256": self.weights_sha256,
             f"{_PREFIX}tool_version": self.tool_version,
             f"{_PREFIX}precision": self.precision,
         }
         if self.quantization is not None:
-            props[QUANTIZATION_KEY] = json.dumps(asdict(self.quantization))
+            props[QUANTIZATION_KEY] = to_json(asdict(self.quantization))
         return props
 
     @classmethod
@@ -123,8 +123,8 @@ class ModelMetadata:
                 raise ValueError(graph, precision)
             return cls(
                 graph=cast(Graph, graph),
-                config=ModelConfig.from_json(json.loads(props[CONFIG_KEY])),
-                postprocess=PostprocessConfig(**json.loads(props[f"{_PREFIX}postprocess"])),
+                config=ModelConfig.from_json(from_json(props[CONFIG_KEY])),
+                postprocess=PostprocessConfig(**from_json(props[f"{_PREFIX}postprocess"])),
                 weights_sha256=props[f"{_PREFIX}weights_sha256"],
                 tool_version=props[f"{_PREFIX}tool_version"],
                 precision=cast(Precision, precision),

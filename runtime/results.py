@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Literal
 
 from yolact.runtime.detections import Detections
+from yolact.runtime.json_text import to_json
 from yolact.runtime.partial_file import PartialFile
 
 MaskFormat = Literal["rle", "polygon", "none"]
@@ -75,7 +75,7 @@ class JsonResults:
         """Append one row. Raises OSError where the disk is full."""
         if self._file is None:
             raise ValueError("enter the context before adding rows")
-        text = (",\n" if self._end else "[\n") + json.dumps(row)
+        text = (",\n" if self._end else "[\n") + to_json(row)
         self._end += self._file.write(text.encode("ascii"))
 
     def __exit__(

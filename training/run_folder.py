@@ -18,6 +18,7 @@ import torch
 from yolact.runtime.config import ModelConfig
 from yolact.runtime.errors import CheckpointError, UsageError, YolactError
 from yolact.runtime.file_lock import FileInUse, FileLock, LockUnavailable
+from yolact.runtime.json_text import to_json
 from yolact.runtime.output_files import check_output_folder, replacing
 from yolact.runtime.overwriting import file_key
 from yolact.training.data.loading import Batch
@@ -105,7 +106,7 @@ class RunFolder:
         """
         config = model.config
         path = self.path / f"{config.name}_{epoch}_{iteration}.pth"
-        self.write(path.with_suffix(".json"), json.dumps(config.to_json(), indent=1).encode())
+        self.write(path.with_suffix(".json"), to_json(config.to_json(), indent=1).encode())
         self.write(path, as_bytes(model.state_dict()))
         return path
 
@@ -133,7 +134,7 @@ class RunFolder:
             raise CheckpointError(f"{self.state_file} has version {version}, expected {STATE_VERSION}")
         # Through JSON and back, since it makes lists of tuples.
         asked = {**asdict(settings), "config": config.to_json(), "data": data}
-        stored, asked = (json.loads(json.dumps(values)) for values in (stored, asked))
+        stored, asked = (json.loads(to_json(values)) for values in (stored, asked))
         changed = [name for name in asked if asked[name] != stored.get(name)]
         if changed:
             changes = ", ".join(_change(name, stored, asked) for name in changed)

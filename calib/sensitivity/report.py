@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from yolact.runtime.json_text import to_json
 from yolact.runtime.wording import count_noun
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ class Report:
                 "exclude": self.proposal.exclude,
                 "cost": _finite(self.proposal.cost),
             }
-        return (json.dumps(content, indent=1) + "\n").encode()
+        return (to_json(content, indent=1) + "\n").encode()
 
     def bars(self) -> list[Bar]:
         """The bars of the chart, one for each part, in the order of the ranking."""

@@ -21,6 +21,7 @@ from yolact.diff.polygraphy_comparator import TensorFigures
 from yolact.runtime.contract import DETECTION_COEFFICIENTS, HEADS
 from yolact.runtime.detections import Detections
 from yolact.runtime.detector import in_image
+from yolact.runtime.postprocess.output_check import impossible
 from yolact.runtime.postprocess.postprocess import NetworkDetections
 from yolact.runtime.wording import printable
 
@@ -65,4 +66,6 @@ def _detections(result: Any) -> Detections:
     boxes, scores, classes, masks = (np.asarray(result[name])[0, :count] for name in _DETECTIONS[1:5])
     mask_scores = np.asarray(result["mask_scores"])[0, :count] if "mask_scores" in result else None
     found = NetworkDetections(boxes, scores, classes, masks, mask_scores)
+    bad = impossible(found, np.iinfo(np.int32).max)  # how many classes there are is not known here
+    found = found[np.flatnonzero(~np.any([*bad.values()], axis=0))]
     return in_image(found, (masks.shape[1] * _PIXELS_PER_CELL, masks.shape[2] * _PIXELS_PER_CELL))

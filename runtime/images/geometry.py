@@ -53,7 +53,8 @@ class ImageTransform:
         """
         height, width = self.image_size
         extent = np.array([width, height, width, height], np.float32)
-        return np.clip(boxes * extent, 0, extent).astype(np.float32, copy=False)
+        with np.errstate(over="ignore"):  # a box may reach as far as floats do
+            return np.clip(boxes * extent, 0, extent).astype(np.float32, copy=False)
 
     def upsample_mask(self, mask: FloatArray) -> tuple[Region, BoolArray]:
         """Binary mask at image resolution, only where it can be set.

@@ -15,7 +15,8 @@ from yolact.runtime.errors import EngineError
 from yolact.runtime.images.arrays import Image
 from yolact.runtime.metadata import ModelMetadata
 from yolact.runtime.onnx.session import ModelRefused, open_session, run_session
-from yolact.runtime.postprocess.postprocess import ImageHeads, NetworkDetections, postprocess
+from yolact.runtime.postprocess.output_check import OutputCheck
+from yolact.runtime.postprocess.postprocess import ImageHeads, NetworkDetections
 
 _TYPE_NAMES = {"float32": "tensor(float)", "int32": "tensor(int32)", "uint8": "tensor(uint8)"}
 
@@ -40,8 +41,12 @@ class OnnxEngine:
             self._session: Any = open_session(path, device, threads=threads)
         except ModelRefused as error:
             raise EngineError(_why_not_opened(path, str(error))) from error
-        self._metadata = ModelMetadata.from_props(self._session.get_modelmeta().custom_metadata_map, str(path))
-        self._outputs = _check_contract(self._session, self._metadata, path)
+        try:
+            self._metadata = ModelMetadata.from_props(self._session.get_modelmeta().custom_metadata_map, str(path))
+            self._outputs = _check_contract(self._session, self._metadata, path)
+        except UnicodeDecodeError:
+            raise EngineError(f"{path} has texts that are no UTF-8; export it again with yolact-export") from None
+        self._check = OutputCheck(self._metadata.config)
         batch = next(t for t in self._session.get_inputs() if t.name == INPUT_NAME).shape[0]
         self.min_batch: int = batch if isinstance(batch, int) else 1
         self.max_batch: int | None = batch if isinstance(batch, int) else None
@@ -67,20 +72,21 @@ class OnnxEngine:
         return self.collect(self.run(images))
 
     def collect(self, outputs: list[NDArray[Any]]) -> list[NetworkDetections]:
-        """Detections of each image in what `run` returned; heads of a raw graph are post-processed here."""
+        """Detections of each image in what `run` returned; heads of a raw graph are post-processed here.
+
+        What cannot be is left out, see `OutputCheck`.
+        """
+        images = [list(arrays) for arrays in zip(*outputs, strict=True)]
         if self.metadata.graph == "raw":
-            heads = [ImageHeads(*arrays) for arrays in zip(*outputs, strict=True)]
-            return [postprocess(h, self.metadata.config, self.metadata.postprocess) for h in heads]
-        counts, *arrays = outputs
-        return [
-            # Copies where there are several images, so that one's result does not keep the masks of all in memory.
-            NetworkDetections(*(array[i, :count].copy() if len(array) > 1 else array[i, :count] for array in arrays))
-            for i, count in enumerate(counts.ravel().tolist())
-        ]
+            return [self._check.of_heads(ImageHeads(*arrays), self.metadata.postprocess)[0] for arrays in images]
+        found = [self._check.of_outputs(int(count[0]), arrays)[0] for count, *arrays in images]
+        # Copies where there are several images, so that one's result does not keep the masks of all in memory.
+        return found if len(found) == 1 else [one.copy() for one in found]
 
     def close(self) -> None:
         """Free the session."""
         self._session = None
+        self._check.close()
 
 
 def _why_not_opened(path: Path, reason: str) -> str:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from yolact.runtime.contract import INPUT_NAME, input_spec
 from yolact.runtime.errors import EngineError, YolactError
 from yolact.runtime.metadata import ModelMetadata
+from yolact.runtime.onnx.external_data import refuse_external_data
 from yolact.runtime.tensorrt.plan_file import read_plan_header
 
 if TYPE_CHECKING:
     import onnx
+    from google.protobuf.message import Message
 
 
 class ExportedModel(NamedTuple):
@@ -51,7 +54,7 @@ def parse_proto(data: bytes, source: str) -> onnx.ModelProto:
     """Parse the bytes of an ONNX file; `source` names it in errors.
 
     Raises:
-        EngineError: it is something else, or damaged.
+        EngineError: it is something else, or damaged, or keeps weights in other files.
         YolactError: the onnx package is missing.
     """
     try:
@@ -59,10 +62,27 @@ def parse_proto(data: bytes, source: str) -> onnx.ModelProto:
         from onnx import ModelProto
     except ModuleNotFoundError:
         raise YolactError(f"reading {source} as a graph needs onnx; install it with: pip install onnx") from None
+    refuse_external_data(io.BytesIO(data), source)
     try:
-        return ModelProto.FromString(data)
+        proto = ModelProto.FromString(data)
     except DecodeError:
         raise EngineError(f"{source} is no ONNX file, or a damaged one; export it with yolact-export") from None
+    if not _has_only_text(proto):
+        raise EngineError(f"{source} has names that are no UTF-8; export it again with yolact-export")
+    return proto
+
+
+def _has_only_text(message: Message) -> bool:
+    """Whether all names in a model are text; protobuf hands out bytes for those that are no UTF-8."""
+    if message.DESCRIPTOR.name == "TensorProto":  # not its values, which may be many
+        return isinstance(message.name, str)
+    for field, value in message.ListFields():
+        parts = [value] if isinstance(value, (str, bytes)) or hasattr(value, "ListFields") else value
+        if field.message_type is not None and not all(map(_has_only_text, parts)):
+            return False
+        if field.type == field.TYPE_STRING and not all(isinstance(part, str) for part in parts):
+            return False
+    return True
 
 
 def parse_exported_model(data: bytes, source: str) -> ExportedModel:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from yolact.runtime.contract import INPUT_NAME
 from yolact.runtime.engine import CPU, DeviceChoice
 from yolact.runtime.errors import EngineError, UsageError
+from yolact.runtime.onnx.external_data import refuse_external_data
 from yolact.runtime.wording import one_line
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def session_options(threads: int | None = None, *, optimise: bool = True) -> onn
         raise UsageError(f"threads must be at least 1, or None for all cores, got {threads}")
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _ERRORS_ONLY
+    options.add_session_config_entry("session.load_model_format", "ONNX")  # and nothing else by its name
     if threads is not None:
         options.intra_op_num_threads = threads
     if not optimise:
@@ -65,21 +67,21 @@ def open_session(
     """Open a model with ONNX Runtime.
 
     Args:
-        model: an ONNX file, or a model in memory.
+        model: an ONNX file, or a model in memory that `parse_proto` read or this toolkit made.
         device: the CPU, or a GPU through ONNX Runtime's CUDA or TensorRT provider.
         threads: threads within an operator; None lets ONNX Runtime take the physical cores.
         optimise: let ONNX Runtime rewrite the graph before it runs, as it does by default.
 
     Raises:
         ModelRefused: ONNX Runtime cannot open it.
-        EngineError: the GPU cannot be used.
+        EngineError: the GPU cannot be used, or the file keeps weights in others.
         UsageError: `threads` is less than 1, or this ONNX Runtime lacks the provider.
     """
     options = session_options(threads, optimise=optimise)
     check_provider(device)
-    source = str(model) if isinstance(model, Path) else model.SerializeToString()
+    source = _checked(model) if isinstance(model, Path) else model.SerializeToString()
     try:
-        session = onnxruntime.InferenceSession(source, options, providers=_provider_options(device))
+        session = onnxruntime.InferenceSession(source, options, providers=_provider_options(device), enable_fallback=0)
     except Exception as error:  # ONNX Runtime's exceptions share no public base class
         raise ModelRefused(f"{SOFTWARE} refuses the model ({one_line(error)})") from error
     used, wanted = session.get_providers()[0], _PROVIDERS[device.kind][0]
@@ -89,6 +91,16 @@ def open_session(
             "cuDNN or TensorRT are missing; see yolact-doctor"
         )
     return session
+
+
+def _checked(path: Path) -> str:
+    """The name of a file that ONNX Runtime may see."""
+    try:
+        with path.open("rb") as file:
+            refuse_external_data(file, str(path))
+    except OSError as error:
+        raise EngineError(f"{path} cannot be read: {error.strerror}") from error
+    return str(path)
 
 
 def _provider_options(device: DeviceChoice) -> list[tuple[str, dict[str, str]]]:

@@ -44,7 +44,8 @@ def _between(start: FloatArray, stop: FloatArray, cells: int) -> BoolArray:
 
     Source: official layers/box_utils.py `crop`.
     """
-    low = start * np.float32(cells) - CROP_PADDING
-    high = stop * np.float32(cells) + CROP_PADDING
+    with np.errstate(over="ignore"):  # a box may reach as far as floats do
+        low = start * np.float32(cells) - CROP_PADDING
+        high = stop * np.float32(cells) + CROP_PADDING
     cell = np.arange(cells, dtype=np.float32)
     return (cell >= low[:, None]) & (cell < high[:, None])

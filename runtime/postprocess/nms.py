@@ -72,12 +72,12 @@ def suppress(boxes: FloatArray, probabilities: FloatArray, image_size: int, conf
 
 def box_iou(boxes: FloatArray, others: FloatArray) -> FloatArray:
     """Intersection over union (..., N, M) of xyxy boxes (..., N, 4) and (..., M, 4); 0/0 is NaN as in the original."""
-    top_left = np.maximum(boxes[..., :, None, :2], others[..., None, :, :2])
-    bottom_right = np.minimum(boxes[..., :, None, 2:], others[..., None, :, 2:])
-    intersection = np.clip(bottom_right - top_left, 0, None).prod(axis=-1)
-    area = (boxes[..., 2:] - boxes[..., :2]).prod(axis=-1)
-    other_area = (others[..., 2:] - others[..., :2]).prod(axis=-1)
-    with np.errstate(invalid="ignore", divide="ignore"):
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        top_left = np.maximum(boxes[..., :, None, :2], others[..., None, :, :2])
+        bottom_right = np.minimum(boxes[..., :, None, 2:], others[..., None, :, 2:])
+        intersection = np.clip(bottom_right - top_left, 0, None).prod(axis=-1)
+        area = (boxes[..., 2:] - boxes[..., :2]).prod(axis=-1)
+        other_area = (others[..., 2:] - others[..., :2]).prod(axis=-1)
         return intersection / (area[..., :, None] + other_area[..., None, :] - intersection)
 
 

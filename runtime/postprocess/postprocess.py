@@ -56,6 +56,13 @@ class NetworkDetections:
             self.boxes[index], self.scores[index], self.class_ids[index], self.masks[index], scores
         )
 
+    def copy(self) -> NetworkDetections:
+        """The same in memory of its own."""
+        scores = None if self.mask_scores is None else self.mask_scores.copy()
+        return NetworkDetections(
+            self.boxes.copy(), self.scores.copy(), self.class_ids.copy(), self.masks.copy(), scores
+        )
+
 
 def postprocess(heads: ImageHeads, model: ModelConfig, config: PostprocessConfig) -> NetworkDetections:
     """Decode, suppress and assemble: the NumPy counterpart of a full graph's last part.

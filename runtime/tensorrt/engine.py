@@ -14,7 +14,8 @@ from yolact.runtime.cuda.device import Device
 from yolact.runtime.errors import EngineError
 from yolact.runtime.images.arrays import Image
 from yolact.runtime.metadata import ModelMetadata
-from yolact.runtime.postprocess.postprocess import ImageHeads, NetworkDetections, postprocess
+from yolact.runtime.postprocess.output_check import OutputCheck
+from yolact.runtime.postprocess.postprocess import ImageHeads, NetworkDetections
 from yolact.runtime.tensorrt.context import COUNT, RunObserver, TensorRTContext
 from yolact.runtime.tensorrt.loaded_plan import LoadedPlan
 
@@ -50,6 +51,7 @@ class TensorRTEngine:
         """
         self._plan: LoadedPlan | None = LoadedPlan.check(engine, trt, metadata, device, reason)
         self._metadata = metadata
+        self._check = OutputCheck(metadata.config)
         self.min_batch: int = self._plan.min_batch
         self.max_batch: int | None = self._plan.max_batch
         self.device = device
@@ -78,11 +80,11 @@ class TensorRTEngine:
 
     def collect(self, outputs: list[dict[str, NDArray[Any]]]) -> list[NetworkDetections]:
         """Detections of each image in what `TensorRTContext.run` returned; heads of a raw graph are post-processed
-        here."""
+        here. What cannot be is left out, see `OutputCheck`."""
         if self.metadata.graph == "raw":
-            heads = [ImageHeads(**arrays) for arrays in outputs]
-            return [postprocess(h, self.metadata.config, self.metadata.postprocess) for h in heads]
-        return [NetworkDetections(*(array for name, array in arrays.items() if name != COUNT)) for arrays in outputs]
+            return [self._check.of_heads(ImageHeads(**arrays), self.metadata.postprocess)[0] for arrays in outputs]
+        images = [[array for name, array in arrays.items() if name != COUNT] for arrays in outputs]
+        return [self._check.of_outputs(len(arrays[0]), arrays)[0] for arrays in images]
 
     def create_context(self, observer: RunObserver | None = None) -> TensorRTContext:
         """A context for arrays and streams on the GPU, which the caller closes. Each thread needs one of its own.
@@ -127,3 +129,4 @@ class TensorRTEngine:
             idle, self._idle = self._idle, []
         for context in idle:
             context.close()
+        self._check.close()

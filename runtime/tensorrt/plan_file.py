@@ -5,7 +5,6 @@ The plan stays a plain plan, so `trtexec`, Triton and Polygraphy open it; what d
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from yolact.runtime.errors import EngineError
+from yolact.runtime.json_text import from_json, to_json
 from yolact.runtime.metadata import CONFIG_KEY, ModelMetadata, Precision
 from yolact.runtime.tensorrt.flavour import FLAVOURS, PLAN_MAGIC_SIZE, Flavour, Version
 
@@ -103,7 +103,7 @@ class PlanIdentity:
             "plan": asdict(self),
             "model": metadata.to_props(),
         }
-        return json.dumps(values, indent=2) + "\n"
+        return to_json(values, indent=2) + "\n"
 
 
 def sidecar_of(plan: Path) -> Path:
@@ -117,7 +117,7 @@ def read_sidecar(path: Path) -> tuple[PlanIdentity, ModelMetadata]:
     try:
         if path.stat().st_size > MAX_SIDECAR_SIZE:
             raise ValueError(f"it has more than {MAX_SIDECAR_SIZE} bytes")
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = from_json(path.read_text(encoding="utf-8"))
         if not isinstance(values, dict):
             raise TypeError("expected an object")
         version = values.get("schema_version")
@@ -180,12 +180,12 @@ def to_network_name(metadata: ModelMetadata) -> str:
     name = _name(props)
     if len(name) > MAX_NETWORK_NAME:
         config = metadata.config.to_json() | {"class_names": metadata.config.num_classes, "category_ids": []}
-        name = _name(props | {CONFIG_KEY: json.dumps(config)})
+        name = _name(props | {CONFIG_KEY: to_json(config)})
     return name
 
 
 def _name(props: dict[str, str]) -> str:
-    return NETWORK_NAME_PREFIX + json.dumps(props, separators=(",", ":"))
+    return NETWORK_NAME_PREFIX + to_json(props)
 
 
 def from_network_name(name: str, source: str) -> ModelMetadata | None:
@@ -196,11 +196,11 @@ def from_network_name(name: str, source: str) -> ModelMetadata | None:
     if not name.startswith(NETWORK_NAME_PREFIX):
         return None
     try:
-        props = json.loads(name[len(NETWORK_NAME_PREFIX) :])
-        config = json.loads(props[CONFIG_KEY])
+        props = from_json(name[len(NETWORK_NAME_PREFIX) :])
+        config = from_json(props[CONFIG_KEY])
         if isinstance(config["class_names"], int):
             config["class_names"] = [f"class_{index}" for index in range(config["class_names"])]
-            props[CONFIG_KEY] = json.dumps(config)
+            props[CONFIG_KEY] = to_json(config)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise EngineError(f"{source} has a damaged network name ({error!r}); build it with yolact-build") from error
     return ModelMetadata.from_props(props, source)

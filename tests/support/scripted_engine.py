@@ -30,10 +30,13 @@ SCORES = [0.9, 0.8, 0.7, 0.1]
 CLASSES = [0, 0, 1, 2]
 
 
-def write_engine(path: Path, mask_scores: list[float] | None = None, batch: int | None = None) -> Path:
+def write_engine(
+    path: Path, mask_scores: list[float] | None = None, batch: int | None = None, **other: np.ndarray
+) -> Path:
     """An engine file with known answers: these four in every image, masks filling their boxes; in a black one, nothing.
 
-    `mask_scores` makes it a model with mask re-scoring, `batch` one that takes so many images and no other number.
+    `mask_scores` makes it a model with mask re-scoring, `batch` one that takes so many images and no other number;
+    `other` answers take the place of these.
     """
     masks = np.zeros((4, CELLS, CELLS), np.float32)
     for mask, box in zip(masks, BOXES, strict=True):
@@ -45,6 +48,7 @@ def write_engine(path: Path, mask_scores: list[float] | None = None, batch: int 
         "classes": np.array(CLASSES, np.int32),
         "masks": masks,
     }
+    answers |= other
     if mask_scores is not None:
         answers["mask_scores"] = np.array(mask_scores, np.float32)
     config = ModelConfig("scripted", "resnet50", IMAGE_SIZE, CLASS_NAMES, mask_rescoring=mask_scores is not None)

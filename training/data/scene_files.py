@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from yolact.runtime.errors import YolactError
 from yolact.runtime.images.geometry import Region
 from yolact.runtime.images.image_files import write_image
 from yolact.runtime.images.mask_encoding import encode_rle
+from yolact.runtime.json_text import to_json
 from yolact.runtime.output_files import check_output_folder, replacing
 from yolact.training.data.scenes import SIZE, Scene, draw_scene
 from yolact.training.models.configs import SCENE_CLASSES
@@ -45,7 +45,7 @@ def write_scenes(folder: Path, count: int, seed: int, size: tuple[int, int] = SI
         categories = [{"id": id, "name": name} for id, name in enumerate(SCENE_CLASSES, 1)]
         content = {"images": images, "annotations": annotations, "categories": categories}
         with replacing(folder / ANNOTATION_FILE) as temporary:
-            temporary.write_text(json.dumps(content), encoding="utf-8")
+            temporary.write_text(to_json(content), encoding="utf-8")
     except OSError as error:
         raise YolactError(f"cannot write scenes to {folder}: {error.strerror}") from error
 

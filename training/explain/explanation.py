@@ -15,15 +15,17 @@ from yolact.runtime.config import ModelConfig, PostprocessConfig
 from yolact.runtime.contract import DETECTION_COEFFICIENTS, HEADS, INPUT_NAME, output_specs
 from yolact.runtime.detections import Detections, rank
 from yolact.runtime.detector import in_image
-from yolact.runtime.errors import EngineError, YolactError
+from yolact.runtime.errors import EngineError
 from yolact.runtime.images.arrays import BoolArray, FloatArray, Image
 from yolact.runtime.images.preprocess import Preprocessor, fill_batch
 from yolact.runtime.metadata import ModelMetadata
 from yolact.runtime.onnx.engine import OnnxEngine
+from yolact.runtime.onnx.exported_model import read_exported_model
 from yolact.runtime.onnx.graph_outputs import with_more_outputs
 from yolact.runtime.onnx.session import open_session, run_session
 from yolact.runtime.postprocess.mask_assembly import cells_inside, sigmoid
-from yolact.runtime.postprocess.postprocess import ImageHeads, NetworkDetections, postprocess_with_coefficients
+from yolact.runtime.postprocess.output_check import OutputCheck
+from yolact.runtime.postprocess.postprocess import ImageHeads, NetworkDetections
 from yolact.runtime.tensorrt.plan_file import read_plan_header
 
 if TYPE_CHECKING:
@@ -144,7 +146,7 @@ def explain_heads(heads: ImageHeads, config: ModelConfig, postprocess: Postproce
 
     The detections are those of `runtime.postprocess.postprocess`; of YOLACT++ too without mask scores.
     """
-    found, coefficients = postprocess_with_coefficients(heads, config, postprocess)
+    found, coefficients = OutputCheck(config).of_heads(heads, postprocess)
     return Explanation(heads.prototypes, coefficients, found)
 
 
@@ -186,25 +188,28 @@ class EngineExplainer:
         self._run = engine.run if self.metadata.graph == "raw" else _inside_of(path, self.metadata)
 
     def __call__(self, image: Image) -> Explanation:
-        """Explain one image (H, W, 3) uint8 BGR. Raises ImageError for what is no image."""
+        """Explain one image (H, W, 3) uint8 BGR.
+
+        Raises ImageError for what is no image, EngineError where what is to be explained is not finite.
+        """
         config, settings = self.metadata.config, self.metadata.postprocess
         images = fill_batch(Preprocessor(config.image_size)([image]), self._batch_size)
         outputs = [array[0] for array in self._run(images)]
         if self.metadata.graph == "raw":
-            return explain_heads(ImageHeads(*outputs), config, settings)
-        prototypes, coefficients, count, *arrays = outputs
-        found = slice(int(count[0]))
-        prototypes, coefficients = (array.astype(np.float32, copy=False) for array in (prototypes, coefficients))
-        return Explanation(prototypes, coefficients[found], NetworkDetections(*(array[found] for array in arrays)))
+            explanation = explain_heads(ImageHeads(*outputs), config, settings)
+        else:
+            prototypes, coefficients, count, *arrays = outputs
+            found, rows = OutputCheck(config).of_outputs(int(count[0]), arrays)
+            prototypes, coefficients = (array.astype(np.float32, copy=False) for array in (prototypes, coefficients))
+            explanation = Explanation(prototypes, coefficients[rows], found)
+        if not all(np.isfinite(array).all() for array in (explanation.prototypes, explanation.coefficients)):
+            raise EngineError("the network's prototypes or coefficients are not finite, so they explain nothing")
+        return explanation
 
 
 def _inside_of(path: Path, metadata: ModelMetadata) -> Callable[[Image], list[NDArray[Any]]]:
     """A full graph, run for prototypes, the detections' coefficients and then its outputs in contract order."""
-    try:
-        import onnx
-    except ModuleNotFoundError:
-        raise YolactError("explaining a full graph needs onnx; install it with: pip install 'yolact[export]'") from None
-    proto = onnx.load(path)
+    proto = read_exported_model(path).proto
     computed = {name for node in proto.graph.node for name in node.output}
     for name in INSIDE:
         if name not in computed:

@@ -13,7 +13,8 @@ from yolact import __version__
 from yolact.runtime.config import PostprocessConfig
 from yolact.runtime.images.arrays import FloatArray, Image
 from yolact.runtime.metadata import ModelMetadata
-from yolact.runtime.postprocess.postprocess import ImageHeads, NetworkDetections, postprocess
+from yolact.runtime.postprocess.output_check import OutputCheck
+from yolact.runtime.postprocess.postprocess import ImageHeads, NetworkDetections
 from yolact.training.models.model import Yolact
 
 
@@ -35,6 +36,7 @@ class TorchEngine:
         self.min_batch: int = 1
         self.max_batch: int | None = None
         self._model = model
+        self._check = OutputCheck(model.config)
 
     @property
     def metadata(self) -> ModelMetadata:
@@ -59,15 +61,16 @@ class TorchEngine:
         return [ImageHeads(*image) for image in zip(*arrays, strict=True)]
 
     def detect(self, images: Image) -> list[NetworkDetections]:
-        """Detections of each image of a batch (N, S, S, 3) uint8 BGR."""
-        config = self.metadata.config
-        found = [postprocess(heads, config, self.metadata.postprocess) for heads in self.heads(images)]
-        if not config.mask_rescoring:
+        """Detections of each image of a batch (N, S, S, 3) uint8 BGR. What cannot be is left out, see `OutputCheck`."""
+        found = [self._check.of_heads(heads, self.metadata.postprocess)[0] for heads in self.heads(images)]
+        if not self.metadata.config.mask_rescoring:
             return found
-        return [replace(one, mask_scores=one.scores * self._mask_iou(one)) for one in found]
+        rescored = [replace(one, mask_scores=one.scores * self._mask_iou(one)) for one in found]
+        return [one[self._check.possible(one)] for one in rescored]
 
     def close(self) -> None:
-        """Do nothing, as the network belongs to the caller."""
+        """Free nothing, as the network belongs to the caller."""
+        self._check.close()
 
     def _mask_iou(self, found: NetworkDetections) -> FloatArray:
         """(D,) float32: how well each mask is expected to fit (YOLACT++)."""

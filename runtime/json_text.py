@@ -1,0 +1,85 @@
+"""JSON as the standard has it: the one place that writes it, and that reads what others wrote."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NoReturn
+
+MAX_DEPTH = 64
+"""Lists and objects within each other. Nothing of ours goes deeper than 8."""
+
+
+def to_json(values: Any, indent: int | None = None) -> str:
+    """The text of values, in ASCII. Numbers that JSON lacks, NaN and infinities, raise ValueError.
+
+    Halves of surrogate pairs, which bytes in names of files become where they are no UTF-8, get a backslash more:
+    many readers refuse the whole file for an escape that is no character.
+    """
+    text = json.dumps(values, indent=indent, allow_nan=False)
+    if "\\ud" in text:
+        text = json.dumps(_as_text(values), indent=indent, allow_nan=False)
+    return text
+
+
+def from_json(text: str | bytes) -> Any:
+    """The values in a text of anybody's, of at most `MAX_DEPTH` levels.
+
+    Raises ValueError for everything else: no JSON, no UTF-8, NaN and infinities (also numbers too large for a float),
+    halves of surrogate pairs, an object with one name twice.
+    """
+    try:
+        values = json.loads(text, parse_constant=_refuse, parse_float=_finite, object_pairs_hook=_without_doubles)
+    except RecursionError:
+        raise ValueError(f"it is nested deeper than {MAX_DEPTH} levels") from None
+    _check(values, MAX_DEPTH)
+    return values
+
+
+def _as_text(values: Any) -> Any:
+    if isinstance(values, str):
+        return values.encode("utf-8", "backslashreplace").decode()
+    if isinstance(values, (list, tuple)):
+        return [_as_text(value) for value in values]
+    if isinstance(values, dict):
+        return {_as_text(name): _as_text(value) for name, value in values.items()}
+    return values
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no number of JSON")
+
+
+def _finite(digits: str) -> float:
+    value = float(digits)
+    if value in (float("inf"), float("-inf")):
+        raise ValueError(f"{digits[:40]} is too large a number")
+    return value
+
+
+def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        raise ValueError("an object has one name twice")
+    return values
+
+
+def _check(values: Any, levels: int) -> None:
+    """Raise ValueError where a text has half a surrogate pair, or too many levels."""
+    if isinstance(values, str):
+        if not is_text(values):
+            raise ValueError("a text has half a surrogate pair, which is no character")
+    elif isinstance(values, (list, dict)):
+        if levels == 0:
+            raise ValueError(f"it is nested deeper than {MAX_DEPTH} levels")
+        parts = values if isinstance(values, list) else [*values, *values.values()]
+        for part in parts:
+            _check(part, levels - 1)
+
+
+def is_text(text: str) -> bool:
+    """Whether a text has only characters. JSON's escapes and names of files can make halves of surrogate pairs."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,136 @@
+"""What a network says of an image, as far as it can be true: the one place where outputs become detections."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from yolact.runtime.config import ModelConfig, PostprocessConfig
+from yolact.runtime.errors import EngineError
+from yolact.runtime.images.arrays import BoolArray, FloatArray
+from yolact.runtime.postprocess.postprocess import ImageHeads, NetworkDetections, postprocess_with_coefficients
+
+logger = logging.getLogger(__name__)
+
+_MOST = np.float32(1.001)
+"""A probability may exceed 1 by what rounding adds to a sum of exponentials."""
+
+_NO_LOGIT = -1e4
+"""Its exponential is 0."""
+
+
+class OutputCheck:
+    """Leaves out of an engine's answers what is not finite or cannot be, and says so once for each tensor.
+
+    A network whose numbers overflow, as in half precision, answers NaN and infinities; a damaged one answers classes
+    that do not exist. What is left out is counted; `close` tells the total where the first warning was not all.
+    Several threads may use one object.
+    """
+
+    def __init__(self, model: ModelConfig) -> None:
+        """`model`: what the engine runs; it has the number of classes."""
+        self._model = model
+        self._lock = threading.Lock()
+        self._dropped: Counter[str] = Counter()
+        self._told: Counter[str] = Counter()
+
+    def of_outputs(self, count: int, arrays: Sequence[NDArray[Any]]) -> tuple[NetworkDetections, NDArray[np.intp]]:
+        """The detections of one image of a full graph, and their indices in its outputs.
+
+        Args:
+            count: what `num_detections` says of the image.
+            arrays: the image's other outputs in the order of the contract, each at least `count` long.
+
+        Raises EngineError where the count is none.
+        """
+        most = len(arrays[0])
+        if not 0 <= count <= most:
+            raise EngineError(f"the engine reports {count} detections of at most {most}; export or build it again")
+        found = NetworkDetections(*(array[:count] for array in arrays))
+        rows = self.possible(found)
+        return (found if len(rows) == count else found[rows]), rows
+
+    def of_heads(self, heads: ImageHeads, settings: PostprocessConfig) -> tuple[NetworkDetections, FloatArray]:
+        """What `postprocess_with_coefficients` returns, with priors that are not finite taken for background."""
+        with np.errstate(over="ignore", invalid="ignore"):  # what comes of that is what is left out
+            found, coefficients = postprocess_with_coefficients(self._finite(heads), self._model, settings)
+        rows = self.possible(found)
+        return (found, coefficients) if len(rows) == len(found.scores) else (found[rows], coefficients[rows])
+
+    def possible(self, found: NetworkDetections) -> NDArray[np.intp]:
+        """The indices of the detections that can be, in order; the others are counted and warned of."""
+        return np.flatnonzero(~self._count(impossible(found, self._model.num_classes), "detections"))
+
+    def close(self) -> None:
+        """Tell how much was left out in all, where that is more than the warnings said."""
+        with self._lock:
+            more = {name: count for name, count in self._dropped.items() if count > self._told[name]}
+            self._dropped.clear()
+            self._told.clear()
+        for name, count in more.items():
+            logger.warning("in all, %d rows were left out for what the network says in %r", count, name)
+
+    def _finite(self, heads: ImageHeads) -> ImageHeads:
+        tensors = {name: getattr(heads, name) for name in ("locations", "confidences", "coefficients")}
+        bad = self._count({name: ~np.isfinite(rows).all(axis=1) for name, rows in tensors.items()}, "priors")
+        if not bad.any():
+            return heads
+        tensors = {name: np.where(bad[:, None], np.float32(0), rows) for name, rows in tensors.items()}
+        tensors["confidences"][bad, 1:] = _NO_LOGIT
+        return ImageHeads(**tensors, prototypes=heads.prototypes)
+
+    def _count(self, bad_rows: dict[str, BoolArray], kind: str) -> BoolArray:
+        """Which rows are bad in any tensor. Each is counted for the first tensor it is bad in."""
+        bad: BoolArray = np.zeros_like(next(iter(bad_rows.values())))
+        for name, rows in bad_rows.items():
+            new = int((rows & ~bad).sum())
+            bad |= rows
+            if new:
+                self._warn(name, new, f"{len(rows)} {kind}")
+        return bad
+
+    def _warn(self, name: str, count: int, of_all: str) -> None:
+        with self._lock:
+            self._dropped[name] += count
+            first = not self._told[name]
+            if first:
+                self._told[name] = count
+        if first:
+            logger.warning(
+                "the network's %r is not finite or impossible in %d of %s of an image, which %s left out; numbers that "
+                "overflow do that: compare the file with yolact-diff, or export it without --fp16 and --int8",
+                name,
+                count,
+                of_all,
+                "is" if count == 1 else "are",
+            )
+
+
+def impossible(found: NetworkDetections, num_classes: int) -> dict[str, BoolArray]:
+    """By output of the contract, which detections (D,) have a value in it that is not finite or cannot be.
+
+    Boxes may reach beyond the image but not be inside out; scores and masks are probabilities; a mask score is a
+    probability times a predicted IoU, which is not negative but has no upper end.
+    """
+    boxes, ids, masks = found.boxes, found.class_ids, found.masks
+    bad: dict[str, BoolArray] = {
+        "boxes": np.logical_not(np.isfinite(boxes).all(axis=1) & (boxes[:, :2] <= boxes[:, 2:]).all(axis=1)),
+        "scores": ~_is_probability(found.scores, found.scores),
+        "classes": np.logical_or(ids < 0, ids >= num_classes),
+        "masks": ~_is_probability(masks.min(axis=(1, 2)), masks.max(axis=(1, 2))),
+    }
+    if found.mask_scores is not None:
+        bad["mask_scores"] = np.logical_not(np.isfinite(found.mask_scores) & (found.mask_scores >= 0))
+    return bad
+
+
+def _is_probability(least: FloatArray, most: FloatArray) -> BoolArray:
+    """Comparisons with NaN are false, and the minimum and maximum of what has a NaN are NaN."""
+    result: BoolArray = (least >= 0) & (most <= _MOST)
+    return result
