@@ -12,13 +12,10 @@ MAX_DEPTH = 64
 def to_json(values: Any, indent: int | None = None) -> str:
     """The text of values, in ASCII. Numbers that JSON lacks, NaN and infinities, raise ValueError.
 
-    Halves of surrogate pairs, which bytes in names of files become where they are no UTF-8, get a backslash more:
-    many readers refuse the whole file for an escape that is no character.
+    Bytes in the name of a file that are no UTF-8 stay the halves of surrogate pairs that Python makes of them, so that
+    `os.fsencode` finds the file again.
     """
-    text = json.dumps(values, indent=indent, allow_nan=False)
-    if "\\ud" in text:
-        text = json.dumps(_as_text(values), indent=indent, allow_nan=False)
-    return text
+    return json.dumps(values, indent=indent, allow_nan=False)
 
 
 def from_json(text: str | bytes) -> Any:
@@ -32,16 +29,6 @@ def from_json(text: str | bytes) -> Any:
     except RecursionError:
         raise ValueError(f"it is nested deeper than {MAX_DEPTH} levels") from None
     _check(values, MAX_DEPTH)
-    return values
-
-
-def _as_text(values: Any) -> Any:
-    if isinstance(values, str):
-        return values.encode("utf-8", "backslashreplace").decode()
-    if isinstance(values, (list, tuple)):
-        return [_as_text(value) for value in values]
-    if isinstance(values, dict):
-        return {_as_text(name): _as_text(value) for name, value in values.items()}
     return values
 
 
@@ -64,7 +51,7 @@ def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _check(values: Any, levels: int) -> None:
-    """Raise ValueError where a text has half a surrogate pair, or too many levels."""
+    """Raise ValueError where a text has half a surrogate pair, or there are too many levels."""
     if isinstance(values, str):
         if not is_text(values):
             raise ValueError("a text has half a surrogate pair, which is no character")
