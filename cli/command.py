@@ -17,6 +17,7 @@ import click
 
 import yolact
 from yolact.runtime.errors import YolactError
+from yolact.runtime.packages import PackageMissing
 from yolact.runtime.signals import handled
 from yolact.runtime.wording import printable
 
@@ -158,12 +159,12 @@ def _terminate(*_: object) -> None:
 
 
 def require_packages(purpose: str, extra: str, *packages: str) -> None:
-    """Import packages. Raises YolactError, with the extra that installs it, where one is missing."""
+    """Import packages. Raises PackageMissing where one is not installed."""
     for package in packages:
         try:
             importlib.import_module(package)
         except ModuleNotFoundError as error:
-            raise YolactError(f"{purpose} needs {error.name}; install it with: pip install 'yolact[{extra}]'") from None
+            raise PackageMissing(purpose, error.name, extra) from None
 
 
 def say(line: str) -> None:

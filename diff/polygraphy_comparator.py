@@ -10,6 +10,7 @@ from yolact.diff.tensor_diff import Recompute, TensorDiff, Tensors
 from yolact.runtime.contract import INPUT_NAME
 from yolact.runtime.errors import EngineError, YolactError
 from yolact.runtime.images.arrays import Image
+from yolact.runtime.packages import PackageMissing
 from yolact.runtime.wording import one_line
 
 if TYPE_CHECKING:
@@ -86,13 +87,11 @@ def compare_tensors(
 
 
 def load_polygraphy() -> tuple[Any, Any, type[Exception]]:
-    """Polygraphy's Comparator, logger and exception. Raises YolactError where Polygraphy is missing or too old."""
+    """Polygraphy's Comparator, logger and exception. Raises PackageMissing without it, or with an old one."""
     try:
         from polygraphy.comparator import Comparator, StreamingDataLoader  # noqa: F401
         from polygraphy.exception import PolygraphyException
         from polygraphy.logger import G_LOGGER
     except ImportError:
-        raise YolactError(
-            "yolact-diff needs polygraphy 0.53 or later; install it with: pip install 'yolact[diff]'"
-        ) from None
+        raise PackageMissing("yolact-diff", "polygraphy 0.53 or later", "diff") from None
     return Comparator, G_LOGGER, PolygraphyException

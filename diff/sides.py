@@ -16,9 +16,10 @@ from yolact.runtime.config import PostprocessConfig
 from yolact.runtime.contract import HEADS, INPUT_NAME
 from yolact.runtime.engine import CPU, DeviceChoice, Engine, EngineOptions
 from yolact.runtime.engine_files import open_engine, read_metadata
-from yolact.runtime.errors import EngineError, UsageError, YolactError
+from yolact.runtime.errors import EngineError, UsageError
 from yolact.runtime.images.arrays import Image
 from yolact.runtime.onnx.exported_model import read_exported_model
+from yolact.runtime.packages import PackageMissing
 from yolact.runtime.tensorrt.plan_file import read_plan_header
 
 if TYPE_CHECKING:
@@ -224,7 +225,7 @@ def _open_onnx(path: Path, device: DeviceChoice) -> OnnxSide:
     try:
         import onnx
     except ModuleNotFoundError:
-        raise YolactError("looking into ONNX files needs onnx; install it with: pip install 'yolact[diff]'") from None
+        raise PackageMissing("looking into ONNX files", "onnx", "diff") from None
     if path.is_file() and path.suffix == ".onnx" and device == CPU and read_metadata(path).precision == "bf16":
         from yolact.export.half_emulation import emulate_half
 

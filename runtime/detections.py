@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from yolact.runtime.images.arrays import BoolArray, FloatArray
 from yolact.runtime.images.geometry import ImageTransform, Region
 from yolact.runtime.images.mask_encoding import Rle, encode_rle, trace_polygons
+from yolact.runtime.packages import PackageMissing
 from yolact.runtime.wording import count_noun, printable
 
 if TYPE_CHECKING:
@@ -159,12 +160,12 @@ class Detections:
     def to_supervision(self) -> supervision.Detections:
         """As `supervision.Detections`; confidence is `ranking_scores`, `data["class_name"]` holds the `class_names`.
 
-        Raises ImportError without the `supervision` extra.
+        Raises PackageMissing, which is an ImportError and a YolactError, without the `supervision` extra.
         """
         try:
             import supervision
         except ModuleNotFoundError as error:
-            raise ImportError(f"to_supervision needs {error.name}; install it with: pip install supervision") from None
+            raise PackageMissing("to_supervision", error.name, "supervision") from None
 
         return supervision.Detections(
             xyxy=self.boxes,

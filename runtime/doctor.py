@@ -16,6 +16,7 @@ from yolact.runtime.engine import EngineOptions
 from yolact.runtime.engine_files import open_engine
 from yolact.runtime.errors import EngineError, YolactError
 from yolact.runtime.metadata import ModelMetadata
+from yolact.runtime.packages import how_to_install
 from yolact.runtime.tensorrt.flavour import (
     FLAVOURS,
     TENSORRT_RTX,
@@ -123,7 +124,7 @@ def _installed(package: str, extra: str) -> tuple[bool, str]:
     try:
         return True, version(package)
     except PackageNotFoundError:
-        return False, f"not installed; install it with: pip install 'yolact[{extra}]'"
+        return False, f"not installed; {how_to_install(extra)}"
 
 
 def examine_engine(path: Path, options: EngineOptions) -> Iterator[Finding]:

@@ -16,6 +16,7 @@ import cv2
 from yolact.runtime.errors import YolactError
 from yolact.runtime.images.arrays import Image
 from yolact.runtime.output_files import replacing
+from yolact.runtime.packages import PackageMissing
 
 if TYPE_CHECKING:
     import wandb
@@ -104,7 +105,7 @@ def _summary_writer_type() -> Any:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
         missing = error.name or "tensorboard"
-        raise YolactError(f"logging needs {missing}; install it with: pip install 'yolact[train]'") from None
+        raise PackageMissing("logging", missing, "train") from None
     return SummaryWriter
 
 
@@ -112,7 +113,7 @@ def _open_wandb(folder: Path, name: str, settings: Mapping[str, object], resumed
     try:
         import wandb
     except ImportError:
-        raise YolactError("--wandb needs the package wandb; install it with: pip install wandb") from None
+        raise PackageMissing("--wandb", "wandb", "wandb") from None
     try:
         _check_login(wandb)
         folder.mkdir(parents=True, exist_ok=True)

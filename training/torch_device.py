@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from yolact.runtime.engine import CPU, DeviceChoice
-from yolact.runtime.errors import UsageError, YolactError
+from yolact.runtime.errors import UsageError
+from yolact.runtime.packages import PackageMissing
 
 
 def check_torch() -> None:
@@ -11,7 +12,7 @@ def check_torch() -> None:
     try:
         import torch  # noqa: F401
     except ModuleNotFoundError:
-        raise YolactError("a checkpoint needs torch; install it with: pip install 'yolact[export]'") from None
+        raise PackageMissing("a checkpoint", "torch", "export") from None
 
 
 def choose_device(asked: DeviceChoice | None) -> str:

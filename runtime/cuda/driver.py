@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 from yolact.runtime.errors import EngineError
+from yolact.runtime.packages import how_to_install
 from yolact.runtime.wording import one_line
 
 
@@ -25,9 +26,7 @@ class Driver:
         try:
             from cuda.bindings import driver
         except ImportError as error:
-            raise EngineError(
-                "running a TensorRT plan needs cuda-bindings; install it with: pip install 'yolact[tensorrt]'"
-            ) from error
+            raise EngineError(f"running a TensorRT plan needs cuda-bindings; {how_to_install('tensorrt')}") from error
         self.bindings: Any = driver
         try:
             self("cuInit", 0)

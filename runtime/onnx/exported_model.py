@@ -11,6 +11,7 @@ from yolact.runtime.contract import INPUT_NAME, input_spec
 from yolact.runtime.errors import EngineError, YolactError
 from yolact.runtime.metadata import ModelMetadata
 from yolact.runtime.onnx.external_data import refuse_external_data
+from yolact.runtime.packages import PackageMissing
 from yolact.runtime.tensorrt.plan_file import read_plan_header
 
 if TYPE_CHECKING:
@@ -55,13 +56,13 @@ def parse_proto(data: bytes, source: str) -> onnx.ModelProto:
 
     Raises:
         EngineError: it is something else, or damaged, or keeps weights in other files.
-        YolactError: the onnx package is missing.
+        PackageMissing: onnx is not installed.
     """
     try:
         from google.protobuf.message import DecodeError
         from onnx import ModelProto
     except ModuleNotFoundError:
-        raise YolactError(f"reading {source} as a graph needs onnx; install it with: pip install onnx") from None
+        raise PackageMissing(f"reading {source} as a graph", "onnx", "export") from None
     refuse_external_data(io.BytesIO(data), source)
     try:
         proto = ModelProto.FromString(data)

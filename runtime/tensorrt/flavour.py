@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from yolact.runtime.contract import PLUGIN_NAMESPACE, PLUGIN_VERSION
 from yolact.runtime.errors import YolactError
+from yolact.runtime.packages import how_to_install
 from yolact.runtime.wording import one_line
 
 PLAN_MAGIC_SIZE = 4
@@ -93,9 +94,7 @@ def load_flavour(flavour: Flavour) -> TensorRt:
     except ModuleNotFoundError as error:
         if error.name != flavour.module:
             raise FlavourMissing(_broken(flavour, error)) from error
-        raise FlavourMissing(
-            f"{flavour.title} is not installed; install it with: pip install 'yolact[{flavour.extra}]'"
-        ) from None
+        raise FlavourMissing(f"{flavour.title} is not installed; {how_to_install(flavour.extra)}") from None
     except (ImportError, OSError, AttributeError, ValueError) as error:  # its libraries are missing or for another CUDA
         if isinstance(error.__cause__ or error.__context__, KeyboardInterrupt):  # Ctrl-C while its bindings are loaded
             raise KeyboardInterrupt from None

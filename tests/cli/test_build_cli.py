@@ -181,7 +181,7 @@ def test_nothing_here_builds(onnx_file: Path, here: Path, monkeypatch: pytest.Mo
     monkeypatch.setitem(sys.modules, "tensorrt", None)
     monkeypatch.setitem(sys.modules, "tensorrt_rtx", None)
     result = run("--engine", onnx_file)
-    assert result.exit_code == 1 and "pip install 'yolact[rtx]'" in result.stderr
+    assert result.exit_code == 1 and "pip install -e '.[rtx]'" in result.stderr
     assert not (here / "yolact.plan").exists()
 
 

@@ -115,7 +115,7 @@ def test_an_old_name_of_an_option_tells_the_new_one(name: str, old: str, new: st
             "export",
             ["--weights", "w.pth"],
             "onnx",
-            "exporting needs onnx; install it with: pip install 'yolact[export]'",
+            "exporting needs onnx; install it with: pip install -e '.[export]'",
         ),
         ("export", ["--weights", "w.pth"], "torch", "exporting needs torch; install it with: pip "),
         ("train", ["--config", "a", "--data", "b"], "tensorboard", "training needs tensorboard; install it with: pip "),

@@ -202,7 +202,7 @@ def test_what_is_rejected(case: str, folder: Path) -> None:
 def test_without_polygraphy_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "polygraphy.comparator", None)
     result = diff("sound.onnx", "sound.onnx")
-    assert result.exit_code == 1 and "pip install 'yolact[diff]'" in result.stderr
+    assert result.exit_code == 1 and "pip install -e '.[diff]'" in result.stderr
 
 
 def test_as_a_process_of_its_own() -> None:

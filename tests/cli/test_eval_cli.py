@@ -187,8 +187,8 @@ def test_warnings_reach_the_terminal(engine: Path, data: dict[str, Any], here: P
 @pytest.mark.parametrize(
     ("module", "option", "reason"),
     [
-        ("pycocotools", "--engine", "evaluating needs pycocotools; install it with: pip install 'yolact[eval]'"),
-        ("torch", "--weights", "a checkpoint needs torch; install it with: pip install 'yolact[export]'"),
+        ("pycocotools", "--engine", "evaluating needs pycocotools; install it with: pip install -e '.[eval]'"),
+        ("torch", "--weights", "a checkpoint needs torch; install it with: pip install -e '.[export]'"),
     ],
 )
 def test_missing_libraries(

@@ -220,7 +220,7 @@ def test_missing_libraries_are_named(
             patch.setitem(sys.modules, library, None)
             result = run(*model, photo)
         assert (result.exit_code, result.stdout) == (1, "")
-        assert f"needs {library}; install it with: pip install 'yolact[export]'" in result.stderr
+        assert f"needs {library}; install it with: pip install -e '.[export]'" in result.stderr
 
 
 def test_an_engine_needs_no_torch(tiny_raw_engine: Path, photo: Path) -> None:

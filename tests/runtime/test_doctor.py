@@ -45,8 +45,9 @@ def test_missing_parts_are_findings(monkeypatch: pytest.MonkeyPatch) -> None:
     result = run()
     assert result.exit_code == 0
     found = lines(result)
-    assert found["TensorRT"] == ("--", "TensorRT is not installed; install it with: pip install 'yolact[tensorrt]'")
-    assert found["TensorRT for RTX"][0] == "--" and "yolact[rtx]" in found["TensorRT for RTX"][1]
+    assert found["TensorRT"][0] == "--"
+    assert "TensorRT is not installed; install it with: pip install -e '.[tensorrt]'" in found["TensorRT"][1]
+    assert found["TensorRT for RTX"][0] == "--" and ".[rtx]" in found["TensorRT for RTX"][1]
     assert found["GPU"][0] == "--" and "needs cuda-bindings" in found["GPU"][1]
 
 

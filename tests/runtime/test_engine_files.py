@@ -91,7 +91,7 @@ DAMAGED: dict[str, tuple[Callable[[Path], object], str]] = {
     "other flavour": (
         other_flavour,
         "built by TensorRT 10.3.0.26 on Orin (sm_87), cannot run here: TensorRT is not installed; install it with: "
-        "pip install 'yolact[tensorrt]'",
+        "pip install -e '.[tensorrt]'",
     ),
     "newer sidecar": (newer_sidecar, "has schema 7, this runtime reads 1"),
     "named as ONNX": (lambda path: path.rename("a.onnx"), "a.onnx is a TensorRT plan, not an ONNX file; rename it"),

@@ -99,7 +99,7 @@ def test_what_a_failed_run_logged_is_kept(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("missing", "advice"),
-    [("torch.utils.tensorboard", r"pip install 'yolact\[train\]'"), ("wandb", "pip install wandb")],
+    [("torch.utils.tensorboard", r"pip install -e '\.\[train\]'"), ("wandb", r"pip install -e '\.\[wandb\]'")],
 )
 def test_missing_packages_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: str, advice: str) -> None:
     monkeypatch.setitem(sys.modules, missing, None)

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from yolact.runtime.config import ModelConfig
-from yolact.runtime.errors import DatasetError, UsageError, YolactError
+from yolact.runtime.errors import DatasetError, UsageError
 from yolact.runtime.images.arrays import Image
+from yolact.runtime.packages import PackageMissing
 from yolact.runtime.wording import list_some
 from yolact.training.data.annotations import AnnotatedImage, Annotations, read_annotations
 from yolact.training.data.image_folder import find_files, read_annotated
@@ -161,5 +162,5 @@ def load_pycocotools() -> tuple[Any, Any, Any]:
         from pycocotools.coco import COCO
         from pycocotools.cocoeval import COCOeval
     except ModuleNotFoundError:
-        raise YolactError("evaluating needs pycocotools; install it with: pip install 'yolact[eval]'") from None
+        raise PackageMissing("evaluating", "pycocotools", "eval") from None
     return COCO, COCOeval, mask

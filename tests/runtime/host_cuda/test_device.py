@@ -155,7 +155,7 @@ def test_the_end_of_the_interpreter_frees_what_was_left() -> None:
 
 def test_without_cuda_bindings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cuda.bindings", None)
-    with pytest.raises(EngineError, match=r"needs cuda-bindings; install it with: pip install 'yolact\[tensorrt\]'"):
+    with pytest.raises(EngineError, match=r"needs cuda-bindings; install it with: pip install -e '\.\[tensorrt\]'"):
         Device.open()
 
 

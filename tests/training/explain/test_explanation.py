@@ -204,6 +204,6 @@ def test_only_full_graphs_need_onnx(
     tiny_engine: Path, tiny_raw_engine: Path, photos: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "onnx", None)
-    with pytest.raises(YolactError, match=r"needs onnx; install it with: pip install 'yolact\[export\]'"):
+    with pytest.raises(YolactError, match=r"needs onnx; install it with: pip install -e '\.\[export\]'"):
         EngineExplainer(tiny_engine)
     assert len(EngineExplainer(tiny_raw_engine)(photos[0])) > 0
