@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 import hashlib
+import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -31,15 +34,24 @@ def load_model(weights: Path, config_name: str | None, class_names: Path | None,
 
 def _read_class_names(path: Path) -> list[str]:
     try:
-        names = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+        data = path.read_bytes()
     except OSError as error:
         raise UsageError(f"--class-names {path} cannot be read: {error.strerror}") from None
+    try:
+        text = data.decode("utf-16" if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig")
     except UnicodeDecodeError:
         raise UsageError(f"--class-names {path} is no UTF-8 text; write one class name a line") from None
+    names = [line.strip() for line in re.split("\r\n|\r|\n", text)]
     while names and not names[-1]:
         names.pop()
     if not names or not all(names):
         raise UsageError(f"--class-names {path} has {'an empty line' if names else 'no names'}; write one a line")
+    lines: dict[str, int] = {}
+    for number, name in enumerate(names, 1):
+        if (first := lines.setdefault(name, number)) != number:
+            raise UsageError(f"--class-names {path} has {name} in line {first} and line {number}; names must differ")
+        if any(unicodedata.category(character) == "Cc" for character in name):
+            raise UsageError(f"--class-names {path} has a control character in line {number}; write the name without")
     return names
 
 

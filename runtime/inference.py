@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import time
+import unicodedata
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -84,24 +85,43 @@ def run_inference(request: InferenceRequest, say: Say, report: Say) -> bool:
 
 
 def parse_classes(text: str, class_names: Sequence[str]) -> list[int]:
-    """Class ids for names (in any case) or ids separated by commas.
+    """Class ids for names (in any case) or ids separated by commas; of a name that several classes have, all of them.
+
+    Names may have commas, of which the longest name wins; line breaks and the like in them may be written as blanks or
+    as they are shown.
 
     Raises UsageError for what is neither, with the names that come closest.
     """
-    ids = {name.lower(): index for index, name in enumerate(class_names)}
-    ids |= {str(index): index for index in range(len(class_names)) if str(index) not in ids}
-    return [_find_class(part.strip(), ids, class_names) for part in text.split(",")]
+    ids: dict[str, list[int]] = {}
+    for index, name in enumerate(class_names):
+        for key in {_class_key(name), _class_key(printable(name))}:
+            ids.setdefault(key, []).append(index)
+    for index in range(len(class_names)):
+        ids.setdefault(str(index), [index])
+    most = 1 + max((name.count(",") for name in class_names), default=0)
+    parts, chosen = text.split(","), list[int]()
+    while parts:
+        joined = (",".join(parts[:count]) for count in range(min(most, len(parts)), 0, -1))
+        found = next((word for word in joined if _class_key(word) in ids), None)
+        if found is None:
+            raise _unknown_class(parts[0].strip(), class_names)
+        chosen += ids[_class_key(found)]
+        del parts[: found.count(",") + 1]
+    return chosen
 
 
-def _find_class(word: str, ids: dict[str, int], class_names: Sequence[str]) -> int:
-    if word.lower() in ids:
-        return ids[word.lower()]
-    if word.isdigit():
-        raise UsageError(f"--classes: this engine has classes 0 to {len(class_names) - 1}, got {word}")
+def _class_key(name: str) -> str:
+    """What two spellings of a name have in common."""
+    return unicodedata.normalize("NFC", " ".join(name.split())).casefold()
+
+
+def _unknown_class(word: str, class_names: Sequence[str]) -> UsageError:
+    if word.isdecimal():
+        return UsageError(f"--classes: this engine has classes 0 to {len(class_names) - 1}, got {word}")
     lower = {name.lower(): name for name in class_names}
     close = [lower[match] for match in difflib.get_close_matches(word.lower(), lower, n=3)]
     known = f"did you mean {' or '.join(close)}?" if close else f"it knows {list_some(class_names, 10)}"
-    raise UsageError(f"--classes: this engine has no class {word!r}; {known}")
+    return UsageError(f"--classes: this engine has no class {word!r}; {known}")
 
 
 def _expand(arguments: Sequence[str], report: Say) -> tuple[list[Source], bool]:

@@ -37,7 +37,7 @@ def export(*arguments: str | Path) -> Result:
 
 def test_writes_a_checked_file(checkpoint: Path, tmp_path: Path) -> None:
     output, names = tmp_path / "custom.onnx", tmp_path / "names.txt"
-    names.write_text("apple\npear\nplum\n\n")
+    names.write_text("apple\npear\nplum\n\n", encoding="utf-8-sig")
     result = export(
         *("--weights", checkpoint, "--output", output, "--imgsz", "160", "--class-names", names, "--batch", "2"),
         *("--score-threshold", "0.1", "--nms-threshold", "0.4", "--nms-top-k", "60", "--max-detections", "7"),
@@ -190,6 +190,8 @@ REJECTED = {
     "names missing": (["--class-names", "nowhere.txt"], 2, "nowhere.txt"),
     "too few names": (bad_names(b"a\nb\n"), 1, "has 3 classes, but 2 class names"),
     "no names": (bad_names(b"\n"), 2, "no names"),
+    "a name twice": (bad_names(b"a\nb\na\n"), 2, "names.txt has a in line 1 and line 3; names must differ"),
+    "a control character": (bad_names(b"a\n\x1b[2Jb\nc\n"), 2, "names.txt has a control character in line 2"),
     "gap in names": (bad_names(b"a\n\nb\n"), 2, "empty line"),
     "binary names": (bad_names(b"\xff\xfe\x00"), 2, "UTF-8"),
     "no photo": (["--check-image", "nowhere.jpg"], 1, "nowhere.jpg"),
