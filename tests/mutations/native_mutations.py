@@ -10,6 +10,9 @@ _CAPI = ("test_capi.py",)
 _PROGRAMS = ("test_capi_programs.py",)
 _SERVICE = ("test_c_service.py",)
 _LOAD = ("test_c_service_load.py",)
+_END = ("test_c_service_end.py",)
+_BRIDGE = ("test_capi_bridge.py",)
+_FUZZ = ("test_c_service_fuzz.py",)
 
 NATIVE_MUTATIONS = (
     # plugins/tensorrt/
@@ -36,10 +39,20 @@ NATIVE_MUTATIONS = (
     Mutation("block-without-room-for-masks", "= aligned(buffers->count * sizeof(yolact_mask));", "= 0;", _PROGRAMS),
     Mutation("padding-of-rows-is-ignored", "(Py_ssize_t)image->stride,", "(Py_ssize_t)row,", _CAPI),
     Mutation("closed-entry-stays-listed", "        *link = entry->next;", "        ;", ("test_capi_refusals.py",)),
+    Mutation("arrays-of-any-shape", "pixels->ndim == 3 &&", "", _BRIDGE),
+    Mutation("arrays-of-any-type", 'strcmp(pixels->format, "B") == 0', "1", _BRIDGE),
+    Mutation("masks-beyond-the-image", "(int64_t)region[0] + region[2] > image->height", "0", _BRIDGE),
+    Mutation("results-of-fewer-images", "(size_t)PyList_Size(found) == count;", "count > 0;", _BRIDGE),
     # examples/c_service/
+    Mutation(),
+    Mutation("a-hangup-ends-it-at-once", "while (number == SIGHUP);", "while (0);", _END),
+    Mutation("endless-bodies-are-awaited", "strtoull(length, NULL, 10) / PATIENCE > most;", "0;", _SERVICE),
+    Mutation("headers-are-read-too-far", "while (position + 9 <= size) {", "while (position + 1 <= size) {", _FUZZ),
+    Mutation("nan-is-a-number", "if (isfinite(number))", "if (1)", _FUZZ),
+    Mutation("any-byte-is-text", "else if (size == 0)", "else if (0)", _FUZZ),
     Mutation("clients-are-never-late", "if (one->deadline > time)", "if (one->deadline >= 0)", _LOAD),
-    Mutation("waiting-connections-are-forgotten", "is_last_look ? limit + MOST_AT_THE_END : limit", "limit", _LOAD),
-    Mutation("idle-connections-are-cut-at-once", "idle_while_draining = 1;", "idle_while_draining = 0;", _LOAD),
+    Mutation("waiting-connections-are-forgotten", "is_last_look || is_first_look ?", "0 ?", _END),
+    Mutation("idle-connections-are-cut-at-once", "idle_while_draining = 1;", "idle_while_draining = 0;", _END),
     Mutation("queue-has-no-end", "if (depth() < settings->queue_size && !is_stopping) {", "if (!is_stopping) {", _LOAD),
     Mutation("batches-of-any-size", "while (count < max_batch && ready.count > 0)", "while (ready.count > 0)", _LOAD),
     Mutation("log-holds-answers-up", "poll(&log, 1, 0) == 1 && log.revents & POLLOUT", "1", _LOAD),

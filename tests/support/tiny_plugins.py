@@ -11,6 +11,10 @@ from yolact.plugins.build import Tools
 
 CMAKE_LISTS = """
 cmake_minimum_required(VERSION 3.18)
+set(CMAKE_CXX_COMPILER_ID GNU)  # CMake need not find out, by compiling, what the compiler is and can
+foreach(known COMPILER_ID_RUN COMPILER_FORCED COMPILER_WORKS ABI_COMPILED)
+  set(CMAKE_CXX_${known} TRUE)
+endforeach()
 project(tiny LANGUAGES CXX)
 string(REPLACE ";" " " archs "${CMAKE_CUDA_ARCHITECTURES}")
 file(WRITE ${CMAKE_BINARY_DIR}/library.cpp "extern const char text[] = \\"archs: ${archs}.\\";")

@@ -10,6 +10,9 @@ from typing import Any
 import pytest
 from made_once import MakeOnce
 
+PROGRAM = Path("service", "yolact-service")
+"""Of the service, in the folder that is made once."""
+
 
 @pytest.fixture(scope="session")
 def capi_folder(make_once: MakeOnce) -> Path:
@@ -31,7 +34,7 @@ def sanitized_folder(capi_folder: Path, make_once: MakeOnce) -> Path:
 
     def fill(folder: Path) -> None:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("CFLAGS", SANITIZERS)
+            patch.setenv("CFLAGS", f"-O1 {SANITIZERS}")
             build(folder)
 
     source = "int main(void) { return 0; }"
@@ -39,6 +42,25 @@ def sanitized_folder(capi_folder: Path, make_once: MakeOnce) -> Path:
     if subprocess.run(command, input=source, text=True, capture_output=True, check=False).returncode != 0:
         pytest.skip("this compiler has no AddressSanitizer -- apt-get install gcc")
     return make_once("sanitized-capi", fill)
+
+
+@pytest.fixture(scope="session")
+def service_program(capi_folder: Path, make_once: MakeOnce) -> Path:
+    """examples/c_service, built for this environment."""
+    from service_process import build_service
+
+    return make_once("service", lambda folder: build_service(folder / "service", capi_folder)) / PROGRAM
+
+
+@pytest.fixture(scope="session")
+def sanitized_service(sanitized_folder: Path, make_once: MakeOnce) -> Path:
+    """The service with every access to memory checked, in the library too."""
+    from service_process import SANITIZERS, build_service
+
+    def fill(folder: Path) -> None:
+        build_service(folder / "service", sanitized_folder, SANITIZERS)
+
+    return make_once("sanitized-service", fill) / PROGRAM
 
 
 @pytest.fixture(scope="session")

@@ -17,16 +17,15 @@ import missing
 import numpy as np
 import pytest
 from scripted_engine import write_engine
-from service_process import SANITIZERS, Service, build_service
+from service_process import Service
 from waiting import wait_until
 
 from yolact.cli.infer import main as yolact_infer
 
 
 @pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory, sanitized_folder: Path) -> Path:
-    """Service and library with every access to memory checked."""
-    return build_service(tmp_path_factory.mktemp("service") / "service", sanitized_folder, SANITIZERS)
+def program(sanitized_service: Path) -> Path:
+    return sanitized_service
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from threading import Thread
 import cv2
 import numpy as np
 import pytest
-from service_process import Service, build_service
+from service_process import Service
 from waiting import wait_until
 
 IMAGE = cv2.imencode(".png", np.full((20, 30, 3), 255, np.uint8))[1].tobytes()
@@ -21,8 +21,8 @@ HEAD = f"POST /v1/infer HTTP/1.1\r\nHost: x\r\nContent-Length: {len(IMAGE)}\r\n\
 
 
 @pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory, capi_folder: Path) -> Path:
-    return build_service(tmp_path_factory.mktemp("service") / "service", capi_folder)
+def program(service_program: Path) -> Path:
+    return service_program
 
 
 class Client(Thread):

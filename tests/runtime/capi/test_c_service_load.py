@@ -15,12 +15,12 @@ import cv2
 import numpy as np
 import pytest
 from scripted_engine import write_engine
-from service_process import Answer, Service, build_service
+from service_process import Answer, Service
 
 
 @pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory, capi_folder: Path) -> Path:
-    return build_service(tmp_path_factory.mktemp("service") / "service", capi_folder)
+def program(service_program: Path) -> Path:
+    return service_program
 
 
 @pytest.fixture(scope="module")

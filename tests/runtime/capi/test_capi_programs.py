@@ -229,8 +229,11 @@ def test_the_services_json_is_that_of_yolact_infer(
     assert [json.loads(line) for line in done.stdout.splitlines()] == rows
 
 
-def test_an_environment_that_has_gone(example: Path, engine: Path, tmp_path: Path) -> None:
+def test_an_environment_that_has_gone(
+    example: Path, engine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     photo = write_photo(tmp_path / "photo.ppm")
+    monkeypatch.setenv("CFLAGS", "-O0")
     build(tmp_path, Path("/nowhere/bin/python"))
     variables = {"LD_LIBRARY_PATH": str(tmp_path)}
     program = tmp_path / "detect"
