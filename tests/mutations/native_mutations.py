@@ -44,7 +44,6 @@ NATIVE_MUTATIONS = (
     Mutation("masks-beyond-the-image", "(int64_t)region[0] + region[2] > image->height", "0", _BRIDGE),
     Mutation("results-of-fewer-images", "(size_t)PyList_Size(found) == count;", "count > 0;", _BRIDGE),
     # examples/c_service/
-    Mutation(),
     Mutation("a-hangup-ends-it-at-once", "while (number == SIGHUP);", "while (0);", _END),
     Mutation("endless-bodies-are-awaited", "strtoull(length, NULL, 10) / PATIENCE > most;", "0;", _SERVICE),
     Mutation("headers-are-read-too-far", "while (position + 9 <= size) {", "while (position + 1 <= size) {", _FUZZ),
