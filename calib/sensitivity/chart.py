@@ -11,6 +11,8 @@ import cv2
 import numpy as np
 
 from yolact.runtime.errors import YolactError
+from yolact.runtime.images.lettering import Lettering
+from yolact.runtime.wording import printable
 
 _WIDTH, _RIGHT, _TOP, _BOTTOM = 960, 90, 66, 38
 _ROW, _BAR = 20, 13
@@ -115,7 +117,7 @@ def _ticks(costs: Sequence[float]) -> list[float]:
 def _svg(shapes: Sequence[_Shape], height: int, title: str) -> bytes:
     parts = [
         f'<svg viewBox="0 0 {_WIDTH} {height}" width="{_WIDTH}" height="{height}" role="img" '
-        f'aria-label="{escape(title)}" font-family="system-ui, sans-serif" font-size="12" '
+        f'aria-label="{escape(printable(title))}" font-family="system-ui, sans-serif" font-size="12" '
         'xmlns="http://www.w3.org/2000/svg">',
         f'<rect width="{_WIDTH}" height="{height}" fill="#ffffff"/>',
     ]
@@ -127,7 +129,7 @@ def _svg(shapes: Sequence[_Shape], height: int, title: str) -> bytes:
             weight = ' font-weight="600"' if shape.bold else ""
             parts.append(
                 f'<text x="{shape.x:.1f}" y="{shape.y:.1f}" text-anchor="{shape.anchor}" fill="{shape.colour}"{weight}>'
-                f"{escape(shape.text)}</text>"
+                f"{escape(printable(shape.text))}</text>"
             )
     return "\n".join([*parts, "</svg>\n"]).encode()
 
@@ -135,18 +137,16 @@ def _svg(shapes: Sequence[_Shape], height: int, title: str) -> bytes:
 def _png(shapes: Sequence[_Shape], height: int) -> bytes:
     canvas = np.full((_SCALE * height, _SCALE * _WIDTH, 3), 255, np.uint8)
     for shape in shapes:
-        colour = tuple(int(shape.colour[at : at + 2], 16) for at in (5, 3, 1))  # BGR
+        blue, green, red = (int(shape.colour[at : at + 2], 16) for at in (5, 3, 1))
+        colour = (blue, green, red)
         if isinstance(shape, _Box):
             top, left = round(_SCALE * shape.y), round(_SCALE * shape.x)
             bottom, right = top + round(_SCALE * shape.height), left + max(round(_SCALE * shape.width), 1)
             canvas[top:bottom, left:right] = colour
         else:
-            text = "".join(letter if letter.isascii() else "?" for letter in shape.text)  # OpenCV draws no others
-            font, size, thickness = cv2.FONT_HERSHEY_SIMPLEX, 0.4 * _SCALE, 2 if shape.bold else 1
-            width = cv2.getTextSize(text, font, size, thickness)[0][0]
-            start = round(_SCALE * shape.x - {"start": 0, "middle": width / 2, "end": width}[shape.anchor])
-            at = start, round(_SCALE * shape.y)
-            cv2.putText(canvas, text, at, font, size, colour, thickness, cv2.LINE_AA)
+            words = Lettering(shape.text, 0.4 * _SCALE, 2 if shape.bold else 1)
+            shift = {"start": 0, "middle": words.width / 2, "end": words.width}[shape.anchor]
+            words.draw(canvas, (round(_SCALE * shape.x - shift), round(_SCALE * shape.y)), colour)
     done, data = cv2.imencode(".png", canvas)
     if not done:
         raise YolactError("OpenCV cannot encode the chart as PNG; give --chart a name that ends in .svg")

@@ -15,14 +15,11 @@ import numpy as np
 from yolact.runtime.detections import Detections
 from yolact.runtime.images.arrays import BoolArray, Image
 from yolact.runtime.images.geometry import Region
-
-Color = tuple[int, int, int]
-"""Blue, green, red in [0, 255]."""
+from yolact.runtime.images.lettering import Color, Lettering
 
 _PALETTE_SIZE = 80
 _FIRST_COLOR = (0.58, 0.85, 1.0)  # hue, saturation, value: a blue that shows on skin, grass and asphalt
 _MASK_OPACITY = 0.45
-_FONT = cv2.FONT_HERSHEY_SIMPLEX
 _REFERENCE_SIDE = math.sqrt(640 * 480)  # image for which the sizes below are meant; others scale with it
 _FONT_SCALE = 0.5
 _SMALLEST_FONT_SCALE = 0.35  # smaller letters cannot be read
@@ -102,15 +99,14 @@ class _Style:
         scale = max(_SMALLEST_FONT_SCALE, _FONT_SCALE * side / _REFERENCE_SIDE)
         return cls(scale, max(1, round(1.6 * scale)), max(1, round(4 * scale)), max(2, round(7 * scale)))
 
-    def text_size(self, text: str) -> tuple[int, int, int]:
-        """(width, height above the baseline, height below it), pixels."""
-        (width, ascent), descent = cv2.getTextSize(text, _FONT, self.font_scale, self.stroke)
-        return width, ascent, descent
+    def lettering(self, text: str) -> Lettering:
+        """The text at this size."""
+        return Lettering(text, self.font_scale, self.stroke)
 
 
 @dataclass(frozen=True)
 class _Label:
-    text: str
+    words: Lettering
     baseline: int  # pixels between the lower edge of the label and the foot of its letters
     region: Region
 
@@ -167,9 +163,7 @@ def _draw_labels(
         # Drawing on the label alone keeps strokes that reach past the measured text from touching the picture.
         background = canvas[label.region.slices]
         origin = (style.padding, label.region.shape[0] - label.baseline)
-        cv2.putText(
-            background, label.text, origin, _FONT, style.font_scale, _text_color(color), style.stroke, cv2.LINE_AA
-        )
+        label.words.draw(background, origin, _text_color(color))
 
 
 def _place_label(
@@ -180,8 +174,8 @@ def _place_label(
     Best is above the box, then from its upper edge down, then below it; flush with its left side or, where that does
     not work, with the right one.
     """
-    text_width, ascent, descent = style.text_size(text)
-    height, width = ascent + descent + style.padding, text_width + 2 * style.padding
+    words = style.lettering(text)
+    height, width = words.ascent + words.descent + style.padding, words.width + 2 * style.padding
     lowest, rightmost = canvas.shape[0] - height, canvas.shape[1] - width
     if lowest < 0 or rightmost < 0:
         return None
@@ -192,7 +186,7 @@ def _place_label(
     for y, x in itertools.product(tops, lefts):
         region = Region(y, x, y + height, x + width)
         if 0 <= y <= lowest and not any(_overlap(region, other.region) for other in placed):
-            return _Label(text, descent + style.padding // 2, region)
+            return _Label(words, words.descent + style.padding // 2, region)
     return None
 
 

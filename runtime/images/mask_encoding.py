@@ -60,8 +60,32 @@ def _compress(lengths: NDArray[np.int64]) -> str:
 def trace_polygons(mask: BoolArray, region: Region) -> list[list[float]]:
     """Outer contours as COCO polygons [x1, y1, x2, y2, ...] in image pixels; holes are filled.
 
-    Contours of fewer than three points (single pixels, lines) have no area as a polygon and are left out.
+    Contours go through the centres of border pixels. Where they would enclose nothing, as those of single pixels and
+    of lines one pixel thin, they go around the pixels instead.
     """
-    contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     offset = np.array([region.left, region.top])
-    return [(c.reshape(-1, 2) + offset).astype(float).ravel().tolist() for c in contours if len(c) >= 3]
+    outlines = [outline for contour in _outer_contours(mask) for outline in _enclosing(contour)]
+    return [(outline + offset).astype(float).ravel().tolist() for outline in outlines]
+
+
+def _outer_contours(mask: BoolArray) -> list[NDArray[np.int32]]:
+    """Points (n, 2) as x, y."""
+    contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    return [np.asarray(contour, np.int32).reshape(-1, 2) for contour in contours]
+
+
+def _enclosing(contour: NDArray[np.int32]) -> list[NDArray[np.int32]]:
+    """The contour, or, where no 2 x 2 pixels lie in it, the outline of its pixels along their edges."""
+    if 2 * cv2.contourArea(contour) > len(contour):  # where a line turns, its contour cuts off half a pixel
+        return [contour]
+    origin = contour.min(axis=0)
+    width, height = contour.max(axis=0) - origin + 1
+    pixels = np.zeros((height, width), np.uint8)
+    cv2.drawContours(pixels, [contour - origin], -1, 1, cv2.FILLED)
+    if (pixels[1:, 1:] & pixels[1:, :-1] & pixels[:-1, 1:] & pixels[:-1, :-1]).any():
+        return [contour]
+    # Each pixel sets its four corners: the contour of these is the outline of the pixels.
+    corners = np.zeros((height + 1, width + 1), np.bool_)
+    for down, right in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        corners[down : down + height, right : right + width] |= pixels > 0
+    return [outline + origin for outline in _outer_contours(corners)]

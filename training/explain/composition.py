@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 
 from yolact.runtime.images.arrays import BoolArray, FloatArray, Image
-from yolact.runtime.images.drawing import Color, annotate, class_color
+from yolact.runtime.images.drawing import annotate, class_color
+from yolact.runtime.images.lettering import Color
 from yolact.training.explain.explanation import Composition, Explanation
 from yolact.training.explain.panels import (
     GAP,

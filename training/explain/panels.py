@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from yolact.runtime.images.arrays import BoolArray, FloatArray, Image
-from yolact.runtime.images.drawing import Color
+from yolact.runtime.images.lettering import Color, Lettering
 
 PAPER: Color = (255, 255, 255)
 INK: Color = (48, 40, 34)
@@ -144,14 +144,16 @@ def text(words: str, size: float = 1.0, color: Color = INK, *, bold: bool = Fals
     font = cv2.FONT_HERSHEY_DUPLEX if bold else cv2.FONT_HERSHEY_SIMPLEX
     scale = 0.55 * size
 
-    def measure(letters: str) -> int:
-        return int(cv2.getTextSize(letters, font, scale, 1)[0][0])
+    def letters(text: str) -> Lettering:
+        return Lettering(text, scale, 1, font)
 
-    if width is not None and measure(words) > width:
-        words = next((cut for n in range(len(words), 0, -1) if measure(cut := f"{words[:n].rstrip()}...") <= width), "")
-    (_, ascent), descent = cv2.getTextSize("Hg", font, scale, 1)
-    line = np.full((ascent + descent + 4, max(measure(words), 1) + 2, 3), PAPER, np.uint8)
-    cv2.putText(line, words, (1, ascent + 2), font, scale, color, 1, cv2.LINE_AA)
+    chosen = letters(words)
+    if width is not None and chosen.width > width:
+        shorter = (letters(f"{words[:count].rstrip()}...") for count in range(len(words), 0, -1))
+        chosen = next((cut for cut in shorter if cut.width <= width), letters(""))
+    model = letters("Hg")
+    line = np.full((model.ascent + model.descent + 4, max(chosen.width, 1) + 2, 3), PAPER, np.uint8)
+    chosen.draw(line, (1, model.ascent + 2), color)
     return line
 
 

@@ -223,3 +223,11 @@ def test_classes_have_different_colours() -> None:
 def test_detections_of_another_image_are_refused() -> None:
     with pytest.raises(ValueError, match="cannot be drawn"):
         annotate(textured(100, 100), make_detections((100, 101), []))
+
+
+@pytest.mark.parametrize("names", [("a\ud800",), ("漢字 🐕",), ("two\nlines",)])
+def test_labels_of_any_name(names: tuple[str, ...]) -> None:
+    detections = make_detections((240, 320), [(0.2, 0.3, 0.8, 0.8)], [0], names)
+    labelled = annotate(textured(240, 320), detections)
+    bare = annotate(textured(240, 320), make_detections((240, 320), [(0.2, 0.3, 0.8, 0.8)], [0], ("x" * 500,)))
+    assert (labelled != bare).any(axis=2).sum() > 200
