@@ -4,13 +4,14 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 PIP := $(PYTHON) -m pip --disable-pip-version-check install --no-compile
 GPU_PYTHON ?= python3
+FUZZ_SECONDS ?= 120
 READY := $(VENV)/.ready
 READY_FOR_DEMO := $(VENV)/.ready-demo
 # Commands and tests start Python many times; without its compiled files each start takes seconds longer.
 unexport PYTHONDONTWRITEBYTECODE
 NATIVE = $(shell find benchmarks examples plugins runtime/capi tests/support -name '*.cu' -o -name '*.cuh' -o -name '*.cpp' -o -name '*.c' -o -name '*.h')
 
-.PHONY: capi demo gpu-check plugins test test-gpu lint format clean
+.PHONY: capi demo fuzz gpu-check plugins test test-gpu lint format clean
 
 demo: $(READY_FOR_DEMO)
 	@$(PYTHON) examples/demo.py
@@ -27,6 +28,10 @@ test: $(READY)
 
 test-gpu: $(READY)
 	$(PYTHON) -m pytest -m gpu
+
+# Bytes that nobody thought of, for minutes, to what reads them; what it finds stays in build/fuzz for the next time.
+fuzz: $(READY)
+	$(PYTHON) tests/support/fuzz_service --seconds $(FUZZ_SECONDS)
 
 # Installs nothing: for a machine with a GPU, a PyTorch for it and no network.
 gpu-check:

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -68,3 +69,11 @@ def test_what_json_lacks(program: Path, tmp_path: Path) -> None:
     assert second["class_name"] == 3 * "\ufffd" + "\x1b[31m"
     assert third["class_name"] == "" and third["score"] == 0
     assert not re.search(rb"[\x00-\x09\x0b-\x1f\x7f]", printed)
+
+
+def test_fuzzing_without_clang(tmp_path: Path) -> None:
+    """`make fuzz` goes on to what else it fuzzes."""
+    environment = {"PATH": str(tmp_path), "CC": "gcc"}
+    done = subprocess.run([sys.executable, TARGETS], capture_output=True, text=True, timeout=60, env=environment)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "there is no clang with libFuzzer -- apt-get install clang" in done.stdout
