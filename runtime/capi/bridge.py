@@ -16,6 +16,7 @@ from yolact.runtime.detector import Detector
 from yolact.runtime.errors import EngineError, ImageError, UsageError
 from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.image_files import decode_image
+from yolact.runtime.wording import printable
 
 STATUSES: dict[type[Exception], int] = {UsageError: 1, EngineError: 3, ImageError: 4, MemoryError: 6}
 """YOLACT_ERROR_... of the exceptions whose sentence is meant for the caller."""
@@ -108,16 +109,16 @@ def as_buffers(found: Detections) -> Buffers:
 
 
 def as_c_text(text: str) -> bytes:
-    """The text as UTF-8 that a C program can read to its end: what UTF-8 lacks and zeros become escapes."""
+    """A name as UTF-8 that a C program can read to its end: what UTF-8 lacks and zeros become escapes."""
     return text.encode(errors="backslashreplace").replace(b"\0", b"\\x00")
 
 
 def explain(error: BaseException) -> tuple[int, bytes]:
-    """The status for an exception, and the sentence as UTF-8."""
+    """The status for an exception, and the sentence as UTF-8, which any terminal can show."""
     for kind, status in STATUSES.items():
         if isinstance(error, kind):
             text = str(error) or "there is not enough memory; use smaller images or fewer at a time"
-            return status, as_c_text(text)
+            return status, printable(text).encode()
     if isinstance(error, ReferenceError):
-        return CLOSED, as_c_text(str(error))
-    return INTERNAL, as_c_text(f"the Python runtime failed with {type(error).__name__}: {error}")
+        return CLOSED, printable(str(error)).encode()
+    return INTERNAL, printable(f"the Python runtime failed with {type(error).__name__}: {error}").encode()

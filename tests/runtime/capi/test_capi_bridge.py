@@ -142,7 +142,7 @@ def test_a_session_of_other_types(capi: Any, monkeypatch: pytest.MonkeyPatch, se
 def test_text_that_c_would_cut_or_cannot_read_is_escaped(
     capi: Any, engine: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Zeros would end a name early, and half of a surrogate pair has no UTF-8."""
+    """Zeros would end a name early, half of a surrogate pair has no UTF-8, and sentences are for terminals."""
     names = ("a\0b", "\ud800", "größe")
     detector = SimpleNamespace(class_names=names, max_batch=2**40, close=lambda: None)
     monkeypatch.setattr(bridge.Detector, "open", lambda *given, **options: detector)
@@ -154,8 +154,8 @@ def test_text_that_c_would_cut_or_cannot_read_is_escaped(
     capi.yolact_close(handle)
 
     def fail(*given: Any) -> None:
-        raise bridge.EngineError("a\0b \udcff")
+        raise bridge.EngineError("a\0b \udcff \x1b[31m\n größe")
 
     monkeypatch.setattr(bridge, "open_session", fail)
     assert capi.yolact_open(b"any.onnx", None, c.c_uint64()) == client.ENGINE
-    assert capi.yolact_last_error() == rb"a\x00b \udcff"
+    assert capi.yolact_last_error() == r"a\x00b \udcff \x1b[31m\n größe".encode()
