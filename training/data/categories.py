@@ -53,18 +53,17 @@ class Categories:
         Tools such as Roboflow list the name of the whole data set so. `annotated` holds the ids of categories with
         annotations; `source` names the file in the warning.
         """
-        groups = [
-            id
-            for id, name in self.names.items()
-            if id not in annotated and any(parent == name and child != id for child, parent in self._parents.items())
-        ]
+        children: dict[str, list[int]] = {}
+        for child, parent in self._parents.items():
+            children.setdefault(parent, []).append(child)
+        groups = {id for id, name in self.names.items() if id not in annotated and children.get(name, [id]) != [id]}
         if len(groups) == len(self.names):
-            groups = []
+            groups = set()
         if groups:
             logger.warning(
                 "%s: left out categories that others belong to and that nothing is annotated with: %s",
                 source,
-                list_some([f"{id} ({self.names[id]})" for id in groups], 5),
+                list_some([f"{id} ({self.names[id]})" for id in sorted(groups)], 5),
             )
         return {id: self.names[id] for id in sorted(self.names) if id not in groups}
 

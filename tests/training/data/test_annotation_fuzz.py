@@ -1,0 +1,106 @@
+"""Mutants of an annotation file: each is refused in a sentence, or read into values of the right types."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from annotation_content import CONTENT
+from pycocotools import mask as coco_mask
+
+from yolact.runtime.errors import DatasetError
+from yolact.training.data.annotations import Annotations, decode_mask, parse_annotations, read_annotations
+
+NASTY: tuple[Any, ...] = (
+    *(None, True, False, 0, -1, 1, 2, 7, 9, 40, 60, 2400, 2**31, 2**63, 10**400, -(10**30), 0.5, -0.0, 1e308, math.nan),
+    *(math.inf, -math.inf, "", " ", "0", "1", "7.0", "1e3", "\u0661", "x", "\x00", "\ud800", "a\nb", "b'0'", "P" * 40, "o"),
+    *([], {}, [[]], [{}], [None], [[None] * 6], [[[]]], [1, 2, 3, 4], [1, 2, 3, 4, 5, 6], [[1, 2], [3, 4], [5, 6]]),
+    *({"size": [40, 60], "counts": [0, 2400]}, {"counts": "0"}, {"x": 1, "y": 2}, [{"counts": []}], [{"x": 1}], "dog"),
+)
+
+
+def start() -> dict[str, Any]:
+    """With run lengths as text, since those have a grammar of their own."""
+    content = copy.deepcopy(CONTENT)
+    text = coco_mask.encode(np.asfortranarray(np.eye(40, 60, dtype=np.uint8)))["counts"].decode()
+    third = {**content["annotations"][1], "id": 3, "segmentation": {"size": [40, 60], "counts": text}, "area": 40}
+    content["annotations"].append(third)
+    return content
+
+
+def places(value: Any) -> list[tuple[Any, Any]]:
+    """Every container inside, with each of its keys."""
+    items = list(value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ())
+    return [place for key, inner in items for place in [(value, key), *places(inner)]]
+
+
+def mutate(content: dict[str, Any], rng: random.Random) -> None:
+    container, key = rng.choice(places(content))
+    old, how = container[key], rng.random()
+    if isinstance(old, str) and how < 0.4:
+        at = rng.randrange(len(old) + 1)
+        container[key] = old[:at] + chr(rng.choice((rng.randrange(48, 112), rng.randrange(0x20000)))) + old[at + 1 :]
+    elif how < 0.1:
+        del container[key]
+    elif how < 0.2 and isinstance(container, list):
+        container.insert(key, copy.deepcopy(rng.choice(container)))
+    elif how < 0.3 and isinstance(old, int | float) and not isinstance(old, bool) and abs(old) < 1e300:
+        container[key] = rng.choice((float(old), str(old), -old, old + 1, old * 1000))
+    else:
+        container[key] = copy.deepcopy(rng.choice(NASTY))
+
+
+def check(found: Annotations) -> None:
+    assert all(isinstance(name, str) and name.strip() for name in found.class_names)
+    assert list(found.category_ids) == sorted({*found.category_ids}) and len(found.class_names) == len(
+        found.category_ids
+    )
+    ids = [annotation.id for image in found.images for annotation in image.annotations]
+    assert len({*ids}) == len(ids)
+    for image in found.images:
+        assert all(type(side) is int and side > 0 for side in image.size) and isinstance(image.file_name, str)
+        for annotation in image.annotations:
+            numbers = [*annotation.box, annotation.area]
+            assert all(isinstance(number, int | float) and math.isfinite(number) for number in numbers)
+            assert annotation.box[2] > 0 and annotation.box[3] > 0 and annotation.category_id in found.category_ids
+            if image.size[0] * image.size[1] < 10**6:
+                mask = decode_mask(annotation, image.size)
+                assert mask.shape == image.size and {*np.unique(mask)} <= {0, 1}
+    json.dumps([annotation.segmentation for image in found.images for annotation in image.annotations])
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_mutants_of_values(seed: int) -> None:
+    rng, read = random.Random(seed), 0
+    for _ in range(500):
+        content = start()
+        for _ in range(rng.choice((1, 1, 2, 5))):
+            mutate(content, rng)
+        try:
+            check(parse_annotations(content, "here"))
+            read += 1
+        except DatasetError as error:
+            assert "here" in str(error) and "Error(" not in str(error) and len(str(error)) < 5000
+    assert 20 < read < 480, "both are tried"
+
+
+def test_mutants_of_bytes(tmp_path: Path) -> None:
+    rng, text, path = random.Random(0), json.dumps(start()).encode(), tmp_path / "a.json"
+    for _ in range(300):
+        data = bytearray(text)
+        for _ in range(rng.choice((1, 3, 20))):
+            at = rng.randrange(len(data))
+            data[at : at + rng.randrange(3)] = rng.choice(
+                (b"", bytes([rng.randrange(256)]), b"[", b'"', b"\xed\xa0\x80")
+            )
+        path.write_bytes(data)
+        try:
+            check(read_annotations(path))
+        except DatasetError as error:
+            assert str(path) in str(error)
