@@ -15,8 +15,10 @@ import pytest
 from capi_client import BGR, BGRA, GRAY, RGB, CImage, Results, describe, open_handle, options
 from scripted_engine import CLASS_NAMES, write_engine
 
+from yolact.runtime.capi.bridge import decode_image
 from yolact.runtime.detections import Detections
 from yolact.runtime.detector import Detector
+from yolact.runtime.errors import ImageError
 from yolact.runtime.images.image_files import read_image
 
 
@@ -161,6 +163,21 @@ def test_decoding_is_the_runtimes(capi: Any, photos: list[np.ndarray], tmp_path:
         assert np.array_equal(pixels, read_image(path))
         capi.yolact_image_free(image)
         assert (image.data, image.height) == (None, 0)
+
+
+def test_a_picture_that_opencv_gives_two_dimensions(capi: Any) -> None:
+    """Grey values of 32 bits: three channels as Python has them, or refused as Python does."""
+    data = b"Pf\n5 7\n-1.0\n" + np.linspace(0, 1, 35, dtype="<f4").tobytes()
+    image = CImage()
+    status = capi.yolact_image_decode(data, len(data), image)
+    try:
+        expected = decode_image(data, "image")
+    except ImageError as error:
+        assert (status, capi.yolact_last_error().decode()) == (client.IMAGE, str(error))
+        return
+    assert status == client.OK and (image.height, image.width, image.stride) == (7, 5, 15)
+    assert c.string_at(image.data, 7 * 15) == expected.tobytes()
+    capi.yolact_image_free(image)
 
 
 def test_batch_limits(capi: Any, engine: Path, tmp_path: Path) -> None:

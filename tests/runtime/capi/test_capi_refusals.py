@@ -129,7 +129,6 @@ def test_options_may_be_left_out(capi: Any, engine: Path) -> None:
         (b"\xff\xd8\xff", "truncated"),
         (b"\xff\xd8\xff\xd9", "damaged"),
         (b"BM" + bytes(60), "damaged"),
-        (b"Pf\n5 7\n-1.0\n" + bytes(4 * 5 * 7), "got 7 x 5 "),
     ],
 )
 def test_files_that_do_not_decode(capi: Any, data: bytes, said: str) -> None:
