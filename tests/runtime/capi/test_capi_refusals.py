@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import capi_client as client
+import cv2
 import numpy as np
 import pytest
 from capi_client import BGR, BGRA, CImage, Options, Results, describe, open_handle, options
@@ -141,3 +142,25 @@ def test_files_that_do_not_decode(capi: Any, data: bytes, said: str) -> None:
     assert capi.yolact_image_decode(data, 2**64 - 1, image) == client.ARGUMENT
     capi.yolact_image_free(image)
     capi.yolact_image_free(None)
+
+
+def test_mutated_files_decode_to_three_channels_or_not_at_all(capi: Any) -> None:
+    """Of all formats, with some bytes of the header changed; always the same ones."""
+    random = np.random.default_rng(3)
+    pixels = random.integers(0, 256, (9, 8, 3), dtype=np.uint8)
+    seeds = [cv2.imencode(suffix, pixels)[1].tobytes() for suffix in (".png", ".jpg", ".bmp", ".webp", ".tiff", ".ppm")]
+    seeds += [b"Pf\n8 9\n-1.0\n" + bytes(4 * 72), b"PF\n8 9\n1.0\n" + bytes(12 * 72), b"P5 8 9 65535\n" + bytes(144)]
+    decoded = 0
+    for turn in range(600):
+        data = bytearray(seeds[turn % len(seeds)])
+        for _ in range(turn % 4):
+            data[random.integers(min(len(data), 60))] = random.integers(256)
+        image = CImage()
+        status = capi.yolact_image_decode(bytes(data), len(data), image)
+        assert status in (client.OK, client.IMAGE), capi.yolact_last_error()
+        if status == client.OK:
+            assert (image.stride, image.format) == (3 * image.width, BGR)
+            assert len(c.string_at(image.data, image.height * image.stride)) > 0
+        decoded += status == client.OK
+        capi.yolact_image_free(image)
+    assert 600 / 4 < decoded < 600
