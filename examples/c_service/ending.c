@@ -36,22 +36,23 @@ static void* wait_for_signals(void* unused)
     return NULL;
 }
 
-/* A signal that whoever started the program has told it to ignore stays ignored, as nohup does with SIGHUP. */
-static int is_ignored(int number)
+/* Whether the program is to outlive its terminal: nohup has it ignore SIGHUP. Shells have what runs in the background
+ * ignore SIGINT and SIGQUIT, but who sends these to a service means it. */
+static int outlives_terminal(void)
 {
     struct sigaction action;
-    return sigaction(number, NULL, &action) == 0 && !(action.sa_flags & SA_SIGINFO) && action.sa_handler == SIG_IGN;
+    return sigaction(SIGHUP, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
 }
 
 int watch_signals(void)
 {
-    static const int optional[] = {SIGINT, SIGHUP, SIGQUIT};
     pthread_t thread;
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
-    for (size_t i = 0; i < sizeof optional / sizeof *optional; i++)
-        if (!is_ignored(optional[i]))
-            sigaddset(&signals, optional[i]);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGQUIT);
+    if (!outlives_terminal())
+        sigaddset(&signals, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     sem_init(&has_come, 0, 0);
     return pthread_create(&thread, NULL, wait_for_signals, NULL) == 0 && pthread_detach(thread) == 0;

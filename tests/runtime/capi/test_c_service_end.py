@@ -161,9 +161,8 @@ def blocks_signals(pid: int) -> bool:
     return bool(int(blocked, 16) >> (signal.SIGTERM - 1) & 1)
 
 
-def test_a_signal_that_is_ignored_stays_so(program: Path, engine: Path) -> None:
-    """Under nohup the service outlives its terminal."""
-    earlier = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the service inherits it
+def test_a_service_under_nohup_outlives_its_terminal(program: Path, engine: Path) -> None:
+    earlier = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does; the service inherits it
     try:
         service = Service(program, engine)
     finally:
