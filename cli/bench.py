@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from yolact.cli.command import command, say
-from yolact.cli.options.common import engine_option, json_option
+from yolact.cli.options.common import engine_option, json_option, max_pixels_option
 from yolact.cli.options.engine import engine_options
 from yolact.cli.options.values import AT_LEAST_1
 from yolact.runtime.json_text import to_json
@@ -52,6 +52,7 @@ def _check_duration(context: click.Context, parameter: click.Parameter, value: f
     help="What post-processing ends in: arrays at image size, or COCO run-length encoding.",
 )
 @json_option("Write all figures to this file.")
+@max_pixels_option()
 def main(
     images: tuple[str, ...],
     engine: Path,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from yolact.cli.command import command, say
-from yolact.cli.options.common import annotations_option, config_option, limit_option
+from yolact.cli.options.common import annotations_option, config_option, limit_option, max_pixels_option
 from yolact.cli.options.engine import engine_options
 from yolact.cli.options.limits import limit_options
 from yolact.cli.options.reading import reading_options
@@ -45,6 +45,7 @@ _LISTED = 10  # layers on the terminal; the report has all
 @config_option()
 @limit_options
 @engine_options
+@max_pixels_option()
 def main(
     engine: Path,
     reference: Path,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from yolact.cli.command import command, say
-from yolact.cli.options.common import annotations_option, images_option, json_option, limit_option
+from yolact.cli.options.common import annotations_option, images_option, json_option, limit_option, max_pixels_option
 from yolact.cli.options.engine import engine_options
 from yolact.cli.options.model import ModelChoice, model_options
 from yolact.cli.options.reading import reading_options
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 @json_option("Write all detections to this file, as COCO's server takes them.")
 @limit_option()
 @engine_options
+@max_pixels_option()
 def main(
     model: ModelChoice,
     annotations: Path,

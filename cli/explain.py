@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from yolact.cli.command import command, say
-from yolact.cli.options.common import score_threshold_option
+from yolact.cli.options.common import max_pixels_option, score_threshold_option
 from yolact.cli.options.model import ModelChoice, model_options
 from yolact.cli.options.values import AT_LEAST_1, FILE
 from yolact.runtime.config import DISPLAY_TOP_K, PostprocessConfig
@@ -32,6 +32,7 @@ _NAMED_PROTOTYPES = 4  # in the line about an instance
 )
 @click.option("--instances", default=3, type=AT_LEAST_1, help="Explain this many, the best ones.")
 @score_threshold_option()
+@max_pixels_option()
 def main(image_file: Path, model: ModelChoice, output: Path | None, instances: int, score_threshold: float) -> None:
     """Show how masks come about on IMAGE: what was found, all prototypes, and for the best instances the prototypes
     that their masks are composed of.

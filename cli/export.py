@@ -12,8 +12,8 @@ from yolact.calib.options import require_data
 from yolact.cli.command import command, command_line, note, require_packages, say
 from yolact.cli.options.accuracy_gate import gate_options
 from yolact.cli.options.builder import builder_options
-from yolact.cli.options.common import config_option
-from yolact.cli.options.int8 import check_cache_output, int8_options
+from yolact.cli.options.common import config_option, max_pixels_option
+from yolact.cli.options.int8 import check_cache_output, int8_options, read_calibration_images
 from yolact.cli.options.postprocess import postprocess_options
 from yolact.cli.options.values import FILE
 from yolact.engines.plan_output import check_plan_output, write_plan
@@ -81,6 +81,7 @@ def _parse_batch(context: click.Context, parameter: click.Parameter, value: str)
 @gate_options
 @builder_options
 @int8_options
+@max_pixels_option()
 def main(
     weights: Path,
     config_name: str | None,
@@ -133,11 +134,12 @@ def main(
     inputs += [] if gate is None else [gate.annotations, gate.images]
     _check_outputs(destination, quantization.options.cache, inputs)
     images = read_check_images(check_images)
+    calibration = read_calibration_images(quantization, note) if int8 else None
     model = load_model(weights, config_name, class_names, imgsz)
     pipeline = ExportPipeline(
         model, postprocess, sha256_of(weights), graph, function_mode, batch, opset, precision, int8_platform
     )
-    proto = pipeline.run(images, gate, quantization, say, note)
+    proto = pipeline.run(images, gate, quantization, calibration, say, note)
     _write(proto, destination, build, batch, precision)
 
 

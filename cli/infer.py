@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING
 import click
 
 from yolact.cli.command import command, report, say
-from yolact.cli.options.common import engine_option, folder_option, json_option, score_threshold_option
+from yolact.cli.options.common import (
+    engine_option,
+    folder_option,
+    json_option,
+    max_pixels_option,
+    score_threshold_option,
+)
 from yolact.cli.options.engine import engine_options
 from yolact.cli.options.values import AT_LEAST_1
 from yolact.runtime.config import DISPLAY_TOP_K
@@ -39,6 +45,7 @@ if TYPE_CHECKING:
     type=click.Choice(["rle", "polygon", "none"]),
     help="Masks in the JSON: COCO run-length encoding, outlines, or left out.",
 )
+@max_pixels_option()
 def main(
     sources: tuple[str, ...],
     engine: Path,

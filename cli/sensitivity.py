@@ -10,9 +10,16 @@ import click
 
 from yolact.calib.options import MAX_AP_DROP, require_data
 from yolact.calib.quantization_points import DEFAULT_MODULES
-from yolact.cli.command import command, say
-from yolact.cli.options.common import annotations_option, engine_option, images_option, json_option, limit_option
-from yolact.cli.options.int8 import check_cache_output, int8_options
+from yolact.cli.command import command, note, say
+from yolact.cli.options.common import (
+    annotations_option,
+    engine_option,
+    images_option,
+    json_option,
+    limit_option,
+    max_pixels_option,
+)
+from yolact.cli.options.int8 import check_cache_output, int8_options, read_calibration_images
 from yolact.cli.options.reading import reading_options
 from yolact.cli.options.values import OUTPUT_FILE, check_amount
 from yolact.runtime.errors import AccuracyError, UsageError
@@ -62,6 +69,7 @@ _CHARTS = (".png", ".svg")
 )
 @json_option("Write all figures here.")
 @int8_options
+@max_pixels_option()
 def main(
     engine: Path,
     annotations: Path | None,
@@ -93,12 +101,12 @@ def main(
     from yolact.calib.sensitivity.analysis import analyse, read_unquantised
     from yolact.calib.sensitivity.ranking import Int8Selection
 
+    calibration = read_calibration_images(quantization, note)
     model = read_unquantised(engine)
     platform = quantization.platform or "tensorrt"
     selection = Int8Selection(
         model.proto, quantization.modules or DEFAULT_MODULES[platform], quantization.exclude, platform
     )
-    calibration = ImageSet.of_folder(data, quantization.limit)
     measured_on: GroundTruth | ImageSet
     if annotations is None or images is None:
         measured_on = ImageSet.of_folder(data, min(limit or COMPARED, quantization.limit))

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from yolact.cli.command import command, note, require_packages, say
-from yolact.cli.options.common import folder_option
+from yolact.cli.options.common import folder_option, max_pixels_option
 from yolact.cli.options.reading import reading_options
 from yolact.cli.options.values import AT_LEAST_1, FILE
 
@@ -47,6 +47,7 @@ def _parse_steps(context: click.Context, parameter: click.Parameter, value: str 
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, help="Of weights, order and augmentation.")
 @click.option("--save-every", type=AT_LEAST_1, default=10_000, help="Iterations between checkpoints and validations.")
 @click.option("--wandb", is_flag=True, help="Also log to Weights & Biases.")
+@max_pixels_option()
 def main(
     config_name: str,
     batch_size: int,

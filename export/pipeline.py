@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import onnx
 
 from yolact.calib.image_set import ImageSet
-from yolact.calib.options import Int8Request, require_data
+from yolact.calib.options import Int8Request
 from yolact.calib.quantization_points import DEFAULT_MODULES, Platform, find_quantization_points
 from yolact.export.accuracy_gate import check_accuracy
 from yolact.export.int8 import FEW_IMAGES, quantize
@@ -49,7 +49,13 @@ class ExportPipeline:
     int8_platform: Platform | None
 
     def run(
-        self, images: Sequence[Image], gate: GateRequest | None, int8: Int8Request, say: Say, note: Say
+        self,
+        images: Sequence[Image],
+        gate: GateRequest | None,
+        int8: Int8Request,
+        calibration: ImageSet | None,
+        say: Say,
+        note: Say,
     ) -> onnx.ModelProto:
         """Export, compare with PyTorch, quantise and gate.
 
@@ -57,15 +63,13 @@ class ExportPipeline:
             images: to compare on.
             gate: accuracy to hold, None for no such check.
             int8: how to quantise, where `int8_platform` says so.
+            calibration: images for that.
             say: gets the lines about each step.
             note: gets doubts about the calibration.
 
         Raises what `export_model`, `verify_model`, `int8.quantize` and `check_accuracy` raise.
         """
         truth = None if gate is None else self._read_truth(gate)
-        calibration = None
-        if self.int8_platform is not None:
-            calibration = ImageSet.of_folder(require_data(int8), int8.limit)
         proto = self._export(self.precision)
         if self.int8_platform is not None:  # raises here, before the comparisons, where it does not fit
             find_quantization_points(

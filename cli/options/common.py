@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
@@ -17,6 +18,7 @@ from yolact.cli.options.values import (
     check_fraction,
 )
 from yolact.runtime.config import DISPLAY_SCORE_THRESHOLD
+from yolact.runtime.images.pixel_limit import MAX_PIXELS, VARIABLE
 
 
 def engine_option(help: str, *, required: bool = True) -> Decorator:
@@ -62,6 +64,31 @@ def score_threshold_option() -> Decorator:
         callback=check_fraction,
         help="Leave out detections that score lower.",
     )
+
+
+def max_pixels_option() -> Decorator:
+    """--max-pixels of commands that read images; it holds for as long as the command runs."""
+    return click.option(
+        "--max-pixels",
+        type=AT_LEAST_1,
+        expose_value=False,
+        callback=_limit_pixels,
+        help=f"Refuse images with more pixels.  [default: {MAX_PIXELS:,}, or what {VARIABLE} says]",
+    )
+
+
+def _limit_pixels(context: click.Context, parameter: click.Parameter, value: int | None) -> None:
+    if value is not None:
+        before = os.environ.get(VARIABLE)
+        _set_limit(str(value))
+        context.call_on_close(lambda: _set_limit(before))
+
+
+def _set_limit(text: str | None) -> None:
+    if text is None:
+        os.environ.pop(VARIABLE, None)
+    else:
+        os.environ[VARIABLE] = text
 
 
 def folder_option(default: str | None, help: str) -> Decorator:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 import click
 
-from yolact.calib.options import CalibrationOptions, Int8Request, progress_file
+from yolact.calib.options import CalibrationOptions, Int8Request, progress_file, require_data
 from yolact.calib.quantization_points import MODULES, Platform
 from yolact.calib.ranges import Algorithm
 from yolact.cli.options.groups import given_options, option_group
 from yolact.cli.options.values import AT_LEAST_1, FILE, parse_words
 from yolact.runtime.output_files import check_output, refuse_overwriting
+
+if TYPE_CHECKING:
+    from yolact.calib.image_set import ImageSet
+    from yolact.runtime.wording import Say
 
 
 def _parse_modules(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[str, ...] | None:
@@ -34,6 +38,16 @@ def check_cache_output(cache: Path | None, inputs: Sequence[Path | None]) -> Non
         check = refuse_overwriting if cache.is_file() else check_output
         for file in (cache, progress_file(cache)):
             check("--calib-cache", file, inputs)
+
+
+def read_calibration_images(request: Int8Request, note: Say) -> ImageSet:
+    """The images of --calib-data, with what is to be said about them. Raises as `ImageSet.of_folder`."""
+    from yolact.calib.image_set import ImageSet
+
+    images = ImageSet.of_folder(require_data(request), request.limit)
+    for sentence in images.doubts():
+        note(sentence)
+    return images
 
 
 @option_group(

@@ -12,7 +12,8 @@ import cv2
 from yolact.runtime.errors import UsageError
 from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.check_image import make_check_image
-from yolact.runtime.images.image_files import decode_image, read_image_file
+from yolact.runtime.images.decoding import decode_image
+from yolact.runtime.images.image_files import read_image_file
 from yolact.runtime.images.sources import expand_source
 from yolact.runtime.images.suffixes import VIDEO_SUFFIXES
 

@@ -15,7 +15,7 @@ from yolact.runtime.detections import Detections
 from yolact.runtime.detector import Detector
 from yolact.runtime.errors import EngineError, ImageError, UsageError
 from yolact.runtime.images.arrays import Image
-from yolact.runtime.images.image_files import decode_image
+from yolact.runtime.images.decoding import decode_image
 from yolact.runtime.wording import printable
 
 STATUSES: dict[type[Exception], int] = {UsageError: 1, EngineError: 3, ImageError: 4, MemoryError: 6}

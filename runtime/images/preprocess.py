@@ -79,12 +79,28 @@ def _advise_on_array(image: NDArray[Any]) -> str:
         return "pass several images as a list, which list(images) makes"
     if image.size == 0:
         return "it has no pixels"
-    if image.ndim == 2 or image.shape[2:] == (1,):
+    steps = (_advise_on_type(image.dtype), _advise_on_shape(image.shape))
+    return ", then ".join(step for step in steps if step)
+
+
+def _advise_on_type(dtype: np.dtype[Any]) -> str:
+    """What makes bytes of values of another type; this comes first, since OpenCV converts few types."""
+    if dtype == np.uint8:
+        return ""
+    if dtype.kind == "f":
+        return "make bytes of values from 0 to 1 with (255 * image).round().astype(np.uint8)"
+    if dtype.kind == "b":
+        return "make bytes with 255 * image.astype(np.uint8)"
+    if dtype == np.uint16:
+        return "make bytes of 16 bits with (image >> 8).astype(np.uint8), of 12 bits with >> 4"
+    return "make bytes of values from 0 to 255 with image.astype(np.uint8)"
+
+
+def _advise_on_shape(shape: tuple[int, ...]) -> str:
+    if len(shape) == 2 or shape[2:] == (1,):
         return "make three channels of grey with cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)"
-    if image.shape[2:] == (4,):
+    if shape[2:] == (4,):
         return "drop alpha with cv2.cvtColor(image, cv2.COLOR_BGRA2BGR), or cv2.COLOR_RGBA2BGR"
-    if image.ndim == 3 and image.shape[2] != 3 and image.shape[0] == 3:
+    if len(shape) == 3 and shape[2] != 3 and shape[0] == 3:
         return "put the channels last with image.transpose(1, 2, 0)"
-    if image.dtype.kind == "f":
-        return "values from 0 to 1 become bytes with (255 * image).round().astype(np.uint8)"
-    return "convert it to bytes of blue, green and red"
+    return "" if len(shape) == 3 and shape[2] == 3 else "give it the three channels blue, green and red"

@@ -9,29 +9,19 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from http.client import HTTPException
 from pathlib import Path
-from urllib.error import HTTPError, URLError
-from urllib.parse import quote, unquote, urlsplit
-from urllib.request import Request, urlopen
+from urllib.parse import unquote, urlsplit
 
 from yolact.runtime.errors import ImageError
 from yolact.runtime.images.arrays import Image
-from yolact.runtime.images.image_files import decode_image, read_image
+from yolact.runtime.images.decoding import decode_image
+from yolact.runtime.images.download import SCHEMES, download_image
+from yolact.runtime.images.image_files import read_image
 from yolact.runtime.images.suffixes import IMAGE_SUFFIXES, VIDEO_SUFFIXES, WRITABLE_SUFFIXES
 from yolact.runtime.images.video import VideoReader
 
-_DOWNLOADED_SCHEMES = ("http", "https")
 _STREAM_SCHEMES = ("rtsp", "rtsps", "rtmp", "rtmps")
 _LONGEST_STEM = 100  # file systems allow 255 bytes; the last part of a URL may be longer
-
-MAX_BYTES = 256 << 20
-"""Larger answers are refused: no photograph needs them, and an endless stream must not fill the memory."""
-
-_TIMEOUT_SECONDS = 30
-
-# Streams: MPEG-DASH and HLS playlists, and the motion JPEG of network cameras.
-_VIDEO_TYPES = ("video/", "multipart/x-mixed-replace", "application/dash+xml", "application/vnd.apple.mpegurl")
 
 
 @dataclass(frozen=True)
@@ -78,7 +68,7 @@ def expand_source(argument: str) -> list[Source]:
 
     - an integer of up to three digits: the camera of that index (``./0`` is a folder of that name)
     - a URL: an image or video (http, https) or a stream (rtsp, rtmp)
-    - a folder: the images in it by name, not those in folders below
+    - a folder: the images in it by name, not those in folders below, nor those whose names begin with a dot
     - a pattern with ``*``, ``?`` or ``[``: the images and videos that match, by name; ``**`` goes into folders below
     - anything else: an image or video file
 
@@ -119,15 +109,15 @@ def _expand_url(url: str) -> Source:
         scheme = urlsplit(url).scheme.lower()
     except ValueError as error:  # e.g. an unclosed bracket around the host
         raise ImageError(f"{url}: expected a URL ({error})") from error
-    if scheme not in (*_DOWNLOADED_SCHEMES, *_STREAM_SCHEMES):
-        known = ", ".join((*_DOWNLOADED_SCHEMES, *_STREAM_SCHEMES))
+    if scheme not in (*SCHEMES, *_STREAM_SCHEMES):
+        known = ", ".join((*SCHEMES, *_STREAM_SCHEMES))
         raise ImageError(f"{url}: expected a URL with one of {known}, got {scheme or 'none of them'}")
     return Source(url, url)
 
 
 def _expand_folder(folder: Path) -> list[Source]:
     try:
-        found = sorted(path for path in folder.iterdir() if _has_suffix(path, IMAGE_SUFFIXES) and path.is_file())
+        found = sorted(path for path in folder.iterdir() if _has_suffix(path, IMAGE_SUFFIXES) and _is_listed(path))
     except OSError as error:
         raise ImageError(f"{folder}: the folder cannot be read ({error.strerror})") from error
     if not found:
@@ -139,10 +129,15 @@ def _expand_folder(folder: Path) -> list[Source]:
 def _expand_pattern(pattern: str) -> list[Source]:
     # A quoted pattern reaches us with its tilde: the shell expands neither.
     matches = map(Path, glob.glob(os.path.expanduser(pattern), recursive=True))  # noqa: PTH111, PTH207
-    found = sorted(path for path in matches if _has_suffix(path, IMAGE_SUFFIXES + VIDEO_SUFFIXES) and path.is_file())
+    found = sorted(path for path in matches if _has_suffix(path, IMAGE_SUFFIXES + VIDEO_SUFFIXES) and _is_listed(path))
     if not found:
         raise ImageError(f"{pattern}: no image or video matches this pattern")
     return [Source(str(path), path) for path in found]
+
+
+def _is_listed(path: Path) -> bool:
+    """Whether it is a file that shows in a folder. ``._photo.jpg`` is what macOS notes about ``photo.jpg``."""
+    return not path.name.startswith(".") and path.is_file()
 
 
 def _open_file(path: Path) -> Image | VideoReader:
@@ -169,29 +164,3 @@ def _open_url(url: str) -> Image | VideoReader:
 
 def _has_suffix(path: Path, suffixes: tuple[str, ...]) -> bool:
     return path.suffix.lower() in suffixes
-
-
-def download_image(url: str) -> bytes | None:
-    """Fetch the bytes of an image file, or None where the server says that it is a video.
-
-    Raises ImageError where the server cannot be reached, refuses, or sends too little or too much.
-    """
-    # Servers want spaces and non-ASCII letters escaped; what is escaped already stays.
-    request = Request(quote(url, safe=":/?#[]@!$&'()*+,;=%~"), headers={"User-Agent": "yolact-infer"})
-    try:
-        with urlopen(request, timeout=_TIMEOUT_SECONDS) as answer:
-            if answer.headers.get("Content-Type", "").lower().startswith(_VIDEO_TYPES):
-                return None
-            announced = int(answer.headers.get("Content-Length") or 0)
-            data: bytes = answer.read(MAX_BYTES + 1) if announced <= MAX_BYTES else b""
-    except HTTPError as error:
-        raise ImageError(f"{url}: the server answered {error.code} {error.reason}") from error
-    except URLError as error:
-        raise ImageError(f"{url}: cannot be reached ({error.reason})") from error
-    except (OSError, HTTPException, ValueError) as error:
-        raise ImageError(f"{url}: the download failed ({error or type(error).__name__})") from error
-    if max(announced, len(data)) > MAX_BYTES:
-        raise ImageError(f"{url}: expected an image, got more than {MAX_BYTES >> 20} MiB")
-    if len(data) < announced:
-        raise ImageError(f"{url}: the connection ended after {len(data)} of {announced} bytes; try again")
-    return data

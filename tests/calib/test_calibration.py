@@ -255,6 +255,43 @@ def test_folders_without_images_are_refused(tmp_path: Path) -> None:
         ImageSet.of_folder(tmp_path / "none", 5)
 
 
+def test_hidden_files_and_folders_are_passed_over(folder: Path, tmp_path: Path) -> None:
+    """As macOS leaves them in archives and on foreign disks."""
+    good = next(folder.glob("*.png")).read_bytes()
+    for name in ("a.png", ".b.png", "._a.png", "__MACOSX/._a.png", ".trash/c.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(good if name == "a.png" else b"no image")
+    assert ImageSet.of_folder(tmp_path, 9).paths == (tmp_path / "a.png",)
+    (tmp_path / "a.png").unlink()
+    with pytest.raises(UsageError, match="found none there or in folders below"):
+        ImageSet.of_folder(tmp_path, 9)
+
+
+def test_images_of_one_colour_are_told(tmp_path: Path) -> None:
+    scene = make_check_image(90, 120, 1)
+    for name, image in {
+        "a.png": scene,
+        "b.jpg": np.full_like(scene, 40),
+        "c.png": np.full_like(scene, (255, 0, 90)),
+        "d.png": np.where(scene > 3, 10, 12).astype(np.uint8),
+        "night.png": scene // 16,
+    }.items():
+        cv2.imwrite(str(tmp_path / name), image)
+    images = ImageSet.of_folder(tmp_path, 9)
+    assert [path.name for path in images.flat] == ["b.jpg", "c.png", "d.png"]
+    (sentence,) = images.doubts()
+    assert sentence.startswith("3 of 5 calibration images are of one colour and tell nothing: ")
+    assert ImageSet.of_folder(tmp_path, 1).doubts() == []
+
+
+def test_every_image_is_checked_at_first(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), make_check_image(50, 60, 1))
+    (tmp_path / "b.jpg").write_bytes(b"no image")
+    (tmp_path / "c.jpg").touch()
+    with pytest.raises(ImageError, match=r"b\.jpg: this is no image in a format .* \(and 1 more of 3 images\)$"):
+        ImageSet.of_folder(tmp_path, 9)
+
+
 def test_an_image_that_cannot_be_read_is_named(proto: onnx.ModelProto, folder: Path, tmp_path: Path) -> None:
     good = next(folder.glob("*.png")).read_bytes()
     (tmp_path / "a.png").write_bytes(good)

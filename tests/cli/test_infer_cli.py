@@ -155,6 +155,16 @@ def test_an_input_is_never_replaced(engine: Path, here: Path) -> None:
     assert photo.read_bytes() == before
 
 
+def test_too_many_pixels(engine: Path, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_photo(here / "small.jpg", 10, 10)
+    write_photo(here / "large.jpg", 10, 11)
+    monkeypatch.setenv("YOLACT_MAX_PIXELS", "50")
+    result = infer(engine, "small.jpg", "large.jpg", "--max-pixels", "100")
+    assert result.exit_code == 1 and result.stdout.startswith("small.jpg: ")
+    assert result.stderr.startswith("error: large.jpg: this JPEG has 11x10 pixels, expected at most 0.0001 million; ")
+    assert os.environ["YOLACT_MAX_PIXELS"] == "50", "the option holds for its command alone"
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason=missing.LINUX)
 def test_file_names_that_are_no_text(engine: Path, here: Path) -> None:
     photo, film = Path(os.fsdecode(b"caf\xe9.png")), Path(os.fsdecode(b"caf\xe9.avi"))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -11,7 +14,7 @@ import numpy as np
 import pytest
 
 from yolact.runtime.errors import ImageError
-from yolact.runtime.images import sources as download
+from yolact.runtime.images import download
 from yolact.runtime.images.sources import expand_source
 from yolact.runtime.images.video import VideoReader
 
@@ -92,3 +95,68 @@ def test_an_answer_over_the_limit_is_not_read(server: str, monkeypatch: pytest.M
     monkeypatch.setattr(download, "MAX_BYTES", len(PNG) - 1)
     with pytest.raises(ImageError, match="more than"):
         open_url(server + path)
+
+
+class Trickle(threading.Thread):
+    """A server that answers one connection with these parts, and then a byte at a time, for ever."""
+
+    def __init__(self, start: bytes) -> None:
+        super().__init__(daemon=True)
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.address = f"http://127.0.0.1:{self.listener.getsockname()[1]}/photo.png"
+        self._start_bytes = start
+        self.was_left = False
+
+    def run(self) -> None:
+        connection, _ = self.listener.accept()
+        with connection, contextlib.suppress(OSError):
+            connection.recv(1000)
+            connection.sendall(self._start_bytes)
+            while True:
+                connection.sendall(b"1")
+                time.sleep(0.02)
+        self.was_left = True
+
+
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: image/png\r\n"
+TRICKLES = {
+    "headers": (b"HTTP/1.1 200 OK\r\nX-Name: ", "takes too long"),
+    "body": (ANSWER + b"Content-Length: 100000\r\n\r\n", "sends less than 1024 bytes a second"),
+    "body of unknown length": (ANSWER + b"\r\n", "sends less than 1024 bytes a second"),
+    "length of a chunk": (ANSWER + b"Transfer-Encoding: chunked\r\n\r\n", "takes too long"),
+}
+
+
+@pytest.mark.parametrize("name", TRICKLES)
+def test_a_server_that_sends_a_byte_now_and_then_is_left(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    for limit, seconds in {"ANSWER_SECONDS": 0.3, "TOTAL_SECONDS": 0.5, "PATIENCE": 0.2}.items():
+        monkeypatch.setattr(download, limit, seconds)
+    start, reason = TRICKLES[name]
+    server = Trickle(start)
+    server.start()
+    with pytest.raises(ImageError, match=reason) as caught:
+        open_url(server.address)
+    assert str(caught.value).startswith(server.address)
+    server.join(5)
+    assert server.was_left
+    server.listener.close()
+
+
+def test_an_image_that_takes_too_long_in_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(download, "TOTAL_SECONDS", 0.3)
+    server = Trickle(ANSWER + b"Content-Length: 100000\r\n\r\n" + PNG)
+    server.start()
+    with pytest.raises(ImageError, match="takes too long"):
+        open_url(server.address)
+    server.join(5)
+    server.listener.close()
+
+
+@pytest.mark.parametrize("target", ["ftp://127.0.0.1/a.png", "file:///etc/hostname", "data:image/png;base64,AA", "x:y"])
+def test_a_server_refers_to_others_of_its_kind_alone(target: str) -> None:
+    server = Trickle(f"HTTP/1.1 302 Found\r\nLocation: {target}\r\nContent-Length: 0\r\n\r\n".encode())
+    server.start()
+    with pytest.raises(ImageError, match=rf"(refers to {target}, which is neither http nor https|is not allowed)"):
+        open_url(server.address)
+    server.join(5)
+    server.listener.close()

@@ -130,8 +130,17 @@ REJECTED_IMAGES = {
     "grayscale": (np.zeros((4, 4), np.uint8), "got (4, 4) uint8; make three channels of grey with cv2.cvtColor"),
     "one channel": (np.zeros((4, 4, 1), np.uint8), "got (4, 4, 1) uint8; make three channels"),
     "alpha": (np.zeros((4, 4, 4), np.uint8), "got (4, 4, 4) uint8; drop alpha with cv2.cvtColor"),
-    "float": (np.zeros((4, 4, 3), np.float32), "got (4, 4, 3) float32; values from 0 to 1 become bytes with (255 * "),
-    "16 bits": (np.zeros((4, 4, 3), np.uint16), "got (4, 4, 3) uint16; convert it to bytes of blue, green and red"),
+    "float": (np.zeros((4, 4, 3), np.float32), "got (4, 4, 3) float32; make bytes of values from 0 to 1 with (255 * "),
+    "grey of float": (
+        np.zeros((4, 4), np.float64),
+        "got (4, 4) float64; make bytes of values from 0 to 1 with (255 * image).round().astype(np.uint8), then make "
+        "three channels of grey with cv2.cvtColor",
+    ),
+    "16 bits": (np.zeros((4, 4, 3), np.uint16), "make bytes of 16 bits with (image >> 8).astype(np.uint8), of 12 bits"),
+    "alpha of 16 bits": (np.zeros((4, 4, 4), np.uint16), "with >> 4, then drop alpha with cv2.cvtColor"),
+    "bits": (np.zeros((4, 4, 3), np.bool_), "(4, 4, 3) bool; make bytes with 255 * image.astype(np.uint8)"),
+    "integers": (np.zeros((3, 4, 5), np.int64), "with image.astype(np.uint8), then put the channels last with image."),
+    "two channels": (np.zeros((4, 4, 2), np.uint8), "uint8; give it the three channels blue, green and red"),
     "channels first": (
         np.zeros((3, 4, 5), np.uint8),
         "got (3, 4, 5) uint8; put the channels last with image.",

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from yolact.runtime.errors import ImageError, YolactError
-from yolact.runtime.images.image_files import decode_image, read_image, write_image
+from yolact.runtime.images.decoding import as_promised, decode_image
+from yolact.runtime.images.image_files import read_image, write_image
 
 EOI = b"\xff\xd9"
 
@@ -170,9 +171,11 @@ def test_a_damaged_image_is_told_from_what_is_no_image() -> None:
 
 
 def test_pixels_of_another_shape_are_refused() -> None:
-    """OpenCV 5 gives a grey PFM with two dimensions, whatever it was asked for."""
-    with pytest.raises(ImageError, match=r"grey\.pfm: .*got 7 x 5 "):
-        decode_image(b"Pf\n5 7\n-1.0\n" + np.ones((7, 5), "<f4").tobytes(), "grey.pfm")
+    """Whatever a decoder of OpenCV gives; a grey PFM, of which OpenCV 5 makes two dimensions, gets its channels."""
+    assert decode_image(b"Pf\n5 7\n-1.0\n" + np.ones((7, 5), "<f4").tobytes(), "grey.pfm").shape == (7, 5, 3)
+    for shape in ((7, 5, 4), (7, 5, 1), (0, 5, 3), (2, 7, 5, 3)):
+        with pytest.raises(ImageError, match=rf"a: .*got {' x '.join(map(str, shape))} of uint8"):
+            as_promised(np.zeros(shape, np.uint8), "a")
 
 
 def test_a_header_that_asks_for_too_many_pixels_is_refused() -> None:

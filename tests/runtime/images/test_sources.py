@@ -70,6 +70,19 @@ def test_a_file_whose_name_looks_like_a_pattern_is_a_file(tmp_path: Path) -> Non
     assert names(tmp_path / "shot[1].jpg", tmp_path) == ["shot[1].jpg"]
 
 
+def test_hidden_files_are_not_looked_for_and_read_where_they_are_named(tmp_path: Path) -> None:
+    for name in ("a.png", "._a.png", ".b.jpg"):
+        (tmp_path / name).touch()
+    for argument in (tmp_path, tmp_path / "*"):
+        assert names(argument, tmp_path) == ["a.png"]
+    with pytest.raises(ImageError, match="no image or video matches"):
+        expand_source(str(tmp_path / ".*"))
+    assert names(tmp_path / "._a.png", tmp_path) == ["._a.png"]
+    (tmp_path / "a.png").unlink()
+    with pytest.raises(ImageError, match="holds no image"):
+        expand_source(str(tmp_path))
+
+
 @pytest.mark.parametrize(("argument", "index"), [("0", 0), ("12", 12)])
 def test_an_integer_is_a_camera(argument: str, index: int) -> None:
     assert expand_source(argument) == [Source(f"camera {index}", index)]

@@ -1,0 +1,133 @@
+"""What image decoders print: the only way in which some tell that a file is damaged.
+
+libjpeg fills what it cannot decode with grey, libtiff with black, and both say so on stderr alone, from C. So stderr is
+taken away from the process while an image is decoded. What is no message of a decoder is printed afterwards.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+_T = TypeVar("_T")
+
+_STDERR = 2
+_WINDOW_SECONDS = 0.05  # decoders that begin later wait until stderr was given back, so that nobody waits long for it
+
+_MESSAGE = re.compile(
+    r"Corrupt JPEG data|Premature end of JPEG|Inconsistent progression|Invalid SOS parameters|Unknown Adobe color|"
+    r"Warning: unknown JFIF|libpng (warning|error)|\[ *(ERROR|WARN|INFO|DEBUG):.*(grfmt_|loadsave|imgcodecs|exif)"
+)
+"""How lines of libjpeg, libpng and OpenCV's decoders begin."""
+
+
+def decode_listening(decode: Callable[[], _T]) -> tuple[_T, list[str]]:
+    """What a decoder returns, and the lines that it printed on stderr, which do not appear there.
+
+    Decoders run in several threads at once. Where one of them printed, each runs again alone, so that its lines are
+    its own. Raises as the decoder does.
+    """
+    result, printed = _capture.run(decode, alone=False)
+    return _capture.run(decode, alone=True) if printed else (result, [])
+
+
+class _Capture:
+    """Takes stderr away while decoders run, one alone or several together."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._running = 0
+        self._is_alone = False
+        self._opened = 0.0
+        self._stderr, self._file = -1, -1
+
+    def run(self, decode: Callable[[], _T], *, alone: bool) -> tuple[_T, list[str]]:
+        """The decoder's result, and lines of any decoder that ran meanwhile."""
+        start = self._enter(alone)
+        lines: list[str] = []
+        try:
+            result = decode()
+        finally:
+            lines = self._leave(start)
+        return result, lines
+
+    def _enter(self, alone: bool) -> int:
+        with self._changed:
+            self._changed.wait_for(lambda: self._may_start(alone))
+            if self._running == 0:
+                self._open()
+            self._running += 1
+            self._is_alone = alone
+            return self._size()
+
+    def _may_start(self, alone: bool) -> bool:
+        if self._running == 0:
+            return True
+        return not alone and not self._is_alone and time.monotonic() - self._opened < _WINDOW_SECONDS
+
+    def _leave(self, start: int) -> list[str]:
+        with self._changed:
+            text = self._read(start)
+            self._running -= 1
+            if self._running == 0:
+                self._is_alone = False
+                self._close()
+                self._changed.notify_all()
+        return [line for line in text.splitlines() if _MESSAGE.match(line)]
+
+    def _open(self) -> None:
+        self._opened = time.monotonic()
+        try:
+            self._stderr = os.dup(_STDERR)
+        except OSError:  # stderr is closed: nothing is printed, and nothing can be told
+            return
+        self._file = _open_memory()
+        os.dup2(self._file, _STDERR)
+
+    def _close(self) -> None:
+        if self._stderr < 0:
+            return
+        os.dup2(self._stderr, _STDERR)
+        others = [line for line in self._read(0).splitlines(keepends=True) if line.strip() and not _MESSAGE.match(line)]
+        if others:
+            os.write(self._stderr, "".join(others).encode(errors="surrogateescape"))
+        os.close(self._stderr)
+        os.close(self._file)
+        self._stderr, self._file = -1, -1
+
+    def _size(self) -> int:
+        return 0 if self._stderr < 0 else os.fstat(self._file).st_size
+
+    def _read(self, start: int) -> str:
+        size = self._size() - start
+        return os.pread(self._file, size, start).decode(errors="surrogateescape") if size > 0 else ""
+
+    def give_back(self) -> None:
+        """In a forked process: let stderr be that of the parent, whose decoders do not run here."""
+        if self._stderr >= 0:
+            os.dup2(self._stderr, _STDERR)
+
+
+def _open_memory() -> int:
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("messages")
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
+
+
+_capture = _Capture()
+
+
+def _start_anew() -> None:
+    global _capture
+    _capture.give_back()
+    _capture = _Capture()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_start_anew)

@@ -1,0 +1,86 @@
+"""From the contents of an image file to pixels; a damaged file is an error, never a half-grey picture."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from yolact.runtime.errors import ImageError
+from yolact.runtime.images.arrays import Image
+from yolact.runtime.images.avif_orientation import turn_upright
+from yolact.runtime.images.byte_images import to_bytes
+from yolact.runtime.images.completeness import is_complete
+from yolact.runtime.images.decoder_messages import decode_listening
+from yolact.runtime.images.image_header import recognise
+from yolact.runtime.images.pixel_limit import check_pixels
+
+_DEEP = {"PNG", "TIFF", "JPEG 2000", "Netpbm image"}
+"""Formats with more than 8 bits that OpenCV scales as if they used all of them, or does not decode at all."""
+
+_DAMAGE = re.compile(
+    r"Corrupt JPEG data: (?!bad ICC)(?!(\d|1[0-6]) extraneous bytes before marker 0xd9)|Premature end of JPEG|"
+    r"Inconsistent progression|\[ *ERROR:"
+)
+"""Messages that come with a picture in which something is made up. Some cameras put a few bytes before the end."""
+
+
+def decode_image(data: bytes, name: str, *, upright: bool = True) -> Image:
+    """Decode the contents of an image file as `read_image` does; `name` stands for it in errors.
+
+    Raises ImageError where the data is empty, no image, truncated, damaged as far as its format tells, or has more
+    pixels than `pixel_limit` allows, which is found before memory is taken for them.
+    """
+    if not data:
+        raise ImageError(f"{name}: expected an image, got an empty file")
+    found = recognise(data)
+    if found is None:
+        raise ImageError(f"{name}: this is no image in a format OpenCV reads (JPEG, PNG, WebP, BMP, TIFF, ...)")
+    kind = found.name
+    if not is_complete(data, kind):
+        raise ImageError(f"{name}: this {kind} is truncated (it has no end after {len(data)} bytes); copy it again")
+    size = found.read_size(data)
+    if size is not None:
+        check_pixels(name, kind, *size)
+    image, messages = (None, []) if size is None else _decode(data, kind, name, upright)
+    damage = next((message for message in messages if _DAMAGE.match(message)), None)
+    if image is None:
+        raise ImageError(f"{name}: this {kind} is damaged or truncated; copy it again")
+    if damage is not None:
+        raise ImageError(f"{name}: this {kind} is damaged ({_reason(damage)}); copy it again")
+    image = as_promised(to_bytes(image, name), name)
+    return turn_upright(image, data) if kind == "AVIF" and upright else image
+
+
+def _decode(data: bytes, kind: str, name: str, upright: bool) -> tuple[NDArray[Any] | None, list[str]]:
+    """What OpenCV makes of it, of any depth, and what its decoder says about it."""
+    encoded = np.frombuffer(data, np.uint8)
+    flags = cv2.IMREAD_COLOR | (cv2.IMREAD_ANYDEPTH if kind in _DEEP else 0)
+    flags |= 0 if upright else cv2.IMREAD_IGNORE_ORIENTATION
+    try:
+        image, messages = decode_listening(lambda: cv2.imdecode(encoded, flags))
+        if image is None and kind == "TIFF":  # grey values of 32 bits, which OpenCV does not repeat over channels
+            grey, told = decode_listening(lambda: cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED))
+            if grey is not None and grey.ndim == 2:
+                return grey, told
+    except cv2.error as error:  # the header asks for more pixels than OpenCV's limit or the memory allow
+        raise ImageError(f"{name}: OpenCV cannot decode it ({error.err})") from error
+    return image, messages
+
+
+def _reason(message: str) -> str:
+    """A decoder's message without OpenCV's time and place."""
+    return re.sub(r"^\[.*?\] global \S+ \S+ ", "", message)
+
+
+def as_promised(image: Image, name: str) -> Image:
+    """The image, if it is (H, W, 3) uint8: not every decoder of OpenCV minds the flag that asks for this."""
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
+        raise ImageError(
+            f"{name}: expected a format that OpenCV decodes to height x width x 3 of uint8, got "
+            f"{' x '.join(map(str, image.shape))} of {image.dtype}; convert the image to PNG"
+        )
+    return image

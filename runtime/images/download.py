@@ -1,0 +1,192 @@
+"""Fetches image files from http(s) servers, which may be slow, silent, or send without end."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from email.message import Message
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from types import TracebackType
+from typing import IO, Any, cast
+from urllib.error import HTTPError, URLError
+from urllib.parse import quote, urlsplit
+from urllib.request import (
+    HTTPDefaultErrorHandler,
+    HTTPErrorProcessor,
+    HTTPHandler,
+    HTTPRedirectHandler,
+    HTTPSHandler,
+    OpenerDirector,
+    ProxyHandler,
+    Request,
+    UnknownHandler,
+)
+
+from yolact.runtime.errors import ImageError
+
+SCHEMES = ("http", "https")
+"""Of URLs that are downloaded, and that a server may refer to."""
+
+MAX_BYTES = 256 << 20
+"""Larger answers are refused: no photograph needs them, and an endless stream must not fill the memory."""
+
+ANSWER_SECONDS = 30.0
+"""Time for a server to begin its answer, with all others that it refers to; and the longest silence afterwards."""
+
+TOTAL_SECONDS = 300.0
+"""Time for the whole answer."""
+
+LEAST_SPEED = 1024
+"""Bytes a second on average, asked for once `PATIENCE` seconds have gone."""
+
+PATIENCE = 10.0
+
+_PIECE = 1 << 16
+_TOO_SLOW = "the server takes too long; try again later, or download it first"
+
+# Streams: MPEG-DASH and HLS playlists, and the motion JPEG of network cameras.
+_VIDEO_TYPES = ("video/", "multipart/x-mixed-replace", "application/dash+xml", "application/vnd.apple.mpegurl")
+
+
+def download_image(url: str) -> bytes | None:
+    """Fetch the bytes of an image file, or None where the server says that it is a video.
+
+    Raises ImageError where the server cannot be reached, refuses, is too slow, or sends too little or too much.
+    """
+    # Servers want spaces and non-ASCII letters escaped; what is escaped already stays.
+    request = Request(quote(url, safe=":/?#[]@!$&'()*+,;=%~"), headers={"User-Agent": "yolact-infer"})
+    with _Connections() as connections:
+        try:
+            with connections.cut_after(ANSWER_SECONDS):
+                answer = _opener(connections).open(request, timeout=ANSWER_SECONDS)
+            with answer, connections.cut_after(TOTAL_SECONDS):
+                if answer.headers.get("Content-Type", "").lower().startswith(_VIDEO_TYPES):
+                    return None
+                announced = int(answer.headers.get("Content-Length") or 0)
+                data = _read(answer, url) if announced <= MAX_BYTES else b""
+        except (OSError, HTTPException, ValueError) as error:
+            raise ImageError(f"{url}: {_reason(error, connections.were_cut)}") from error
+    if max(announced, len(data)) > MAX_BYTES:
+        raise ImageError(f"{url}: expected an image, got more than {MAX_BYTES >> 20} MiB")
+    if connections.were_cut:
+        raise ImageError(f"{url}: {_TOO_SLOW}")
+    if len(data) < announced:
+        raise ImageError(f"{url}: the connection ended after {len(data)} of {announced} bytes; try again")
+    return data
+
+
+def _reason(error: Exception, was_cut: bool) -> str:
+    if was_cut:
+        return _TOO_SLOW
+    if isinstance(error, HTTPError):
+        return f"the server answered {error.code} {error.reason}"
+    if isinstance(error, URLError):
+        return f"cannot be reached ({error.reason})"
+    return f"the download failed ({error or type(error).__name__})"
+
+
+def _read(answer: HTTPResponse, url: str) -> bytes:
+    """The answer, or a little more than the most that is taken. Raises ImageError where it comes too slowly."""
+    data, start = bytearray(), time.monotonic()
+    while len(data) <= MAX_BYTES and (piece := answer.read1(_PIECE)):
+        data += piece
+        seconds = time.monotonic() - start
+        if seconds > PATIENCE and len(data) < LEAST_SPEED * seconds:
+            raise ImageError(
+                f"{url}: the server sends less than {LEAST_SPEED} bytes a second; try again later, or download it first"
+            )
+    return bytes(data)
+
+
+class _Connections:
+    """The connections of one download, which can be cut from outside: a time limit on a socket is one for each read.
+
+    Attributes:
+        were_cut: whether that was done.
+    """
+
+    def __init__(self) -> None:
+        self.were_cut = False
+        self._sockets: list[socket.socket] = []
+
+    def create(self, *arguments: Any, **options: Any) -> socket.socket:
+        """A connection, as `socket.create_connection` makes it."""
+        made = socket.create_connection(*arguments, **options)
+        self._sockets.append(made.dup())  # a handshake of TLS takes the other one away
+        return made
+
+    def opening(self, kind: type[HTTPConnection], host: str, **options: Any) -> HTTPConnection:
+        """An HTTP connection that will be among these."""
+        connection: Any = kind(host, **options)
+        connection._create_connection = self.create
+        return cast(HTTPConnection, connection)
+
+    @contextlib.contextmanager
+    def cut_after(self, seconds: float) -> Iterator[None]:
+        """Cut all where the context lasts longer."""
+        timer = threading.Timer(seconds, self._cut)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    def _cut(self) -> None:
+        self.were_cut = True
+        for one in self._sockets:
+            with contextlib.suppress(OSError):  # the server was quicker
+                one.shutdown(socket.SHUT_RDWR)
+
+    def __enter__(self) -> _Connections:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for one in self._sockets:
+            one.close()
+
+
+class _PlainHandler(HTTPHandler):
+    def __init__(self, connections: _Connections) -> None:
+        super().__init__()
+        self._connect: Any = functools.partial(connections.opening, HTTPConnection)
+
+    def http_open(self, req: Request) -> HTTPResponse:
+        return self.do_open(self._connect, req)
+
+
+class _SecureHandler(HTTPSHandler):
+    def __init__(self, connections: _Connections) -> None:
+        super().__init__()
+        self._connect: Any = functools.partial(connections.opening, HTTPSConnection)
+
+    def https_open(self, req: Request) -> HTTPResponse:
+        return self.do_open(self._connect, req)
+
+
+class _WebRedirects(HTTPRedirectHandler):
+    """Python itself would also follow to ftp."""
+
+    def redirect_request(
+        self, req: Request, fp: IO[bytes], code: int, msg: str, headers: Message, newurl: str
+    ) -> Request | None:
+        if urlsplit(newurl).scheme.lower() not in SCHEMES:
+            raise URLError(f"the server refers to {newurl}, which is neither http nor https")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)  # type: ignore[arg-type]
+
+
+def _opener(connections: _Connections) -> OpenerDirector:
+    """Opens http and https alone, through the proxies of the environment."""
+    opener = OpenerDirector()
+    for handler in (
+        *(ProxyHandler(), UnknownHandler(), HTTPDefaultErrorHandler(), _WebRedirects(), HTTPErrorProcessor()),
+        *(_PlainHandler(connections), _SecureHandler(connections)),
+    ):
+        opener.add_handler(handler)
+    return opener
