@@ -16,7 +16,7 @@ from yolact.runtime.config import PostprocessConfig
 from yolact.runtime.errors import UsageError
 from yolact.runtime.json_text import to_json
 from yolact.runtime.output_files import check_output, write_output
-from yolact.runtime.wording import count_noun
+from yolact.runtime.wording import count_noun, printable
 from yolact.training.torch_device import choose_device
 
 if TYPE_CHECKING:
@@ -117,14 +117,14 @@ def _summary(evaluation: Evaluation, truth: GroundTruth, metadata: ModelMetadata
 
 
 def _category_lines(evaluation: Evaluation, truth: GroundTruth, objects: Counter[int]) -> Iterator[str]:
-    present = [id for id in truth.categories if objects[id]]
-    width = max(len(name) for name in ("class", *(truth.categories[id] for id in present)))
+    names = {id: printable(name) for id, name in truth.categories.items() if objects[id]}
+    width = max(map(len, ("class", *names.values())))
     yield f"{'class':<{width}}  {'objects':>8}{'box AP':>8}{'mask AP':>8}"
-    for id in present:
+    for id, name in names.items():
         by_category = (region.ap_by_category[id] for region in (evaluation.scores.box, evaluation.scores.mask))
         cells = "".join(f"{_percent(value):>8}" for value in by_category)
-        yield f"{truth.categories[id]:<{width}}  {objects[id]:>8}{cells}"
-    absent = len(truth.categories) - len(present)
+        yield f"{name:<{width}}  {objects[id]:>8}{cells}"
+    absent = len(truth.categories) - len(names)
     if absent:
         yield f"and {count_noun(absent, 'class')} without objects"
 

@@ -8,13 +8,13 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from yolact.runtime.errors import DatasetError
+from yolact.runtime.errors import DatasetError, ImageError
 from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.image_files import read_image
 from yolact.runtime.wording import count_noun
 from yolact.training.data.annotations import AnnotatedImage
-from yolact.training.data.exif import UPRIGHT, orientation_of
 from yolact.training.data.faults import Fault, Faults
+from yolact.training.data.image_headers import UPRIGHT, Header, read_header
 from yolact.training.data.reading_rules import Exif
 
 logger = logging.getLogger(__name__)
@@ -25,15 +25,21 @@ def find_files(folder: Path, images: Sequence[AnnotatedImage], source: Path, exi
 
     Warns of images whose EXIF orientation the annotations may have ignored without their size telling it.
 
-    Raises DatasetError, which names those that are not there or whose names lead out of the folder.
+    Raises DatasetError, which names those that are not there, whose names lead out of the folder, or whose first bytes
+    tell another size than the annotations; other images of another size are found as they are read.
     """
-    faults, found = Faults(str(source)), []
+    faults, found, doubtful = Faults(str(source)), [], []
     for image in images:
         with faults.of(f"image {image.id}:"):
-            found.append(_find(folder, image.file_name))
+            path = _find(folder, image.file_name)
+            found.append(path)
+            header = read_header(path)
+            _check_size(path, image, header, exif)
+            if exif == "apply" and _may_be_ignored(header):
+                doubtful.append(f"{path} (orientation {header.orientation})")
     faults.check()
-    if exif == "apply":
-        _tell_orientations(images, found, source)
+    if doubtful:
+        _warn(doubtful, source)
     return tuple(found)
 
 
@@ -75,21 +81,32 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def _tell_orientations(images: Sequence[AnnotatedImage], paths: Sequence[Path], source: Path) -> None:
-    """Where height and width swap, an image of another size than annotated is refused as it is read."""
-    doubtful = []
-    for image, path in zip(images, paths, strict=True):
-        orientation = orientation_of(path)
-        if orientation != UPRIGHT and (orientation <= 4 or image.size[0] == image.size[1]):
-            doubtful.append(f"{path} (orientation {orientation})")
-    if doubtful:
-        logger.warning(
-            "%s: %s turned or mirrored as the EXIF orientation says, such as %s; give --exif keep if the annotations "
-            "were made without it",
-            source,
-            count_noun(len(doubtful), "image") + (" is" if len(doubtful) == 1 else " are"),
-            doubtful[0],
-        )
+def _check_size(path: Path, image: AnnotatedImage, header: Header, exif: Exif) -> None:
+    """Raise Fault where the image has another size than annotated. It is read where its header says so, to be sure."""
+    size = header.upright_size if exif == "apply" else header.size
+    if size is None or size == image.size:
+        return
+    try:
+        read_annotated(path, image, exif)
+    except DatasetError as error:
+        raise Fault(str(error)) from None
+    except ImageError:
+        return  # told by who reads it
+
+
+def _may_be_ignored(header: Header) -> bool:
+    """Whether annotations of an image that is turned or mirrored would have the same size without that."""
+    return header.orientation != UPRIGHT and header.size is not None and header.size == header.upright_size
+
+
+def _warn(doubtful: Sequence[str], source: Path) -> None:
+    logger.warning(
+        "%s: %s turned or mirrored as the EXIF orientation says, such as %s; give --exif keep if the annotations were "
+        "made without it",
+        source,
+        count_noun(len(doubtful), "image") + (" is" if len(doubtful) == 1 else " are"),
+        doubtful[0],
+    )
 
 
 def read_annotated(path: Path, annotated: AnnotatedImage, exif: Exif = "apply") -> Image:

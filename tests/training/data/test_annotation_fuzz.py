@@ -19,24 +19,7 @@ from yolact.training.data.annotations import Annotations, decode_mask, parse_ann
 
 NASTY: tuple[Any, ...] = (
     *(None, True, False, 0, -1, 1, 2, 7, 9, 40, 60, 2400, 2**31, 2**63, 10**400, -(10**30), 0.5, -0.0, 1e308, math.nan),
-    *(
-        math.inf,
-        -math.inf,
-        "",
-        " ",
-        "0",
-        "1",
-        "7.0",
-        "1e3",
-        "\u0661",
-        "x",
-        "\x00",
-        "\ud800",
-        "a\nb",
-        "b'0'",
-        "P" * 40,
-        "o",
-    ),
+    *(math.inf, -math.inf, "", " ", "0", "1", "7.0", "1e3", "\u0661", "x", "\x00", "\ud800", "a\nb", "b'0'", "P" * 40),
     *([], {}, [[]], [{}], [None], [[None] * 6], [[[]]], [1, 2, 3, 4], [1, 2, 3, 4, 5, 6], [[1, 2], [3, 4], [5, 6]]),
     *({"size": [40, 60], "counts": [0, 2400]}, {"counts": "0"}, {"x": 1, "y": 2}, [{"counts": []}], [{"x": 1}], "dog"),
 )

@@ -18,8 +18,8 @@ from exif_pictures import ORDERS, WRITERS
 from yolact.runtime.errors import DatasetError
 from yolact.runtime.images.image_files import read_image
 from yolact.training.data.datasets import CocoDataset
-from yolact.training.data.exif import orientation_of
 from yolact.training.data.ground_truth import GroundTruth, read_ground_truth
+from yolact.training.data.image_headers import Header, read_header
 from yolact.training.data.reading_rules import ReadingRules
 
 KEEP = ReadingRules(exif="keep")
@@ -118,7 +118,7 @@ def test_the_orientation_is_what_opencv_applies(suffix: str, order: Any, tmp_pat
         path = tmp_path / f"{orientation}{suffix}"
         path.write_bytes(WRITERS[suffix](PIXELS, orientation, order))
         known = orientation if 1 <= orientation <= 8 else 1
-        assert orientation_of(path) == known
+        assert read_header(path) == ((40, 60), known)
         stored = read_image(path, upright=False)
         turned = {1: stored, 2: stored[:, ::-1], 3: stored[::-1, ::-1], 4: stored[::-1]}
         turned |= {n + 4: turned[m].swapaxes(0, 1) for n, m in ((1, 1), (2, 4), (3, 3), (4, 2))}
@@ -132,8 +132,41 @@ def test_files_without_an_orientation(tmp_path: Path) -> None:
     for number, data in enumerate([*cut, endless, b"text", b"RIFF1234WEBP", b"\x89PNG\r\n\x1a\n"]):
         path = tmp_path / str(number)
         path.write_bytes(data)
-        assert orientation_of(path) == 1
-    assert orientation_of(tmp_path / "gone") == 1 and orientation_of(tmp_path) == 1
+        assert read_header(path).orientation == 1
+    assert read_header(tmp_path / "gone") == read_header(tmp_path) == Header()
+
+
+ENCODERS = {
+    "JPEG": (".jpg", []),
+    "progressive JPEG": (".jpg", [cv2.IMWRITE_JPEG_PROGRESSIVE, 1]),
+    "PNG": (".png", []),
+    "WebP": (".webp", [cv2.IMWRITE_WEBP_QUALITY, 50]),
+    "WebP without loss": (".webp", [cv2.IMWRITE_WEBP_QUALITY, 101]),
+}
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+@pytest.mark.parametrize("size", [(40, 60), (1, 300), (517, 33)])
+def test_sizes_of_files(name: str, size: tuple[int, int], tmp_path: Path) -> None:
+    suffix, parameters = ENCODERS[name]
+    path = tmp_path / f"a{suffix}"
+    path.write_bytes(cv2.imencode(suffix, np.zeros((*size, 3), np.uint8), parameters)[1].tobytes())
+    assert read_header(path) == (size, 1)
+
+
+def test_all_images_of_another_size_are_told_at_once(tmp_path: Path) -> None:
+    annotations, images = write(tmp_path, ["a.png", "b.jpg", "c.bmp", "d.png"])
+    for name, size in (("a.png", (41, 60)), ("b.jpg", (60, 40)), ("c.bmp", (1, 1)), ("d.png", (40, 60))):
+        cv2.imwrite(str(images / name), np.zeros((*size, 3), np.uint8))
+    with pytest.raises(
+        DatasetError, match=r"has 2 faults: \(1\) image 7: .*a\.png has 60x41 .*\(2\) image 8: .*has 40x60"
+    ):
+        read_ground_truth(annotations, images)
+    (images / "a.png").write_bytes((images / "a.png").read_bytes()[:60])  # broken, which is told as it is read
+    (images / "b.jpg").write_bytes((images / "d.png").read_bytes())
+    truth = read_ground_truth(annotations, images)
+    with pytest.raises(DatasetError, match=r"c\.bmp has 1x1 pixels, but its annotations say 60x40"):
+        truth.read(2)
 
 
 def oriented(folder: Path, orientation: int, size: tuple[int, int], annotated: tuple[int, int]) -> tuple[Path, Path]:
