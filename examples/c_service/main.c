@@ -33,6 +33,15 @@ static yolact_status open_detector(const options* settings, yolact_handle* detec
     return status;
 }
 
+/* Says to the library, which reads variables once, what it must not print and how large images may be. */
+static void set_variables(const options* settings)
+{
+    char pixels[24];
+    snprintf(pixels, sizeof pixels, "%zu", settings->max_pixels);
+    setenv("YOLACT_MAX_PIXELS", pixels, 1);
+    setenv("OPENCV_LOG_LEVEL", "SILENT", 0); /* the answer says what is wrong with an image */
+}
+
 static int report_threads(void)
 {
     fputs("Error: cannot start threads; lower the load of this machine or raise its limits\n", stderr);
@@ -67,7 +76,7 @@ int main(int argc, char** argv)
     signal(SIGPIPE, SIG_IGN);
     if (!watch_signals())
         return report_threads();
-    setenv("OPENCV_LOG_LEVEL", "SILENT", 0); /* the answer says what is wrong with an image */
+    set_variables(&settings);
 
     yolact_handle detector;
     yolact_status status = open_detector(&settings, &detector);

@@ -149,7 +149,9 @@ typedef struct yolact_image {
 } yolact_image;
 
 /* Decodes the contents of an image file (JPEG, PNG, WebP, BMP, TIFF) as yolact-infer reads it: BGR, upright, 8 bits,
- * without alpha. Truncated and damaged files are errors. The first call starts Python. */
+ * without alpha. Truncated and damaged files are errors, and so are images of more than 200 million pixels or, where
+ * the environment variable YOLACT_MAX_PIXELS is set when Python starts, of more than that. The first call starts
+ * Python. */
 YOLACT_API yolact_status yolact_image_decode(const void* file, size_t size, yolact_image* image);
 
 /* Frees the pixels of a decoded image and sets it to zeros. NULL and an image of zeros do nothing. */

@@ -75,6 +75,15 @@ def test_the_defaults_are_those_of_yolact_infer(program: Path, tmp_path: Path) -
             assert row == expected(engine, tmp_path / f"{name}.png", tmp_path)
 
 
+def test_the_limit_of_pixels_is_the_services(program: Path, engine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The library would have a limit of its own; it takes the service's."""
+    monkeypatch.setenv("YOLACT_MAX_PIXELS", "5")
+    with Service(program, engine, "--max-megapixels", "0.001") as service:
+        assert service.infer(encode(np.zeros((25, 40, 3), np.uint8))).status == 200
+        answer = service.infer(encode(np.zeros((7, 143, 3), np.uint8)))
+        assert answer.status == 413 and "at most 1000 pixels, got 143x7" in answer.json["error"]
+
+
 @pytest.mark.parametrize(
     ("name", "code"), [("bgr", None), ("rgb", cv2.COLOR_BGR2RGB), ("gray", None), ("bgra", cv2.COLOR_BGR2BGRA)]
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes as c
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import capi_client as client
 import cv2
@@ -164,3 +165,34 @@ def test_mutated_files_decode_to_three_channels_or_not_at_all(capi: Any) -> None
         decoded += status == client.OK
         capi.yolact_image_free(image)
     assert 600 / 4 < decoded < 600
+
+
+@pytest.mark.parametrize(
+    ("limit", "status", "said"),
+    [
+        ("600", client.OK, ""),
+        ("599", client.IMAGE, "has 30x20 pixels, expected at most 0.000599 million"),
+        ("0", client.ARGUMENT, "YOLACT_MAX_PIXELS: expected a number of pixels"),
+        ("many", client.ARGUMENT, "got 'many'"),
+    ],
+)
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp"])
+def test_the_limit_of_pixels(
+    capi: Any, monkeypatch: pytest.MonkeyPatch, suffix: str, limit: str, status: int, said: str
+) -> None:
+    data = cv2.imencode(suffix, np.zeros((20, 30, 3), np.uint8))[1].tobytes()
+    monkeypatch.setenv("YOLACT_MAX_PIXELS", limit)
+    image = CImage()
+    assert capi.yolact_image_decode(data, len(data), image) == status
+    assert (image.height, image.width) == ((20, 30) if status == client.OK else (0, 0))
+    assert said in capi.yolact_last_error().decode()
+    capi.yolact_image_free(image)
+
+
+def test_a_small_file_of_a_huge_image(capi: Any) -> None:
+    """Refused by its header, before memory is taken for the pixels."""
+    data = bytearray(cv2.imencode(".png", np.zeros((20, 30, 3), np.uint8))[1].tobytes())
+    data[16:24] = (20_000).to_bytes(4, "big") + (10_001).to_bytes(4, "big")
+    data[29:33] = crc32(data[12:29]).to_bytes(4, "big")
+    assert capi.yolact_image_decode(bytes(data), len(data), CImage()) == client.IMAGE
+    assert "20000x10001 pixels, expected at most 200 million" in capi.yolact_last_error().decode()
