@@ -4,12 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from functools import partial
 from typing import Any, Literal, get_args
 
-from yolact.runtime.errors import UsageError
+from yolact.runtime.fields import FieldError, entries, exactly, flag, fraction, one_of, positive, shown, text, whole
 
 Backbone = Literal["resnet50", "resnet101", "darknet53", "mobilenet_v2"]
 Nms = Literal["fast", "cross-class", "traditional"]
+
+MAX_NAME = 10_000
+"""Characters in the name of a class."""
+
+MAX_CLASSES = 100_000
+MAX_IMAGE_SIZE = 8192
+MAX_CHANNELS = 4096
+MAX_ANCHORS = 100
+"""Of one level: sizes, and ratios."""
+
+MAX_ANCHOR_SIZE = 1e6
+MAX_ASPECT_RATIO = 1e3
+
+MAX_CATEGORY_ID = 2**53
+"""Readers of JSON that know no whole numbers keep ids up to here."""
+
+MAX_KEPT = 1_000_000
+"""Candidates or detections."""
 
 LEVELS = 5
 """Pyramid levels P3..P7."""
@@ -56,20 +75,49 @@ class ModelConfig:
     fpn_channels: int = 256
 
     def __post_init__(self) -> None:
-        if self.backbone not in get_args(Backbone):
-            raise UsageError(f"backbone must be one of {', '.join(get_args(Backbone))}, got {self.backbone!r}")
-        if not isinstance(self.image_size, int) or self.image_size < 1:
-            raise UsageError(f"image_size must be a positive whole number, got {self.image_size!r}")
-        if not self.class_names or not all(isinstance(name, str) for name in self.class_names):
-            raise UsageError(f"class_names must be at least one text, got {self.class_names!r}")
-        if not self.category_ids:
-            object.__setattr__(self, "category_ids", tuple(range(1, self.num_classes + 1)))
-        if len(self.category_ids) != self.num_classes or len(set(self.category_ids)) != self.num_classes:
-            raise UsageError(
-                f"category_ids must be one different id for each of {self.num_classes} classes, got {self.category_ids}"
+        text("name", self.name, 200)
+        if not self.name.isprintable() or not self.name or set("/\\") & set(self.name):
+            raise FieldError(f"name must be what a file can be called on one line, got {shown(self.name)}")
+        one_of("backbone", self.backbone, get_args(Backbone))
+        whole("image_size", self.image_size, 1, MAX_IMAGE_SIZE)
+        self._check_classes()
+        self._check_anchors()
+        for name in ("square_anchors", "mask_rescoring"):
+            flag(name, getattr(self, name))
+        whole("deformable_interval", self.deformable_interval, 0, MAX_CHANNELS)
+        for name in ("num_coefficients", "fpn_channels"):
+            whole(name, getattr(self, name), 1, MAX_CHANNELS)
+
+    def _check_classes(self) -> None:
+        names = self.class_names
+        if not isinstance(names, (list, tuple)) or not names or not all(isinstance(name, str) for name in names):
+            raise FieldError(f"class_names must be at least one text, got {shown(names)}")
+        self._set(
+            "class_names", entries("class_names", names, lambda name, one: text(name, one, MAX_NAME), 1, MAX_CLASSES)
+        )
+        given = self.category_ids or range(1, self.num_classes + 1)
+        ids = entries("category_ids", tuple(given) if isinstance(given, range) else given, _category_id, 0, MAX_CLASSES)
+        if len(ids) != self.num_classes or len(set(ids)) != self.num_classes:
+            raise FieldError(
+                f"category_ids must be one different id for each of {self.num_classes} classes, got {shown(ids)}"
             )
-        if len(self.scales) != LEVELS or len({len(scales) for scales in self.scales}) != 1 or not self.scales[0]:
-            raise UsageError(f"scales must be {LEVELS} levels of equally many sizes, got {self.scales!r}")
+        self._set("category_ids", ids)
+
+    def _check_anchors(self) -> None:
+        scales = self.scales
+        if (
+            not isinstance(scales, (list, tuple))
+            or len(scales) != LEVELS
+            or not all(isinstance(level, (list, tuple)) and level for level in scales)
+            or len({len(level) for level in scales}) != 1
+        ):
+            raise FieldError(f"scales must be {LEVELS} levels of equally many sizes, got {shown(scales)}")
+        check = partial(entries, check=_anchor_size, least=1, most=MAX_ANCHORS)
+        self._set("scales", entries("scales", scales, check))
+        self._set("aspect_ratios", entries("aspect_ratios", self.aspect_ratios, _aspect_ratio, 1, MAX_ANCHORS))
+
+    def _set(self, name: str, value: object) -> None:
+        object.__setattr__(self, name, value)  # the one way to give a frozen value its checked form
 
     def with_classes(self, names: Sequence[str], category_ids: Sequence[int] = ()) -> ModelConfig:
         """The same architecture for other classes; category ids as in the attributes."""
@@ -105,16 +153,21 @@ class ModelConfig:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, values: dict[str, Any]) -> ModelConfig:
-        """Inverse of `to_json`. Raises KeyError, TypeError or UsageError where values are amiss."""
-        known = {f.name: values[f.name] for f in fields(cls)}
-        if known.keys() != values.keys() or isinstance(values["class_names"], str):
-            raise TypeError(f"expected the values {', '.join(known)}, got {values!r}")
-        known["class_names"] = tuple(known["class_names"])
-        known["category_ids"] = tuple(known["category_ids"])
-        known["scales"] = tuple(tuple(level) for level in known["scales"])
-        known["aspect_ratios"] = tuple(known["aspect_ratios"])
-        return cls(**known)
+    def from_json(cls, values: object) -> ModelConfig:
+        """Inverse of `to_json`, of values from anywhere. Raises FieldError where they are amiss."""
+        return cls(**exactly("the configuration", values, tuple(field.name for field in fields(cls))))
+
+
+def _category_id(name: str, value: object) -> int:
+    return whole(name, value, -MAX_CATEGORY_ID, MAX_CATEGORY_ID)
+
+
+def _anchor_size(name: str, value: object) -> float:
+    return positive(name, value, MAX_ANCHOR_SIZE)
+
+
+def _aspect_ratio(name: str, value: object) -> float:
+    return positive(name, value, MAX_ASPECT_RATIO)
 
 
 @dataclass(frozen=True)
@@ -138,12 +191,20 @@ class PostprocessConfig:
 
     def __post_init__(self) -> None:
         for name in ("score_threshold", "nms_threshold"):
-            value = getattr(self, name)
-            if not 0 <= value <= 1:
-                raise UsageError(f"{name} must lie in [0, 1], got {value}")
+            fraction(name, getattr(self, name))
         for name in ("top_k", "max_detections"):
             value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
-                raise UsageError(f"{name} must be a whole number of at least 1, got {value!r}")
-        if self.nms not in get_args(Nms):
-            raise UsageError(f"nms must be one of {', '.join(get_args(Nms))}, got {self.nms!r}")
+            if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_KEPT:
+                raise FieldError(
+                    f"{name} must be a whole number of at least 1 and at most {MAX_KEPT}, got {shown(value)}"
+                )
+        one_of("nms", self.nms, get_args(Nms))
+
+    @classmethod
+    def from_json(cls, values: object) -> PostprocessConfig:
+        """From values of anywhere by the names of the attributes; those left out take their defaults.
+
+        Raises FieldError where they are amiss.
+        """
+        whole_set = asdict(cls()) | values if isinstance(values, dict) else values
+        return cls(**exactly("the post-processing", whole_set, tuple(field.name for field in fields(cls))))

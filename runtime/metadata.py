@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from functools import partial
 from typing import TYPE_CHECKING, Literal, cast, get_args
 
-from yolact.runtime.config import ModelConfig, PostprocessConfig
+from yolact.runtime.config import MAX_NAME, ModelConfig, PostprocessConfig
 from yolact.runtime.errors import EngineError, UsageError
+from yolact.runtime.fields import entries, exactly, one_of, shown, text, whole
 from yolact.runtime.json_text import from_json, to_json
 
 if TYPE_CHECKING:
@@ -16,6 +19,9 @@ SCHEMA_VERSION = 4
 _PREFIX = "yolact."
 CONFIG_KEY = f"{_PREFIX}config"
 QUANTIZATION_KEY = f"{_PREFIX}quantization"
+
+MAX_LAYERS = 100_000
+"""Layers that a quantisation can exclude."""
 
 Graph = Literal["full", "raw"]
 Precision = Literal["fp32", "fp16", "bf16"]
@@ -42,10 +48,18 @@ class Quantization:
     images_sha256: str
 
     @classmethod
-    def from_json(cls, text: str) -> Quantization:
-        """From its text in the metadata. Raises KeyError, TypeError or ValueError for any other text."""
-        values = from_json(text)
-        return cls(**(values | {name: tuple(map(str, values[name])) for name in ("modules", "exclude")}))
+    def from_json(cls, written: str) -> Quantization:
+        """From its text in the metadata. Raises ValueError for any other text."""
+        known = exactly("the quantisation", from_json(written), tuple(field.name for field in fields(cls)))
+        word = partial(text, most=MAX_NAME)
+        return cls(
+            platform=word("platform", known["platform"]),
+            modules=entries("modules", known["modules"], word, most=MAX_LAYERS),
+            exclude=entries("exclude", known["exclude"], word, most=MAX_LAYERS),
+            algorithm=word("algorithm", known["algorithm"]),
+            images=whole("images", known["images"], 0, 2**53),
+            images_sha256=word("images_sha256", known["images_sha256"]),
+        )
 
 
 @dataclass(frozen=True)
@@ -101,34 +115,41 @@ class ModelMetadata:
         return cls.from_props({entry.key: entry.value for entry in proto.metadata_props}, source)
 
     @classmethod
-    def from_props(cls, props: dict[str, str], source: str) -> ModelMetadata:
+    def from_props(cls, props: object, source: str) -> ModelMetadata:
         """Inverse of `to_props`; `source` names the file in errors.
 
         Raises EngineError where the keys are missing, damaged, or of another schema.
         """
-        version = props.get(f"{_PREFIX}schema_version")
-        if version is None:
+        version = props.get(f"{_PREFIX}schema_version") if isinstance(props, dict) else None
+        if version is None or not isinstance(props, dict):
             raise EngineError(
                 f"{source} carries no YOLACT metadata, so it was not made by yolact-export; export the checkpoint with "
                 "`yolact-export --weights <checkpoint>.pth`"
             )
         if version != str(SCHEMA_VERSION):
             raise EngineError(
-                f"{source} has metadata schema {version}, this runtime reads {SCHEMA_VERSION}; export it again with "
-                "this version of yolact-export"
+                f"{source} has metadata schema {shown(version).strip(chr(39))}, this runtime reads {SCHEMA_VERSION}; "
+                "export it again with this version of yolact-export"
             )
         try:
-            graph, precision = props[f"{_PREFIX}graph"], props[f"{_PREFIX}precision"]
-            if graph not in get_args(Graph) or precision not in get_args(Precision):
-                raise ValueError(graph, precision)
             return cls(
-                graph=cast(Graph, graph),
-                config=ModelConfig.from_json(from_json(props[CONFIG_KEY])),
-                postprocess=PostprocessConfig(**from_json(props[f"{_PREFIX}postprocess"])),
-                weights_sha256=props[f"{_PREFIX}weights_sha256"],
-                tool_version=props[f"{_PREFIX}tool_version"],
-                precision=cast(Precision, precision),
-                quantization=Quantization.from_json(props[QUANTIZATION_KEY]) if QUANTIZATION_KEY in props else None,
+                graph=cast(Graph, one_of("graph", _prop(props, "graph"), get_args(Graph))),
+                config=ModelConfig.from_json(from_json(_prop(props, "config"))),
+                postprocess=PostprocessConfig.from_json(from_json(_prop(props, "postprocess"))),
+                weights_sha256=text("weights_sha256", _prop(props, "weights_sha256"), MAX_NAME),
+                tool_version=text("tool_version", _prop(props, "tool_version"), MAX_NAME),
+                precision=cast(Precision, one_of("precision", _prop(props, "precision"), get_args(Precision))),
+                quantization=Quantization.from_json(_prop(props, "quantization"))
+                if QUANTIZATION_KEY in props
+                else None,
             )
-        except (KeyError, ValueError, TypeError, RecursionError, UsageError) as error:
-            raise EngineError(f"{source} has damaged YOLACT metadata ({error!r}); export it again") from error
+        except ValueError as error:
+            raise EngineError(f"{source} has damaged YOLACT metadata ({error}); export it again") from error
+
+
+def _prop(props: Mapping[str, object], name: str) -> str:
+    """A text of the metadata. Raises ValueError where it is missing or none."""
+    value = props.get(_PREFIX + name)
+    if not isinstance(value, str):
+        raise ValueError(f"{_PREFIX}{name} is {'no text' if value is not None else 'missing'}")
+    return value

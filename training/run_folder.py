@@ -17,16 +17,19 @@ import torch
 
 from yolact.runtime.config import ModelConfig
 from yolact.runtime.errors import CheckpointError, UsageError, YolactError
+from yolact.runtime.fields import exactly, whole
 from yolact.runtime.file_lock import FileInUse, FileLock, LockUnavailable
-from yolact.runtime.json_text import to_json
+from yolact.runtime.json_text import from_json, to_json
 from yolact.runtime.output_files import check_output_folder, replacing
 from yolact.runtime.overwriting import file_key
 from yolact.training.data.loading import Batch
+from yolact.training.models.checkpoint_file import read_checkpoint_file
 from yolact.training.models.model import Yolact
 from yolact.training.settings import TrainSettings
 
 STATE_FILE = "state.pth"
 STATE_VERSION = 1
+STATE_PARTS = ("version", "config", "settings", "data", "iteration", "model", "optimizer", "scaler")
 LOCK_FILE = ".lock"
 
 PATIENCE = 5.0
@@ -126,15 +129,14 @@ class RunFolder:
         if not self.state_file.is_file():
             raise CheckpointError(f"there is no {self.state_file} to resume from; start without --resume")
         try:
-            state: dict[str, Any] = torch.load(self.state_file, map_location="cpu", weights_only=True)
-            version, stored = state["version"], {**state["settings"], "config": state["config"], "data": state["data"]}
-        except Exception as error:  # torch.load raises exceptions of any kind
-            raise CheckpointError(f"{self.state_file} is damaged ({error}); start anew from a checkpoint") from error
-        if version != STATE_VERSION:
-            raise CheckpointError(f"{self.state_file} has version {version}, expected {STATE_VERSION}")
+            state = read_checkpoint_file(self.state_file)
+            stored = _origin(state)
+        except (CheckpointError, ValueError) as error:
+            raise CheckpointError(
+                f"{self.state_file} is damaged ({error}); start anew from a checkpoint with --weights"
+            ) from None
         # Through JSON and back, since it makes lists of tuples.
-        asked = {**asdict(settings), "config": config.to_json(), "data": data}
-        stored, asked = (json.loads(to_json(values)) for values in (stored, asked))
+        asked = json.loads(to_json({**asdict(settings), "config": config.to_json(), "data": data}))
         changed = [name for name in asked if asked[name] != stored.get(name)]
         if changed:
             changes = ", ".join(_change(name, stored, asked) for name in changed)
@@ -166,6 +168,23 @@ class RunFolder:
             raise YolactError(
                 f"cannot save {path}: {error.strerror}; free space and continue with --resume, earlier files are whole"
             ) from error
+
+
+def _origin(state: object) -> dict[str, Any]:
+    """What the run of a state was asked for, as values of JSON. Raises ValueError where it is not as it is saved."""
+    known = exactly("the state", state, STATE_PARTS)
+    if whole("version", known["version"], 0, 2**31) != STATE_VERSION:
+        raise ValueError(f"it has version {known['version']}, expected {STATE_VERSION}")
+    whole("iteration", known["iteration"], 0, 2**53)
+    for part in ("settings", "config", "model", "optimizer", "scaler"):
+        if not isinstance(known[part], dict):
+            raise ValueError(f"its {part} is no dictionary")
+    try:
+        origin = from_json(to_json({**known["settings"], "config": known["config"], "data": known["data"]}))
+    except (TypeError, RecursionError):
+        raise ValueError("its settings are no plain values") from None
+    ModelConfig.from_json(origin["config"])
+    return dict(origin)
 
 
 def as_bytes(content: Any) -> bytes:

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from yolact.runtime.errors import YolactError
+from yolact.runtime.errors import CheckpointError, YolactError
+from yolact.runtime.wording import one_line
 from yolact.training.data.loading import Batch, Stream, load_batches
 from yolact.training.loss import YolactLoss
 from yolact.training.matching import Matches
@@ -102,11 +103,21 @@ class Trainer:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Continue from what `state` returned."""
+        """Continue from what `state` returned. Raises CheckpointError for what it would not return for this network."""
+        try:
+            self.model.load_state_dict(state["model"])
+            self._optimizer.load_state_dict(state["optimizer"])
+            self._scaler.load_state_dict(state["scaler"])
+            for parameter, kept in self._optimizer.state.items():
+                for value in kept.values():
+                    if isinstance(value, Tensor) and value.shape != parameter.shape:
+                        raise ValueError(f"a momentum of shape {tuple(value.shape)}, not {tuple(parameter.shape)}")
+        except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+            reason = one_line(error)[:200]
+            raise CheckpointError(
+                f"the state of the run does not fit its network ({reason}); start anew from a checkpoint with --weights"
+            ) from None
         self.iteration = state["iteration"]
-        self.model.load_state_dict(state["model"])
-        self._optimizer.load_state_dict(state["optimizer"])
-        self._scaler.load_state_dict(state["scaler"])
 
     def steps(self) -> Iterator[dict[str, float]]:
         """Take gradient steps up to the last iteration, yielding after each the weighted terms of its loss, averaged

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import pickle
 import re
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from os import PathLike
@@ -15,13 +12,19 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from yolact.runtime.config import ModelConfig
-from yolact.runtime.errors import CheckpointError, UsageError
+from yolact.runtime.config import MAX_CHANNELS, MAX_CLASSES, ModelConfig
+from yolact.runtime.errors import CheckpointError
+from yolact.runtime.fields import FieldError
+from yolact.runtime.json_text import from_json
 from yolact.runtime.wording import list_some
+from yolact.training.models.checkpoint_file import read_checkpoint_file
 from yolact.training.models.configs import COCO_CLASSES, CONFIGS, get_config
 from yolact.training.models.model import Yolact
 
 logger = logging.getLogger(__name__)
+
+MAX_JSON_SIZE = 16 << 20
+"""Bytes of the file beside a checkpoint: enough for the names of `MAX_CLASSES`."""
 
 
 def load_checkpoint(
@@ -107,24 +110,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
 
     Raises CheckpointError where the file is missing, damaged, contains code or holds no state dict.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about formats that end in one of the errors below
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise CheckpointError(f"cannot read {path}: {error.strerror or error}; check the path") from None
-    except (
-        Exception
-    ) as error:  # torch.load raises exceptions of any kind: KeyError, EOFError, struct.error, RuntimeError
-        code = re.search(r"GLOBAL (\S+)", str(error)) if isinstance(error, pickle.UnpicklingError) else None
-        if code is not None:
-            raise CheckpointError(
-                f"{path} contains code ({code[1]}), not only tensors, and was refused; "
-                "save it again with torch.save(model.state_dict(), path)"
-            ) from None
-        raise CheckpointError(
-            f"{path} is not a PyTorch checkpoint or is truncated; download or copy it again"
-        ) from None
+    content = read_checkpoint_file(path)
     for wrapper in ("state_dict", "model", "net"):
         if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
             content = content[wrapper]
@@ -151,14 +137,23 @@ def _clean(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def config_beside(path: Path) -> ModelConfig | None:
-    """What training wrote next to the checkpoint; another program's JSON of that name is ignored."""
+    """What training wrote next to the checkpoint, None where there is nothing; another program's JSON is ignored.
+
+    Raises CheckpointError where it is ours and damaged.
+    """
+    beside = path.with_suffix(".json")
     try:
-        values = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-        return ModelConfig.from_json(values)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        if beside.stat().st_size > MAX_JSON_SIZE:
+            return None
+        values = from_json(beside.read_bytes())
+    except (OSError, ValueError):
         return None
-    except UsageError as error:
-        raise CheckpointError(f"{path.with_suffix('.json')} beside it is damaged ({error})") from None
+    if not isinstance(values, dict) or not {"backbone", "class_names"} <= values.keys():
+        return None
+    try:
+        return ModelConfig.from_json(values)
+    except FieldError as error:
+        raise CheckpointError(f"{beside} beside it is damaged ({error}); copy it again, or delete it") from None
 
 
 def _config_of_name(path: Path) -> ModelConfig | None:
@@ -183,7 +178,13 @@ def _head_sizes(state: Mapping[str, Tensor]) -> tuple[int, int]:
             f"the prediction head has {boxes}, {confidences} and {coefficients} channels, expected 4, C + 1 "
             "and K for each anchor; choose a checkpoint trained with the official code"
         )
-    return confidences // anchors - 1, coefficients // anchors
+    num_classes, num_coefficients = confidences // anchors - 1, coefficients // anchors
+    if num_classes > MAX_CLASSES or num_coefficients > MAX_CHANNELS:
+        raise CheckpointError(
+            f"the prediction head is for {num_classes} classes and {num_coefficients} coefficients, expected at most "
+            f"{MAX_CLASSES} and {MAX_CHANNELS}"
+        )
+    return num_classes, num_coefficients
 
 
 def _adapt(config: ModelConfig, state: Mapping[str, Tensor]) -> ModelConfig:

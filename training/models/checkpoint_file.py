@@ -1,0 +1,188 @@
+"""Reads PyTorch's files without trust: numbers in them never decide how much memory is taken.
+
+Limits, all checked before memory is taken or arithmetic done:
+
+- a file of the zip format stores its parts as they are, never compressed, and they are no larger than the file;
+- a file of the older format announces no more bytes of tensors than the file has;
+- a tensor lies on the CPU and is dense;
+- all tensors together have no more than `MAX_REUSE` times the bytes of the file, or `MAX_SMALL` bytes where that is
+  more: tensors may share storage, or repeat it by strides of 0, but not so as to fill the memory;
+- values are floating point of 16 to 64 bits, or whole numbers, no complex or quantised ones;
+- what surrounds them is nested no deeper than `MAX_DEPTH` levels.
+"""
+
+from __future__ import annotations
+
+import pickle
+import re
+import warnings
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import torch
+from torch import Tensor, nn
+
+from yolact.runtime.errors import CheckpointError
+
+MAX_REUSE = 4
+MAX_SMALL = 512 << 20
+MAX_DEPTH = 32
+
+_LEGACY_PICKLES = 5
+"""Of the older format: a magic number, the protocol, the system, the content, and the names of storages."""
+
+_TYPES = frozenset(
+    {torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.uint8}
+    | {torch.int8, torch.int16, torch.int32, torch.int64}
+)
+
+_AGAIN = "save it again with torch.save(model.state_dict(), path)"
+
+
+def read_checkpoint_file(path: Path) -> Any:
+    """What `torch.save` wrote into a file: tensors on the CPU, numbers, texts, lists, dictionaries.
+
+    Raises CheckpointError where the file is missing, damaged, contains code, or goes beyond a limit.
+    """
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            _check_storages(file, size, str(path))
+            content = _load(file, str(path))
+    except OSError as error:
+        raise CheckpointError(f"cannot read {path}: {error.strerror or error}; check the path") from None
+    total = 0
+    for name, tensor in _tensors(content, "", str(path), MAX_DEPTH):
+        _check_tensor(tensor, f"{path}: {name or 'the content'}")
+        total += tensor.numel() * tensor.element_size()
+        if total > max(MAX_REUSE * size, MAX_SMALL):
+            raise CheckpointError(
+                f"{path} has {size} bytes and tensors of {total}, since {name} repeats what is stored; {_AGAIN}"
+            )
+    return content
+
+
+def _load(file: BinaryIO, source: str) -> Any:
+    file.seek(0)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about formats that end in one of the errors below
+            return torch.load(file, map_location="cpu", weights_only=True)
+    except OSError:
+        raise
+    except Exception as error:  # torch.load raises exceptions of any kind: KeyError, struct.error, RecursionError
+        code = re.search(r"GLOBAL (\S+)", str(error)) if isinstance(error, pickle.UnpicklingError) else None
+        if code is not None:
+            raise CheckpointError(
+                f"{source} contains code ({code[1]}), not only tensors, and was refused; {_AGAIN}"
+            ) from None
+        raise _damaged(source) from None
+
+
+def _damaged(source: str) -> CheckpointError:
+    return CheckpointError(f"{source} is not a PyTorch checkpoint or is truncated; download or copy it again")
+
+
+def _check_storages(file: BinaryIO, size: int, source: str) -> None:
+    """Raise CheckpointError where loading would take more memory for storages than the file has bytes."""
+    try:
+        if file.read(4) == b"PK\x03\x04":  # how torch.load tells the formats apart
+            with zipfile.ZipFile(file) as archive:
+                parts = archive.infolist()
+            if any(part.compress_type != zipfile.ZIP_STORED for part in parts):
+                raise CheckpointError(f"{source} has compressed parts, which torch.save never writes; {_AGAIN}")
+            announced = sum(part.file_size for part in parts)
+        else:
+            file.seek(0)
+            announced = _legacy_bytes(file)
+    except (CheckpointError, OSError):
+        raise
+    except Exception:  # pickle raises exceptions of any kind for damaged files
+        raise _damaged(source) from None
+    if announced > size:
+        raise CheckpointError(f"{source} announces {announced} bytes of tensors and has {size}; copy it again")
+
+
+def _legacy_bytes(file: BinaryIO) -> int:
+    """Bytes of the storages that a file of the older format announces. Nothing that is named in it is imported."""
+    storages: dict[Any, int] = {}
+    for _ in range(_LEGACY_PICKLES - 1):  # the last only names the storages again
+        _Announcements(file, storages).load()
+    return sum(storages.values())
+
+
+class _Anything:
+    """Stands for whatever a pickle names: it can be called, filled and changed, and does nothing."""
+
+    def __init__(self, *_: object, **__: object) -> None:
+        pass
+
+    def __call__(self, *_: object, **__: object) -> _Anything:
+        return self
+
+    def __setitem__(self, *_: object) -> None:
+        pass
+
+    def __setstate__(self, _: object) -> None:
+        pass
+
+    def append(self, _: object) -> None:
+        """Of a list."""
+
+    def extend(self, _: object) -> None:
+        """Of a list."""
+
+    def add(self, _: object) -> None:
+        """Of a set."""
+
+
+class _Announcements(pickle.Unpickler):
+    """Notes how many bytes each storage of a pickle is to have."""
+
+    def __init__(self, file: BinaryIO, storages: dict[Any, int]) -> None:
+        super().__init__(file)
+        self._storages = storages
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Nothing is imported; of storages the name is kept, as it has the type."""
+        return name if module.startswith("torch") and name.endswith("Storage") else _Anything
+
+    def persistent_load(self, pid: Any) -> _Anything:
+        """A storage: ("storage", type, key, location, number of values, view)."""
+        if isinstance(pid, tuple) and len(pid) >= 5 and pid[0] == "storage":
+            _, kind, key, _, count = pid[:5]
+            if not isinstance(count, int) or count < 0:
+                raise pickle.UnpicklingError("a storage without a size")
+            self._storages[key] = count * _bytes_of(kind)
+        return _Anything()
+
+
+def _bytes_of(kind: object) -> int:
+    sizes = {"Double": 8, "Long": 8, "Float": 4, "Int": 4, "Half": 2, "BFloat16": 2, "Short": 2}
+    return sizes.get(str(kind).removesuffix("Storage"), 1)
+
+
+def _tensors(content: Any, name: str, source: str, levels: int) -> Iterator[tuple[str, Tensor]]:
+    """All tensors in dictionaries and lists, with where they are."""
+    if isinstance(content, Tensor):
+        yield name, content
+    elif isinstance(content, (dict, list, tuple)):
+        if levels == 0:
+            raise CheckpointError(f"{source} is nested deeper than {MAX_DEPTH} levels; {_AGAIN}")
+        parts = content.items() if isinstance(content, dict) else enumerate(content)
+        for key, value in parts:
+            yield from _tensors(value, f"{name}.{key}".removeprefix("."), source, levels - 1)
+
+
+def _check_tensor(tensor: Tensor, where: str) -> None:
+    """Raise CheckpointError for a tensor that is not as weights are."""
+    if type(tensor) not in (Tensor, nn.Parameter) or tensor.layout != torch.strided or tensor.is_quantized:
+        kind = "quantised" if getattr(tensor, "is_quantized", False) else str(tensor.layout).removeprefix("torch.")
+        raise CheckpointError(f"{where} is a {kind} tensor, expected a dense one; {_AGAIN}")
+    if tensor.device.type != "cpu":
+        raise CheckpointError(f"{where} has no values (device {tensor.device}); {_AGAIN}")
+    if tensor.dtype not in _TYPES:
+        kind = str(tensor.dtype).removeprefix("torch.")
+        raise CheckpointError(f"{where} is of type {kind}, expected floating point of 16 to 64 bits; {_AGAIN}")
