@@ -6,7 +6,6 @@ import functools
 import importlib
 import logging
 import os
-import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -98,11 +97,11 @@ def add_version_option(command: click.Command) -> None:
     click.version_option(yolact.__version__, prog_name="yolact")(command)
 
 
-def command_line() -> str:
-    """The running command as it can be pasted into a shell, the same whether it was called `yolact-x` or `yolact x`."""
+def command_line() -> tuple[str, ...]:
+    """The running command and its arguments, the same whether it was called `yolact-x` or `yolact x`."""
     context = click.get_current_context()
     assert context.command.name is not None
-    return shlex.join([context.command.name, *context.meta[_ARGUMENTS]])
+    return (context.command.name, *context.meta[_ARGUMENTS])
 
 
 def reports_errors(function: Callable[_P, _R]) -> Callable[_P, _R]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -23,6 +24,7 @@ from yolact.runtime.signals import HeldSignals
 from yolact.runtime.tensorrt.flavour import TENSORRT, TENSORRT_RTX, TensorRt
 from yolact.runtime.tensorrt.log import create, make_logger
 from yolact.runtime.tensorrt.plan_file import PlanIdentity, sidecar_of, to_network_name
+from yolact.runtime.wording import printable
 
 
 @dataclass(frozen=True)
@@ -49,14 +51,16 @@ class BuiltPlan:
             write_outputs({sidecar_of(path): self.identity.to_sidecar(self.metadata).encode(), path: self.data})
 
 
-def build_plan(model: ExportedModel, options: BuildOptions, tensorrt: TensorRt, *, command: str = "") -> BuiltPlan:
+def build_plan(
+    model: ExportedModel, options: BuildOptions, tensorrt: TensorRt, *, command: Sequence[str] = ()
+) -> BuiltPlan:
     """Build a plan. Progress is shown on stderr where that is a terminal.
 
     Args:
         model: from `read_exported_model`; its functions are adapted in place.
         options: what is asked of the builder.
         tensorrt: from `choose_builder` with the same options.
-        command: command line that builds this plan again; it goes into the sidecar.
+        command: command and arguments that build this plan again; they go into the sidecar.
 
     Raises:
         UsageError: the options do not fit the file.
@@ -211,7 +215,7 @@ class _Build:
         check_precision(self._model.metadata.precision, types, int8=self._model.metadata.quantization is not None)
         return types
 
-    def identity(self, plan: bytes, types: dict[str, int], command: str) -> PlanIdentity:
+    def identity(self, plan: bytes, types: dict[str, int], command: Sequence[str]) -> PlanIdentity:
         """What the sidecar says."""
         options, gpu = self._options, self._gpu
         built_here = gpu is not None and self._tensorrt.flavour is TENSORRT
@@ -232,7 +236,7 @@ class _Build:
             size=len(plan),
             plan_sha256=hashlib.sha256(plan).hexdigest(),
             onnx_sha256=self._model.sha256,
-            command=command,
+            command=tuple(map(printable, command)),
             plugins_embedded=options.plugins == "embed",
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,7 +28,14 @@ def check_plan_output(output: Path, inputs: Iterable[Path | None]) -> None:
 
 
 def write_plan(
-    model: ExportedModel, options: BuildOptions, tensorrt: TensorRt, output: Path, *, command: str, say: Say, note: Say
+    model: ExportedModel,
+    options: BuildOptions,
+    tensorrt: TensorRt,
+    output: Path,
+    *,
+    command: Sequence[str],
+    say: Say,
+    note: Say,
 ) -> None:
     """Build a plan and write it with its sidecar.
 

@@ -77,7 +77,7 @@ def describe_build(header: PlanHeader, identity: PlanIdentity | None) -> str:
 
 def rebuild_advice(path: Path, identity: PlanIdentity | None) -> str:
     """The command that builds it again, as far as is known."""
-    known = identity.command if identity is not None else ""
+    known = identity.command_line if identity is not None else ""
     return "rebuild it here with: " + (
         known or f"yolact-build --engine <the ONNX file it was built from> --output {path}"
     )
@@ -151,7 +151,7 @@ def _gpu_reason(path: Path, header: PlanHeader, identity: PlanIdentity | None, h
         return f"{gpu}; {rebuild_advice(path, identity)}"
     if here.gpu.arch not in here.architectures:
         return f"{gpu}, for which {TENSORRT_RTX.title} does not build ahead of time; build a plan with TensorRT there"
-    return f"{gpu}; build it with --gpu-arch {here.gpu.arch}, it was: {identity.command or 'not recorded'}"
+    return f"{gpu}; build it with --gpu-arch {here.gpu.arch}, it was: {identity.command_line or 'not recorded'}"
 
 
 def _plugin_reason(identity: PlanIdentity | None, here: Machine, allow_host_code: bool) -> str | None:

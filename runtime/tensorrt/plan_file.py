@@ -6,17 +6,21 @@ The plan stays a plain plan, so `trtexec`, Triton and Polygraphy open it; what d
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, get_args
 
+from yolact.runtime.config import MAX_CLASSES
 from yolact.runtime.errors import EngineError
+from yolact.runtime.fields import exactly, shown, whole
 from yolact.runtime.json_text import from_json, to_json
 from yolact.runtime.metadata import CONFIG_KEY, ModelMetadata, Precision
 from yolact.runtime.tensorrt.flavour import FLAVOURS, PLAN_MAGIC_SIZE, Flavour, Version
+from yolact.runtime.wording import one_line, printable
 
-SIDECAR_SCHEMA_VERSION = 1
+SIDECAR_SCHEMA_VERSION = 2
 MAX_SIDECAR_SIZE = 1 << 20
 NETWORK_NAME_PREFIX = "yolact:"
 MAX_NETWORK_NAME = 4095
@@ -73,7 +77,7 @@ class PlanIdentity:
         hardware_compatible: opens on other GPUs from Ampere on.
         size: of the plan, bytes.
         plan_sha256, onnx_sha256: digests of the plan and of the ONNX it was built from.
-        command: what built it.
+        command: what built it, as the arguments that it was called with; empty where that is not known.
         plugins_embedded: the plan carries the library with its plugins, so it needs none here but runs code of its own.
     """
 
@@ -93,8 +97,13 @@ class PlanIdentity:
     size: int
     plan_sha256: str
     onnx_sha256: str
-    command: str
+    command: tuple[str, ...]
     plugins_embedded: bool = False
+
+    @property
+    def command_line(self) -> str:
+        """What built it, to be pasted into a shell: quoted, so that no argument can be a command of its own."""
+        return shlex.join(self.command)
 
     def to_sidecar(self, metadata: ModelMetadata) -> str:
         """The sidecar's text: JSON with this and the model's metadata."""
@@ -117,46 +126,53 @@ def read_sidecar(path: Path) -> tuple[PlanIdentity, ModelMetadata]:
     try:
         if path.stat().st_size > MAX_SIDECAR_SIZE:
             raise ValueError(f"it has more than {MAX_SIDECAR_SIZE} bytes")
-        values = from_json(path.read_text(encoding="utf-8"))
+        values = from_json(path.read_bytes())
         if not isinstance(values, dict):
-            raise TypeError("expected an object")
+            raise ValueError("it is no object")
         version = values.get("schema_version")
         if version != SIDECAR_SCHEMA_VERSION or isinstance(version, bool):
-            raise EngineError(f"{path} has schema {version!r}, this runtime reads {SIDECAR_SCHEMA_VERSION}; {again}")
-        identity = _identity(values["plan"])
+            raise EngineError(
+                f"{path} has schema {shown(version)}, this runtime reads {SIDECAR_SCHEMA_VERSION}; {again}"
+            )
+        identity = _identity(exactly("the sidecar", values, ("schema_version", "plan", "model"))["plan"])
         metadata = ModelMetadata.from_props(values["model"], str(path))
-    except (OSError, KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise EngineError(f"{path} is no sidecar of a plan ({error!r}); {again}") from error
+    except (OSError, ValueError) as error:
+        raise EngineError(f"{path} is no sidecar of a plan ({one_line(error)}); {again}") from error
     return identity, metadata
 
 
-def _identity(values: dict[str, Any]) -> PlanIdentity:
+def _identity(values: object) -> PlanIdentity:
     """The part of a sidecar under the key `plan`.
 
-    Raises KeyError, ValueError or TypeError for values that `to_sidecar` would not have written: the file may come from
+    Raises ValueError for values that `to_sidecar` would not have written: the file may come from
     anywhere, and its texts are shown in terminals.
     """
-    known: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    names = tuple(field.name for field in fields(PlanIdentity))
+    given = {"plugins_embedded": False} | values if isinstance(values, dict) else values
+    known: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in exactly("the plan", given, names).items()
+    }
     identity = PlanIdentity(**known)
     for field in fields(PlanIdentity):
         if not _IS_VALID[field.type](getattr(identity, field.name)):
-            raise ValueError(f"{field.name}: {getattr(identity, field.name)!r}")
+            raise ValueError(f"{field.name}: {shown(getattr(identity, field.name))}")
     if identity.flavour not in {one.module for one in FLAVOURS}:
-        raise ValueError(f"flavour: {identity.flavour!r}")
+        raise ValueError(f"flavour: {shown(identity.flavour)}")
     if not all(re.fullmatch(r"sm_\d{2,3}", arch) for arch in identity.gpu_archs):
-        raise ValueError(f"gpu_archs: {identity.gpu_archs!r}")
-    if identity.command and identity.command.split(" ")[0] not in ("yolact-build", "yolact-export"):
-        raise ValueError(f"command: {identity.command!r}")
+        raise ValueError(f"gpu_archs: {shown(identity.gpu_archs)}")
+    if identity.command and identity.command[0] not in ("yolact-build", "yolact-export"):
+        raise ValueError(f"command: {shown(identity.command)}")
     Version.parse(identity.tensorrt_version)
     return identity
 
 
 def _is_text(value: object) -> bool:
-    return isinstance(value, str) and value.isprintable()
+    return isinstance(value, str) and value == printable(value)
 
 
 def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
 
 
 _IS_VALID: dict[Any, Callable[[Any], bool]] = {
@@ -164,7 +180,9 @@ _IS_VALID: dict[Any, Callable[[Any], bool]] = {
     "int": _is_count,
     "bool": lambda value: isinstance(value, bool),
     "tuple[str, ...]": lambda value: isinstance(value, tuple) and all(map(_is_text, value)),
-    "dict[str, int]": lambda value: isinstance(value, dict) and all(map(_is_count, value.values())),
+    "dict[str, int]": lambda value: (
+        isinstance(value, dict) and all(map(_is_text, value)) and all(map(_is_count, value.values()))
+    ),
     "Precision": lambda value: value in get_args(Precision),
 }
 """Checks of a value, by the annotation of its field in `PlanIdentity`; dataclasses keep annotations as text."""
@@ -199,8 +217,11 @@ def from_network_name(name: str, source: str) -> ModelMetadata | None:
         props = from_json(name[len(NETWORK_NAME_PREFIX) :])
         config = from_json(props[CONFIG_KEY])
         if isinstance(config["class_names"], int):
+            whole("class_names", config["class_names"], 1, MAX_CLASSES)
             config["class_names"] = [f"class_{index}" for index in range(config["class_names"])]
             props[CONFIG_KEY] = to_json(config)
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise EngineError(f"{source} has a damaged network name ({error!r}); build it with yolact-build") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise EngineError(
+            f"{source} has a damaged network name ({shown(error)}); build it with yolact-build"
+        ) from error
     return ModelMetadata.from_props(props, source)

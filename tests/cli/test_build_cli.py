@@ -40,7 +40,7 @@ def test_builds_and_says_what(onnx_file: Path, here: Path) -> None:
     identity, _ = read_sidecar(here / "yolact.plan.json")
     assert identity.size == (here / "yolact.plan").stat().st_size
     assert (identity.min_batch, identity.opt_batch, identity.max_batch) == (1, 2, 4)
-    assert shlex.split(identity.command) == ["yolact-build", *arguments]  # what can be pasted to build it again
+    assert shlex.split(identity.command_line) == ["yolact-build", *arguments]  # what can be pasted to build it again
 
 
 def test_batches_follow_each_other(onnx_file: Path, here: Path) -> None:
@@ -48,7 +48,7 @@ def test_batches_follow_each_other(onnx_file: Path, here: Path) -> None:
     arguments = ["--engine", onnx_file.name, "--min-batch", "3", "--output", "a.engine"]
     assert CliRunner().invoke(main_command, ["build", *arguments]).exit_code == 0
     identity, _ = read_sidecar(sidecar_of(here / "a.engine"))
-    assert shlex.split(identity.command) == ["yolact-build", *arguments]
+    assert shlex.split(identity.command_line) == ["yolact-build", *arguments]
     assert (identity.min_batch, identity.opt_batch, identity.max_batch) == (3, 3, 3)
 
 

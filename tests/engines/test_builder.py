@@ -55,7 +55,7 @@ def rtx() -> TensorRt:
 
 
 def build(path: Path, rtx: TensorRt, options: BuildOptions = SM86) -> BuiltPlan:
-    return build_plan(read_exported_model(path), options, rtx, command="yolact-build --engine a.onnx")
+    return build_plan(read_exported_model(path), options, rtx, command=("yolact-build", "--engine", "a.onnx"))
 
 
 CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
@@ -127,7 +127,7 @@ def test_plan_and_sidecar(rtx: TensorRt, tiny_engine: Path, tmp_path: Path) -> N
     assert (identity.min_batch, identity.opt_batch, identity.max_batch) == (2, 3, 5)
     assert (identity.size, identity.plan_sha256) == (len(data), hashlib.sha256(data).hexdigest())
     assert identity.onnx_sha256 == hashlib.sha256(tiny_engine.read_bytes()).hexdigest()
-    assert identity.command == "yolact-build --engine a.onnx"
+    assert identity.command_line == "yolact-build --engine a.onnx"
     # The short form survives in the plan itself, for when the sidecar is lost.
     name = to_network_name(metadata)
     assert name.encode() in data and from_network_name(name, "") == metadata

@@ -33,7 +33,7 @@ def plan(tiny_engine: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A real plan with its sidecar."""
     path = tmp_path_factory.mktemp("plan") / "tiny.plan"
     model = read_exported_model(tiny_engine)
-    build_plan(model, BuildOptions(("sm_86",)), load_flavour(TENSORRT_RTX), command="yolact-build --x").save(path)
+    build_plan(model, BuildOptions(("sm_86",)), load_flavour(TENSORRT_RTX), command=("yolact-build", "--x")).save(path)
     return path
 
 
@@ -93,7 +93,7 @@ DAMAGED: dict[str, tuple[Callable[[Path], object], str]] = {
         "built by TensorRT 10.3.0.26 on Orin (sm_87), cannot run here: TensorRT is not installed; install it with: "
         "pip install -e '.[tensorrt]'",
     ),
-    "newer sidecar": (newer_sidecar, "has schema 7, this runtime reads 1"),
+    "newer sidecar": (newer_sidecar, "has schema 7, this runtime reads 2"),
     "named as ONNX": (lambda path: path.rename("a.onnx"), "a.onnx is a TensorRT plan, not an ONNX file; rename it"),
 }
 

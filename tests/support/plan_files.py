@@ -29,7 +29,7 @@ IDENTITY = PlanIdentity(
     size=1000,
     plan_sha256=hashlib.sha256(bytes(1000)).hexdigest(),
     onnx_sha256="cd",
-    command="yolact-build --engine yolact.onnx",
+    command=("yolact-build", "--engine", "yolact.onnx"),
 )
 
 
