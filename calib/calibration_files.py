@@ -9,18 +9,27 @@ import io
 import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from math import isfinite, nan
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from yolact.calib.activation_statistics import TensorStatistics, ValueRange
+from yolact.calib.activation_statistics import BINS, TensorStatistics, ValueRange
 from yolact.calib.options import progress_file
 from yolact.runtime.errors import UsageError, YolactError
+from yolact.runtime.fields import exactly, is_number, shown, whole
 from yolact.runtime.json_text import from_json, to_json
 from yolact.runtime.output_files import write_output
 
 _SCHEMA = 1
+
+MAX_SIZE = 64 << 20
+"""Bytes of a cache: a network of a thousand layers has 100 kB."""
+
+MAX_VALUE = float(np.finfo(np.float32).max)
+"""Activations are float32."""
+
 _FIELDS = ("limits", "counts", "width")
 
 
@@ -59,20 +68,19 @@ def read_ranges(cache: Path, key: CalibrationKey) -> dict[str, ValueRange] | Non
     Raises UsageError where its key is another one, YolactError where it cannot be read.
     """
     try:
-        content = from_json(cache.read_text())
-        found = content["key"]
-        ranges = {name: ValueRange(*map(float, pair)) for name, pair in content["ranges"].items()}
-        if (
-            content["schema"] != _SCHEMA
-            or found.keys() != asdict(key).keys()
-            or not np.isfinite([*ranges.values()]).all()
-        ):
-            raise ValueError
+        if cache.stat().st_size > MAX_SIZE:
+            raise ValueError(f"it has more than {MAX_SIZE} bytes")
+        content = exactly("the cache", from_json(cache.read_bytes()), ("schema", "key", "ranges"))
+        whole("schema", content["schema"], _SCHEMA, _SCHEMA)
+        found = exactly("the key", content["key"], tuple(asdict(key)))
+        if not isinstance(content["ranges"], dict):
+            raise ValueError("its ranges are no object")
+        ranges = {name: _range(name, limits) for name, limits in content["ranges"].items()}
     except FileNotFoundError:
         return None
     except OSError as error:
         raise YolactError(f"--calib-cache {cache} cannot be read: {error.strerror}") from error
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except ValueError as error:
         raise YolactError(
             f"--calib-cache {cache} is no calibration cache, or a damaged one ({error}); name another file"
         ) from error
@@ -85,9 +93,25 @@ def read_ranges(cache: Path, key: CalibrationKey) -> dict[str, ValueRange] | Non
     return ranges
 
 
+def _range(name: str, limits: object) -> ValueRange:
+    """The range of a tensor; null stands for one that is not finite. Raises ValueError for what cannot be one."""
+    if limits is None:
+        return ValueRange(nan, nan)
+    if not isinstance(limits, list) or len(limits) != 2 or not all(map(is_number, limits)):
+        raise ValueError(f"the range of {shown(name)} is {shown(limits)}, expected two numbers")
+    low, high = limits
+    if not -MAX_VALUE <= low <= 0 <= high <= MAX_VALUE:
+        raise ValueError(
+            f"the range of {shown(name)} is {shown(limits)}, expected two numbers around 0, the lower one first, as "
+            "float32 has them"
+        )
+    return ValueRange(float(low), float(high))
+
+
 def write_ranges(cache: Path, key: CalibrationKey, ranges: Mapping[str, ValueRange]) -> None:
     """Write the cache, whole or not at all, and drop the progress. Raises YolactError where that fails."""
-    content = {"schema": _SCHEMA, "key": asdict(key), "ranges": ranges}
+    known = {name: limits if all(map(isfinite, limits)) else None for name, limits in ranges.items()}
+    content = {"schema": _SCHEMA, "key": asdict(key), "ranges": known}
     write_output(cache, (to_json(content, indent=1) + "\n").encode())
     progress_file(cache).unlink(missing_ok=True)
 
@@ -97,18 +121,31 @@ def read_progress(cache: Path, key: CalibrationKey) -> Progress | None:
 
     None where there is none, or it is damaged or of another key: without it a calibration only takes longer.
     """
+    path = progress_file(cache)
     try:
-        with np.load(progress_file(cache)) as stored:
+        with zipfile.ZipFile(path) as archive:
+            parts = archive.infolist()
+        if sum(part.file_size for part in parts) > path.stat().st_size:
+            return None  # compressed, which it never is
+        with np.load(path) as stored:
             if str(stored["key"]) != to_json(asdict(key)):
                 return None
-            limits, counts, widths = (stored[field] for field in _FIELDS)
-            statistics = {
-                str(name): TensorStatistics(ValueRange(*map(float, limits[i])), counts[i].copy(), float(widths[i]))
-                for i, name in enumerate(stored["names"])
-            }
-            return Progress(int(stored["done"]), statistics)
-    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile):
+            done, names = int(stored["done"]), list(map(str, stored["names"]))
+            limits, counts, widths = (np.asarray(stored[field], np.float64) for field in _FIELDS)
+    except Exception:  # zipfile and NumPy raise exceptions of any kind for damaged files
         return None
+    shapes = ((len(names), 2), (len(names), BINS), (len(names),))
+    if done < 0 or tuple(array.shape for array in (limits, counts, widths)) != shapes:
+        return None
+    if not (np.isfinite(counts).all() and np.isfinite(widths).all() and (counts >= 0).all() and (widths >= 0).all()):
+        return None
+    if (limits[:, 0] > limits[:, 1]).any():  # they may be NaN
+        return None
+    statistics = {
+        name: TensorStatistics(ValueRange(*map(float, limits[i])), counts[i].copy(), float(widths[i]))
+        for i, name in enumerate(names)
+    }
+    return Progress(done, statistics)
 
 
 def write_progress(cache: Path, key: CalibrationKey, progress: Progress) -> None:
