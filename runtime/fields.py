@@ -89,7 +89,9 @@ def exactly(name: str, values: object, fields: Mapping[str, object] | tuple[str,
 
 def is_number(value: object) -> TypeGuard[float]:
     """Whether a value is a finite number and no truth value."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    return isinstance(value, int) or math.isfinite(value)  # whole numbers are finite, if too large for a float
 
 
 def shown(value: object) -> str:

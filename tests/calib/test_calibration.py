@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -17,11 +20,18 @@ from onnx import numpy_helper
 from seeded import seeded
 
 from yolact.calib import calibration, image_set
-from yolact.calib.activation_statistics import TensorStatistics
+from yolact.calib.activation_statistics import TensorStatistics, ValueRange
 from yolact.calib.calibration import calibrate
-from yolact.calib.calibration_files import CalibrationKey, Progress, write_progress
+from yolact.calib.calibration_files import (
+    CalibrationKey,
+    Progress,
+    read_progress,
+    read_ranges,
+    write_progress,
+    write_ranges,
+)
 from yolact.calib.image_set import ImageSet
-from yolact.calib.options import CalibrationOptions
+from yolact.calib.options import CalibrationOptions, progress_file
 from yolact.calib.qdq import Ranges, insert_qdq_pairs
 from yolact.calib.quantization_points import MODULES, find_quantization_points
 from yolact.export.onnx_model import export_model
@@ -145,15 +155,66 @@ def test_a_changed_image_makes_the_cache_stale(proto: onnx.ModelProto, folder: P
         calibrate(proto, ImageSet.of_folder(copy, 9), options)
 
 
-@pytest.mark.parametrize(
-    "content", ["", "{", "[]", '{"schema": 1}', '{"schema": 9, "key": {}, "ranges": {}}', "\0\xff"]
+KEY = '"key": {"network": "a", "preprocessing": "b", "images": "c", "algorithm": "d"}'
+RANGES = (
+    "[5, -5]", "[1, 2]", "[-2, -1]", "[-1e308, 1e308]", "[-1, 1e999]", "[NaN, 1]", "[-1, Infinity]", "[0]", "[0, 1, 2]",
+    "[0, true]", '["0", "1"]', "{}", "7", f"[0, {10**400}]", "[0, 1" + "0" * 5000 + "]", "[[0], [1]]",
+)  # fmt: skip
+DAMAGED_CACHES = (
+    *("", "{", "[]", '{"schema": 1}', '{"schema": 9, "key": {}, "ranges": {}}', "\0\xff"),
+    *("[" * 200_000, '{"a":' * 200_000, '{"schema": 1, "key": [], "ranges": {}}', '{"schema": true, "ranges": {}}'),
+    f'{{"schema": 1, {KEY}, "ranges": []}}',
+    f'{{"schema": 1, {KEY}, "ranges": {{"a": [0, 1]}}',  # half-written
+    *(f'{{"schema": 1, {KEY}, "ranges": {{"a": {one}}}}}' for one in RANGES),
 )
+
+
+@pytest.mark.parametrize("content", DAMAGED_CACHES, ids=range(len(DAMAGED_CACHES)))
 def test_damaged_cache_is_refused(proto: onnx.ModelProto, folder: Path, tmp_path: Path, content: str) -> None:
     cache = tmp_path / "c.json"
     cache.write_text(content)
     with pytest.raises(YolactError, match="is no calibration cache, or a damaged one"):
         calibrate(proto, ImageSet.of_folder(folder, 2), CalibrationOptions(cache=cache))
     assert cache.read_text() == content
+
+
+def test_a_range_that_is_not_finite_survives_the_cache(tmp_path: Path) -> None:
+    key, cache = CalibrationKey("a", "b", "c", "d"), tmp_path / "c.json"
+    write_ranges(cache, key, {"a": ValueRange(-1.5, 2), "b": ValueRange(float("nan"), float("nan"))})
+    found = read_ranges(cache, key)
+    assert found is not None and found["a"] == (-1.5, 2.0) and math.isnan(found["b"].low + found["b"].high)
+    json.loads(cache.read_text(), parse_constant=pytest.fail)
+
+
+PROGRESS = {
+    "whole": (lambda arrays: arrays, True),
+    "fewer counts": (lambda arrays: arrays | {"counts": arrays["counts"][:, :5]}, False),
+    "negative counts": (lambda arrays: arrays | {"counts": -1 - arrays["counts"]}, False),
+    "NaN counts": (lambda arrays: arrays | {"counts": arrays["counts"] * np.nan}, False),
+    "no names": (lambda arrays: {name: array for name, array in arrays.items() if name != "names"}, False),
+    "more names": (lambda arrays: arrays | {"names": np.array(["a", "b"])}, False),
+    "limits the wrong way": (lambda arrays: arrays | {"limits": np.array([[5.0, -5.0]])}, False),
+    "texts for limits": (lambda arrays: arrays | {"limits": np.array([["a", "b"]])}, False),
+    "images before the first": (lambda arrays: arrays | {"done": np.array(-3)}, False),
+    "no number of images": (lambda arrays: arrays | {"done": np.array("x")}, False),
+}
+
+
+@pytest.mark.parametrize(("change", "known"), PROGRESS.values(), ids=PROGRESS)
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_damaged_progress_is_none(
+    change: Callable[[dict[str, Any]], dict[str, Any]], known: bool, save: Callable[..., None], tmp_path: Path
+) -> None:
+    key, cache = CalibrationKey("a", "b", "c", "d"), tmp_path / "c.json"
+    write_progress(cache, key, Progress(3, {"a": TensorStatistics()}))
+    path = progress_file(cache)
+    with np.load(path) as stored:
+        arrays = dict(stored)
+    with path.open("wb") as file:
+        save(file, **change(arrays))
+    assert (read_progress(cache, key) is not None) == (known and save is np.savez)
+    path.write_bytes(path.read_bytes()[:-40])
+    assert read_progress(cache, key) is None
 
 
 def test_interrupted_calibration_goes_on_where_it_was(

@@ -1,0 +1,240 @@
+"""Checkpoints of strangers: no number in a file decides how much memory is taken, and nothing ends in a traceback."""
+
+from __future__ import annotations
+
+import io
+import json
+import resource
+import sys
+import zipfile
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import missing
+import pytest
+import torch
+from torch import Tensor, nn
+
+from yolact.runtime.config import ModelConfig
+from yolact.runtime.errors import CheckpointError, UsageError
+from yolact.training.models.checkpoint_file import read_checkpoint_file
+from yolact.training.models.checkpoints import config_beside, load_checkpoint, read_state_dict
+from yolact.training.run_folder import STATE_FILE, RunFolder
+from yolact.training.settings import TrainSettings
+
+HUGE = 300_000_000
+
+
+def heads(classes: Tensor) -> dict[str, Tensor]:
+    names = {"bbox": torch.zeros(12), "conf": classes, "mask": torch.zeros(96)}
+    return {f"prediction_layers.0.{name}_layer.bias": values for name, values in names.items()}
+
+
+def overlapping() -> Tensor:
+    return torch.zeros(60_000).as_strided((30_000, 30_000), (1, 1))
+
+
+def repacked(compression: int) -> Callable[[Path], None]:
+    """A good checkpoint whose parts are packed anew."""
+
+    def write(path: Path) -> None:
+        buffer = io.BytesIO()
+        torch.save({"a": torch.zeros(1_000_000)}, buffer)
+        with zipfile.ZipFile(buffer) as source, zipfile.ZipFile(path, "w", compression) as target:
+            for part in source.infolist():
+                target.writestr(part.filename, source.read(part))
+
+    return write
+
+
+def announces_more(path: Path) -> None:
+    """The older format, whose storage says that it has four terabytes."""
+    buffer = io.BytesIO()
+    torch.save({"a": torch.zeros(3)}, buffer, _use_new_zipfile_serialization=False)
+    data = buffer.getvalue()
+    count = b"K\x03"  # pickle's small number, before the end of the storage's description
+    assert data.count(b"K\x03Nt") == 1
+    path.write_bytes(data.replace(count + b"Nt", b"\x8a\x06\x00\x00\x00\x00\x00\x01Nt"))
+
+
+def nested(path: Path) -> None:
+    content: Any = torch.zeros(1)
+    for _ in range(200):
+        content = {"a": content}
+    torch.save(content, path)
+
+
+def saved(content: Callable[[], Any], **options: Any) -> Callable[[Path], None]:
+    return lambda path: torch.save(content(), path, **options)
+
+
+REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
+    "stride 0": (saved(lambda: heads(torch.zeros(1).expand(3 * HUGE))), r"repeats what is stored"),
+    "stride 0, older": (
+        saved(lambda: heads(torch.zeros(1).expand(3 * HUGE)), _use_new_zipfile_serialization=False),
+        "repeats what is stored",
+    ),
+    "overlapping": (saved(lambda: {"a": overlapping()}), r"a repeats what is stored"),
+    "many names of one": (
+        saved(lambda: dict.fromkeys(map(str, range(2000)), torch.zeros(100_000))),
+        "repeats what is stored",
+    ),
+    "many classes": (saved(lambda: heads(torch.zeros(3 * 200_001))), "for 200000 classes .*at most 100000"),
+    "compressed": (repacked(zipfile.ZIP_DEFLATED), "has compressed parts"),
+    "announces more": (announces_more, "announces 4398046511104"),
+    "nested": (nested, "nested deeper than 32 levels|not a PyTorch checkpoint"),
+    "sparse": (saved(lambda: {"a": torch.zeros(4, 4).to_sparse()}), "a is a sparse_coo tensor"),
+    "compressed rows": (saved(lambda: {"a": torch.eye(4).to_sparse_csr()}), "a is a sparse_csr tensor"),
+    "meta": (saved(lambda: {"a": torch.zeros(HUGE, device="meta")}), r"a has no values \(device meta\)"),
+    "quantised": (
+        saved(lambda: {"a": torch.quantize_per_tensor(torch.zeros(4), 1, 0, torch.qint8)}),
+        "a is a quantised tensor",
+    ),
+    "complex": (saved(lambda: {"a": torch.zeros(4, dtype=torch.complex64)}), "a is of type complex64"),
+    "bool": (saved(lambda: {"a": torch.zeros(4, dtype=torch.bool)}), "a is of type bool"),
+    "float8": (saved(lambda: {"a": torch.zeros(4).to(torch.float8_e5m2)}), "a is of type float8_e5m2"),
+    "wrapped": (saved(lambda: {"state_dict": {"a": torch.zeros(4, dtype=torch.bool)}}), "state_dict.a is of type bool"),
+    "a number": (saved(lambda: 3), "holds no state dict"),
+    "half a zip": (lambda path: path.write_bytes(b"PK\x03\x04 and no more"), "is not a PyTorch checkpoint"),
+    "half a pickle": (lambda path: path.write_bytes(b"\x80\x02\x8a\x0al\xfc"), "is not a PyTorch checkpoint"),
+}
+
+
+@pytest.mark.parametrize(("write", "pattern"), REFUSED.values(), ids=REFUSED)
+def test_refused_without_taking_memory(write: Callable[[Path], None], pattern: str, tmp_path: Path) -> None:
+    path = tmp_path / "stranger.pth"
+    write(path)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(CheckpointError, match=pattern) as caught:
+        load_checkpoint(path)
+    assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+    if sys.platform == "linux":
+        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000, missing.LINUX  # kB
+
+
+@pytest.mark.parametrize("zipped", [True, False], ids=["zip", "older"])
+def test_what_torch_saves_is_read(tmp_path: Path, zipped: bool) -> None:
+    tied = torch.randn(5, 3)
+    content = {
+        "plain": torch.randn(4),
+        "parameter": nn.Parameter(torch.randn(2)),
+        "transposed": tied.T,
+        "tied": tied,
+        "part": torch.arange(10.0)[3:5],
+        "half": torch.zeros(2, dtype=torch.float16),
+        "brain": torch.zeros(2, dtype=torch.bfloat16),
+        "double": torch.zeros(2, dtype=torch.float64),
+        "count": torch.tensor(7),
+        "empty": torch.zeros(0),
+        "bytes": torch.zeros(3, dtype=torch.uint8),
+    }
+    torch.save(content, tmp_path / "a.pth", _use_new_zipfile_serialization=zipped)
+    found = read_state_dict(tmp_path / "a.pth")
+    assert found.keys() == content.keys()
+    assert all(torch.equal(found[name], content[name]) for name in content)
+
+
+def beside(tmp_path: Path, content: bytes) -> Path:
+    (tmp_path / "a.json").write_bytes(content)
+    return tmp_path / "a.pth"
+
+
+GOOD = ModelConfig("tiny", "mobilenet_v2", 160, ("person", "dog"), fpn_channels=64)
+
+
+def with_values(**values: Any) -> bytes:
+    return json.dumps(GOOD.to_json() | values).encode()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"[" * 200_000,
+        b'{"a":' * 200_000,
+        b"\xff\xfe",
+        b"null",
+        b"[1, 2]",
+        b'{"lr": 0.1}',
+        b"1" * 5000,
+        b'{"backbone": NaN, "class_names": 1}',
+    ],
+)
+def test_json_of_others_beside_weights_is_passed_over(tmp_path: Path, content: bytes) -> None:
+    assert config_beside(beside(tmp_path, content)) is None
+
+
+DAMAGED = {
+    "name": [1, "", "a/b", "..\\b", "a\nb", "\x1b[2J", "x" * 201],
+    "backbone": ["vgg", None, ["resnet50"]],
+    "image_size": [0, -1, True, 160.0, "160", 10**30, 8193],
+    "class_names": ["dog", [], [1, 2], [["a"], "b"], {}, ["a\0", "b"], ["x" * 10_001, "b"]],
+    "category_ids": [[1], [1, 1], [True, 2], [1.0, 2], ["1", 2], [1, 2**60], 5, {"a": 1}],
+    "scales": [[], [[24]] * 4, [[24]] * 6, [[0]] * 5, [[-1]] * 5, [[24], [48], [96], [192], []], [24] * 5, [["a"]] * 5,
+               [[True]] * 5, [[1e7]] * 5, "abcde", [[24] * 101] * 5, [[24], [48], [96], [192], [384, 1]]],
+    "aspect_ratios": [[], [0], [-1], ["1"], [True], 1, None, [1e4]],
+    "square_anchors": [1, "true", None],
+    "deformable_interval": [-1, True, 1.5, 10**9],
+    "mask_rescoring": [0, None],
+    "num_coefficients": [0, True, 10**9, 32.0],
+    "fpn_channels": [0, -4, 10**9],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_json_of_ours_that_is_damaged_is_told(tmp_path: Path, name: str) -> None:
+    for value in DAMAGED[name]:
+        with pytest.raises(CheckpointError, match="beside it is damaged") as caught:
+            config_beside(beside(tmp_path, with_values(**{name: value})))
+        assert name in str(caught.value) and len(str(caught.value)) < 400 + len(str(tmp_path)), value
+        with pytest.raises(UsageError):
+            ModelConfig(**GOOD.to_json() | {name: value})
+
+
+def test_half_a_surrogate_pair_is_no_class(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"class_names\[1\] must be text without NUL and without halves"):
+        GOOD.with_classes(["dog", "\udc80"])
+    assert config_beside(beside(tmp_path, with_values(class_names=["dog", "\udc80"]))) is None  # no text, so no JSON
+    assert GOOD.with_classes(["a\nb", "c,d", "\x1b[2J"]).num_classes == 3  # they are escaped where they are shown
+
+
+def test_missing_and_unknown_values(tmp_path: Path) -> None:
+    values = GOOD.to_json()
+    del values["scales"]
+    for content, message in ((values, "has no 'scales'"), (GOOD.to_json() | {"colour": 1}, "'colour', which is none")):
+        with pytest.raises(CheckpointError, match=message):
+            config_beside(beside(tmp_path, json.dumps(content).encode()))
+
+
+STATES: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "a list": lambda state: [state],
+    "a tensor": lambda state: torch.zeros(3),
+    **{f"no {name}": lambda state, name=name: {k: v for k, v in state.items() if k != name} for name in
+       ("version", "config", "settings", "data", "iteration", "model", "optimizer", "scaler")},
+    **{f"{name} is {value!r}": lambda state, name=name, value=value: state | {name: value} for name, value in (
+        ("version", "1"), ("version", 2), ("iteration", -1), ("iteration", 1.5), ("iteration", True), ("model", 3),
+        ("settings", [1]), ("settings", {"a": float("nan")}), ("settings", {1: torch.zeros(1)}), ("optimizer", None),
+        ("config", {}), ("config", "x"), ("data", torch.zeros(1)))},
+    "bool tensors": lambda state: state | {"model": {"a": torch.zeros(1, dtype=torch.bool)}},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("change", STATES.values(), ids=STATES)
+def test_a_state_that_lacks_parts_is_told(change: Callable[[dict[str, Any]], Any], tmp_path: Path) -> None:
+    folder, settings = RunFolder(tmp_path), TrainSettings(10, (5,))
+    parts = {"iteration": 3, "model": {}, "optimizer": {}, "scaler": {}}
+    folder.save_state(parts, GOOD, settings, "scenes")
+    assert folder.load_state(GOOD, settings, "scenes")["iteration"] == 3
+    whole = {**parts, "version": 1, "config": GOOD.to_json(), "settings": asdict(settings), "data": "scenes"}
+    torch.save(change(whole), tmp_path / STATE_FILE)
+    with pytest.raises(CheckpointError, match=f"{STATE_FILE} is damaged"):
+        folder.load_state(GOOD, settings, "scenes")
+
+
+def test_content_is_handed_over_as_it_was_saved(tmp_path: Path) -> None:
+    content = {"a": [1, "b", None, {"c": (torch.ones(2), 2.5)}]}
+    torch.save(content, tmp_path / "a.pth")
+    found = read_checkpoint_file(tmp_path / "a.pth")
+    assert found["a"][:3] == [1, "b", None] and torch.equal(found["a"][3]["c"][0], torch.ones(2))
