@@ -20,7 +20,10 @@ LEAST_IOU = 0.7
 """Of a box with the one around the mask: people draw boxes with some room."""
 
 CORNERS_IOU = 0.95
-"""From here on a box that is read as x1, y1, x2, y2 is taken for one that was meant so."""
+"""From here on a box that is read as x1, y1, x2, y2 may be one that was meant so..."""
+
+CORNERS_GAIN = 0.1
+"""...if that is so much better than as it should be read: near the origin both are much the same."""
 
 LEAST_INSIDE = 0.9
 """Share of the box around the mask that lies in the annotated box."""
@@ -86,13 +89,16 @@ def _fits(box: Box, around: Box) -> bool:
         return True
     common = _overlap(box, around)
     is_near = common >= LEAST_IOU * (_size(box) + _size(around) - common) and common >= LEAST_INSIDE * _size(around)
-    return is_near and not (_are_corners(box, around) and _iou(box, around) < CORNERS_IOU)
+    return is_near and not _are_corners(box, around)
 
 
 def _are_corners(box: Box, around: Box) -> bool:
     """Whether the box fits where its last two numbers are taken for a corner."""
     x1, y1, x2, y2 = box
-    return x2 > x1 and y2 > y1 and _iou((x1, y1, x2 - x1, y2 - y1), around) >= CORNERS_IOU
+    if x2 <= x1 or y2 <= y1:
+        return False
+    as_corners = _iou((x1, y1, x2 - x1, y2 - y1), around)
+    return as_corners >= CORNERS_IOU and as_corners >= _iou(box, around) + CORNERS_GAIN
 
 
 def _corners(box: Box) -> Box:

@@ -16,7 +16,7 @@ from yolact.training.data.run_lengths import extent_of_runs, read_runs
 MARGIN = 2
 """Pixels by which boxes and outlines may leave their image: annotation tools round."""
 
-LONGEST_OUTLINE = 10_000_000
+LONGEST_OUTLINE = 2_000_000
 """Pixels along the outlines of an object at most: pycocotools takes 40 bytes for each."""
 
 Box = tuple[float, float, float, float]

@@ -210,7 +210,7 @@ REJECTED: dict[str, tuple[Edit, str]] = {
     "groups without end": (
         edit("annotations.1.segmentation.counts", "0" + "P" * 100_000 + "0"), "written in more than 6 groups"),
     "an endless outline": (
-        edit("annotations.0.segmentation", [[0, 0, 60, 40] * 100_000]), "expected at most 10000000"),
+        edit("annotations.0.segmentation", [[0, 0, 60, 40] * 100_000]), "expected at most 2000000"),
 }  # fmt: skip
 
 

@@ -36,6 +36,8 @@ CONTRADICTIONS: dict[str, tuple[dict[str, Any], str]] = {
 AGREEING: dict[str, dict[str, Any]] = {
     "exact": {},
     "rounded": {"bbox": [28.6, 31.2, 91, 79]},
+    "with room near the origin": {
+        "bbox": [3, 3, 105, 105], "area": None, "segmentation": [[5, 5, 105, 5, 105, 105, 5, 105]]},
     "with room": {"bbox": [25, 25, 100, 90]},
     "area of the outline": {"area": 7200 * 0.8},
     "a bow tie, whose signed area is nothing": {
