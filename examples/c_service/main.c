@@ -33,13 +33,12 @@ static yolact_status open_detector(const options* settings, yolact_handle* detec
     return status;
 }
 
-/* Says to the library, which reads variables once, what it must not print and how large images may be. */
-static void set_variables(const options* settings)
+/* Says to the library, which reads it when Python starts, how large images may be. */
+static void set_pixel_limit(size_t pixels)
 {
-    char pixels[24];
-    snprintf(pixels, sizeof pixels, "%zu", settings->max_pixels);
-    setenv("YOLACT_MAX_PIXELS", pixels, 1);
-    setenv("OPENCV_LOG_LEVEL", "SILENT", 0); /* the answer says what is wrong with an image */
+    char number[24];
+    snprintf(number, sizeof number, "%zu", pixels);
+    setenv("YOLACT_MAX_PIXELS", number, 1);
 }
 
 static int report_threads(void)
@@ -76,7 +75,7 @@ int main(int argc, char** argv)
     signal(SIGPIPE, SIG_IGN);
     if (!watch_signals())
         return report_threads();
-    set_variables(&settings);
+    set_pixel_limit(settings.max_pixels);
 
     yolact_handle detector;
     yolact_status status = open_detector(&settings, &detector);

@@ -21,6 +21,8 @@ from service_process import Service
 from waiting import wait_until
 
 from yolact.cli.infer import main as yolact_infer
+from yolact.runtime.errors import ImageError
+from yolact.runtime.images.decoding import decode_image
 
 
 @pytest.fixture(scope="module")
@@ -192,6 +194,20 @@ def test_paths_and_methods(service: Service, method: str, path: str, status: int
         assert answer.headers["Allow"] == ("POST" if path == "/v1/infer" else "GET, HEAD")
     if method == "HEAD":
         assert answer.body == b""
+
+
+def test_damage_that_only_a_decoder_tells_is_answered_and_not_printed(
+    service: Service, photos: list[np.ndarray], tmp_path: Path
+) -> None:
+    """As Python says it."""
+    data = bytearray(encode(photos[0], ".jpg"))
+    middle = len(data) // 2
+    data[middle : middle + 3000] = bytes(3000)
+    answer = service.infer(bytes(data))
+    with pytest.raises(ImageError) as caught:
+        decode_image(bytes(data), "image")
+    assert (answer.status, answer.json["error"]) == (400, str(caught.value))
+    assert "damaged" in answer.json["error"] and not service.errors
 
 
 @pytest.mark.parametrize(
