@@ -112,7 +112,7 @@ def parse_classes(text: str, class_names: Sequence[str]) -> list[int]:
 
 def _class_key(name: str) -> str:
     """What two spellings of a name have in common."""
-    return unicodedata.normalize("NFC", " ".join(name.split())).casefold()
+    return unicodedata.normalize("NFC", printable(" ".join(name.split()))).casefold()
 
 
 def _unknown_class(word: str, class_names: Sequence[str]) -> UsageError:

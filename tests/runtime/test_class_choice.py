@@ -7,7 +7,20 @@ import pytest
 from yolact.runtime.errors import UsageError
 from yolact.runtime.inference import parse_classes
 
-NAMES = ("salt", "pepper", "salt, pepper", "two\nlines", "Dog", "dog", "7", "\u00e4pfel", "a\tb ", "\x1b[2J", "ÄRMEL,")
+NAMES = (
+    "salt",
+    "pepper",
+    "salt, pepper",
+    "two\nlines",
+    "Dog",
+    "dog",
+    "7",
+    "\u00e4pfel",
+    "a\tb ",
+    "\x1b[2J",
+    "ÄRMEL,",
+    "x\ny \x1b",
+)
 
 CHOSEN = {
     "salt": [0],
@@ -26,6 +39,8 @@ CHOSEN = {
     "ÄPFEL": [7],
     "a b, 0": [8, 0],
     r"\x1b[2J": [9],
+    "\x1b[2J": [9],
+    r"x y \x1b": [11],
     "ärmel,": [10],
     "ärmel,,3": [10, 3],
 }
@@ -41,7 +56,7 @@ def test_names_and_ids(text: str) -> None:
     [
         ("sald", "no class 'sald'; did you mean salt?"),
         ("salt,,pepper", "no class ''"),
-        ("99", "has classes 0 to 10, got 99"),
+        ("99", "has classes 0 to 11, got 99"),
         ("salt, sugar", "no class 'sugar'"),
         ("," * 100_000, "no class ''"),
     ],

@@ -7,6 +7,8 @@ import unicodedata
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from yolact.runtime.config import MAX_CATEGORY_ID, MAX_CLASSES, MAX_NAME
+from yolact.runtime.json_text import is_text
 from yolact.runtime.wording import list_some
 from yolact.training.data.faults import Fault, Faults
 from yolact.training.data.json_values import read_number, read_whole, shown
@@ -26,6 +28,8 @@ class Categories:
         """Faults of the entries are added to `faults`. An entry that is there twice in the same words counts once."""
         self.ids: set[int] = set()
         self.names: dict[int, str] = {}
+        if len(entries) > MAX_CLASSES:
+            faults.found.append(f"there are {len(entries)} categories; expected at most {MAX_CLASSES}")
         self._parents: dict[int, str] = {}
         for number, entry in enumerate(entries, 1):
             with faults.of(where_of("categories", number, entry, "category")):
@@ -33,6 +37,8 @@ class Categories:
 
     def _add(self, entry: Any) -> None:
         id = read_id(entry)
+        if abs(id) > MAX_CATEGORY_ID:
+            raise Fault(f"has an id beyond {MAX_CATEGORY_ID}; number the categories anew")
         is_new = id not in self.ids
         self.ids.add(id)
         name = _read_name(entry.get("name"))
@@ -81,13 +87,15 @@ def equal_names(names: Mapping[int, str]) -> list[str]:
 
 
 def _read_name(value: Any) -> str:
-    """Text, or a number as text, without blanks around it. Half a surrogate pair is no text: nothing can show it."""
+    """Text, or a number as text, without blanks around it: such as a model takes as the name of a class."""
     if not isinstance(value, str) and read_number(value) is not None:
         value = str(value)
     if not isinstance(value, str) or not value.strip():
         raise Fault(f"has {shown(value)} as name; expected a text")
-    if any(unicodedata.category(character) == "Cs" for character in value):
-        raise Fault(f"has half of a surrogate pair in its name {shown(value)}; write the name again")
+    if not is_text(value) or "\0" in value:
+        raise Fault(f"has half of a surrogate pair or NUL in its name {shown(value)}; write the name again")
+    if len(value) > MAX_NAME:
+        raise Fault(f"has a name of {len(value)} characters; expected at most {MAX_NAME}")
     return value.strip()
 
 
