@@ -14,6 +14,11 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 _T = TypeVar("_T")
 
 _STDERR = 2
@@ -114,8 +119,14 @@ class _Capture:
 
 
 def _open_memory() -> int:
-    if hasattr(os, "memfd_create"):
-        return os.memfd_create("messages")
+    """A file that takes what several threads write, whole and in turn."""
+    memory = os.memfd_create("messages") if hasattr(os, "memfd_create") else _open_nameless()
+    if fcntl is not None:
+        fcntl.fcntl(memory, fcntl.F_SETFL, os.O_APPEND)  # else two of them write at one place
+    return memory
+
+
+def _open_nameless() -> int:
     with tempfile.TemporaryFile() as file:
         return os.dup(file.fileno())
 
