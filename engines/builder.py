@@ -19,11 +19,11 @@ from yolact.runtime.cuda.gpu import Gpu, find_gpu
 from yolact.runtime.errors import EngineError, YolactError
 from yolact.runtime.metadata import ModelMetadata
 from yolact.runtime.onnx.exported_model import ExportedModel
-from yolact.runtime.output_files import write_outputs
 from yolact.runtime.signals import HeldSignals
 from yolact.runtime.tensorrt.flavour import TENSORRT, TENSORRT_RTX, TensorRt
 from yolact.runtime.tensorrt.log import create, make_logger
-from yolact.runtime.tensorrt.plan_file import PlanIdentity, sidecar_of, to_network_name
+from yolact.runtime.tensorrt.plan_file import PlanIdentity, to_network_name
+from yolact.runtime.tensorrt.plan_pair import write_pair
 from yolact.runtime.wording import printable
 
 
@@ -48,7 +48,7 @@ class BuiltPlan:
     def save(self, path: Path) -> None:
         """Write plan and sidecar, both whole or neither. Raises YolactError where that fails."""
         with HeldSignals():
-            write_outputs({sidecar_of(path): self.identity.to_sidecar(self.metadata).encode(), path: self.data})
+            write_pair(path, self.data, self.identity.to_sidecar(self.metadata).encode())
 
 
 def build_plan(

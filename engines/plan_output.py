@@ -11,6 +11,7 @@ from yolact.runtime.engine_files import PLAN_SUFFIXES
 from yolact.runtime.output_files import check_output
 from yolact.runtime.tensorrt.flavour import FLAVOURS
 from yolact.runtime.tensorrt.plan_file import sidecar_of
+from yolact.runtime.tensorrt.plan_pair import waiting_sidecar_of
 
 if TYPE_CHECKING:
     from yolact.engines.build_options import BuildOptions
@@ -21,10 +22,12 @@ if TYPE_CHECKING:
 
 
 def check_plan_output(output: Path, inputs: Iterable[Path | None]) -> None:
-    """Apply `check_output` to both files of a plan: the plan, whose suffix must be that of one, and its sidecar."""
+    """Apply `check_output` to all files of a plan: the plan, whose suffix must be that of one, and its sidecar, which
+    waits beside it until the plan is there."""
     known = list(inputs)
     check_output("--output", output, known, PLAN_SUFFIXES)
-    check_output("--output", sidecar_of(output), known)
+    for sidecar in (sidecar_of(output), waiting_sidecar_of(output)):
+        check_output("--output", sidecar, known)
 
 
 def write_plan(

@@ -26,6 +26,7 @@ from yolact.runtime.tensorrt.flavour import (
 )
 from yolact.runtime.tensorrt.plan_compatibility import describe_build
 from yolact.runtime.tensorrt.plan_file import PlanIdentity, read_plan_header, read_sidecar, sidecar_of
+from yolact.runtime.tensorrt.plan_pair import find_sidecar
 from yolact.runtime.tensorrt.plugin_library import describe_library, load_plugins
 from yolact.runtime.wording import count_noun
 
@@ -133,8 +134,9 @@ def examine_engine(path: Path, options: EngineOptions) -> Iterator[Finding]:
     try:
         header = read_plan_header(path)
         if header is not None:
-            if sidecar_of(path).is_file():
-                identity, metadata = read_sidecar(sidecar_of(path))
+            sidecar = find_sidecar(path)
+            if sidecar is not None:
+                identity, metadata = read_sidecar(sidecar)
                 yield _describe_model(metadata)
                 yield from _describe_identity(path, identity)
             else:

@@ -42,10 +42,12 @@ def _is_same_file(path: Path, output: Path) -> bool:
         return False
 
 
-def _read_with(path: Path) -> tuple[Path, ...]:
+def _read_with(path: Path) -> list[Path]:
     if path.suffix.lower() == _CHECKPOINT_SUFFIX:
-        return (path.with_suffix(".json"),)
-    return (path.with_name(f"{path.name}.json"),) if path.suffix.lower() in _PLAN_SUFFIXES else ()
+        return [path.with_suffix(".json")]
+    if path.suffix.lower() in _PLAN_SUFFIXES:
+        return [path.with_name(f"{path.name}{suffix}") for suffix in (".json", ".json.next")]
+    return []
 
 
 def _images_in(folder: Path, output: Path) -> Iterator[Path]:

@@ -20,6 +20,7 @@ from yolact.runtime.tensorrt.plan_file import (
     read_sidecar,
     sidecar_of,
 )
+from yolact.runtime.tensorrt.plan_pair import find_sidecar
 from yolact.runtime.tensorrt.plugin_library import PLUGINS
 
 
@@ -40,8 +41,8 @@ def open_plan(
     header = read_plan_header(path)
     if header is None:
         raise EngineError(f"{path} is no TensorRT plan; build one with yolact-build")
-    has_sidecar = metadata is None and sidecar_of(path).is_file()
-    identity, told = read_sidecar(sidecar_of(path)) if has_sidecar else (None, metadata)
+    sidecar = find_sidecar(path) if metadata is None else None
+    identity, told = (None, metadata) if sidecar is None else read_sidecar(sidecar)
     here = Machine.examine(header.flavour, device, _wanted_plugins(identity))
     obstacle = find_obstacle(path, header, identity, here, allow_host_code=allow_host_code)
     if obstacle is not None:
