@@ -20,7 +20,8 @@ from yolact.cli.options.values import AT_LEAST_1
 def main(count: int, seed: int, height: int, width: int, output: Path) -> None:
     """Draw pictures of textured shapes that overlap, with their exact masks as annotations in COCO's format.
 
-    Writes images/ and annotations.json into the output folder.
+    Writes images/ and annotations.json into the output folder, in the place of scenes of an earlier run. A folder with
+    other pictures is refused.
 
     Exit codes: 0 done, 1 the folder cannot be written to, 2 wrong usage, 130 interrupted.
     """

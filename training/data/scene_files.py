@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
-from yolact.runtime.errors import YolactError
+from yolact.runtime.errors import UsageError, YolactError
 from yolact.runtime.images.geometry import Region
 from yolact.runtime.images.image_files import write_image
 from yolact.runtime.images.mask_encoding import encode_rle
+from yolact.runtime.images.suffixes import IMAGE_SUFFIXES
 from yolact.runtime.json_text import to_json
 from yolact.runtime.output_files import check_output_folder, replacing
 from yolact.training.data.scenes import SIZE, Scene, draw_scene
@@ -19,6 +22,9 @@ from yolact.training.models.configs import SCENE_CLASSES
 
 ANNOTATION_FILE = "annotations.json"
 IMAGE_FOLDER = "images"
+
+_UNFINISHED = ".unfinished-scenes"
+_NAME = re.compile(r"\d{6,}\.png")
 
 
 def write_scenes(folder: Path, count: int, seed: int, size: tuple[int, int] = SIZE) -> None:
@@ -29,12 +35,18 @@ def write_scenes(folder: Path, count: int, seed: int, size: tuple[int, int] = SI
         count, seed: see `scenes.draw_scene`.
         size: (height, width), pixels.
 
-    Raises YolactError where the folder or the disk does not allow it; there is no annotation file then.
+    Scenes of an earlier call are replaced, all of them.
+
+    Raises:
+        UsageError: there are other pictures or annotations in the folder.
+        YolactError: the folder or the disk does not allow it; there is no annotation file then.
     """
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     check_output_folder("--output", folder / IMAGE_FOLDER)
+    _refuse_foreign(folder)
     try:
+        _remove_earlier(folder)
         for index in tqdm(range(count), unit=" scenes", disable=None):
             scene = draw_scene(seed, index, size)
             name = f"{index:06}.png"
@@ -46,8 +58,37 @@ def write_scenes(folder: Path, count: int, seed: int, size: tuple[int, int] = SI
         content = {"images": images, "annotations": annotations, "categories": categories}
         with replacing(folder / ANNOTATION_FILE) as temporary:
             temporary.write_text(to_json(content), encoding="utf-8")
+        (folder / _UNFINISHED).unlink()
     except OSError as error:
         raise YolactError(f"cannot write scenes to {folder}: {error.strerror}") from error
+
+
+def _refuse_foreign(folder: Path) -> None:
+    """Raise UsageError where the folder holds pictures or annotations that `write_scenes` did not write."""
+    index = folder / ANNOTATION_FILE
+    has_pictures = any(path.suffix.lower() in IMAGE_SUFFIXES for path in (folder / IMAGE_FOLDER).iterdir())
+    if (index.exists() or has_pictures) and not (_is_own(index) or (folder / _UNFINISHED).exists()):
+        raise UsageError(
+            f"{folder} holds pictures or annotations that are no synthetic scenes; choose another --output, or empty it"
+        )
+
+
+def _is_own(index: Path) -> bool:
+    try:
+        content = json.loads(index.read_text(encoding="utf-8"))
+        names = [category["name"] for category in content["categories"]]
+        return names == list(SCENE_CLASSES) and all(_NAME.fullmatch(image["file_name"]) for image in content["images"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return False
+
+
+def _remove_earlier(folder: Path) -> None:
+    """Delete the scenes of an earlier call. Until new annotations are there, a file says whose the pictures are."""
+    (folder / _UNFINISHED).touch()
+    (folder / ANNOTATION_FILE).unlink(missing_ok=True)
+    for path in (folder / IMAGE_FOLDER).iterdir():
+        if _NAME.fullmatch(path.name):
+            path.unlink()
 
 
 def _annotations(scene: Scene) -> list[dict[str, Any]]:

@@ -8,11 +8,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from yolact.cli.scenes import main
+from yolact.training.data import scene_files
 from yolact.training.data.datasets import CocoDataset, SceneDataset
-from yolact.training.data.scenes import LEAST_AREA, draw_scene
+from yolact.training.data.scenes import LEAST_AREA, Scene, draw_scene
 from yolact.training.models.configs import SCENE_CLASSES
 
 
@@ -73,6 +74,57 @@ def test_files_hold_the_same_scenes(tmp_path: Path) -> None:
             np.testing.assert_array_equal(getattr(read, name), getattr(made, name), err_msg=name)
     areas = [a["area"] for a in json.loads((out / "annotations.json").read_text())["annotations"]]
     assert areas == [int(mask.sum()) for index in range(5) for mask in drawn[index].masks]
+
+
+def scenes(*options: str) -> Result:
+    return CliRunner().invoke(main, ["--height", "64", "--width", "80", "--output", "set", *options])
+
+
+def test_scenes_of_an_earlier_run_are_replaced(here: Path) -> None:
+    images = here / "set" / "images"
+    assert scenes("--count", "5").exit_code == 0
+    (images / "notes.txt").touch()
+    assert scenes("--count", "2", "--seed", "3").exit_code == 0
+    assert sorted(path.name for path in images.iterdir()) == ["000000.png", "000001.png", "notes.txt"]
+    assert len(CocoDataset(here / "set" / "annotations.json", images)) == 2
+    assert sorted(path.name for path in (here / "set").iterdir()) == ["annotations.json", "images"]
+
+
+def test_what_an_ended_run_left_is_replaced(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert scenes("--count", "4").exit_code == 0
+
+    def draw(seed: int, index: int, size: tuple[int, int]) -> Scene:
+        if index == 2:
+            raise KeyboardInterrupt
+        return draw_scene(seed, index, size)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(scene_files, "draw_scene", draw)
+        assert scenes("--count", "4", "--seed", "1").exit_code == 130
+    assert not (here / "set" / "annotations.json").exists(), "no index of pictures of another series"
+    assert scenes("--count", "1").exit_code == 0
+    assert [path.name for path in (here / "set" / "images").iterdir()] == ["000000.png"]
+    assert sorted(path.name for path in (here / "set").iterdir()) == ["annotations.json", "images"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("images/000000.png", b"of somebody"),
+        ("images/a.JPG", b"of somebody"),
+        ("annotations.json", b"{}"),
+        ("annotations.json", b"[" * 100_000),
+        ("annotations.json", b'{"categories": [{"name": "dog"}], "images": []}'),
+    ],
+)
+def test_the_pictures_of_others_are_left_alone(here: Path, name: str, content: bytes) -> None:
+    path = here / "set" / name
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content)
+    result = scenes("--count", "1")
+    assert result.exit_code == 2 and "set holds pictures or annotations that are no synthetic scenes" in result.stderr
+    assert path.read_bytes() == content
+    assert [one for one in (here / "set").rglob("*") if one.is_file()] == [path]
 
 
 @pytest.mark.parametrize("options", [["--count", "0"], ["--height", "10"], ["--seed", "-1"], ["--output", "file"]])
