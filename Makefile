@@ -31,6 +31,7 @@ test-gpu: $(READY)
 
 # Bytes that nobody thought of, for minutes, to what reads them; what it finds stays in build/fuzz for the next time.
 fuzz: $(READY)
+	$(PYTHON) tests/support/fuzz_readers --seconds $(FUZZ_SECONDS)
 	$(PYTHON) tests/support/fuzz_service --seconds $(FUZZ_SECONDS)
 
 # Installs nothing: for a machine with a GPU, a PyTorch for it and no network.

@@ -215,13 +215,13 @@ def from_network_name(name: str, source: str) -> ModelMetadata | None:
         return None
     try:
         props = from_json(name[len(NETWORK_NAME_PREFIX) :])
-        config = from_json(props[CONFIG_KEY])
-        if isinstance(config["class_names"], int):
-            whole("class_names", config["class_names"], 1, MAX_CLASSES)
-            config["class_names"] = [f"class_{index}" for index in range(config["class_names"])]
+        written = props.get(CONFIG_KEY) if isinstance(props, dict) else None
+        config = from_json(written) if isinstance(written, str) else None
+        if isinstance(config, dict) and isinstance(config.get("class_names"), int):
+            count = whole("class_names", config["class_names"], 1, MAX_CLASSES)
+            config["class_names"] = [f"class_{index}" for index in range(count)]
             props[CONFIG_KEY] = to_json(config)
-    except (ValueError, KeyError, TypeError) as error:
-        raise EngineError(
-            f"{source} has a damaged network name ({shown(error)}); build it with yolact-build"
-        ) from error
+    except ValueError as error:
+        again = "build it with yolact-build"
+        raise EngineError(f"{source} has a damaged network name ({error}); {again}") from error
     return ModelMetadata.from_props(props, source)

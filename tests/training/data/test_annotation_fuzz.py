@@ -12,17 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 from annotation_content import CONTENT
+from mutants import mutate
 from pycocotools import mask as coco_mask
 
 from yolact.runtime.errors import DatasetError
 from yolact.training.data.annotations import Annotations, decode_mask, parse_annotations, read_annotations
-
-NASTY: tuple[Any, ...] = (
-    *(None, True, False, 0, -1, 1, 2, 7, 9, 40, 60, 2400, 2**31, 2**63, 10**400, -(10**30), 0.5, -0.0, 1e308, math.nan),
-    *(math.inf, -math.inf, "", " ", "0", "1", "7.0", "1e3", "\u0661", "x", "\x00", "\ud800", "a\nb", "b'0'", "P" * 40),
-    *([], {}, [[]], [{}], [None], [[None] * 6], [[[]]], [1, 2, 3, 4], [1, 2, 3, 4, 5, 6], [[1, 2], [3, 4], [5, 6]]),
-    *({"size": [40, 60], "counts": [0, 2400]}, {"counts": "0"}, {"x": 1, "y": 2}, [{"counts": []}], [{"x": 1}], "dog"),
-)
 
 
 def start() -> dict[str, Any]:
@@ -32,28 +26,6 @@ def start() -> dict[str, Any]:
     third = {**content["annotations"][1], "id": 3, "segmentation": {"size": [40, 60], "counts": text}, "area": 40}
     content["annotations"].append(third)
     return content
-
-
-def places(value: Any) -> list[tuple[Any, Any]]:
-    """Every container inside, with each of its keys."""
-    items = list(value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ())
-    return [place for key, inner in items for place in [(value, key), *places(inner)]]
-
-
-def mutate(content: dict[str, Any], rng: random.Random) -> None:
-    container, key = rng.choice(places(content))
-    old, how = container[key], rng.random()
-    if isinstance(old, str) and how < 0.4:
-        at = rng.randrange(len(old) + 1)
-        container[key] = old[:at] + chr(rng.choice((rng.randrange(48, 112), rng.randrange(0x20000)))) + old[at + 1 :]
-    elif how < 0.1:
-        del container[key]
-    elif how < 0.2 and isinstance(container, list):
-        container.insert(key, copy.deepcopy(rng.choice(container)))
-    elif how < 0.3 and isinstance(old, int | float) and not isinstance(old, bool) and abs(old) < 1e300:
-        container[key] = rng.choice((float(old), str(old), -old, old + 1, old * 1000))
-    else:
-        container[key] = copy.deepcopy(rng.choice(NASTY))
 
 
 def check(found: Annotations) -> None:
