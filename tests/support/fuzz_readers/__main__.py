@@ -28,11 +28,11 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, default=ROOT / "build" / "fuzz" / "readers")
     parser.add_argument("--reader", help="run atheris on this one, in this process")
     given, rest = parser.parse_known_args()
+    if given.reader:
+        return _atheris(given.reader, rest)
     from file_readers import make_readers
 
     readers = make_readers()
-    if given.reader:
-        return _atheris(given.reader, rest)
     has_atheris = importlib.util.find_spec("atheris") is not None
     print("with atheris" if has_atheris else "without atheris, which pip install atheris adds: by seeded mutants")
     failed = False
