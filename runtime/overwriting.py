@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 from yolact.runtime.images.suffixes import IMAGE_SUFFIXES
@@ -23,10 +23,14 @@ def find_overwritten(output: Path, inputs: Iterable[Path | None]) -> Path | None
             which stand for all images in them and below. None are passed over.
     """
     for given in inputs:
-        if given is not None:
-            for path in _images_in(given, output) if given.is_dir() else (given, *_read_with(given)):
-                if file_key(path.resolve()) == file_key(output.resolve()) or _is_same_file(path, output):
-                    return path
+        if given is None:
+            continue
+        if given.is_dir():
+            found = _find_image(given, output)
+        else:
+            found = next((path for path in (given, *_read_with(given)) if _is_same(path, output)), None)
+        if found is not None:
+            return found
     return None
 
 
@@ -35,11 +39,18 @@ def file_key(path: Path) -> str:
     return str(path).casefold()
 
 
-def _is_same_file(path: Path, output: Path) -> bool:
+def _is_same(path: Path, output: Path) -> bool:
+    there, status = _status(output), _status(path)
+    if there is not None and status is not None and os.path.samestat(there, status):
+        return True
+    return file_key(path.resolve()) == file_key(output.resolve())
+
+
+def _status(path: str | Path) -> os.stat_result | None:
     try:
-        return path.samefile(output)
-    except OSError:  # one of them is not there
-        return False
+        return Path(path).stat()
+    except OSError:  # it is not there
+        return None
 
 
 def _read_with(path: Path) -> list[Path]:
@@ -50,9 +61,20 @@ def _read_with(path: Path) -> list[Path]:
     return []
 
 
-def _images_in(folder: Path, output: Path) -> Iterator[Path]:
-    """The images in a folder that could be `output`: all where that is there, as links have any name."""
-    beside = {output.parent.resolve(), output.resolve().parent}
+def _find_image(folder: Path, output: Path) -> Path | None:
+    """The image in a folder, or below it, that `output` is: by its name where that is the folder of `output`, by its
+    status everywhere, as links have any name."""
+    there = _status(output)
+    keys = {file_key(path) for path in (output.resolve(), output.parent.resolve() / output.name)}
+    places = {output.resolve().parent, output.parent.resolve()}
     for place, _, names in os.walk(folder):
-        if output.exists() or Path(place).resolve() in beside:
-            yield from (Path(place, name) for name in names if Path(name).suffix.lower() in IMAGE_SUFFIXES)
+        images = [name for name in names if Path(name).suffix.lower() in IMAGE_SUFFIXES]
+        resolved = Path(place).resolve()
+        for name in images:
+            if resolved in places and file_key(resolved / name) in keys:
+                return Path(place, name)
+            if there is not None:
+                status = _status(f"{place}/{name}")
+                if status is not None and os.path.samestat(there, status):
+                    return Path(place, name)
+    return None

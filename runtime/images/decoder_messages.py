@@ -14,6 +14,8 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+import cv2
+
 try:
     import fcntl
 except ImportError:  # Windows
@@ -49,7 +51,7 @@ class _Capture:
         self._running = 0
         self._is_alone = False
         self._opened = 0.0
-        self._stderr, self._file = -1, -1
+        self._stderr, self._file, self._level = -1, -1, 0
 
     def run(self, decode: Callable[[], _T], *, alone: bool) -> tuple[_T, list[str]]:
         """The decoder's result, and lines of any decoder that ran meanwhile."""
@@ -92,12 +94,15 @@ class _Capture:
         except OSError:  # stderr is closed: nothing is printed, and nothing can be told
             return
         self._file = _open_memory()
+        # Commands keep OpenCV silent otherwise.
+        self._level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
         os.dup2(self._file, _STDERR)
 
     def _close(self) -> None:
         if self._stderr < 0:
             return
         os.dup2(self._stderr, _STDERR)
+        cv2.utils.logging.setLogLevel(self._level)
         others = [line for line in self._read(0).splitlines(keepends=True) if line.strip() and not _MESSAGE.match(line)]
         if others:
             os.write(self._stderr, "".join(others).encode(errors="surrogateescape"))

@@ -15,7 +15,8 @@ from repository import DEMO_CHECKPOINT as DEMO
 from yolact.cli import scenes as scenes_cli
 from yolact.cli.export import main
 from yolact.runtime.detector import Detector
-from yolact.runtime.images.image_files import read_image
+from yolact.runtime.images.check_image import make_check_image
+from yolact.runtime.images.image_files import read_image, write_image
 from yolact.runtime.metadata import ModelMetadata, Quantization
 from yolact.runtime.tensorrt.plan_file import read_sidecar
 
@@ -167,6 +168,20 @@ def test_refusals(scenes: Path, here: Path, arguments: list[str], code: int, mat
     assert result.exit_code == code, result.output
     assert match in result.stderr and "Traceback" not in result.output
     assert not Path("a.onnx").exists()
+
+
+def test_calibration_images_are_looked_at_before_the_network(here: Path) -> None:
+    Path("photos").mkdir()
+    for name, image in {"a.png": make_check_image(40, 50), "grey.png": np.full((40, 50, 3), 90, np.uint8)}.items():
+        write_image(Path("photos", name), image)
+    Path("photos", "._a.png").write_bytes(b"a note of macOS")
+    arguments = ("--weights", "none.pth", "--int8", "--calib-data", "photos")
+    told, *failed = export(*arguments).stderr.splitlines()
+    assert told == f"1 of 2 calibration images are of one colour and tell nothing: {Path('photos', 'grey.png')}"
+    assert len(failed) == 1 and "none.pth" in failed[0]
+    Path("photos", "b.png").write_bytes(b"no image")
+    result = export(*arguments)
+    assert result.exit_code == 1 and result.stderr.startswith(f"error: {Path('photos', 'b.png')}: this is no image")
 
 
 def test_a_plan_takes_no_int8_for_a_cpu(small: tuple[str, ...]) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from yolact.runtime.capi import bridge
 from yolact.runtime.errors import ImageError, UsageError
 from yolact.runtime.images import byte_images, decoding
 from yolact.runtime.images.decoder_messages import decode_listening
@@ -65,6 +66,18 @@ def test_an_overwritten_stretch_is_damage(kind: str, filling: str, capfd: pytest
             decode_image(overwritten(data, start, FILLINGS[filling]), "a")
         assert "\n" not in str(caught.value) and "grfmt" not in str(caught.value)
     assert capfd.readouterr().err == "", "decoders' own messages are not shown"
+
+
+def test_damage_is_heard_where_opencv_is_silent(capfd: pytest.CaptureFixture[str]) -> None:
+    """As commands set it."""
+    before = cv2.utils.logging.setLogLevel(0)
+    try:
+        with pytest.raises(ImageError, match="a: this TIFF is damaged"):
+            decode_image(overwritten(encode(".tiff"), 0.5, bytes(400)), "a")
+        assert cv2.utils.logging.getLogLevel() == 0
+    finally:
+        cv2.utils.logging.setLogLevel(before)
+    assert capfd.readouterr().err == ""
 
 
 def test_bytes_that_cameras_leave_before_the_end_are_no_damage(capfd: pytest.CaptureFixture[str]) -> None:
@@ -270,6 +283,12 @@ def test_a_limit_is_kept_before_anything_is_decoded(name: str, monkeypatch: pyte
     monkeypatch.setattr(decoding.cv2, "imdecode", None)
     with pytest.raises(ImageError, match=rf"^a: this {found.name} has 128x96 pixels, expected at most 0\.012287 mil"):
         decode_image(data, "a")
+
+
+def test_the_limit_holds_for_c_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("YOLACT_MAX_PIXELS", "100")
+    with pytest.raises(ImageError, match="image: this PNG has 128x96 pixels"):
+        bridge.decode(encode(".png"))
 
 
 def test_a_small_file_of_a_huge_image_takes_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
