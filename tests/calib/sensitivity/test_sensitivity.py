@@ -375,8 +375,8 @@ def test_svg_bars_are_as_long_as_their_costs() -> None:
 @pytest.mark.parametrize("cost", [0.0, 1e-12, 3.7e-5, 1.0, 250.0, math.inf])
 @pytest.mark.parametrize("suffix", [".png", ".svg"])
 def test_any_cost_can_be_drawn(cost: float, suffix: str) -> None:
-    data = draw_chart([Bar("layer", cost, "quantised")], "title", "lost", suffix)
-    assert draw_chart([Bar("layer", cost, "quantised")], "title", "lost", suffix) == data
+    data = draw_chart([Bar("layer \ud800 \x1b[2J 漢", cost, "quantised")], "title", "lost", suffix)
+    assert draw_chart([Bar("layer \ud800 \x1b[2J 漢", cost, "quantised")], "title", "lost", suffix) == data
     if suffix == ".svg":
         assert "to exclude" not in data.decode()  # one kind needs no legend
         ElementTree.fromstring(data)
