@@ -28,9 +28,9 @@ _WINDOW_SECONDS = 0.05  # decoders that begin later wait until stderr was given 
 
 _MESSAGE = re.compile(
     r"Corrupt JPEG data|Premature end of JPEG|Inconsistent progression|Invalid SOS parameters|Unknown Adobe color|"
-    r"Warning: unknown JFIF|libpng (warning|error)|\[ *(ERROR|WARN|INFO|DEBUG):.*(grfmt_|loadsave|imgcodecs|exif)"
+    r">\s|Warning: unknown JFIF|libpng (warning|error)|\[ *(ERROR|WARN|INFO|DEBUG):.*(grfmt_|loadsave|imgcodecs|exif)"
 )
-"""How lines of libjpeg, libpng and OpenCV's decoders begin."""
+"""How lines of libjpeg, libpng and OpenCV's decoders begin; OpenCV continues a message with lines that begin with >."""
 
 
 def decode_listening(decode: Callable[[], _T]) -> tuple[_T, list[str]]:

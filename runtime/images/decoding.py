@@ -15,7 +15,7 @@ from yolact.runtime.images.avif_orientation import turn_upright
 from yolact.runtime.images.byte_images import to_bytes
 from yolact.runtime.images.completeness import is_complete
 from yolact.runtime.images.decoder_messages import decode_listening
-from yolact.runtime.images.image_header import recognise
+from yolact.runtime.images.image_header import jpeg_obstacle, recognise
 from yolact.runtime.images.pixel_limit import check_pixels
 
 _DEEP = {"PNG", "TIFF", "JPEG 2000", "Netpbm image"}
@@ -26,6 +26,10 @@ _DAMAGE = re.compile(
     r"Inconsistent progression|\[ *ERROR:"
 )
 """Messages that come with a picture in which something is made up. Some cameras put a few bytes before the end."""
+
+
+_UNKNOWN = re.compile(r"not implemented|not supported|[Uu]nsupported|Invalid bitsperpixel")
+"""Messages about intact files."""
 
 
 def decode_image(data: bytes, name: str, *, upright: bool = True) -> Image:
@@ -46,11 +50,9 @@ def decode_image(data: bytes, name: str, *, upright: bool = True) -> Image:
     if size is not None:
         check_pixels(name, kind, *size)
     image, messages = (None, []) if size is None else _decode(data, kind, name, upright)
-    damage = next((message for message in messages if _DAMAGE.match(message)), None)
-    if image is None:
-        raise ImageError(f"{name}: this {kind} is damaged or truncated; copy it again")
-    if damage is not None:
-        raise ImageError(f"{name}: this {kind} is damaged ({_reason(damage)}); copy it again")
+    fault = _find_fault(data, kind, image, messages)
+    if image is None or fault:
+        raise ImageError(f"{name}: this {kind} is {fault}")
     image = as_promised(to_bytes(image, name), name)
     return turn_upright(image, data) if kind == "AVIF" and upright else image
 
@@ -71,9 +73,25 @@ def _decode(data: bytes, kind: str, name: str, upright: bool) -> tuple[NDArray[A
     return image, messages
 
 
+def _find_fault(data: bytes, kind: str, image: NDArray[Any] | None, messages: list[str]) -> str:
+    """What is wrong with the file and what to do; empty where nothing is."""
+    again, convert = "copy it again", "convert it to PNG"
+    unknown = next((_reason(message) for message in messages if _UNKNOWN.search(message)), "")
+    if image is None and kind == "JPEG":
+        unknown = jpeg_obstacle(data)
+    if unknown:
+        return f"of a kind that OpenCV does not decode ({unknown}); {convert}"
+    if image is None and kind == "TIFF":  # of which there are more kinds than messages
+        return f"damaged or truncated, or of a kind that OpenCV does not decode; {again}, or {convert}"
+    if image is None:
+        return f"damaged or truncated; {again}"
+    damage = next((_reason(message) for message in messages if _DAMAGE.match(message)), "")
+    return f"damaged ({damage}); {again}" if damage else ""
+
+
 def _reason(message: str) -> str:
     """A decoder's message without OpenCV's time and place."""
-    return re.sub(r"^\[.*?\] global \S+ \S+ ", "", message)
+    return re.sub(r"^\[.*?\] global \S+ \S+ |^imdecode_\(.*error: \(\S+ ", "", message)
 
 
 def as_promised(image: Image, name: str) -> Image:

@@ -57,11 +57,22 @@ def _unpack(form: str, data: bytes, offset: int) -> tuple[int, ...] | None:
 
 
 def _jpeg(data: bytes) -> Size | None:
-    for marker, segment in jpeg_segments(data):
-        if marker in _FRAME_MARKERS:
-            found = _unpack(">HH", segment, 1)
-            return None if found is None else (found[1], found[0])
-    return None
+    _, segment = _jpeg_frame(data)
+    found = _unpack(">HH", segment, 1)
+    return None if found is None else (found[1], found[0])
+
+
+def jpeg_obstacle(data: bytes) -> str:
+    """Why OpenCV does not decode a JPEG that is whole; empty where it should."""
+    marker, segment = _jpeg_frame(data)
+    if marker & 3 == 3:
+        return "lossless compression"
+    return f"{segment[0]} bits a value" if segment and segment[0] != 8 else ""
+
+
+def _jpeg_frame(data: bytes) -> tuple[int, bytes]:
+    """The marker that begins the frame and what is in its segment; empty without one."""
+    return next((found for found in jpeg_segments(data) if found[0] in _FRAME_MARKERS), (0, b""))
 
 
 def _png(data: bytes) -> Size | None:
@@ -95,23 +106,20 @@ def _tiff(data: bytes) -> Size | None:
     """Of the first page, which is the one that is read."""
     order = "<" if data[:2] == b"II" else ">"
     is_big = data[2:4] in (b"+\0", b"\0+")
-    start = _unpack(order + ("Q" if is_big else "I"), data, 8 if is_big else 4)
-    if start is None:
+    offset, width = ("Q", 8) if is_big else ("I", 4)
+    start = _unpack(order + offset, data, width)
+    count = None if start is None else _unpack(order + ("Q" if is_big else "H"), data, start[0])
+    if start is None or count is None:
         return None
-    count = _unpack(order + ("Q" if is_big else "H"), data, start[0])
-    if count is None:
-        return None
-    first, length = start[0] + (8 if is_big else 2), 20 if is_big else 12
-    values: dict[int, int] = {}
-    for index in range(min(count[0], len(data) // length)):
-        entry = _unpack(order + "HH", data, first + index * length)
-        if entry is None:
-            return None
-        form = {1: "B", 3: "H", 4: "I", 16: "Q"}.get(entry[1])
-        value = None if form is None else _unpack(order + form, data, first + index * length + (12 if is_big else 8))
-        if value is not None:
-            values[entry[0]] = value[0]
-    return (values[256], values[257]) if {256, 257} <= values.keys() else None
+    first, length = start[0] + (8 if is_big else 2), 4 + 2 * width
+    tags: dict[int, int] = {}
+    for position in range(first, first + min(count[0], len(data) // length) * length, length):
+        entry = _unpack(order + "HH", data, position)
+        form = None if entry is None else {1: "B", 3: "H", 4: "I", 16: "Q"}.get(entry[1])
+        value = None if form is None else _unpack(order + form, data, position + 4 + width)
+        if entry is not None and value is not None:
+            tags[entry[0]] = value[0]
+    return (tags[256], tags[257]) if {256, 257} <= tags.keys() else None
 
 
 def _jpeg2000(data: bytes) -> Size | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import os
+import struct
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -77,6 +78,53 @@ def test_damage_is_heard_where_opencv_is_silent(capfd: pytest.CaptureFixture[str
         assert cv2.utils.logging.getLogLevel() == 0
     finally:
         cv2.utils.logging.setLogLevel(before)
+    assert capfd.readouterr().err == ""
+
+
+def with_tag(tiff: bytes, tag: int, value: int) -> bytes:
+    """A little-endian TIFF with another value of a tag."""
+    (start,) = struct.unpack_from("<I", tiff, 4)
+    for place in range(start + 2, start + 2 + 12 * int.from_bytes(tiff[start : start + 2], "little"), 12):
+        if struct.unpack_from("<H", tiff, place) == (tag,):
+            return tiff[: place + 8] + struct.pack("<H", value) + tiff[place + 10 :]
+    raise AssertionError(tag)
+
+
+JPEG, TIFF = encode(".jpg"), pillow("TIFF")
+FRAME = JPEG.index(b"\xff\xc0")
+UNKNOWN = {
+    "JPEG of 12 bits": (JPEG[: FRAME + 4] + b"\x0c" + JPEG[FRAME + 5 :], r"\(12 bits a value\)"),
+    "lossless JPEG": (JPEG[: FRAME + 1] + b"\xc3" + JPEG[FRAME + 2 :], r"\(lossless compression\)"),
+    "TIFF of another compression": (with_tag(TIFF, 259, 34892), r"\(Compression scheme 34892 .* not implemented\)"),
+    "TIFF of other colours": (with_tag(TIFF, 262, 32803), ""),
+}
+
+
+@pytest.mark.parametrize("name", UNKNOWN)
+def test_what_opencv_does_not_know_is_not_called_damaged_alone(name: str) -> None:
+    data, reason = UNKNOWN[name]
+    with pytest.raises(ImageError, match=rf"of a kind that OpenCV does not decode.*{reason}.*; .*convert it to PNG"):
+        decode_image(data, "a")
+
+
+def half_precision_tiff(values: Any) -> bytes:
+    """Colours of float16, as the tag of the samples' format says."""
+    integers = encode(".tiff", values.astype(np.float16).view(np.uint16), cv2.IMWRITE_TIFF_COMPRESSION, 1)
+    (start,) = struct.unpack_from("<I", integers, 4)
+    count = int.from_bytes(integers[start : start + 2], "little")
+    entries = integers[start + 2 : start + 2 + 12 * count]
+    kept = [entries[i : i + 12] for i in range(0, len(entries), 12) if entries[i : i + 2] != b"\x53\x01"]
+    end = len(integers) + len(integers) % 2
+    formats = struct.pack("<HHII", 339, 3, 3, end)
+    directory = struct.pack("<H", len(kept) + 1) + b"".join(sorted([*kept, formats], key=lambda e: e[1::-1])) + bytes(4)
+    data = integers.ljust(end, b"\0") + struct.pack("<HHHH", 3, 3, 3, 0) + directory
+    return data[:4] + struct.pack("<I", end + 8) + data[8:]
+
+
+def test_half_precision_is_refused_without_a_word_of_opencv(capfd: pytest.CaptureFixture[str]) -> None:
+    """Its message has several lines."""
+    with pytest.raises(ImageError, match="a: this TIFF is damaged or truncated, or of a kind that OpenCV"):
+        decode_image(half_precision_tiff(RAMP), "a")
     assert capfd.readouterr().err == ""
 
 
