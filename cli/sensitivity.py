@@ -10,7 +10,7 @@ import click
 
 from yolact.calib.options import MAX_AP_DROP, require_data
 from yolact.calib.quantization_points import DEFAULT_MODULES
-from yolact.cli.command import command, note, say
+from yolact.cli.command import command, note, require_packages, say
 from yolact.cli.options.common import (
     annotations_option,
     engine_option,
@@ -97,6 +97,7 @@ def main(
     inputs = [engine, annotations, images, data]
     check_cache_output(quantization.options.cache, inputs)
     _check_outputs(outputs, [*inputs, quantization.options.cache])
+    require_packages("ranking by INT8", "export", "onnx")
     from yolact.calib.image_set import ImageSet
     from yolact.calib.sensitivity.analysis import analyse, read_unquantised
     from yolact.calib.sensitivity.ranking import Int8Selection
