@@ -132,7 +132,8 @@ def _layer_lines(result: EngineDiff) -> Iterator[str]:
     if suspect is None:
         yield f"first suspect: none, of {len(result.layers)} layers none adds a relative error of {SUSPICIOUS:g}"
     else:
-        yield f"first suspect: {suspect.name}, which adds a relative error of {suspect.added:.2g} itself"
+        kept = ", while all limits are kept" if result.passed else ""
+        yield f"first suspect: {suspect.name}, which adds a relative error of {suspect.added:.2g} itself{kept}"
     yield ""
     ranked = sorted((diff for diff in result.layers if diff.added), key=lambda diff: -(diff.added or 0))[:_LISTED]
     yield from _tensor_table("layers that add most", ranked)
@@ -144,10 +145,14 @@ def _detection_lines(totals: DetectionTotals, threshold: float) -> Iterator[str]
     )
     if totals.matched:
         yield (
-            f"of those matched: box IoU median {totals.median_box_iou:.4f}, least {min(totals.box_ious):.4f}; mask IoU "
-            f"median {totals.median_mask_iou:.4f}, least {min(totals.mask_ious):.4f}; largest score "
+            f"of those matched: box IoU median {totals.median_box_iou:.4f}, lowest {min(totals.box_ious):.4f}; mask "
+            f"IoU median {totals.median_mask_iou:.4f}, lowest {min(totals.mask_ious):.4f}; largest score "
             f"difference {totals.max_score_difference:.4f}"
         )
+    if totals.poor_masks:
+        from yolact.diff.detection_diff import poor_masks_sentence
+
+        yield poor_masks_sentence(totals)
     yield ""
 
 

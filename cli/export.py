@@ -170,7 +170,8 @@ def _write(
         )
         return
     write_output(destination.path, proto.SerializeToString())
-    say(describe_onnx(proto, destination.path, batch))
+    for line in describe_onnx(proto, destination.path, batch):
+        say(line)
     if precision == "bf16":
         say("bf16 does not run on ONNX Runtime's CPU provider; build a plan from it with yolact-build")
 

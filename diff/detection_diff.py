@@ -20,6 +20,10 @@ MATCHING_IOU = 0.5
 """Box IoU from which two detections of one class are taken for the same object."""
 
 
+POOR_MASK_IOU = 0.5
+"""Below it, COCO's loosest measure takes two masks for different objects."""
+
+
 @dataclass(frozen=True)
 class Match:
     """One object that both engines found.
@@ -173,6 +177,11 @@ class DetectionTotals:
         return len(self.mask_ious)
 
     @property
+    def poor_masks(self) -> int:
+        """Matched detections whose masks have less than half in common: these may be other objects."""
+        return sum(iou < POOR_MASK_IOU for iou in self.mask_ious)
+
+    @property
     def missed_share(self) -> float:
         """Share of the reference's detections that are missed, in [0, 1]; 0 where the reference found nothing."""
         return self.missed / max(1, self.matched + self.missed)
@@ -196,3 +205,12 @@ class DetectionTotals:
     def median_mask_iou(self) -> float | None:
         """Median mask IoU of the matched detections; None without matches."""
         return float(np.median(self.mask_ious)) if self.mask_ious else None
+
+
+def poor_masks_sentence(totals: DetectionTotals) -> str:
+    """Names the matches that are hardly any."""
+    apart = sum(iou == 0 for iou in totals.mask_ious)
+    none = f", {apart} of them with none at all" if apart else ""
+    return (
+        f"{totals.poor_masks} of {totals.matched} matched detections have less than half of their masks in common{none}"
+    )

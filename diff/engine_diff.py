@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from yolact.diff.comparability import check_comparable, share_settings, shared_names
 from yolact.diff.detection_diff import DetectionTotals, ImageDetectionDiff, compare_detections
-from yolact.diff.gates import Gate, Limits, detection_gates, head_gates
+from yolact.diff.gates import Gate, Limits, detection_gates, head_gates, too_few_detections
 from yolact.diff.images import DiffImage, DiffImages
 from yolact.diff.pictures import WorstImage, WorstImages
 from yolact.diff.polygraphy_command import polygraphy_command
@@ -103,6 +103,7 @@ def compare_engines(request: DiffRequest, images: DiffImages) -> EngineDiff:
         heads = [diff for diff in tensors if diff.name in HEADS]
         notes = [] if warning is None else [warning]
         notes += _notes_on_heads(heads, (tested, reference), images.images[0], request.limits)
+        notes += too_few_detections(DetectionTotals.of(diff for _, diff in found.diffs), request.limits)
         if not any(diff.matches or diff.missed or diff.spurious for _, diff in found.diffs):
             notes.append(
                 f"neither finds anything that scores above {request.limits.score_threshold:g} here; give images of "

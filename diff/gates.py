@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import ceil
 from typing import TYPE_CHECKING
 
 from yolact.runtime.config import DISPLAY_SCORE_THRESHOLD
+from yolact.runtime.wording import count_noun
 
 if TYPE_CHECKING:
     from yolact.diff.detection_diff import DetectionTotals
@@ -75,3 +77,22 @@ def detection_gates(totals: DetectionTotals, limits: Limits) -> Iterator[Gate]:
     ):
         if value is not None:
             yield Gate(name, option, value, least, at_least=True)
+
+
+def too_few_detections(totals: DetectionTotals, limits: Limits) -> Iterator[str]:
+    """A sentence for each share that is not kept, but among so few detections that chance decides.
+
+    If none of n is missed, the share behind it is below 3/n with 95 % confidence (the rule of three): fewer detections
+    than 3/limit cannot tell whether a limit is kept.
+    """
+    for option, count, of, limit in (
+        ("--max-missed", totals.missed, totals.matched + totals.missed, limits.max_missed),
+        ("--max-spurious", totals.spurious, totals.matched + totals.spurious, limits.max_spurious),
+    ):
+        needed = ceil(3 / limit) if limit > 0 else 0
+        if count > limit * of and of < needed:
+            images = ceil(needed * totals.images / of)
+            yield (
+                f"{option} {limit:g} is decided by chance here: it takes about {needed} detections, and there are {of} "
+                f"in {count_noun(totals.images, 'image')}; give some {images} images with --data"
+            )

@@ -10,6 +10,7 @@ from string import Template
 from typing import TYPE_CHECKING
 
 from yolact.diff.chart import draw_chart
+from yolact.diff.detection_diff import poor_masks_sentence
 from yolact.runtime.wording import count_noun
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def _head(result: EngineDiff) -> Iterator[str]:
     if result.suspect is not None:
         yield (
             f"<p><strong>First suspect:</strong> <code>{_text(result.suspect.name)}</code> adds a relative error of "
-            f"{result.suspect.added:.2g} itself.</p>"
+            f"{result.suspect.added:.2g} itself{', while all limits are kept' if result.passed else ''}.</p>"
         )
 
 
@@ -93,8 +94,10 @@ def _detections(result: EngineDiff) -> Iterator[str]:
             ("box IoU", f"{totals.median_box_iou:.4f}", f"{min(totals.box_ious):.4f}"),
             ("mask IoU", f"{totals.median_mask_iou:.4f}", f"{min(totals.mask_ious):.4f}"),
         ]
-        yield _table(("of matched detections", "median", "least"), rows)
+        yield _table(("of matched detections", "median", "lowest"), rows)
         yield f"<p>Scores differ by {totals.max_score_difference:.4f} at most.</p>"
+    if totals.poor_masks:
+        yield f"<p><strong>{_text(poor_masks_sentence(totals))}</strong></p>"
 
 
 def _accuracy(result: EngineDiff) -> Iterator[str]:
@@ -125,9 +128,10 @@ def _tensors(result: EngineDiff) -> Iterator[str]:
         "the order of the network. The orange bars are what each layer adds itself, computed from the reference's "
         "values at its inputs: a mistake shows as a bar where it is made and in the line from there on.</p>"
     )
-    yield draw_chart(result.layers, result.suspect)
+    marked = None if result.passed else result.suspect  # red is for what failed
+    yield draw_chart(result.layers, marked)
     yield f"<details><summary>All {len(result.layers)} layers</summary>"
-    yield _tensor_table(result.layers, result.suspect)
+    yield _tensor_table(result.layers, marked)
     yield "</details>"
 
 
@@ -186,7 +190,7 @@ def _images(result: EngineDiff) -> Iterator[str]:
         )
         for name, diff in result.images
     ]
-    yield _table(("", "matched", "missed", "spurious", "least box IoU", "least mask IoU"), rows)
+    yield _table(("", "matched", "missed", "spurious", "lowest box IoU", "lowest mask IoU"), rows)
     yield "</details>"
 
 

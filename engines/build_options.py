@@ -17,6 +17,18 @@ MAX_BATCH = 4096
 MAX_WORKSPACE_MIB = 1 << 20
 
 
+JETSONS = {
+    "sm_53": "Nano and TX1",
+    "sm_62": "TX2",
+    "sm_72": "Xavier",
+    "sm_87": "Orin",
+    "sm_101": "Thor",
+    "sm_110": "Thor",
+}
+"""GPUs of Jetson devices, which TensorRT for RTX does not build for. Source: NVIDIA, CUDA GPU compute capability; Thor
+was renumbered in CUDA 13."""
+
+
 @dataclass(frozen=True)
 class BuildOptions:
     """Options of a build.
@@ -46,6 +58,11 @@ class BuildOptions:
 
     def __post_init__(self) -> None:
         for arch in self.gpu_archs:
+            if (jetson := _find_jetson(arch)) is not None:
+                raise UsageError(
+                    f"nothing builds for {jetson} but itself: copy the ONNX file to it and run yolact-build there, "
+                    f"with the TensorRT of its JetPack and without --gpu-arch {arch}"
+                )
             if not re.fullmatch(r"sm_\d{2,3}", arch):
                 raise UsageError(f"GPU architectures are written like sm_86, got {arch!r}")
         if not 1 <= self.min_batch <= self.opt_batch <= self.max_batch <= MAX_BATCH:
@@ -87,3 +104,14 @@ class BuildRequest:
     options: BuildOptions
     module: str | None
     given: tuple[str, ...]
+
+
+def _find_jetson(arch: str) -> str | None:
+    """The Jetson that an architecture or a name of a device means, None where it means none."""
+    word = arch.lower().removeprefix("jetson").strip(" -_")
+    if arch in JETSONS:
+        return f"Jetson {JETSONS[arch]}"
+    known = [name for name in JETSONS.values() if word and any(part in word for part in name.lower().split(" and "))]
+    if known:
+        return f"Jetson {known[-1]}"
+    return "a Jetson" if "jetson" in arch.lower() or word in ("agx", "tegra") else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -60,6 +61,8 @@ def write_plan(
         note(sentence)
     for line in _describe(built, output, seconds):
         say(line)
+    if (advice := _int8_saves_nothing(model, built.identity.size)) is not None:
+        say(advice)
 
 
 def _describe(built: BuiltPlan, output: Path, seconds: float) -> Iterator[str]:
@@ -78,3 +81,16 @@ def _describe(built: BuiltPlan, output: Path, seconds: float) -> Iterator[str]:
         where = carried if identity.plugins_embedded else "build them where it runs too: yolact-build-plugins"
         yield f"with the plugins {', '.join(identity.plugins)}; {where}"
     yield f"wrote {output}: {identity.size / 1e6:.1f} MB, and {sidecar_of(output).name}"
+
+
+def _int8_saves_nothing(model: ExportedModel, size: int) -> str | None:
+    """What to say of an INT8 plan that is larger than its weights in fp16; None of others."""
+    if model.metadata.quantization is None:
+        return None
+    values = sum(math.prod(tensor.dims) for tensor in model.proto.graph.initializer if len(tensor.dims) > 1)
+    if size <= 2 * values:
+        return None
+    return (
+        f"INT8 saves no space here: in fp16 the weights have {2 * values / 1e6:.1f} MB; compare the size and the speed "
+        "of a plan by --fp16, which may be better in both for a network as small as this"
+    )

@@ -33,11 +33,21 @@ def describe_verification(config: ModelConfig, precision: Precision, found: Veri
         yield _found_again(found, precision)
 
 
-def describe_onnx(proto: onnx.ModelProto, output: Path, batch: int | None) -> str:
-    """The ONNX file that was written."""
+OPSETS_OF_ONNX_RUNTIME = {20: "1.17", 21: "1.18", 22: "1.21", 23: "1.23"}
+"""The first ONNX Runtime that knows an opset; 1.17 is the oldest we take. Files of every opset from 17 to 26 were tried
+in 1.17.3, 1.18.1, 1.19.2, 1.20.1, 1.21.1, 1.22.1 and 1.23.2."""
+
+
+def describe_onnx(proto: onnx.ModelProto, output: Path, batch: int | None) -> Iterator[str]:
+    """The ONNX file that was written, and what can run it where not every version of ONNX Runtime can."""
     size = output.stat().st_size / 1e6
     opset = next(entry.version for entry in proto.opset_import if not entry.domain)
-    return f"wrote {output}: {size:.1f} MB, opset {opset}, batch {batch or 'dynamic'}"
+    yield f"wrote {output}: {size:.1f} MB, opset {opset}, batch {batch or 'dynamic'}"
+    oldest = min(OPSETS_OF_ONNX_RUNTIME)
+    if opset > oldest:
+        version = OPSETS_OF_ONNX_RUNTIME.get(opset)
+        runtime = f"ONNX Runtime {version} or later" if version else "an ONNX Runtime that knows it"
+        yield f"opset {opset} needs {runtime}; --opset {oldest} or lower runs in {OPSETS_OF_ONNX_RUNTIME[oldest]} too"
 
 
 def describe_int8(

@@ -55,6 +55,21 @@ def test_batches_follow_each_other(onnx_file: Path, here: Path) -> None:
 REJECTED = {
     "architecture": (["--gpu-arch", "sm_42"], 2, "builds for sm_75, "),
     "no architecture": (["--gpu-arch", "ampere"], 2, "written like sm_86, got 'ampere'"),
+    **{
+        f"Jetson {name}": (["--gpu-arch", name], 2, f"nothing builds for {device} but itself: copy the ONNX file to it")
+        for name, device in (
+            ("sm_53", "Jetson Nano and TX1"),
+            ("sm_62", "Jetson TX2"),
+            ("sm_72", "Jetson Xavier"),
+            ("sm_87", "Jetson Orin"),
+            ("sm_110", "Jetson Thor"),
+            ("orin", "Jetson Orin"),
+            ("jetson-agx-orin", "Jetson Orin"),
+            ("Jetson Orin Nano", "Jetson Orin"),
+            ("xavier", "Jetson Xavier"),
+            ("jetson", "a Jetson"),
+        )
+    },
     "turing in fp32": (["--gpu-arch", "sm_75", "--plugins", "off"], 1, "export with --fp16"),
     "builder": (["--builder", "tvm"], 2, "tvm"),
     "batches": (["--min-batch", "4", "--max-batch", "2"], 2, "1 <= min <= opt <= max"),
