@@ -82,7 +82,12 @@ def assert_equal(folder: Path, other: Path) -> None:
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run that nothing disturbed, with validation."""
     folder = tmp_path_factory.mktemp("whole")
-    output = finish(start(*OPTIONS, "--val", "scenes:2:9", "--output", folder))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as `start` does
+    result = train(*OPTIONS, "--val", "scenes:2:9", "--output", folder)
+    torch.set_num_threads(threads)
+    output = result.output
+    assert result.exit_code == 0, output
     assert f"saved {folder / LAST}" in output and "validation: box AP" in output
     assert f"{20} | box " in output and "images/s" in output
     return folder
