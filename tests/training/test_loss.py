@@ -78,14 +78,16 @@ class Runs:
 
 @pytest.fixture(scope="module", params=NAMES)
 def runs(request: pytest.FixtureRequest, shared: Path) -> Runs:
-    return Runs(Yolact(CONFIGS[request.param]), shared)
+    with torch.device("meta"):
+        model = Yolact(CONFIGS[request.param])
+    return Runs(model, shared)
 
 
 def run(model: Yolact, shared: Path, *, frozen: bool) -> RawHeads:
     rule = load_rule(shared, "inputs_rule")
     seeds = load_rule(shared, "targets_rule").IMAGE_SEEDS
     images = torch.from_numpy(np.stack([rule.make_image(550, 550, seed) for seed in seeds]))
-    model.load_state_dict(seeded_state_dict(model.config))
+    model.load_state_dict(seeded_state_dict(model.config), assign=True)
     model.train()
     for module in model.modules():
         if frozen and isinstance(module, torch.nn.BatchNorm2d):

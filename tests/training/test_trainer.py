@@ -88,7 +88,7 @@ def test_steps_are_those_written_out_by_hand() -> None:
 
 def test_accumulated_batches_are_one_batch() -> None:
     """Although they hold different numbers of positive priors."""
-    whole, parts = make_trainer(), make_trainer(accumulate=4)
+    whole, parts = make_trainer(iterations=3), make_trainer(iterations=3, accumulate=4)
     for first, second in zip(whole.steps(), parts.steps(), strict=True):
         assert first == {name: pytest.approx(value, rel=1e-4) for name, value in second.items()}
     for name, tensor in weights(whole).items():
