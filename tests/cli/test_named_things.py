@@ -261,10 +261,25 @@ def test_make_targets() -> None:
     assert not unknown(TARGET, targets)
 
 
-EXTRAS = r"yolact\[(\w+(?:,\w+)*)\]"
+EXTRAS = r"(?:yolact|['\"]\.)\[(\w+(?:,\w+)*)\]"
 
 
 def test_extras() -> None:
     section = (ROOT / "pyproject.toml").read_text(encoding="utf-8").partition("[project.optional-dependencies]")[2]
     extras = set(re.findall(r"^(\w+) = \[", section.partition("\n[")[0], re.MULTILINE))
     assert not [(place, one) for place, names in mentions(EXTRAS) for one in names.split(",") if one not in extras]
+    assert not [(name, extra) for name, extra in asked_for() if extra not in extras]
+
+
+def asked_for() -> list[tuple[str, str]]:
+    """File and extra of the calls that lead to the line which installs it."""
+    position = {"how_to_install": 0, "require_packages": 1, "PackageMissing": 2}
+    found = []
+    for path in (path for room in ROOMS for path in sorted((ROOT / room).rglob("*.py"))):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            name = node.func.id if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) else ""
+            if name in position and isinstance(node, ast.Call):
+                extra = node.args[position[name]]
+                found += [(path.name, extra.value)] if isinstance(extra, ast.Constant) else []
+    assert len(found) > 5
+    return found

@@ -168,8 +168,8 @@ RUNTIME_MUTATIONS = (
     ),
     Mutation(
         "sidecar-counts-below-zero",
-        "not isinstance(value, bool) and value >= 0",
-        "not isinstance(value, bool) and value >= -1",
+        "not isinstance(value, bool) and 0 <= value < 2**63",
+        "not isinstance(value, bool) and -1 <= value < 2**63",
         ("test_plan_file.py",),
     ),
     Mutation(
