@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from yolact.diff.gates import Limits
     from yolact.diff.tensor_diff import TensorDiff
     from yolact.runtime.engine import EngineOptions
-    from yolact.training.data.reading_rules import ReadingRules
+    from yolact.training.data.coco.reading_rules import ReadingRules
     from yolact.training.evaluation.scores import Scores
 
 ACCURACY_FAILED = 3

@@ -22,8 +22,8 @@ from yolact.training.torch_device import choose_device
 if TYPE_CHECKING:
     from yolact.runtime.engine import Engine, EngineOptions
     from yolact.runtime.metadata import ModelMetadata
+    from yolact.training.data.coco.reading_rules import ReadingRules
     from yolact.training.data.ground_truth import GroundTruth
-    from yolact.training.data.reading_rules import ReadingRules
     from yolact.training.evaluation.evaluate import Evaluation
     from yolact.training.evaluation.scores import RegionScores
 

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from yolact.calib.options import Int8Request
     from yolact.calib.sensitivity.ranking import Granularity
     from yolact.calib.sensitivity.report import Report
+    from yolact.training.data.coco.reading_rules import ReadingRules
     from yolact.training.data.ground_truth import GroundTruth
-    from yolact.training.data.reading_rules import ReadingRules
 
 COMPARED = 16
 """Images on which heads are compared unless the user says otherwise."""

@@ -12,7 +12,7 @@ from yolact.runtime.errors import ImageError, UsageError
 from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.image_files import read_image
 from yolact.runtime.images.sources import expand_source
-from yolact.training.data.reading_rules import USUAL, ReadingRules
+from yolact.training.data.coco.reading_rules import USUAL, ReadingRules
 
 if TYPE_CHECKING:
     from yolact.training.data.ground_truth import GroundTruth

@@ -12,7 +12,7 @@ from yolact.diff.sides import OnnxSide, PlanSide, Side
 from yolact.runtime.contract import HEADS, output_specs
 from yolact.runtime.json_text import to_json
 from yolact.runtime.tensorrt.plan_file import sidecar_of
-from yolact.training.data.reading_rules import USUAL
+from yolact.training.data.coco.reading_rules import USUAL
 
 if TYPE_CHECKING:
     from yolact.diff.request import DiffRequest

@@ -8,7 +8,7 @@ from pathlib import Path
 from yolact.diff.gates import Limits
 from yolact.runtime.engine import EngineOptions
 from yolact.runtime.errors import UsageError
-from yolact.training.data.reading_rules import USUAL, ReadingRules
+from yolact.training.data.coco.reading_rules import USUAL, ReadingRules
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from yolact.runtime.errors import AccuracyError
-from yolact.training.data.reading_rules import USUAL, ReadingRules
+from yolact.training.data.coco.reading_rules import USUAL, ReadingRules
 
 if TYPE_CHECKING:
     import onnx

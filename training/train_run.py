@@ -17,9 +17,9 @@ from yolact.runtime.config import ModelConfig
 from yolact.runtime.errors import DatasetError, ImageError, UsageError, YolactError
 from yolact.runtime.signals import StopRequest
 from yolact.runtime.wording import Say
+from yolact.training.data.coco.reading_rules import USUAL, ReadingRules
 from yolact.training.data.datasets import Dataset, DatasetSpec, open_dataset
 from yolact.training.data.loading import Stream
-from yolact.training.data.reading_rules import USUAL, ReadingRules
 from yolact.training.models.checkpoints import check_finite
 from yolact.training.models.initial_weights import initial_model
 from yolact.training.monitor import Monitor

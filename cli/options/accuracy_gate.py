@@ -12,7 +12,7 @@ from yolact.cli.options.reading import READING
 from yolact.cli.options.values import AT_LEAST_1, EXISTING_FILE, EXISTING_FOLDER, check_amount
 from yolact.export.accuracy_gate import GateRequest
 from yolact.runtime.errors import UsageError
-from yolact.training.data.reading_rules import Exif, ReadingRules
+from yolact.training.data.coco.reading_rules import Exif, ReadingRules
 
 
 @option_group(

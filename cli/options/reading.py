@@ -8,7 +8,7 @@ import click
 
 from yolact.cli.options.groups import Decorator, given_options, option_group
 from yolact.runtime.errors import UsageError
-from yolact.training.data.reading_rules import Exif, ReadingRules
+from yolact.training.data.coco.reading_rules import Exif, ReadingRules
 
 READING = (
     click.option(

@@ -18,7 +18,7 @@ from yolact.diff.images import find_images
 from yolact.runtime.contract import INPUT_NAME
 from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.preprocess import Preprocessor, fill_batch
-from yolact.training.data.reading_rules import USUAL, ReadingRules
+from yolact.training.data.coco.reading_rules import USUAL, ReadingRules
 
 
 class ImageLoader:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import re
 import struct
 from collections.abc import Callable, Iterator
@@ -9,6 +10,9 @@ from typing import NamedTuple
 
 Size = tuple[int, int]
 """Width and height, pixels."""
+
+Contents = bytes | mmap.mmap
+"""Of a file."""
 
 
 class ImageFormat(NamedTuple):
@@ -20,10 +24,10 @@ class ImageFormat(NamedTuple):
     """
 
     name: str
-    read_size: Callable[[bytes], Size | None]
+    read_size: Callable[[Contents], Size | None]
 
 
-def recognise(data: bytes) -> ImageFormat | None:
+def recognise(data: Contents) -> ImageFormat | None:
     """The format by its signature, None for any other than those that can be checked before they are decoded."""
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return ImageFormat("WebP", _webp)
@@ -32,7 +36,7 @@ def recognise(data: bytes) -> ImageFormat | None:
     return next((ImageFormat(name, read) for start, name, read in _FORMATS if re.match(start, data, re.DOTALL)), None)
 
 
-def jpeg_segments(data: bytes) -> Iterator[tuple[int, bytes]]:
+def jpeg_segments(data: Contents) -> Iterator[tuple[int, bytes]]:
     """Markers of a JPEG up to its first scan, each with what is in its segment."""
     position = 2
     while match := _JPEG_MARKER.search(data, position):
@@ -49,20 +53,20 @@ _START_OF_SCAN = 0xDA
 _FRAME_MARKERS = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 
 
-def _unpack(form: str, data: bytes, offset: int) -> tuple[int, ...] | None:
+def _unpack(form: str, data: Contents, offset: int) -> tuple[int, ...] | None:
     try:
         return struct.unpack_from(form, data, offset)
     except struct.error:  # it ends before
         return None
 
 
-def _jpeg(data: bytes) -> Size | None:
+def _jpeg(data: Contents) -> Size | None:
     _, segment = _jpeg_frame(data)
     found = _unpack(">HH", segment, 1)
     return None if found is None else (found[1], found[0])
 
 
-def jpeg_obstacle(data: bytes) -> str:
+def jpeg_obstacle(data: Contents) -> str:
     """Why OpenCV does not decode a JPEG that is whole; empty where it should."""
     marker, segment = _jpeg_frame(data)
     if marker & 3 == 3:
@@ -70,17 +74,17 @@ def jpeg_obstacle(data: bytes) -> str:
     return f"{segment[0]} bits a value" if segment and segment[0] != 8 else ""
 
 
-def _jpeg_frame(data: bytes) -> tuple[int, bytes]:
+def _jpeg_frame(data: Contents) -> tuple[int, bytes]:
     """The marker that begins the frame and what is in its segment; empty without one."""
     return next((found for found in jpeg_segments(data) if found[0] in _FRAME_MARKERS), (0, b""))
 
 
-def _png(data: bytes) -> Size | None:
+def _png(data: Contents) -> Size | None:
     found = _unpack(">II", data, 16)
     return None if found is None else (found[0], found[1])
 
 
-def _webp(data: bytes) -> Size | None:
+def _webp(data: Contents) -> Size | None:
     kind = data[12:16]
     if kind == b"VP8X":
         return 1 + int.from_bytes(data[24:27], "little"), 1 + int.from_bytes(data[27:30], "little")
@@ -91,18 +95,18 @@ def _webp(data: bytes) -> Size | None:
     return None if found is None else (found[0] & 0x3FFF, found[1] & 0x3FFF)
 
 
-def _bmp(data: bytes) -> Size | None:
+def _bmp(data: Contents) -> Size | None:
     is_old = data[14:18] == b"\x0c\0\0\0"
     found = _unpack("<HH" if is_old else "<ii", data, 18)
     return None if found is None else (abs(found[0]), abs(found[1]))
 
 
-def _gif(data: bytes) -> Size | None:
+def _gif(data: Contents) -> Size | None:
     found = _unpack("<HH", data, 6)
     return None if found is None else (found[0], found[1])
 
 
-def _tiff(data: bytes) -> Size | None:
+def _tiff(data: Contents) -> Size | None:
     """Of the first page, which is the one that is read."""
     order = "<" if data[:2] == b"II" else ">"
     is_big = data[2:4] in (b"+\0", b"\0+")
@@ -122,36 +126,36 @@ def _tiff(data: bytes) -> Size | None:
     return (tags[256], tags[257]) if {256, 257} <= tags.keys() else None
 
 
-def _jpeg2000(data: bytes) -> Size | None:
+def _jpeg2000(data: Contents) -> Size | None:
     position = data.find(b"\xff\x4f\xff\x51")
     found = None if position < 0 else _unpack(">IIII", data, position + 8)
     return None if found is None else (found[0] - found[2], found[1] - found[3])
 
 
-def _avif(data: bytes) -> Size | None:
+def _avif(data: Contents) -> Size | None:
     """The largest of the images in the file: thumbnails, tiles and transparency are images too."""
     sizes = [struct.unpack(">II", size) for size in re.findall(rb"ispe\0{4}(.{8})", data, re.DOTALL)]
     return max(sizes, key=lambda size: size[0] * size[1], default=None)
 
 
-def _netpbm(data: bytes) -> Size | None:
+def _netpbm(data: Contents) -> Size | None:
     text = re.sub(rb"#[^\n]*", b"", data[2:2000])
     match = re.match(rb"\s+(\d{1,12})\s+(\d{1,12})\s", text)
     return None if match is None else (int(match[1]), int(match[2]))
 
 
-def _pam(data: bytes) -> Size | None:
+def _pam(data: Contents) -> Size | None:
     found = [re.search(rb"^%s\s+(\d{1,12})\s*$" % word, data[:2000], re.MULTILINE) for word in (b"WIDTH", b"HEIGHT")]
     width, height = found
     return None if width is None or height is None else (int(width[1]), int(height[1]))
 
 
-def _radiance(data: bytes) -> Size | None:
+def _radiance(data: Contents) -> Size | None:
     match = re.search(rb"^-Y (\d{1,12}) \+X (\d{1,12})\s*$", data[:10_000], re.MULTILINE)
     return None if match is None else (int(match[2]), int(match[1]))
 
 
-_FORMATS: tuple[tuple[bytes, str, Callable[[bytes], Size | None]], ...] = (
+_FORMATS: tuple[tuple[bytes, str, Callable[[Contents], Size | None]], ...] = (
     (rb"\xff\xd8", "JPEG", _jpeg),
     (rb"\x89PNG\r\n\x1a\n", "PNG", _png),
     (rb"BM", "BMP", _bmp),

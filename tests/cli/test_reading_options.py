@@ -17,7 +17,7 @@ from exif_pictures import jpeg
 from yolact.cli.main import main
 from yolact.diff.images import find_images
 from yolact.runtime.errors import DatasetError
-from yolact.training.data.reading_rules import ReadingRules
+from yolact.training.data.coco.reading_rules import ReadingRules
 
 pytest.importorskip("pycocotools", reason=missing.PYCOCOTOOLS)
 

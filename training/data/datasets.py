@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from yolact.runtime.errors import DatasetError, UsageError
 from yolact.runtime.images.arrays import Image
-from yolact.training.data.annotations import Annotation, decode_mask, read_annotations
-from yolact.training.data.image_folder import find_files, read_annotated
-from yolact.training.data.reading_rules import USUAL, ReadingRules
+from yolact.training.data.coco.annotations import Annotation, decode_mask, read_annotations
+from yolact.training.data.coco.image_folder import find_files, read_annotated
+from yolact.training.data.coco.reading_rules import USUAL, ReadingRules
 from yolact.training.data.scenes import draw_scene
 from yolact.training.models.configs import SCENE_CLASSES
 

@@ -14,9 +14,9 @@ from yolact.runtime.errors import DatasetError, UsageError
 from yolact.runtime.images.arrays import Image
 from yolact.runtime.packages import PackageMissing
 from yolact.runtime.wording import list_some
-from yolact.training.data.annotations import AnnotatedImage, Annotations, read_annotations
-from yolact.training.data.image_folder import find_files, read_annotated
-from yolact.training.data.reading_rules import USUAL, Exif, ReadingRules
+from yolact.training.data.coco.annotations import AnnotatedImage, Annotations, read_annotations
+from yolact.training.data.coco.image_folder import find_files, read_annotated
+from yolact.training.data.coco.reading_rules import USUAL, Exif, ReadingRules
 
 logger = logging.getLogger(__name__)
 

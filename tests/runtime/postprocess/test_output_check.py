@@ -234,5 +234,5 @@ def test_nothing_else_writes_json() -> None:
     """A second writer would have to be told again what JSON lacks."""
     files = [path for room in ROOMS for path in (ROOT / room).rglob("*.py")]
     writers = {str(path.relative_to(ROOT)) for path in files if "json.dumps(" in path.read_text(encoding="utf-8")}
-    shown = {"training/monitor.py", "training/data/json_values.py"}  # in TensorBoard, and in messages
+    shown = {"training/monitor.py", "training/data/coco/json_values.py"}  # in TensorBoard, and in messages
     assert writers == {"runtime/json_text.py"} | shown

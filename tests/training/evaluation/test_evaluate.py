@@ -20,7 +20,7 @@ from yolact.runtime.errors import DatasetError, ImageError, UsageError
 from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.preprocess import Preprocessor
 from yolact.runtime.postprocess.postprocess import NetworkDetections
-from yolact.training.data.annotations import decode_mask
+from yolact.training.data.coco.annotations import decode_mask
 from yolact.training.data.ground_truth import check_categories, read_ground_truth
 from yolact.training.evaluation.evaluate import Evaluation, evaluate
 from yolact.training.models.configs import CONFIGS

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator
 from typing import Literal
 
 from yolact.runtime.wording import count_noun
-from yolact.training.data.faults import raise_faults
-from yolact.training.data.segmentations import MARGIN, Box, Extent
+from yolact.training.data.coco.faults import raise_faults
+from yolact.training.data.coco.segmentations import MARGIN, Box, Extent
 
 logger = logging.getLogger(__name__)
 

@@ -10,8 +10,8 @@ import ast
 from collections.abc import Sequence
 from typing import Any
 
-from yolact.training.data.faults import Fault
-from yolact.training.data.json_values import read_whole, shown
+from yolact.training.data.coco.faults import Fault
+from yolact.training.data.coco.json_values import read_whole, shown
 
 MOST_GROUPS = 6
 """Groups of five bits in a number: pycocotools shifts 32 bits, so a seventh would spoil the sign."""

@@ -10,12 +10,13 @@ from pathlib import Path
 
 from yolact.runtime.errors import DatasetError, ImageError
 from yolact.runtime.images.arrays import Image
+from yolact.runtime.images.exif import UPRIGHT
 from yolact.runtime.images.image_files import read_image
 from yolact.runtime.wording import count_noun
-from yolact.training.data.annotations import AnnotatedImage
-from yolact.training.data.faults import Fault, Faults
-from yolact.training.data.image_headers import UPRIGHT, Header, read_header
-from yolact.training.data.reading_rules import Exif
+from yolact.training.data.coco.annotations import AnnotatedImage
+from yolact.training.data.coco.faults import Fault, Faults
+from yolact.training.data.coco.image_headers import Header, read_header
+from yolact.training.data.coco.reading_rules import Exif
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +27,7 @@ def find_files(folder: Path, images: Sequence[AnnotatedImage], source: Path, exi
     Warns of images whose EXIF orientation the annotations may have ignored without their size telling it.
 
     Raises DatasetError, which names those that are not there, whose names lead out of the folder, or whose first bytes
-    tell another size than the annotations; other images of another size are found as they are read.
+    tell another size than the annotations; sizes that a format does not tell are found as images are read.
     """
     faults, found, doubtful = Faults(str(source)), [], []
     for image in images:

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from yolact.runtime.errors import DatasetError
 from yolact.runtime.wording import count_noun, one_line
-from yolact.training.data.categories import Categories, equal_names, where_of
-from yolact.training.data.consistency import Contradictions, compare
-from yolact.training.data.faults import Fault, Faults
-from yolact.training.data.image_entries import ImageEntries
-from yolact.training.data.json_values import read_number, read_whole, shown
-from yolact.training.data.segmentations import Box, Size, check_inside, decode, extent_of, read_segmentation
+from yolact.training.data.coco.categories import Categories, equal_names, where_of
+from yolact.training.data.coco.consistency import Contradictions, compare
+from yolact.training.data.coco.faults import Fault, Faults
+from yolact.training.data.coco.image_entries import ImageEntries
+from yolact.training.data.coco.json_values import read_number, read_whole, shown
+from yolact.training.data.coco.segmentations import Box, Size, check_inside, decode, extent_of, read_segmentation
 
 logger = logging.getLogger(__name__)
 

@@ -10,8 +10,8 @@ from typing import Any
 from yolact.runtime.config import MAX_CATEGORY_ID, MAX_CLASSES, MAX_NAME
 from yolact.runtime.json_text import is_text
 from yolact.runtime.wording import list_some
-from yolact.training.data.faults import Fault, Faults
-from yolact.training.data.json_values import read_number, read_whole, shown
+from yolact.training.data.coco.faults import Fault, Faults
+from yolact.training.data.coco.json_values import read_number, read_whole, shown
 
 logger = logging.getLogger(__name__)
 

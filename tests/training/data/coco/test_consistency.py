@@ -9,7 +9,7 @@ import pytest
 from annotation_content import CONTENT
 
 from yolact.runtime.errors import DatasetError
-from yolact.training.data.annotations import parse_annotations
+from yolact.training.data.coco.annotations import parse_annotations
 
 BOX_30_TO_120 = {
     "id": 1, "image_id": 7, "category_id": 9, "segmentation": [[30, 30, 120, 30, 120, 110, 30, 110]],

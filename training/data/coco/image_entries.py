@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from yolact.training.data.categories import read_id, where_of
-from yolact.training.data.faults import Fault, Faults
-from yolact.training.data.json_values import read_whole, shown
-from yolact.training.data.run_lengths import MOST_PIXELS
-from yolact.training.data.segmentations import Size
+from yolact.training.data.coco.categories import read_id, where_of
+from yolact.training.data.coco.faults import Fault, Faults
+from yolact.training.data.coco.json_values import read_whole, shown
+from yolact.training.data.coco.run_lengths import MOST_PIXELS
+from yolact.training.data.coco.segmentations import Size
 
 MOST_SIDE = 1 << 20
 """Pixels of a side at most, which is OpenCV's limit as well."""

@@ -16,7 +16,7 @@ from mutants import mutate
 from pycocotools import mask as coco_mask
 
 from yolact.runtime.errors import DatasetError
-from yolact.training.data.annotations import Annotations, decode_mask, parse_annotations, read_annotations
+from yolact.training.data.coco.annotations import Annotations, decode_mask, parse_annotations, read_annotations
 
 
 def start() -> dict[str, Any]:

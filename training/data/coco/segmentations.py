@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from yolact.training.data.faults import Fault
-from yolact.training.data.json_values import read_numbers, read_whole, shown
-from yolact.training.data.run_lengths import extent_of_runs, read_runs
+from yolact.training.data.coco.faults import Fault
+from yolact.training.data.coco.json_values import read_numbers, read_whole, shown
+from yolact.training.data.coco.run_lengths import extent_of_runs, read_runs
 
 MARGIN = 2
 """Pixels by which boxes and outlines may leave their image: annotation tools round."""

@@ -13,7 +13,7 @@ from annotation_content import CONTENT, Edit, edit
 from pycocotools import mask as coco_mask
 
 from yolact.runtime.errors import DatasetError
-from yolact.training.data.annotations import Annotation, decode_mask, parse_annotations, read_annotations
+from yolact.training.data.coco.annotations import Annotation, decode_mask, parse_annotations, read_annotations
 from yolact.training.data.datasets import CocoDataset
 
 

@@ -17,10 +17,10 @@ from exif_pictures import ORDERS, WRITERS
 
 from yolact.runtime.errors import DatasetError
 from yolact.runtime.images.image_files import read_image
+from yolact.training.data.coco.image_headers import Header, read_header
+from yolact.training.data.coco.reading_rules import ReadingRules
 from yolact.training.data.datasets import CocoDataset
 from yolact.training.data.ground_truth import GroundTruth, read_ground_truth
-from yolact.training.data.image_headers import Header, read_header
-from yolact.training.data.reading_rules import ReadingRules
 
 KEEP = ReadingRules(exif="keep")
 PIXELS = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
@@ -159,12 +159,14 @@ def test_all_images_of_another_size_are_told_at_once(tmp_path: Path) -> None:
     for name, size in (("a.png", (41, 60)), ("b.jpg", (60, 40)), ("c.bmp", (1, 1)), ("d.png", (40, 60))):
         cv2.imwrite(str(images / name), np.zeros((*size, 3), np.uint8))
     with pytest.raises(
-        DatasetError, match=r"has 2 faults: \(1\) image 7: .*a\.png has 60x41 .*\(2\) image 8: .*has 40x60"
+        DatasetError, match=r"has 3 faults: \(1\) image 7: .*a\.png has 60x41 .*\(2\) image 8: .*has 40x60.* has 1x1 "
     ):
         read_ground_truth(annotations, images)
     (images / "a.png").write_bytes((images / "a.png").read_bytes()[:60])  # broken, which is told as it is read
-    (images / "b.jpg").write_bytes((images / "d.png").read_bytes())
+    for name in ("b.jpg", "c.bmp"):
+        (images / name).write_bytes((images / "d.png").read_bytes())
     truth = read_ground_truth(annotations, images)
+    cv2.imwrite(str(images / "c.bmp"), np.zeros((1, 1, 3), np.uint8))  # replaced meanwhile
     with pytest.raises(DatasetError, match=r"c\.bmp has 1x1 pixels, but its annotations say 60x40"):
         truth.read(2)
 

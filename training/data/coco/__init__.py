@@ -1,0 +1,1 @@
+"""Annotation files in COCO's format, and the images they belong to."""
