@@ -7,7 +7,7 @@ for the plugin, and both are written from the same values.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
@@ -70,14 +70,19 @@ def fast_nms(
     rejected = b.cast(b.LessOrEqual(best, np.float32(config.score_threshold)), np.float32)
     # A prior that is no candidate sorts behind every candidate: probability minus 2 is negative.
     eligible = b.Sub(best if cross_class else probabilities, b.Mul(rejected, np.float32(2)))
-    scores, priors = _top_k_per_list(b, eligible, model.num_priors, lists, depth)
+    grouped, maxima = _group_maxima(b, eligible, model.num_priors, lists)
+    kept = min(lists, config.max_detections)
+    chosen_lists = _best_lists(b, maxima, kept) if kept < lists else None
+    scores, priors = _top_k_per_list(
+        b, grouped, maxima, chosen_lists, (lists, kept, -(-model.num_priors // _GROUP), depth)
+    )
 
     boxes = _decode(b, locations)
-    chosen = b.Reshape(priors, [0, lists * depth, 1])
+    chosen = b.Reshape(priors, [0, kept * depth, 1])
     chosen_boxes = b.GatherND(boxes, chosen, batch_dims=1)
-    suppressed = _suppressed(b, chosen_boxes, lists, depth, config.nms_threshold)
+    suppressed = _suppressed(b, chosen_boxes, kept, depth, config.nms_threshold)
 
-    ranked = b.Reshape(b.Where(suppressed, np.float32(-1), scores), [0, lists * depth])
+    ranked = b.Reshape(b.Where(suppressed, np.float32(-1), scores), [0, kept * depth])
     final_scores, position = b.TopK(ranked, [config.max_detections], outputs=2, axis=1)
     position = b.Unsqueeze(position, [2])
     prior = b.GatherND(chosen, position, batch_dims=1)
@@ -85,7 +90,8 @@ def fast_nms(
         of_prior = b.GatherND(probabilities, prior, batch_dims=1)
         classes = b.ArgMax(of_prior, axis=2, keepdims=0)
     else:
-        classes = b.Squeeze(b.Div(position, [depth]), [2])
+        classes = b.Div(position, [depth])
+        classes = b.Squeeze(classes, [2]) if chosen_lists is None else b.GatherND(chosen_lists, classes, batch_dims=1)
     final_boxes = b.GatherND(chosen_boxes, position, batch_dims=1)
     coefficients = b.GatherND("coefficients", prior, batch_dims=1)
     outputs = _fast_nms_outputs(b, final_boxes, final_scores, classes, coefficients, dtype)
@@ -109,28 +115,65 @@ def _fast_nms_outputs(
     }
 
 
-def _top_k_per_list(b: GraphBuilder, scores: str, priors: int, lists: int, depth: int) -> tuple[str, str]:
-    """The best `depth` of each list: scores (B, N, L) to values and prior indices, both (B, L, depth), best first.
+class _Sizes(NamedTuple):
+    """How many lists there are, one for each class or one in all; how many of them are kept; how many groups of priors
+    there are; and how many priors are kept of each list."""
 
-    In two exact steps, several times cheaper than one: an element among the best `depth` lies in a group of
-    consecutive priors whose maximum is among the best `depth` maxima, ties included.
-    """
+    lists: int
+    kept: int
+    groups: int
+    depth: int
+
+
+def _group_maxima(b: GraphBuilder, scores: str, priors: int, lists: int) -> tuple[str, str]:
+    """Scores (B, N, L), padded to whole groups of priors, and the largest of each group: (B, L, groups)."""
     groups = -(-priors // _GROUP)
     padding = groups * _GROUP - priors
     if padding:
         # Below every real prior, and every group holds a real one: padding is never among the best.
         scores = b.Pad(scores, [0, 0, 0, 0, padding, 0], np.float32(-3))
     grouped = b.Reshape(scores, [0, groups, _GROUP, lists])
-    maxima = b.Transpose(b.reduce("ReduceMax", grouped, 2), perm=[0, 2, 1])
+    return scores, b.Transpose(b.reduce("ReduceMax", grouped, 2), perm=[0, 2, 1])
+
+
+def _best_lists(b: GraphBuilder, maxima: str, count: int) -> str:
+    """The lists that all of the best `count` detections are from: (B, count) indices, ascending.
+
+    The first of a list is never suppressed. So of the `count` lists with the best firsts come at least as many
+    detections, and whatever is in another list is no better than the least of those firsts. Equal firsts are taken in
+    the order of the lists, which decides between equal detections, too.
+    """
+    _, best = b.TopK(b.reduce("ReduceMax", maxima, 2), [count], outputs=2, axis=1)
+    best, _ = b.TopK(b.cast(best, np.float32), [count], outputs=2, axis=1, largest=0)
+    return str(b.cast(best, np.int64))
+
+
+def _top_k_per_list(b: GraphBuilder, scores: str, maxima: str, chosen: str | None, sizes: _Sizes) -> tuple[str, str]:
+    """The best of each list that is kept: values and prior indices, both (B, kept, depth), best first.
+
+    In two exact steps, several times cheaper than one: an element among the best `depth` lies in a group of
+    consecutive priors whose maximum is among the best `depth` maxima, ties included.
+
+    Args:
+        scores, maxima: of `_group_maxima`.
+        chosen: the lists that are kept (B, kept), ascending; None for all of them.
+        sizes: see there.
+    """
+    lists, kept, groups, depth = sizes
+    if chosen is None:
+        of_list = np.arange(lists).reshape(1, lists, 1)
+    else:
+        of_list = b.Unsqueeze(chosen, [2])
+        maxima = b.GatherND(maxima, of_list, batch_dims=1)
     best_groups = min(depth, groups)
     _, group = b.TopK(maxima, [best_groups], outputs=2, axis=2)
     # Groups back in ascending order, so that equal scores come out by prior. Small integers are exact as floats.
     group, _ = b.TopK(b.cast(group, np.float32), [best_groups], outputs=2, axis=2, largest=0)
     first = b.Unsqueeze(b.Mul(b.cast(group, np.int64), [_GROUP]), [3])
-    members = b.Reshape(b.Add(first, np.arange(_GROUP)), [0, lists, best_groups * _GROUP])
-    index = b.Add(b.Mul(members, [lists]), np.arange(lists).reshape(1, lists, 1))
+    members = b.Reshape(b.Add(first, np.arange(_GROUP)), [0, kept, best_groups * _GROUP])
+    index = b.Add(b.Mul(members, [lists]), of_list)
     values = b.GatherElements(b.Reshape(scores, [0, -1]), b.Reshape(index, [0, -1]), axis=1)
-    values = b.Reshape(values, [0, lists, best_groups * _GROUP])
+    values = b.Reshape(values, [0, kept, best_groups * _GROUP])
     values, within = b.TopK(values, [depth], outputs=2, axis=2)
     return values, b.GatherElements(members, within, axis=2)
 

@@ -102,6 +102,8 @@ CONFIGS = {
     "odd top-k": PostprocessConfig(top_k=37, max_detections=30),
     "top-k of all priors": PostprocessConfig(top_k=1000),
     "top-k of one": PostprocessConfig(top_k=1, max_detections=3),
+    "fewer detections than classes": PostprocessConfig(top_k=50, max_detections=7),
+    "one detection": PostprocessConfig(max_detections=1, nms_threshold=0.1),
     "more room than detections": PostprocessConfig(top_k=150, max_detections=400, nms_threshold=0.1),
     "no overlap allowed": PostprocessConfig(nms_threshold=0.0),
     "all overlap allowed": PostprocessConfig(nms_threshold=1.0),
