@@ -73,9 +73,8 @@ def fast_nms(
     grouped, maxima = _group_maxima(b, eligible, model.num_priors, lists)
     kept = min(lists, config.max_detections)
     chosen_lists = _best_lists(b, maxima, kept) if kept < lists else None
-    scores, priors = _top_k_per_list(
-        b, grouped, maxima, chosen_lists, (lists, kept, -(-model.num_priors // _GROUP), depth)
-    )
+    sizes = _Sizes(lists, kept, -(-model.num_priors // _GROUP), depth)
+    scores, priors = _top_k_per_list(b, grouped, maxima, chosen_lists, sizes)
 
     boxes = _decode(b, locations)
     chosen = b.Reshape(priors, [0, kept * depth, 1])
