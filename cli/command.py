@@ -139,7 +139,7 @@ class _Notes(logging.Handler):
     """Prints what libraries log as everything else is printed."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        note(f"warning: {record.getMessage()}")
+        note(record.getMessage())
 
 
 @contextmanager

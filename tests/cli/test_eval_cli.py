@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner, Result
+from repository import ROOT
 from scripted_engine import write_engine
 
 from yolact.cli.eval import main
@@ -196,7 +197,7 @@ def test_missing_libraries(
 ) -> None:
     monkeypatch.setitem(sys.modules, module, None)
     result = run(option, engine, *DATA)
-    assert (result.exit_code, result.stdout, result.stderr) == (1, "", f"error: {reason}\n")
+    assert (result.exit_code, result.stdout, result.stderr) == (1, "", f"error: {reason} in {ROOT}\n")
 
 
 @pytest.mark.parametrize(
