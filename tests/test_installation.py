@@ -117,7 +117,9 @@ def test_mypy_sees_types(installed: Installation, example: Path) -> None:
     assert found == "yolact.runtime.detections.Detections" and "numpy.bool" in masks and "unsignedinteger" in image
 
 
+@pytest.mark.parametrize("installed", ["normal"], indirect=True)
 def test_pyright_sees_types(installed: Installation, example: Path) -> None:
+    """In the installation that README recommends to those who use the package."""
     pytest.importorskip("pyright", reason="pyright is not installed -- pip install pyright")
     command = [sys.executable, "-m", "pyright", "--pythonpath", installed.python, "--outputjson", example.name]
     done = subprocess.run(command, capture_output=True, text=True, cwd=example.parent)

@@ -52,6 +52,16 @@ def train(*arguments: str | Path) -> Result:
     return result
 
 
+def train_undisturbed(*arguments: str | Path) -> str:
+    """In this process, on one thread as in those that `start` starts; returns what it printed."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    result = train(*OPTIONS, *arguments)
+    torch.set_num_threads(threads)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
 def finish(process: subprocess.Popen[str], code: int = 0) -> str:
     """Wait for it and check its exit code; returns what it printed."""
     out, err = process.communicate(timeout=300)
@@ -82,12 +92,7 @@ def assert_equal(folder: Path, other: Path) -> None:
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run that nothing disturbed, with validation."""
     folder = tmp_path_factory.mktemp("whole")
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # as `start` does
-    result = train(*OPTIONS, "--val", "scenes:2:9", "--output", folder)
-    torch.set_num_threads(threads)
-    output = result.output
-    assert result.exit_code == 0, output
+    output = train_undisturbed("--val", "scenes:2:9", "--output", folder)
     assert f"saved {folder / LAST}" in output and "validation: box AP" in output
     assert f"{20} | box " in output and "images/s" in output
     return folder
@@ -120,7 +125,7 @@ def test_stopped_twice_killed_and_resumed(whole: Path, tmp_path: Path) -> None:
     interrupted: set[Path] = set()
     stops = [(signal.SIGINT, 130, "yolact_demo_0_6.pth"), (signal.SIGTERM, 143, "yolact_demo_2_12.pth")]
     for number, code, last in stops:
-        process = start(*OPTIONS, "--workers", "1", "--output", tmp_path, *(["--resume"] if interrupted else []))
+        process = start(*OPTIONS, "--output", tmp_path, *(["--resume"] if interrupted else ["--workers", "1"]))
         wait_for(tmp_path / last, process)
         os.killpg(process.pid, number)
         assert "stopped and saved; continue with --resume" in finish(process, code)
@@ -133,7 +138,7 @@ def test_stopped_twice_killed_and_resumed(whole: Path, tmp_path: Path) -> None:
     process.communicate()
     (tmp_path / ".partial-1-1.pth").write_bytes(b"half a checkpoint")
     assert not (tmp_path / LAST).exists()
-    finish(start(*OPTIONS, "--output", tmp_path, "--resume"))
+    train_undisturbed("--output", tmp_path, "--resume")
     assert_equal(tmp_path, whole)
     assert not list(tmp_path.glob(".partial*")), "what a killed process left is cleared away"
 

@@ -236,7 +236,7 @@ def test_two_checkpoints(batches: list[Image], tmp_path: Path) -> None:
 
 
 def test_deformable_convolutions(tmp_path: Path, photos: list[Image]) -> None:
-    config = replace(CONFIG, backbone="resnet50", deformable_interval=3)
+    config = replace(CONFIG, backbone="resnet50", image_size=64, deformable_interval=3)
     path = export(tmp_path / "sound.onnx", config)
     module = "backbone.layers.1.3.conv2"
     damaged = damage(path, tmp_path / "damaged.onnx", f"{module}.conv_offset_mask", 3.0)

@@ -171,8 +171,7 @@ def test_only_the_part_around_a_small_instance_is_shown() -> None:
     assert shown > 0.05 * 27_000
 
 
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("count", [1, 6, 7, 64])
+@pytest.mark.parametrize(("size", "count"), [*((size, 7) for size in SIZES), *(((5, 7), n) for n in (1, 6, 64))])
 def test_any_image_and_any_number_of_prototypes(size: tuple[int, int], count: int) -> None:
     image = textured(*size)
     before = image.copy()
