@@ -102,6 +102,7 @@ REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:Sparse CSR tensor support|torch.quantize_per_tensor")
 @pytest.mark.parametrize(("write", "pattern"), REFUSED.values(), ids=REFUSED)
 def test_refused_without_taking_memory(write: Callable[[Path], None], pattern: str, tmp_path: Path) -> None:
     path = tmp_path / "stranger.pth"
