@@ -18,6 +18,7 @@ from yolact.export.summary import describe_gate, describe_int8, describe_verific
 from yolact.export.verify import verify_model
 from yolact.runtime.images.arrays import Image
 from yolact.runtime.metadata import Graph, Precision
+from yolact.runtime.wording import count_noun
 
 if TYPE_CHECKING:
     from yolact.export.accuracy_gate import GateRequest
@@ -82,7 +83,10 @@ class ExportPipeline:
             found = verify_model(proto, self.model, self.postprocess, self.graph, images, self.batch, "int8")
             _say_all(say, describe_int8(done, self.precision, proto, found))
             if done.images < FEW_IMAGES:
-                note("that is few: ranges may not fit other images; some hundred typical ones are usual")
+                note(
+                    f"{count_noun(done.images, 'calibration image')} may be too few for the ranges of other images; "
+                    "some hundred typical ones are usual"
+                )
         if gate is not None and truth is not None:
             result = check_accuracy(self._export("fp32"), proto, truth, gate.max_drop)
             say(describe_gate(result, gate.max_drop))

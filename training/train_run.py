@@ -106,6 +106,8 @@ def run_training(request: TrainRequest, say: Say) -> int:
         trainer = Trainer(model, stream, request.settings, processes, workers=request.workers)
         if request.resume:
             trainer.restore(folder.load_state(config, request.settings, request.data_as_read))
+            if processes.is_first and trainer.iteration == request.settings.iterations:
+                say(f"{request.output} is complete: it has all {trainer.iteration} iterations")
         reporter = stack.enter_context(_Reporter(request, trainer, dataset, say)) if processes.is_first else None
         return _Run(request, trainer, folder, len(dataset), reporter).train()
 
@@ -113,7 +115,8 @@ def run_training(request: TrainRequest, say: Say) -> int:
 def _tell_about_start(request: TrainRequest, processes: int, fresh: list[str], say: Say) -> None:
     if fresh:
         say(f"{request.weights} has other classes; starting anew: {', '.join(fresh)}")
-    if request.weights is None and request.settings.batch_size_per_device(processes) < STATISTICS_BATCH:
+    is_new = request.weights is None and not request.resume
+    if is_new and request.settings.batch_size_per_device(processes) < STATISTICS_BATCH:
         logger.warning(
             "below %d images per device batch norms stay as they are, with which a network hardly learns from nothing: "
             "give --weights or a larger --batch-size",

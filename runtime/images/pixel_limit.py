@@ -26,6 +26,6 @@ def check_pixels(name: str, kind: str, width: int, height: int) -> None:
     limit = pixel_limit()
     if width * height > limit:
         raise ImageError(
-            f"{name}: this {kind} has {width}x{height} pixels, expected at most {limit / 1e6:g} million; use a smaller "
+            f"{name}: this {kind} has {width}x{height} pixels, expected at most {limit:,} in all; use a smaller "
             f"one, or raise the limit with --max-pixels or {VARIABLE}"
         )

@@ -161,7 +161,7 @@ def test_too_many_pixels(engine: Path, here: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("YOLACT_MAX_PIXELS", "50")
     result = infer(engine, "small.jpg", "large.jpg", "--max-pixels", "100")
     assert result.exit_code == 1 and result.stdout.startswith("small.jpg: ")
-    assert result.stderr.startswith("error: large.jpg: this JPEG has 11x10 pixels, expected at most 0.0001 million; ")
+    assert result.stderr.startswith("error: large.jpg: this JPEG has 11x10 pixels, expected at most 100 in all; ")
     assert os.environ["YOLACT_MAX_PIXELS"] == "50", "the option holds for its command alone"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -236,6 +237,14 @@ RESUMED_WRONGLY = {
     "seed": (["--seed", "1"], "seed 1 instead of 0"),
     "length": (["--iterations", "30"], "iterations 30 instead of 24"),
 }
+
+
+def test_a_complete_run_says_that_it_is(whole: Path, tmp_path: Path) -> None:
+    done = tmp_path / "done"
+    shutil.copytree(whole, done)
+    result = train(*OPTIONS, "--resume", "--output", done)
+    assert result.exit_code == 0 and f"{done} is complete: it has all {ITERATIONS} iterations" in result.stdout
+    assert_equal(done, whole)
 
 
 @pytest.mark.parametrize("name", RESUMED_WRONGLY)
