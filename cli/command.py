@@ -121,6 +121,9 @@ def reports_errors(function: Callable[_P, _R]) -> Callable[_P, _R]:
         except KeyboardInterrupt:
             note("interrupted")
             sys.exit(INTERRUPTED)
+        except MemoryError:
+            report("there is not enough memory for this; free some, or give smaller files, images or batches")
+            sys.exit(1)
         except OSError as error:
             if not isinstance(error, BrokenPipeError):
                 report(_describe_os_error(error))

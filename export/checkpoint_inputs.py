@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from yolact.runtime.errors import UsageError
+from yolact.runtime.input_files import read_file
 
 if TYPE_CHECKING:
     from yolact.runtime.images.arrays import Image
@@ -34,7 +35,7 @@ def load_model(weights: Path, config_name: str | None, class_names: Path | None,
 
 def _read_class_names(path: Path) -> list[str]:
     try:
-        data = path.read_bytes()
+        data = read_file(path)
     except OSError as error:
         raise UsageError(f"--class-names {path} cannot be read: {error.strerror}") from None
     try:

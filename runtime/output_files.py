@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from yolact.runtime.errors import UsageError, YolactError
-from yolact.runtime.overwriting import file_key, find_overwritten
+from yolact.runtime.overwriting import file_key, find_overwritten, real_path
 from yolact.runtime.partial_file import PartialFile, remove_leftovers
 
 
@@ -25,7 +25,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 def check_replaceable(path: Path) -> None:
     """Raise UsageError where renaming a file to `path` would destroy what is no file: a device, a pipe, a folder."""
-    if path.exists() and not path.resolve().is_file():
+    if path.exists() and not real_path(path).is_file():
         raise UsageError(f"cannot write {path}: it exists and is no regular file; choose another name")
 
 
@@ -109,16 +109,16 @@ class OutputNames:
     def __init__(self, folder: Path, inputs: Iterable[Path], others: Iterable[Path] = ()) -> None:
         """`inputs`: all files this run reads; `others`: those that it writes besides."""
         self._folder = folder
-        resolved = [path.resolve() for path in inputs]
-        self._taken = {file_key(path) for path in (*resolved, *(path.resolve() for path in others))}
-        self._is_shared = folder.resolve() in {path.parent for path in resolved}
+        resolved = [real_path(path) for path in inputs]
+        self._taken = {file_key(path) for path in (*resolved, *(real_path(path) for path in others))}
+        self._is_shared = real_path(folder) in {path.parent for path in resolved}
 
     def reserve(self, stem: str, suffix: str) -> Path:
         """A file in the folder, never given twice."""
         number = 1
         while True:
             path = self._folder / (f"{stem}{suffix}" if number == 1 else f"{stem}-{number}{suffix}")
-            key = file_key(path.resolve())
+            key = file_key(real_path(path))
             if key not in self._taken and not (self._is_shared and path.exists()):
                 self._taken.add(key)
                 return path

@@ -34,6 +34,11 @@ def find_overwritten(output: Path, inputs: Iterable[Path | None]) -> Path | None
     return None
 
 
+def real_path(path: Path) -> Path:
+    """Where links lead. Unlike `Path.resolve` it takes links that lead in a circle, and leaves them as they are."""
+    return Path(os.path.realpath(path))
+
+
 def file_key(path: Path) -> str:
     """What two resolved paths of one file have in common: some file systems take ``A.jpg`` and ``a.jpg`` for one."""
     return str(path).casefold()
@@ -43,7 +48,7 @@ def _is_same(path: Path, output: Path) -> bool:
     there, status = _status(output), _status(path)
     if there is not None and status is not None and os.path.samestat(there, status):
         return True
-    return file_key(path.resolve()) == file_key(output.resolve())
+    return file_key(real_path(path)) == file_key(real_path(output))
 
 
 def _status(path: str | Path) -> os.stat_result | None:
@@ -65,11 +70,11 @@ def _find_image(folder: Path, output: Path) -> Path | None:
     """The image in a folder, or below it, that `output` is: by its name where that is the folder of `output`, by its
     status everywhere, as links have any name."""
     there = _status(output)
-    keys = {file_key(path) for path in (output.resolve(), output.parent.resolve() / output.name)}
-    places = {output.resolve().parent, output.parent.resolve()}
+    keys = {file_key(path) for path in (real_path(output), real_path(output.parent) / output.name)}
+    places = {real_path(output).parent, real_path(output.parent)}
     for place, _, names in os.walk(folder):
         images = [name for name in names if Path(name).suffix.lower() in IMAGE_SUFFIXES]
-        resolved = Path(place).resolve()
+        resolved = real_path(Path(place))
         for name in images:
             if resolved in places and file_key(resolved / name) in keys:
                 return Path(place, name)

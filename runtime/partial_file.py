@@ -76,7 +76,7 @@ def remove_leftovers(folder: Path) -> None:
 
 def _sweep_once(folder: Path) -> None:
     """Once a process and folder: listing it for every picture of thousands would take long."""
-    resolved = folder.resolve()
+    resolved = Path(os.path.realpath(folder))
     if resolved not in _swept:
         _swept.add(resolved)
         remove_leftovers(folder)

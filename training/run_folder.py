@@ -21,7 +21,7 @@ from yolact.runtime.fields import exactly, whole
 from yolact.runtime.file_lock import FileInUse, FileLock, LockUnavailable
 from yolact.runtime.json_text import from_json, to_json
 from yolact.runtime.output_files import check_output_folder, replacing
-from yolact.runtime.overwriting import file_key
+from yolact.runtime.overwriting import file_key, real_path
 from yolact.training.data.loading import Batch
 from yolact.training.models.checkpoint_file import read_checkpoint_file
 from yolact.training.models.model import Yolact
@@ -95,9 +95,9 @@ class RunFolder:
             rf"{re.escape(name)}_\d+_\d+(_interrupt)?\.(pth|json)|broken_batch_.*|{STATE_FILE}|{LOCK_FILE}",
             re.IGNORECASE,
         )
-        folder = file_key(self.path.resolve())
+        folder = file_key(real_path(self.path))
         for path in inputs:
-            resolved = path.resolve()
+            resolved = real_path(path)
             if file_key(resolved.parent) == folder and own.fullmatch(resolved.name):
                 raise UsageError(f"--output {self.path} would replace {path}, which is an input; choose another folder")
 

@@ -13,6 +13,7 @@ from yolact.runtime.errors import ImageError, YolactError
 from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.decoding import decode_image
 from yolact.runtime.images.suffixes import VIDEO_SUFFIXES
+from yolact.runtime.input_files import read_file
 from yolact.runtime.output_files import replacing
 
 _VIDEOS_ONLY = set(VIDEO_SUFFIXES) - {".gif"}
@@ -47,7 +48,7 @@ def read_image_file(path: Path) -> bytes:
                 f"{path}: expected an image file, got a video; read its frames with cv2.VideoCapture, or give it to "
                 "yolact-infer"
             )
-        return path.read_bytes()
+        return read_file(path)
     except FileNotFoundError:
         if re.match(r"[a-z]+:/", str(path)):  # Path makes one slash of two
             raise ImageError(f"{path}: expected an image file, got a URL; download the image first") from None

@@ -78,6 +78,13 @@ def expand_source(argument: str) -> list[Source]:
         return [Source(f"camera {int(argument)}", int(argument))]
     if "://" in argument:
         return [_expand_url(argument)]
+    try:
+        return _expand_path(argument)
+    except OSError as error:  # a name that is too long, a folder that cannot be entered
+        raise ImageError(f"{argument}: cannot be read ({error.strerror})") from error
+
+
+def _expand_path(argument: str) -> list[Source]:
     path = Path(argument)
     if argument and path.is_dir():
         return _expand_folder(path)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from yolact.runtime.contract import INPUT_NAME, input_spec
 from yolact.runtime.errors import EngineError, YolactError
+from yolact.runtime.input_files import read_file
 from yolact.runtime.metadata import ModelMetadata
 from yolact.runtime.onnx.external_data import refuse_external_data
 from yolact.runtime.packages import PackageMissing
@@ -45,7 +46,7 @@ def read_exported_model(path: Path) -> ExportedModel:
     try:
         if read_plan_header(path) is not None:
             raise EngineError(f"{path} is a TensorRT plan already; give the ONNX file it was built from")
-        data = path.read_bytes()
+        data = read_file(path)
     except OSError as error:
         raise YolactError(f"{path} cannot be read: {error.strerror}") from error
     return parse_exported_model(data, str(path))

@@ -42,12 +42,27 @@ def test_where_there_is_nothing_to_do(engine: Path, here: Path, sources: list[st
     assert sorted(path.name for path in here.iterdir()) == ["empty"]
 
 
-def test_a_missing_file_does_not_stop_the_others(engine: Path, here: Path) -> None:
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("gone.jpg", "there is no such file or folder"),
+        ("a" * 300, "cannot be read (File name too long)"),
+        ("/dev/zero", "cannot be read (it is a device, not a file)"),
+    ],
+)
+def test_a_source_that_fails_does_not_stop_the_others(engine: Path, here: Path, source: str, reason: str) -> None:
     write_photo(here / "photo.jpg")
-    result = infer(engine, "gone.jpg", "photo.jpg")
+    result = infer(engine, source, "photo.jpg")
     assert result.exit_code == 1
     assert result.stdout.startswith("photo.jpg: 2 persons")
-    assert result.stderr.startswith("error: gone.jpg")
+    assert result.stderr == f"error: {source}: {reason}\n"
+
+
+def test_outputs_that_are_links_in_a_circle_are_replaced(engine: Path, here: Path) -> None:
+    write_photo(here / "photo.jpg")
+    (here / "found.json").symlink_to("found.json")
+    assert infer(engine, "photo.jpg", "--json", "found.json").exit_code == 0
+    assert len(read_json(here / "found.json")) == 1 and not (here / "found.json").is_symlink()
 
 
 @pytest.mark.parametrize(

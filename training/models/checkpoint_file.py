@@ -54,7 +54,7 @@ def read_checkpoint_file(path: Path) -> Any:
     except OSError as error:
         raise CheckpointError(f"cannot read {path}: {error.strerror or error}; check the path") from None
     total = 0
-    for name, tensor in _tensors(content, "", str(path), MAX_DEPTH):
+    for name, tensor in _tensors(content, "", str(path), MAX_DEPTH, set()):
         _check_tensor(tensor, f"{path}: {name or 'the content'}")
         total += tensor.numel() * tensor.element_size()
         if total > max(MAX_REUSE * size, MAX_SMALL):
@@ -138,7 +138,7 @@ class _Anything:
         """Of a set."""
 
 
-class _Announcements(pickle.Unpickler):
+class _Announcements(pickle._Unpickler):  # that in C takes memory for as many objects as a number in the file says
     """Notes how many bytes each storage of a pickle is to have."""
 
     def __init__(self, file: BinaryIO, storages: dict[Any, int]) -> None:
@@ -164,16 +164,17 @@ def _bytes_of(kind: object) -> int:
     return sizes.get(str(kind).removesuffix("Storage"), 1)
 
 
-def _tensors(content: Any, name: str, source: str, levels: int) -> Iterator[tuple[str, Tensor]]:
-    """All tensors in dictionaries and lists, with where they are."""
+def _tensors(content: Any, name: str, source: str, levels: int, seen: set[int]) -> Iterator[tuple[str, Tensor]]:
+    """All tensors in dictionaries and lists, with where they are; what is held in many places is looked at in one."""
     if isinstance(content, Tensor):
         yield name, content
-    elif isinstance(content, (dict, list, tuple)):
+    elif isinstance(content, (dict, list, tuple)) and id(content) not in seen:
+        seen.add(id(content))
         if levels == 0:
             raise CheckpointError(f"{source} is nested deeper than {MAX_DEPTH} levels; {_AGAIN}")
         parts = content.items() if isinstance(content, dict) else enumerate(content)
         for key, value in parts:
-            yield from _tensors(value, f"{name}.{key}".removeprefix("."), source, levels - 1)
+            yield from _tensors(value, f"{name}.{key}".removeprefix("."), source, levels - 1, seen)
 
 
 def _check_tensor(tensor: Tensor, where: str) -> None:

@@ -122,7 +122,10 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
             f"{path} holds no state dict, expected a dictionary of tensors; "
             "save it again with torch.save(model.state_dict(), path)"
         )
-    return _clean(content)
+    try:
+        return _clean(content)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from None
 
 
 def _clean(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -132,6 +135,8 @@ def _clean(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         name = name.removeprefix("module.")
         old_backbone = re.match(r"backbone\.layer\d", name)
         old_downsampling = re.match(r"fpn\.downsample_layers\.([2-9]|\d\d)", name)
+        if name in clean:
+            raise CheckpointError(f"{name} is there twice, with and without the prefix module.; remove one of them")
         if not old_backbone and not old_downsampling:
             clean[name] = tensor
     return clean
@@ -233,6 +238,8 @@ def _differences(config: ModelConfig, state: Mapping[str, Tensor]) -> list[str]:
             differences.append(f"{name} is unexpected")
         elif state[name].shape != expected[name]:
             differences.append(f"{name} is {tuple(state[name].shape)} instead of {tuple(expected[name])}")
+        elif not state[name].is_floating_point() and not name.endswith(".num_batches_tracked"):
+            differences.append(f"{name} has whole numbers instead of weights")
     return differences
 
 

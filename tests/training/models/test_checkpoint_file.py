@@ -66,6 +66,19 @@ def nested(path: Path) -> None:
     torch.save(content, path)
 
 
+def shared(path: Path) -> None:
+    """Lists within each other, each of which holds the next one twice: as a tree, half a billion."""
+    content: list[Any] = []
+    for _ in range(29):
+        content = [content, content]
+    torch.save(content, path)
+
+
+def far_memory(path: Path) -> None:
+    """A pickle that asks for room for 2 ** 27 objects, and five more, as the older format has."""
+    path.write_bytes(b"\x80\x02K\x01r\x00\x00\x00\x08." + b"\x80\x02K\x01." * 6)
+
+
 def saved(content: Callable[[], Any], **options: Any) -> Callable[[Path], None]:
     return lambda path: torch.save(content(), path, **options)
 
@@ -85,6 +98,8 @@ REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
     "compressed": (repacked(zipfile.ZIP_DEFLATED), "has compressed parts"),
     "announces more": (announces_more, "announces 4398046511104"),
     "nested": (nested, "nested deeper than 32 levels|not a PyTorch checkpoint"),
+    "shared": (shared, "holds no state dict"),
+    "far memory": (far_memory, "not a PyTorch checkpoint"),
     "sparse": (saved(lambda: {"a": torch.zeros(4, 4).to_sparse()}), "a is a sparse_coo tensor"),
     "compressed rows": (saved(lambda: {"a": torch.eye(4).to_sparse_csr()}), "a is a sparse_csr tensor"),
     "meta": (saved(lambda: {"a": torch.zeros(HUGE, device="meta")}), r"a has no values \(device meta\)"),

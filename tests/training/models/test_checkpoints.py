@@ -320,3 +320,19 @@ def test_configuration_that_does_not_fit(tmp_path: Path) -> None:
     message = message_of(tmp_path / "yolact_resnet50_1_2.pth", CONFIGS["yolact_plus_resnet50"])
     assert "does not fit yolact_plus_resnet50: backbone.layers.1.0.conv2.bias is missing" in message
     assert message.endswith("; pass --config yolact_resnet50 or yolact_resnet50_pascal")
+
+
+def test_weights_that_are_there_twice(tmp_path: Path) -> None:
+    state = hollow_state(RESNET50)
+    name = "proto_net.0.weight"
+    torch.save(state | {f"module.{name}": state[name] * 0}, tmp_path / "twice.pth")
+    with pytest.raises(CheckpointError, match=rf"twice\.pth: {name} is there twice"):
+        load_checkpoint(tmp_path / "twice.pth")
+
+
+def test_whole_numbers_are_no_weights(tmp_path: Path) -> None:
+    state = hollow_state(RESNET50)
+    name = "proto_net.0.weight"
+    torch.save(state | {name: torch.zeros((), dtype=torch.int8).expand(state[name].shape)}, tmp_path / "whole.pth")
+    with pytest.raises(CheckpointError, match=f"{name} has whole numbers instead of weights"):
+        load_checkpoint(tmp_path / "whole.pth", RESNET50)

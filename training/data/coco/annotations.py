@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yolact.runtime.errors import DatasetError
+from yolact.runtime.input_files import read_file
 from yolact.runtime.wording import count_noun, one_line
 from yolact.training.data.coco.categories import Categories, equal_names, where_of
 from yolact.training.data.coco.consistency import Contradictions, compare
@@ -81,7 +82,7 @@ def read_annotations(path: Path, *, strict: bool = False) -> Annotations:
 def _load_json(path: Path) -> dict[str, Any]:
     """The file's contents, in UTF-8 or UTF-16, with or without a byte order mark."""
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(read_file(path))
     except OSError as error:
         raise DatasetError(f"cannot read {path}: {error.strerror or error}; check the path") from None
     except RecursionError:

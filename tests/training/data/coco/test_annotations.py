@@ -333,3 +333,8 @@ def test_real_photos(shared: Path) -> None:
             rows, columns = np.nonzero(mask)
             assert columns.min() >= box[0] - 2 and columns.max() <= box[2] + 2
             assert rows.min() >= box[1] - 2 and rows.max() <= box[3] + 2
+
+
+def test_a_device_is_no_file() -> None:
+    with pytest.raises(DatasetError, match="cannot read /dev/zero: it is a device, not a file"):
+        read_annotations(Path("/dev/zero"))
