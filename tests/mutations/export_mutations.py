@@ -58,9 +58,9 @@ EXPORT_MUTATIONS = (
         "comparison-overlooks-the-missing",
         "max(len(expected.scores), count) - len(ours)",
         "min(len(expected.scores), count) - len(ours)",
-        ("test_precision.py",),
+        ("test_comparison.py",),
     ),
-    Mutation("comparison-finds-one-twice", "        distance[ours] = np.inf\n", "", ("test_precision.py",)),
+    Mutation("comparison-finds-one-twice", "        distance[ours] = np.inf\n", "", ("test_comparison.py",)),
     Mutation("comparison-by-other-classes", "free & (found.class_ids == class_id)", "free", ("test_precision.py",)),
     Mutation(
         "emulation-rounds-bf16-as-fp16",
@@ -186,7 +186,7 @@ EXPORT_MUTATIONS = (
         "no-number-is-within-its-bound",
         "if not difference.largest <= difference.bound:",
         "if difference.largest > difference.bound:",
-        ("test_precision.py", "test_export_cli.py"),
+        ("test_comparison.py",),
     ),
     Mutation(
         "calibration-on-the-first-images",

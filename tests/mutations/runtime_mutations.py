@@ -195,7 +195,7 @@ RUNTIME_MUTATIONS = (
         "traditional-in-relative-boxes",
         "kept = _traditional(boxes * np.float32(image_size), probabilities, config)",
         "kept = _traditional(boxes, probabilities, config)",
-        ("test_detection_parity.py",),
+        ("test_nms.py",),
     ),
     Mutation(
         "enqueued-work-waits-for-itself-only",
