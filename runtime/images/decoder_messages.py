@@ -24,6 +24,7 @@ except ImportError:  # Windows
 _T = TypeVar("_T")
 
 _STDERR = 2
+_LARGEST_FILE = 1 << 20
 _WINDOW_SECONDS = 0.05  # decoders that begin later wait until stderr was given back, so that nobody waits long for it
 
 _MESSAGE = re.compile(
@@ -51,7 +52,8 @@ class _Capture:
         self._running = 0
         self._is_alone = False
         self._opened = 0.0
-        self._stderr, self._file, self._level = -1, -1, 0
+        self._stderr, self._level = -1, 0
+        self._file, self._told = -1, 0  # what was printed, and how many bytes of it were dealt with
 
     def run(self, decode: Callable[[], _T], *, alone: bool) -> tuple[_T, list[str]]:
         """The decoder's result, and lines of any decoder that ran meanwhile."""
@@ -93,7 +95,7 @@ class _Capture:
             self._stderr = os.dup(_STDERR)
         except OSError:  # stderr is closed: nothing is printed, and nothing can be told
             return
-        self._file = _open_memory()
+        self._use_file()
         # Commands keep OpenCV silent otherwise.
         self._level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
         os.dup2(self._file, _STDERR)
@@ -103,12 +105,22 @@ class _Capture:
             return
         os.dup2(self._stderr, _STDERR)
         cv2.utils.logging.setLogLevel(self._level)
-        others = [line for line in self._read(0).splitlines(keepends=True) if line.strip() and not _MESSAGE.match(line)]
+        text = self._read(self._told)
+        self._told += len(text.encode(errors="surrogateescape"))
+        others = [line for line in text.splitlines(keepends=True) if line.strip() and not _MESSAGE.match(line)]
         if others:
             os.write(self._stderr, "".join(others).encode(errors="surrogateescape"))
         os.close(self._stderr)
-        os.close(self._file)
-        self._stderr, self._file = -1, -1
+        self._stderr = -1
+
+    def _use_file(self) -> None:
+        """One file for all, since a thread that is writing while stderr is given back ends in it after that; the next
+        image passes on what it wrote. It is replaced where it has become large."""
+        if self._file >= 0 and self._told < _LARGEST_FILE:
+            return
+        if self._file >= 0:
+            os.close(self._file)
+        self._file, self._told = _open_memory(), 0
 
     def _size(self) -> int:
         return 0 if self._stderr < 0 else os.fstat(self._file).st_size
