@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -144,6 +143,8 @@ def _open_memory() -> int:
 
 
 def _open_nameless() -> int:
+    import tempfile  # takes a while to load, and Linux does without
+
     with tempfile.TemporaryFile() as file:
         return os.dup(file.fileno())
 

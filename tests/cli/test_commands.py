@@ -17,6 +17,7 @@ from click.testing import CliRunner, Result
 from scripted_engine import write_photo
 
 import yolact
+from yolact.cli.command import command as define_command
 from yolact.cli.main import COMMANDS, main
 
 
@@ -128,6 +129,16 @@ def test_missing_packages(
     result = CliRunner().invoke(command(name), arguments)
     assert result.exit_code == 1 and result.stderr.startswith(f"error: {reason}") and result.stdout == ""
     assert not list(here.iterdir())
+
+
+def test_too_little_memory_is_a_sentence() -> None:
+    @define_command("yolact-big")
+    def main() -> None:
+        raise MemoryError
+
+    result = CliRunner().invoke(main, [])
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith("error: there is not enough memory for this; ")
 
 
 def test_inference_through_both_doors(engine: Path, here: Path) -> None:

@@ -8,8 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from yolact.runtime.errors import DatasetError, YolactError
-from yolact.runtime.output_files import write_output
+from yolact.runtime.errors import DatasetError
 from yolact.runtime.wording import printable
 
 SHOWN = 10
@@ -54,15 +53,13 @@ def raise_faults(source: str, kind: str, found: Sequence[str]) -> None:
 
 def _write_list(found: Sequence[str]) -> str:
     """Write all faults to a new file among the temporary ones, a line each; says where, or why it could not be."""
-    lines = "".join(f"{printable(fault)}\n" for fault in found)
+    name = None
     try:
         handle, name = tempfile.mkstemp(prefix="yolact-faults-", suffix=".txt")
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.writelines(f"{printable(fault)}\n" for fault in found)
     except OSError as error:
+        if name is not None:
+            Path(name).unlink(missing_ok=True)
         return f"the list of all could not be written ({error.strerror})"
-    os.close(handle)
-    try:
-        write_output(Path(name), lines.encode())
-    except YolactError as error:
-        Path(name).unlink(missing_ok=True)
-        return f"the list of all could not be written ({error})"
     return f"all of them are listed in {name}"
