@@ -96,7 +96,7 @@ class _Capture:
             return
         self._use_file()
         # Commands keep OpenCV silent otherwise.
-        self._level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
+        self._level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_WARNING)
         os.dup2(self._file, _STDERR)
 
     def _close(self) -> None:

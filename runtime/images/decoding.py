@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from yolact.runtime.errors import ImageError
 from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.avif_orientation import turn_upright
+from yolact.runtime.images.bare_files import without_metadata
 from yolact.runtime.images.byte_images import to_bytes
 from yolact.runtime.images.completeness import is_complete
 from yolact.runtime.images.decoder_messages import decode_listening
@@ -21,15 +22,24 @@ from yolact.runtime.images.pixel_limit import check_pixels
 _DEEP = {"PNG", "TIFF", "JPEG 2000", "Netpbm image"}
 """Formats with more than 8 bits that OpenCV scales as if they used all of them, or does not decode at all."""
 
-_DAMAGE = re.compile(
+_JPEG_DAMAGE = (
     r"Corrupt JPEG data: (?!bad ICC)(?!(\d|1[0-6]) extraneous bytes before marker 0xd9)|Premature end of JPEG|"
-    r"Inconsistent progression|\[ *ERROR:"
+    r"Inconsistent progression"
 )
-"""Messages that come with a picture in which something is made up. Some cameras put a few bytes before the end."""
+"""Some cameras put a few bytes before the end."""
+
+_DAMAGE = re.compile(
+    rf"{_JPEG_DAMAGE}|\[ *ERROR:(?!.* (_TIFFVSetField|TIFFSetField|TIFFFetchNormalTag): )|"
+    rf"\[ *WARN:.*(JPEGLib: ({_JPEG_DAMAGE})|Premature EOL|Line length mismatch|PackBitsDecode: |not end with EOC)"
+)
+"""Messages that come with a picture in which something is made up. A tag of a TIFF that libtiff does not take, such as an
+orientation of 0, counts as absent."""
 
 
-_UNKNOWN = re.compile(r"not implemented|not supported|[Uu]nsupported|Invalid bitsperpixel")
+_UNKNOWN = re.compile(r"not implemented|not supported|not configured|[Uu]nsupported(?! marker)|Invalid bitsperpixel")
 """Messages about intact files."""
+
+_WARNING = re.compile(r"\[ *WARN:")
 
 
 def decode_image(data: bytes, name: str, *, upright: bool = True) -> Image:
@@ -49,16 +59,17 @@ def decode_image(data: bytes, name: str, *, upright: bool = True) -> Image:
     size = found.read_size(data)
     if size is not None:
         check_pixels(name, kind, *size)
-    image, messages = (None, []) if size is None else _decode(data, kind, name, upright)
-    fault = _find_fault(data, kind, image, messages)
+    image, fault = (None, _find_fault(data, kind, None, [])) if size is None else _decode(data, kind, name, upright)
+    if fault and size is not None and (bare := without_metadata(data, kind)) != data:
+        image, fault = _decode(bare, kind, name, upright)
     if image is None or fault:
         raise ImageError(f"{name}: this {kind} is {fault}")
     image = as_promised(to_bytes(image, name), name)
     return turn_upright(image, data) if kind == "AVIF" and upright else image
 
 
-def _decode(data: bytes, kind: str, name: str, upright: bool) -> tuple[NDArray[Any] | None, list[str]]:
-    """What OpenCV makes of it, of any depth, and what its decoder says about it."""
+def _decode(data: bytes, kind: str, name: str, upright: bool) -> tuple[NDArray[Any] | None, str]:
+    """What OpenCV makes of it, of any depth, and what is wrong with it."""
     encoded = np.frombuffer(data, np.uint8)
     flags = cv2.IMREAD_COLOR | (cv2.IMREAD_ANYDEPTH if kind in _DEEP else 0)
     flags |= 0 if upright else cv2.IMREAD_IGNORE_ORIENTATION
@@ -67,16 +78,17 @@ def _decode(data: bytes, kind: str, name: str, upright: bool) -> tuple[NDArray[A
         if image is None and kind == "TIFF":  # grey values of 32 bits, which OpenCV does not repeat over channels
             grey, told = decode_listening(lambda: cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED))
             if grey is not None and grey.ndim == 2:
-                return grey, told
+                image, messages = grey, told
     except cv2.error as error:  # the header asks for more pixels than OpenCV's limit or the memory allow
         raise ImageError(f"{name}: OpenCV cannot decode it ({error.err})") from error
-    return image, messages
+    return image, _find_fault(data, kind, image, messages)
 
 
 def _find_fault(data: bytes, kind: str, image: NDArray[Any] | None, messages: list[str]) -> str:
     """What is wrong with the file and what to do; empty where nothing is."""
     again, convert = "copy it again", "convert it to PNG"
-    unknown = next((_reason(message) for message in messages if _UNKNOWN.search(message)), "")
+    told = messages if image is None else [message for message in messages if not _WARNING.match(message)]
+    unknown = next((_reason(message) for message in told if _UNKNOWN.search(message)), "")
     if image is None and kind == "JPEG":
         unknown = jpeg_obstacle(data)
     if unknown:

@@ -45,20 +45,24 @@ def overwritten(data: bytes, start: float, filling: bytes) -> bytes:
 
 FILLINGS = {"zeros": bytes(400), "ones": b"\xff" * 400, "others": np.random.default_rng(1).bytes(400)}
 DAMAGED = {
-    "JPEG": (".jpg", ()),
-    "JPEG, progressive": (".jpg", (cv2.IMWRITE_JPEG_PROGRESSIVE, 1)),
-    "JPEG with restarts": (".jpg", (cv2.IMWRITE_JPEG_RST_INTERVAL, 4)),
-    "PNG": (".png", ()),
-    "TIFF": (".tiff", ()),
-    "GIF": (".gif", ()),
+    "JPEG": encode(".jpg"),
+    "JPEG, progressive": encode(".jpg", NOISE, cv2.IMWRITE_JPEG_PROGRESSIVE, 1),
+    "JPEG with restarts": encode(".jpg", NOISE, cv2.IMWRITE_JPEG_RST_INTERVAL, 4),
+    "PNG": encode(".png"),
+    "TIFF": encode(".tiff"),
+    "TIFF of group 3": pillow("TIFF", "1", compression="group3"),
+    "TIFF of modified Huffman": pillow("TIFF", "1", compression="tiff_ccitt"),
+    "TIFF of PackBits": pillow("TIFF", compression="packbits"),
+    "TIFF of deflate": pillow("TIFF", compression="tiff_adobe_deflate"),
+    "TIFF of JPEG": pillow("TIFF", compression="jpeg"),
+    "GIF": encode(".gif"),
 }
 
 
 @pytest.mark.parametrize("filling", FILLINGS)
 @pytest.mark.parametrize("kind", DAMAGED)
 def test_an_overwritten_stretch_is_damage(kind: str, filling: str, capfd: pytest.CaptureFixture[str]) -> None:
-    suffix, parameters = DAMAGED[kind]
-    data = encode(suffix, NOISE, *parameters)
+    data = DAMAGED[kind]
     assert decode_image(data, "a").shape == NOISE.shape
     for start in (0.3, 0.5, 0.8):
         with pytest.raises(
@@ -88,6 +92,11 @@ def with_tag(tiff: bytes, tag: int, value: int) -> bytes:
         if struct.unpack_from("<H", tiff, place) == (tag,):
             return tiff[: place + 8] + struct.pack("<H", value) + tiff[place + 10 :]
     raise AssertionError(tag)
+
+
+def test_a_codestream_without_its_end_marker_is_damage() -> None:
+    with pytest.raises(ImageError, match="a: this JPEG 2000 is damaged .*does not end with EOC"):
+        decode_image(encode(".jp2")[:-2] + bytes(2), "a")
 
 
 JPEG, TIFF = encode(".jpg"), pillow("TIFF")
