@@ -32,8 +32,8 @@ _DAMAGE = re.compile(
     rf"{_JPEG_DAMAGE}|\[ *ERROR:(?!.* (_TIFFVSetField|TIFFSetField|TIFFFetchNormalTag): )|"
     rf"\[ *WARN:.*(JPEGLib: ({_JPEG_DAMAGE})|Premature EOL|Line length mismatch|PackBitsDecode: |not end with EOC)"
 )
-"""Messages that come with a picture in which something is made up. A tag of a TIFF that libtiff does not take, such as an
-orientation of 0, counts as absent."""
+"""Messages that come with a picture in which something is made up. A tag of a TIFF that libtiff does not take, such as
+an orientation of 0, counts as absent."""
 
 
 _UNKNOWN = re.compile(r"not implemented|not supported|not configured|[Uu]nsupported(?! marker)|Invalid bitsperpixel")
