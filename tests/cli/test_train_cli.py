@@ -121,18 +121,22 @@ def test_what_tensorboard_shows(whole: Path) -> None:
     assert {"predictions/0", "predictions/1", "prototypes"} <= set(tags["images"])
 
 
-def test_stopped_twice_killed_and_resumed(whole: Path, tmp_path: Path) -> None:
-    """By signals to the whole process group, as a terminal or a batch system sends them."""
-    interrupted: set[Path] = set()
-    stops = [(signal.SIGINT, 130, "yolact_demo_0_6.pth"), (signal.SIGTERM, 143, "yolact_demo_2_12.pth")]
-    for number, code, last in stops:
-        process = start(*OPTIONS, "--output", tmp_path, *(["--resume"] if interrupted else ["--workers", "1"]))
-        wait_for(tmp_path / last, process)
-        os.killpg(process.pid, number)
-        assert "stopped and saved; continue with --resume" in finish(process, code)
-        (saved,) = set(tmp_path.glob("*_interrupt.pth")) - interrupted
-        assert load_checkpoint(saved).config.name == "yolact_demo"
-        interrupted.add(saved)
+def test_stopped_killed_and_resumed(whole: Path, tmp_path: Path) -> None:
+    """By signals to the whole process group, as a terminal or a batch system sends them; then one to a worker alone."""
+    process = start(*OPTIONS, "--output", tmp_path, "--workers", "1")
+    wait_for(tmp_path / "yolact_demo_0_6.pth", process)
+    os.killpg(process.pid, signal.SIGTERM)
+    assert "stopped and saved; continue with --resume" in finish(process, 143)
+    (saved,) = tmp_path.glob("*_interrupt.pth")
+    assert load_checkpoint(saved).config.name == "yolact_demo"
+
+    process = start(*OPTIONS, "--output", tmp_path, "--resume", "--workers", "1")
+    wait_for(tmp_path / "yolact_demo_2_12.pth", process)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    for child in children:
+        os.kill(int(child), signal.SIGKILL)
+    assert "a process that prepares images ended" in finish(process, 1)
+
     process = start(*OPTIONS, "--output", tmp_path, "--resume")
     wait_for(tmp_path / "yolact_demo_3_18.pth", process)
     os.killpg(process.pid, signal.SIGKILL)
@@ -201,15 +205,6 @@ def test_fine_tuning_for_other_classes(whole: Path, tmp_path: Path) -> None:
     assert (config.class_names, config.category_ids) == (("edged", "round"), (7, 40))
     tuned, before = weights(tmp_path / "run", checkpoint.name), weights(whole)
     torch.testing.assert_close(tuned["proto_net.0.weight"], before["proto_net.0.weight"])
-
-
-def test_a_worker_that_is_killed_is_reported(tmp_path: Path) -> None:
-    process = start(*OPTIONS, "--workers", "1", "--output", tmp_path)
-    wait_for(tmp_path / "yolact_demo_0_6.pth", process)
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    for child in children:
-        os.kill(int(child), signal.SIGKILL)
-    assert "a process that prepares images ended" in finish(process, 1)
 
 
 def test_a_full_disk_is_reported_and_earlier_files_stay(whole: Path, tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ def build(path: Path, rtx: TensorRt, options: BuildOptions = SM86) -> BuiltPlan:
 
 
 CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
-    "yolact_darknet53, raw": ("yolact_darknet53", {}, {"graph": "raw"}),
+    "yolact_demo, raw": ("yolact_demo", {}, {"graph": "raw"}),
     "yolact_demo": ("yolact_demo", {}, {}),
     "yolact_demo, cross-class, opset 21": ("yolact_demo", {"nms": "cross-class"}, {"opset": 21}),
     "yolact_demo, inlined": ("yolact_demo", {}, {"inline_functions": True}),

@@ -122,20 +122,24 @@ def run_onnx(subject: Subject, pixels: torch.Tensor) -> tuple[ImageHeads, Networ
 
 RUNTIMES = {"pytorch": run_pytorch, "onnxruntime": run_onnx}
 
-ONE_OF_EACH_KIND = ("yolact_resnet50", "yolact_plus_resnet50")
+QUICK = {
+    "pytorch": ("yolact_plus_resnet50",),
+    "onnxruntime": ("yolact_resnet50", "yolact_plus_resnet50", "yolact_darknet53", "yolact_im400"),
+}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Every network runs in ONNX Runtime, and one of each kind in all other ways; for the tables, all in all ways.
+    """One network of each backbone and of another size in ONNX Runtime, and the one that has all parts in PyTorch.
 
-    What PyTorch computes of the others is compared in `test_model_parity.py`.
+    For the tables all run in both. What PyTorch computes of the others is compared in `test_model_parity.py`.
     """
-    often = ONE_OF_EACH_KIND if metafunc.config.getoption("--parity-table") is None else tuple(CONFIG_NAMES)
+    every = metafunc.config.getoption("--parity-table") is not None
+    names = {run: tuple(CONFIG_NAMES) if every else some for run, some in QUICK.items()}
     if "runtime" in metafunc.fixturenames:
-        runs = [(name, run) for name in CONFIG_NAMES for run in RUNTIMES if run == "onnxruntime" or name in often]
+        runs = [(name, run) for name in CONFIG_NAMES for run in RUNTIMES if name in names[run]]
         metafunc.parametrize(("subject", "runtime"), runs, indirect=["subject"], scope="module")
     else:
-        metafunc.parametrize("subject", often, indirect=True, scope="module")
+        metafunc.parametrize("subject", CONFIG_NAMES if every else ["yolact_resnet50"], indirect=True, scope="module")
 
 
 def test_agrees_with_the_official_code(
