@@ -98,17 +98,21 @@ def _expand_path(argument: str) -> list[Source]:
 def open_ahead(sources: Iterable[Source]) -> Iterator[tuple[Source, Callable[[], Image | VideoReader]]]:
     """Each source with a function that opens it. Image files are read while the source before is still worked on.
 
-    Videos, cameras and URLs open when they are asked for: frames would grow stale, and waiting for a server could not
-    be interrupted.
+    Videos, cameras, URLs and pipes open when they are asked for: frames would grow stale, and in another thread waiting
+    for a server or a writer could not be interrupted.
     """
     with ThreadPoolExecutor(1) as pool:
         following = deque[tuple[Source, Callable[[], Image | VideoReader]]]()
         for source in sources:
-            is_image = isinstance(source.location, Path) and not _has_suffix(source.location, VIDEO_SUFFIXES)
-            following.append((source, pool.submit(source.open).result if is_image else source.open))
+            following.append((source, pool.submit(source.open).result if _is_image_file(source) else source.open))
             if len(following) > 1:
                 yield following.popleft()
         yield from following
+
+
+def _is_image_file(source: Source) -> bool:
+    path = source.location
+    return isinstance(path, Path) and not _has_suffix(path, VIDEO_SUFFIXES) and path.is_file()
 
 
 def _expand_url(url: str) -> Source:
@@ -150,6 +154,8 @@ def _is_listed(path: Path) -> bool:
 def _open_file(path: Path) -> Image | VideoReader:
     if not _has_suffix(path, VIDEO_SUFFIXES):
         return read_image(path)
+    if path.exists() and not path.is_file():
+        raise ImageError(f"{path}: expected a video, got no regular file; name the camera or stream, or save it first")
     try:
         size = path.stat().st_size
         with path.open("rb"):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import resource
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import missing
@@ -183,6 +185,20 @@ def test_a_signal_closes_the_files(engine: Path, here: Path, number: int, code: 
     with VideoReader("yolact-output/film.mp4", "film") as reader:
         assert abs(len(list(reader)) - frames) <= 1
     assert {path.name for path in here.iterdir()} == {"film.avi", "found.json", "yolact-output"}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason=missing.LINUX)
+def test_a_signal_ends_the_waiting_for_a_pipe(engine: Path, here: Path) -> None:
+    write_photo(here / "photo.jpg")
+    os.mkfifo("pipe.jpg")
+    process = start(engine, "photo.jpg", "pipe.jpg", "--json", "found.json")
+    start_of_waiting = time.monotonic()
+    while not (here / "yolact-output" / "photo.jpg").exists() and time.monotonic() < start_of_waiting + 20:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=5)
+    assert (process.returncode, errors) == (143, "terminated\n")
+    assert [row["source"] for row in read_json(here / "found.json")] == ["photo.jpg"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason=missing.LINUX)
