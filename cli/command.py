@@ -6,8 +6,10 @@ import functools
 import importlib
 import logging
 import os
+import shutil
 import signal
 import sys
+import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, ParamSpec, TypeVar
@@ -113,7 +115,7 @@ def reports_errors(function: Callable[_P, _R]) -> Callable[_P, _R]:
             with handled([signal.SIGTERM], _terminate), _libraries_warn():
                 return function(*args, **kwargs)
         except YolactError as error:
-            report(str(error))
+            report(*error.lines)
             sys.exit(error.exit_code)
         except Terminated:
             note("terminated")
@@ -179,9 +181,11 @@ def note(line: str) -> None:
     _print(line, to_stderr=True)
 
 
-def report(message: str) -> None:
-    """Print one failure on stderr, above the progress bar if there is one."""
+def report(message: str, *details: str) -> None:
+    """Print one failure on stderr, above the progress bar if there is one; details stand below it, a line each."""
     note(f"error: {message}")
+    for line in details:
+        note(line)
 
 
 def _print(line: str, *, to_stderr: bool) -> None:
@@ -189,8 +193,26 @@ def _print(line: str, *, to_stderr: bool) -> None:
     from tqdm import tqdm  # it takes longer to load than all else that --help needs
 
     stream = sys.stderr if to_stderr else sys.stdout
+    text = printable(line, getattr(stream, "encoding", None) or "utf-8")
+    if to_stderr and text.startswith(_INDENT) and stream.isatty():
+        text = _wrap(text)
     with tqdm.external_write_mode():
-        print(printable(line, getattr(stream, "encoding", None) or "utf-8"), file=stream, flush=True)
+        print(text, file=stream, flush=True)
+
+
+_INDENT = "  "
+"""What lines below an error or a warning begin with, which are sentences."""
+
+
+def _wrap(text: str) -> str:
+    """A line of a list as a terminal shows it: broken between words, all but the first line further to the right."""
+    return textwrap.fill(
+        text,
+        shutil.get_terminal_size().columns,
+        subsequent_indent=" " * 6,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _describe_os_error(error: OSError) -> str:

@@ -3,12 +3,12 @@ error, never a silent fallback."""
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from yolact.runtime.errors import AccuracyError
+from yolact.runtime.json_text import parse_json
 from yolact.runtime.metadata import Precision
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def engine_types(information: str) -> dict[str, int]:
         information: JSON of `EngineInspector.get_engine_information` for an engine built with detailed profiling
             verbosity. TensorRT 10 and 11 name the types in different fields; both are read.
     """
-    layers = [layer for layer in json.loads(information).get("Layers", []) if isinstance(layer, dict)]
+    layers = [layer for layer in parse_json(information).get("Layers", []) if isinstance(layer, dict)]
     convolutions = [layer for layer in layers if "conv" in str(layer.get("LayerType", "")).lower()]
     types = (_computing_type(layer) for layer in convolutions)
     return dict(Counter(dtype for dtype in types if dtype is not None))

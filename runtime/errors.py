@@ -11,6 +11,11 @@ class YolactError(Exception):
 
     exit_code = 1
 
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The message as a terminal shows it: the first line and what is below it."""
+        return (str(self),)
+
 
 class UsageError(YolactError):
     """The request itself is wrong: an unknown option value, options that exclude each other."""
@@ -27,7 +32,24 @@ class CheckpointError(YolactError):
 
 
 class DatasetError(YolactError):
-    """Annotations that contradict themselves or their images."""
+    """Annotations that contradict themselves or their images. The message may be followed by a list of `faults`."""
+
+    def __init__(self, message: str, faults: tuple[str, ...] = (), remark: str = "") -> None:
+        """``remark``, if there is one, stands below the faults."""
+        super().__init__(message, faults, remark)
+
+    def __str__(self) -> str:
+        message, faults, remark = self.args
+        told = [f"({number}) {fault}" for number, fault in enumerate(faults, 1)] + [remark] * bool(remark)
+        return f"{message}: {'; '.join(told)}" if told else message
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        message, faults, remark = self.args
+        if not faults:
+            return (str(self),)
+        told = [f"{number:>4}. {fault}" for number, fault in enumerate(faults, 1)]
+        return (f"{message}:", *told, *[f"      {remark}"] * bool(remark))
 
 
 class AccuracyError(YolactError):

@@ -18,16 +18,34 @@ def to_json(values: Any, indent: int | None = None) -> str:
     return json.dumps(values, indent=indent, allow_nan=False)
 
 
+def parse_json(text: str | bytes, **hooks: Any) -> Any:
+    """The values in a text of anybody's, of any depth that Python can read, NaN and infinities included.
+
+    Args:
+        text: bytes may be UTF-8, UTF-16 or UTF-32, with a byte order mark or without.
+        hooks: as of `json.loads`.
+
+    Raises ValueError, in words for a user, where it is no JSON.
+    """
+    try:
+        return json.loads(text, **hooks)
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
+    except UnicodeDecodeError:
+        raise ValueError("it is no text in UTF-8 or UTF-16") from None
+    except ValueError as error:
+        if "set_int_max_str_digits" in str(error):  # Python's advice, which is for programmers
+            raise ValueError("it has a whole number of thousands of digits") from None
+        raise
+
+
 def from_json(text: str | bytes) -> Any:
     """The values in a text of anybody's, of at most `MAX_DEPTH` levels.
 
     Raises ValueError for everything else: no JSON, no UTF-8, NaN and infinities (also numbers too large for a float),
     halves of surrogate pairs, an object with one name twice.
     """
-    try:
-        values = json.loads(text, parse_constant=_refuse, parse_float=_finite, object_pairs_hook=_without_doubles)
-    except RecursionError:
-        raise ValueError(f"it is nested deeper than {MAX_DEPTH} levels") from None
+    values = parse_json(text, parse_constant=_refuse, parse_float=_finite, object_pairs_hook=_without_doubles)
     _check(values, MAX_DEPTH)
     return values
 

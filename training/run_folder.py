@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import os
 import re
 import time
@@ -136,7 +135,7 @@ class RunFolder:
                 f"{self.state_file} is damaged ({error}); start anew from a checkpoint with --weights"
             ) from None
         # Through JSON and back, since it makes lists of tuples.
-        asked = json.loads(to_json({**asdict(settings), "config": config.to_json(), "data": data}))
+        asked = from_json(to_json({**asdict(settings), "config": config.to_json(), "data": data}))
         changed = [name for name in asked if asked[name] != stored.get(name)]
         if changed:
             changes = ", ".join(_change(name, stored, asked) for name in changed)

@@ -8,7 +8,6 @@ Environment:
 
 from __future__ import annotations
 
-import json
 import os
 from collections import OrderedDict
 from typing import Any
@@ -21,6 +20,7 @@ from yolact.diff.polygraphy_comparator import TensorFigures
 from yolact.runtime.contract import DETECTION_COEFFICIENTS, HEADS
 from yolact.runtime.detections import Detections
 from yolact.runtime.detector import in_image
+from yolact.runtime.json_text import from_json
 from yolact.runtime.postprocess.output_check import impossible
 from yolact.runtime.postprocess.postprocess import NetworkDetections
 from yolact.runtime.wording import printable
@@ -35,7 +35,7 @@ def compare_outputs(tested: Any, reference: Any) -> OrderedDict[str, bool]:
 
     Layers are reported, but only heads and detections fail.
     """
-    limits = Limits(**json.loads(os.environ.get("YOLACT_DIFF_LIMITS", "{}")))
+    limits = Limits(**from_json(os.environ.get("YOLACT_DIFF_LIMITS", "{}")))
     shared = [name for name in tested if name in reference and name not in (*_DETECTIONS, DETECTION_COEFFICIENTS)]
     names = [name for name in shared if np.asarray(tested[name]).dtype.kind == "f"]
     figures = TensorFigures(names, limits.max_head_error)

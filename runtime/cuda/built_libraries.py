@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import NamedTuple
+
+from yolact.runtime.json_text import from_json
 
 LIBRARY_FOLDER = Path(__file__).parents[2] / "plugins" / "lib"
 """Where `yolact-build-plugins` puts the libraries."""
@@ -57,9 +58,9 @@ class GpuCode(NamedTuple):
 def read_gpu_code(folder: Path) -> GpuCode | None:
     """What was written down in the folder of the libraries, None where that is missing or damaged."""
     try:
-        values = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
+        values = from_json((folder / DESCRIPTION).read_bytes())
         archs, ptx = values["archs"], values["ptx"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError):
         return None
     if not isinstance(archs, list) or not archs or not all(map(_is_arch, archs)) or not (ptx is None or _is_arch(ptx)):
         return None

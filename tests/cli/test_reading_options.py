@@ -78,3 +78,29 @@ def test_without_annotations(here: Path, command: list[str], owner: str, option:
     write(here, b"")
     result = run(*command, *option)
     assert result.exit_code == 2 and f"{option[0]} is for {owner}" in result.stderr
+
+
+def test_faults_are_listed_a_line_each(engine: Path, here: Path) -> None:
+    """Only line breaks of our own are printed; those of the file are escaped."""
+    content = copy.deepcopy(CONTENT)
+    content["categories"][0]["name"] = "kite\ud800\n\x1b[31m"
+    content["images"][0]["file_name"] = "a\nb.png"
+    content["annotations"] = [{**content["annotations"][0], "id": id, "area": f"{id}\r\n 9. x"} for id in range(3)]
+    (here / "a.json").write_text(json.dumps(content))
+    result = run("eval", "--engine", engine, "--annotations", "a.json", "--images", ".")
+    assert (result.exit_code, result.stdout) == (1, "") and "\x1b" not in result.stderr
+    head, *faults = result.stderr.splitlines()
+    assert head == "error: a.json has 5 faults:"
+    assert [fault[:17] for fault in faults] == [
+        "   1. category 9 ", *(f"   {2 + id}. annotation " for id in range(3)), "   5. image 7: a\\"]  # fmt: skip
+
+
+def test_contradictions_are_listed_a_line_each(engine: Path, here: Path) -> None:
+    write(here, cv2.imencode(".jpg", PIXELS)[1].tobytes())
+    content = json.loads((here / "a.json").read_text())
+    for category in content["categories"]:
+        category["name"] = "a\nb"
+    (here / "a.json").write_text(json.dumps(content))
+    lines = run("eval", "--engine", engine, "--annotations", "a.json", "--images", "images").stderr.splitlines()
+    assert lines[0] == "a.json contradicts itself in 2 places (boxes 1, names 1); --strict refuses it:"
+    assert lines[1].startswith("   1. annotation 1 has") and lines[2].startswith("   2. categories 3, 9 are all called")

@@ -60,8 +60,8 @@ TRAINING_MUTATIONS = (
     ),
     Mutation(
         "annotation-of-a-line",
-        "if width <= 0 or height <= 0:",
-        "if width <= 0 and height <= 0:",
+        "given[2] <= 0 or given[3] <= 0",
+        "given[2] <= 0 and given[3] <= 0",
         ("test_annotations.py",),
     ),
     Mutation(

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from yolact.runtime.errors import DatasetError, UsageError
 from yolact.runtime.images.arrays import Image
-from yolact.training.data.coco.annotations import Annotation, decode_mask, read_annotations
-from yolact.training.data.coco.image_folder import find_files, read_annotated
+from yolact.training.data.coco.annotated_images import Annotation
+from yolact.training.data.coco.annotations import decode_mask, read_annotations
+from yolact.training.data.coco.image_folder import ImageFolder, read_annotated
 from yolact.training.data.coco.reading_rules import USUAL, ReadingRules
 from yolact.training.data.scenes import draw_scene
 from yolact.training.models.configs import SCENE_CLASSES
@@ -61,14 +62,14 @@ class CocoDataset:
 
     def __init__(self, annotations: Path, images: Path, rules: ReadingRules = USUAL) -> None:
         """Raises DatasetError where the file contradicts itself, an image is missing, or nothing is annotated."""
-        content = read_annotations(annotations, strict=rules.strict)
+        folder = ImageFolder(images, rules.exif, with_objects=True)
+        content = read_annotations(annotations, folder, strict=rules.strict)
         self.class_names = content.class_names
         self.category_ids = content.category_ids
         self._class_of = {category: index for index, category in enumerate(content.category_ids)}
-        self._images = [image for image in content.images if not all(a.is_crowd for a in image.annotations)]
+        self._images, self._paths = folder.images, folder.paths
         if not self._images:
             raise DatasetError(f"{annotations} annotates no object on any image")
-        self._paths = find_files(images, self._images, annotations, rules.exif)
         self._exif = rules.exif
 
     def __len__(self) -> int:

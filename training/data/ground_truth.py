@@ -14,8 +14,9 @@ from yolact.runtime.errors import DatasetError, UsageError
 from yolact.runtime.images.arrays import Image
 from yolact.runtime.packages import PackageMissing
 from yolact.runtime.wording import list_some
-from yolact.training.data.coco.annotations import AnnotatedImage, Annotations, read_annotations
-from yolact.training.data.coco.image_folder import find_files, read_annotated
+from yolact.training.data.coco.annotated_images import AnnotatedImage, Annotations
+from yolact.training.data.coco.annotations import read_annotations
+from yolact.training.data.coco.image_folder import ImageFolder, read_annotated
 from yolact.training.data.coco.reading_rules import USUAL, Exif, ReadingRules
 
 logger = logging.getLogger(__name__)
@@ -74,14 +75,14 @@ def read_ground_truth(
     load_pycocotools()
     if limit is not None and limit < 1:
         raise UsageError(f"limit must be at least 1, or None for all images, got {limit}")
-    parsed = read_annotations(annotations, strict=rules.strict)
-    chosen = parsed.images[:limit]
+    folder = ImageFolder(images, rules.exif, limit=limit)
+    parsed = read_annotations(annotations, folder, strict=rules.strict)
     return GroundTruth(
         source=annotations,
-        content=_content(parsed, chosen),
+        content=_content(parsed, folder.images),
         categories=dict(zip(parsed.category_ids, parsed.class_names, strict=True)),
-        images=chosen,
-        paths=find_files(images, chosen, annotations, rules.exif),
+        images=folder.images,
+        paths=folder.paths,
         exif=rules.exif,
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from yolact.runtime.images.geometry import Region
 from yolact.runtime.images.image_files import write_image
 from yolact.runtime.images.mask_encoding import encode_rle
 from yolact.runtime.images.suffixes import IMAGE_SUFFIXES
-from yolact.runtime.json_text import to_json
+from yolact.runtime.json_text import from_json, to_json
 from yolact.runtime.output_files import check_output_folder, replacing
 from yolact.training.data.scenes import SIZE, Scene, draw_scene
 from yolact.training.models.configs import SCENE_CLASSES
@@ -75,10 +74,10 @@ def _refuse_foreign(folder: Path) -> None:
 
 def _is_own(index: Path) -> bool:
     try:
-        content = json.loads(index.read_text(encoding="utf-8"))
+        content = from_json(index.read_bytes())
         names = [category["name"] for category in content["categories"]]
         return names == list(SCENE_CLASSES) and all(_NAME.fullmatch(image["file_name"]) for image in content["images"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError):
         return False
 
 

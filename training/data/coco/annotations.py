@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import logging
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,105 +13,76 @@ from numpy.typing import NDArray
 
 from yolact.runtime.errors import DatasetError
 from yolact.runtime.input_files import read_file
+from yolact.runtime.json_text import parse_json
 from yolact.runtime.wording import count_noun, one_line
-from yolact.training.data.coco.categories import Categories, equal_names, where_of
+from yolact.training.data.coco.annotated_images import AnnotatedImage, Annotation, Annotations
+from yolact.training.data.coco.boxes import Size, read_box
+from yolact.training.data.coco.categories import Categories, equal_names
 from yolact.training.data.coco.consistency import Contradictions, compare
+from yolact.training.data.coco.entries import id_of, named
 from yolact.training.data.coco.faults import Fault, Faults
 from yolact.training.data.coco.image_entries import ImageEntries
-from yolact.training.data.coco.json_values import read_number, read_whole, shown
-from yolact.training.data.coco.segmentations import Box, Size, check_inside, decode, extent_of, read_segmentation
+from yolact.training.data.coco.image_folder import ImageFolder, warn_of_orientation
+from yolact.training.data.coco.json_values import field, read_number, read_whole, shown
+from yolact.training.data.coco.other_formats import recognise_bytes, recognise_values
+from yolact.training.data.coco.segmentations import decode, extent_of, read_segmentation
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Annotation:
-    """One object or crowd.
-
-    Attributes:
-        id: as in the file; of those that have none of their own, a number nobody else has.
-        category_id: as in the file.
-        box: x, y, width, height in pixels of the image; both sizes are positive.
-        area: as in the file, else that of the mask, in pixels.
-        segmentation: polygons [[x1, y1, x2, y2, ...], ...] or run-length encoding {"size", "counts"}.
-        is_crowd: stands for many objects that are not annotated one by one.
-    """
-
-    id: int
-    category_id: int
-    box: Box
-    area: float
-    segmentation: Any
-    is_crowd: bool
-
-
-@dataclass(frozen=True)
-class AnnotatedImage:
-    """One image of the file. ``size`` is (height, width) in pixels."""
-
-    id: int
-    file_name: str
-    size: Size
-    annotations: tuple[Annotation, ...]
-
-
-@dataclass(frozen=True)
-class Annotations:
-    """A whole file.
-
-    Attributes:
-        class_names: names of the categories in the order of their ids.
-        category_ids: those ids, ascending.
-        images: in the order of the file.
-    """
-
-    class_names: tuple[str, ...]
-    category_ids: tuple[int, ...]
-    images: tuple[AnnotatedImage, ...]
-
-
-def read_annotations(path: Path, *, strict: bool = False) -> Annotations:
+def read_annotations(path: Path, folder: ImageFolder | None = None, *, strict: bool = False) -> Annotations:
     """Read and check a file like COCO's ``instances_train2017.json``. See `parse_annotations`.
 
     Raises DatasetError also where the file cannot be read.
     """
-    return parse_annotations(_load_json(path), str(path), strict=strict)
+    return parse_annotations(_load_json(path), str(path), folder, strict=strict)
 
 
-def _load_json(path: Path) -> dict[str, Any]:
+def _load_json(path: Path) -> Any:
     """The file's contents, in UTF-8 or UTF-16, with or without a byte order mark."""
     try:
-        content = json.loads(read_file(path))
+        data = read_file(path)
     except OSError as error:
         raise DatasetError(f"cannot read {path}: {error.strerror or error}; check the path") from None
-    except RecursionError:
-        raise DatasetError(f"{path} nests lists too deep; expected annotations in COCO's format") from None
+    try:
+        return parse_json(data)
     except ValueError as error:
+        if (told := recognise_bytes(data, path.suffix)) is not None:
+            raise DatasetError(f"{path} {told}") from None
         raise DatasetError(f"{path} is no JSON ({one_line(error)}); expected annotations in COCO's format") from None
-    if not isinstance(content, dict):
-        kind = "a list" if isinstance(content, list) else shown(content)
-        raise DatasetError(f"{path} holds {kind}; expected an object in COCO's format")
-    return content
 
 
-def parse_annotations(content: Mapping[str, Any], source: str, *, strict: bool = False) -> Annotations:
+def parse_annotations(
+    content: Any, source: str, folder: ImageFolder | None = None, *, strict: bool = False
+) -> Annotations:
     """Check the contents of an annotation file; `source` names it in errors.
 
     What has only one meaning is taken: numbers as text, and what can be told from the mask or the rest of the file.
     Annotations without a mask or an area, and parts of fewer than three points, are left out; one warning counts them.
     Another one sums up boxes and areas that do not fit their masks; such a file is refused where `strict`.
+    Images are looked for in `folder`, if there is one, which then tells sizes that the file does not.
 
     Raises:
         DatasetError: no images or categories, ids that repeat or refer to nothing, boxes or segmentations that are
-            malformed or do not lie in their image: all faults of the file at once.
+            malformed or do not lie in their image, images that are missing or of another size: all faults at once.
     """
+    if (told := recognise_values(content)) is not None:
+        raise DatasetError(f"{source} {told}")
+    if not isinstance(content, dict):
+        kind = "a list" if isinstance(content, list) else shown(content)
+        raise DatasetError(f"{source} holds {kind}; expected an object in COCO's format")
     for part in ("images", "annotations", "categories"):
         if not isinstance(content.get(part), list):
             raise DatasetError(f"{source} has no list of {part}; expected annotations in COCO's format")
     for part in ("images", "categories"):
         if not content[part]:
             raise DatasetError(f"{source} has no {part}")
-    return _Parser(source).parse(content, strict)
+    parser = _Parser(content, source, folder)
+    doubtful = [] if folder is None else folder.find(parser.images(), parser.faulty, parser.faults)
+    parser.faults.check()
+    found = parser.finish(strict)
+    warn_of_orientation(doubtful, source)
+    return found
 
 
 class _LeftOut(Exception):
@@ -120,55 +90,64 @@ class _LeftOut(Exception):
 
 
 class _Parser:
-    """Reads one file."""
+    """Reads one file. Its faults are in `faults`, the ids of images whose annotations have one in `faulty`."""
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, content: Mapping[str, Any], source: str, folder: ImageFolder | None) -> None:
+        entries = content["annotations"]
         self._source = source
-        self._faults = Faults(source)
+        self.faults = Faults(source)
+        self.faulty: set[int] = set()
         self._contradictions = Contradictions()
         self._left_out: dict[str, list[str]] = {}
-        self._used: set[int] = set()
+        self._used = {id for entry in entries if (id := id_of(entry)) is not None}
         self._next = 1
+        self._seen: set[int] = set()
+        self._counts = Counter(id_of(entry, "image_id") for entry in entries)
+        self._categories = Categories(content["categories"], self.faults)
+        self._images = ImageEntries(content["images"], self.faults, self._counts, folder)
+        self._grouped: dict[int, list[Annotation]] = {id: [] for id in self._images.names}
+        for entry, where in named(entries, "annotations", "annotation"):
+            self._add(entry, where)
 
-    def parse(self, content: Mapping[str, Any], strict: bool) -> Annotations:
-        categories = Categories(content["categories"], self._faults)
-        images = ImageEntries(content["images"], self._faults)
-        self._used = {id for entry in content["annotations"] if (id := _id_of(entry)) is not None}
-        grouped: dict[int, list[Annotation]] = {id: [] for id in images.names}
-        seen: set[int] = set()
-        for number, entry in enumerate(content["annotations"], 1):
-            where = where_of("annotations", number, entry, "annotation")
-            with self._faults.of(where):
-                try:
-                    image_id, annotation = self._read(entry, where, categories, images, seen)
-                    grouped[image_id].append(annotation)
-                except _LeftOut as left_out:
-                    self._leave_out(str(left_out), where)
-        self._faults.check()
-        annotated = {annotation.category_id for group in grouped.values() for annotation in group}
-        names = categories.of_classes(annotated, self._source)
-        for sentence in (*equal_names(names), *images.equal_names()):
+    def images(self) -> list[AnnotatedImage]:
+        """Those without fault, in the order of the file."""
+        return [
+            AnnotatedImage(id, name, self._images.sizes[id], tuple(self._grouped[id]), self._counts[id])
+            for id, name in self._images.names.items()
+        ]
+
+    def finish(self, strict: bool) -> Annotations:
+        """What a file without faults holds. Says what was left out and what contradicts itself."""
+        annotated = {annotation.category_id for group in self._grouped.values() for annotation in group}
+        names = self._categories.of_classes(annotated, self._source)
+        for sentence in (*equal_names(names), *self._images.equal_names()):
             self._contradictions.add_names(sentence)
         self._tell_left_out()
         self._contradictions.report(self._source, strict=strict)
-        return Annotations(
-            class_names=tuple(names.values()),
-            category_ids=tuple(names),
-            images=tuple(
-                AnnotatedImage(id, name, images.sizes[id], tuple(grouped[id])) for id, name in images.names.items()
-            ),
-        )
+        return Annotations(tuple(names.values()), tuple(names), tuple(self.images()))
 
-    def _read(
-        self, entry: Any, where: str, categories: Categories, images: ImageEntries, seen: set[int]
-    ) -> tuple[int, Annotation]:
+    def _add(self, entry: Any, where: str) -> None:
+        image = id_of(entry, "image_id")
+        with self.faults.of(where, "annotations", image=image or 0):
+            try:
+                image_id, annotation = self._read(entry, where)
+                self._grouped[image_id].append(annotation)
+            except _LeftOut as left_out:
+                self._leave_out(str(left_out), where)
+            except Fault:
+                if image is not None:
+                    self.faulty.add(image)
+                raise
+
+    def _read(self, entry: Any, where: str) -> tuple[int, Annotation]:
         """The id of its image, and the annotation. Raises Fault or _LeftOut."""
-        image_id, category_id = _read_references(entry, categories, images)
-        size = images.sizes[image_id]
-        crowd = _read_crowd(entry.get("iscrowd"))
-        area = None if entry.get("area") is None else _read_area(entry["area"])
-        given = None if entry.get("bbox") is None else _read_box(entry["bbox"], size)
-        segmentation = read_segmentation(entry.get("segmentation"), size)
+        image_id, category_id = _read_references(entry, self._categories, self._images)
+        size = self._images.sizes[image_id]
+        crowd, area = _read_crowd(field(entry, "iscrowd")), _read_area(field(entry, "area"))
+        given = read_box(field(entry, "bbox"), size)
+        if given is not None and (given[2] <= 0 or given[3] <= 0):
+            raise _LeftOut("annotation whose box has no area")
+        segmentation = read_segmentation(field(entry, "segmentation"), size)
         if segmentation.encoded is None:
             raise _LeftOut("annotation without a segmentation")
         for _ in range(segmentation.dropped):
@@ -180,19 +159,20 @@ class _Parser:
         box = given or mask.box
         if box is None:
             raise _LeftOut("annotation with neither a box nor a pixel in its mask")
-        id = self._own_id(entry, seen)
         area = mask.area if area is None else area
-        return image_id, Annotation(id, category_id, box, area, segmentation.encoded, crowd)
+        annotation = Annotation(self._own_id(entry), category_id, box, area, segmentation.encoded, crowd)
+        self._contradictions.add_repeated(where, image_id, annotation)
+        return image_id, annotation
 
     def _leave_out(self, what: str, where: str) -> None:
         self._left_out.setdefault(what, []).append(where)
 
-    def _own_id(self, entry: Mapping[str, Any], seen: set[int]) -> int:
-        id = _id_of(entry)
-        if id is None or id in seen:
+    def _own_id(self, entry: Mapping[str, Any]) -> int:
+        id = id_of(entry)
+        if id is None or id in self._seen:
             id = next(free for free in self._free_ids() if free not in self._used)
             self._used.add(id)
-        seen.add(id)
+        self._seen.add(id)
         return id
 
     def _free_ids(self) -> Iterator[int]:
@@ -211,15 +191,11 @@ def _counted(count: int, what: str) -> str:
     return f"{count_noun(count, noun)} {rest}"
 
 
-def _id_of(entry: Any) -> int | None:
-    return read_whole(entry.get("id")) if isinstance(entry, dict) else None
-
-
 def _read_references(entry: Any, categories: Categories, images: ImageEntries) -> tuple[int, int]:
     """The ids of its image and its category. Raises _LeftOut where the image has a fault of its own."""
     if not isinstance(entry, dict):
         raise Fault(f"is {shown(entry)}; expected an object")
-    image_id, category_id = read_whole(entry.get("image_id")), read_whole(entry.get("category_id"))
+    image_id, category_id = id_of(entry, "image_id"), id_of(entry, "category_id")
     if image_id is None or image_id not in images.ids:
         raise Fault(f"is on image {shown(entry.get('image_id'))}, which is not in the list of images")
     if category_id is None or category_id not in categories.ids:
@@ -229,19 +205,9 @@ def _read_references(entry: Any, categories: Categories, images: ImageEntries) -
     return image_id, category_id
 
 
-def _read_box(value: Any, size: Size) -> Box:
-    numbers = [read_number(side) for side in value] if isinstance(value, list | tuple) and len(value) == 4 else [None]
-    box = tuple(number for number in numbers if number is not None)
-    if len(box) != 4:
-        raise Fault(f"has {shown(value)} as box; expected a box [x, y, width, height]")
-    x, y, width, height = box
-    if width <= 0 or height <= 0:
-        raise _LeftOut("annotation whose box has no area")
-    check_inside((x, x + width), (y, y + height), size, "a box")
-    return x, y, width, height
-
-
-def _read_area(value: Any) -> float:
+def _read_area(value: Any) -> float | None:
+    if value is None:
+        return None
     area = read_number(value)
     if area is None or area < 0:
         raise Fault(f"has {shown(value)} as area; expected a number of pixels from 0 on")
@@ -249,6 +215,8 @@ def _read_area(value: Any) -> float:
 
 
 def _read_crowd(value: Any) -> bool:
+    if isinstance(value, str):
+        value = {"false": False, "true": True}.get(value.strip().lower(), value)
     number = int(value) if isinstance(value, bool) else 0 if value is None else read_whole(value)
     if number not in (0, 1):
         raise Fault(f"has {shown(value)} as iscrowd; expected 0 or 1")

@@ -10,8 +10,9 @@ from typing import Any
 from yolact.runtime.config import MAX_CATEGORY_ID, MAX_CLASSES, MAX_NAME
 from yolact.runtime.json_text import is_text
 from yolact.runtime.wording import list_some
+from yolact.training.data.coco.entries import named, read_id
 from yolact.training.data.coco.faults import Fault, Faults
-from yolact.training.data.coco.json_values import read_number, read_whole, shown
+from yolact.training.data.coco.json_values import read_number, shown
 
 logger = logging.getLogger(__name__)
 
@@ -29,10 +30,10 @@ class Categories:
         self.ids: set[int] = set()
         self.names: dict[int, str] = {}
         if len(entries) > MAX_CLASSES:
-            faults.found.append(f"there are {len(entries)} categories; expected at most {MAX_CLASSES}")
+            faults.add(f"has {len(entries)} categories; expected at most {MAX_CLASSES}")
         self._parents: dict[int, str] = {}
-        for number, entry in enumerate(entries, 1):
-            with faults.of(where_of("categories", number, entry, "category")):
+        for entry, where in named(entries, "categories", "category"):
+            with faults.of(where, "categories"):
                 self._add(entry)
 
     def _add(self, entry: Any) -> None:
@@ -51,7 +52,7 @@ class Categories:
         self.names[id] = name
         parent = entry.get("supercategory")
         if isinstance(parent, str):
-            self._parents[id] = parent.strip()
+            self._parents[id] = _without_margin(parent)
 
     def of_classes(self, annotated: Collection[int], source: str) -> dict[int, str]:
         """Names by id, in the order of the ids, without categories that have children and no annotation.
@@ -78,37 +79,35 @@ def equal_names(names: Mapping[int, str]) -> list[str]:
     """A sentence for each name that several categories have."""
     by_name: dict[str, list[int]] = {}
     for id, name in names.items():
-        by_name.setdefault(unicodedata.normalize("NFC", name), []).append(id)
+        by_name.setdefault(_seen(name), []).append(id)
     return [
-        f"categories {', '.join(map(str, ids))} are all called {shown(name)}"
+        f"categories {list_some([*map(str, ids)], 5)} are all called {shown(name)}"
         for name, ids in by_name.items()
         if len(ids) > 1
     ]
 
 
+def _seen(name: str) -> str:
+    """What a reader sees of a name: one kind of accents and of blanks, and no invisible characters."""
+    visible = "".join(character for character in name if unicodedata.category(character) != "Cf")
+    return " ".join(unicodedata.normalize("NFC", visible).split())
+
+
 def _read_name(value: Any) -> str:
-    """Text, or a number as text, without blanks around it: such as a model takes as the name of a class."""
+    """Text, or a number as text, without blanks and invisible characters around it: what names a class in a model."""
     if not isinstance(value, str) and read_number(value) is not None:
         value = str(value)
-    if not isinstance(value, str) or not value.strip():
+    name = _without_margin(value) if isinstance(value, str) else ""
+    if not name:
         raise Fault(f"has {shown(value)} as name; expected a text")
-    if not is_text(value) or "\0" in value:
+    if not is_text(name) or "\0" in name:
         raise Fault(f"has half of a surrogate pair or NUL in its name {shown(value)}; write the name again")
-    if len(value) > MAX_NAME:
-        raise Fault(f"has a name of {len(value)} characters; expected at most {MAX_NAME}")
-    return value.strip()
+    if len(name) > MAX_NAME:
+        raise Fault(f"has a name of {len(name)} characters; expected at most {MAX_NAME}")
+    return name
 
 
-def read_id(entry: Any) -> int:
-    """The entry's id. Raises Fault where it has none, or the entry is no object."""
-    if not isinstance(entry, dict):
-        raise Fault(f"is {shown(entry)}; expected an object")
-    if (id := read_whole(entry.get("id"))) is None:
-        raise Fault(f"has {shown(entry.get('id'))} as id; expected a whole number")
-    return id
-
-
-def where_of(part: str, number: int, entry: Any, kind: str) -> str:
-    """The name of an entry in messages: by its id, else by its place in the list."""
-    id = read_whole(entry.get("id")) if isinstance(entry, dict) else None
-    return f"entry {number} of {part}" if id is None else f"{kind} {id}"
+def _without_margin(text: str) -> str:
+    """Text without blanks, byte order marks and other invisible characters (Unicode's Cf) at its ends."""
+    seen = [at for at, letter in enumerate(text) if not letter.isspace() and unicodedata.category(letter) != "Cf"]
+    return text[seen[0] : seen[-1] + 1] if seen else ""

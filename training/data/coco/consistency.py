@@ -7,9 +7,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Literal
 
-from yolact.runtime.wording import count_noun
+from yolact.training.data.coco.annotated_images import Annotation
+from yolact.training.data.coco.boxes import MARGIN, Box
 from yolact.training.data.coco.faults import raise_faults
-from yolact.training.data.coco.segmentations import MARGIN, Box, Extent
+from yolact.training.data.coco.segmentations import Extent
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ MOST_AREA_RATIO = 2.0
 SMALL_AREA = 100
 """Pixels by which areas may differ whatever their ratio: outlines run through pixels or around them."""
 
-Kind = Literal["boxes", "areas", "empty masks", "names"]
+Kind = Literal["boxes", "areas", "empty masks", "names", "duplicates"]
 
 
 class Contradictions:
@@ -43,31 +44,47 @@ class Contradictions:
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
         self._sentences: list[str] = []
+        self._seen: dict[int, str] = {}
 
     def add(self, where: str, found: Iterable[tuple[Kind, str]]) -> None:
         """What `compare` found in the annotation called `where`."""
         for kind, sentence in found:
-            self._counts[kind] += 1
-            self._sentences.append(f"{where} has {sentence}")
+            self._add(kind, f"{where} has {sentence}")
 
     def add_names(self, sentence: str) -> None:
         """Entries that are called the same."""
-        self._counts["names"] += 1
+        self._add("names", sentence)
+
+    def add_repeated(self, where: str, image_id: int, annotation: Annotation) -> None:
+        """An annotation, which may be there already: of the same category with the same segmentation."""
+        what = annotation.segmentation
+        parts = map(tuple, what) if isinstance(what, list) else what["counts"]
+        key = hash((image_id, annotation.category_id, *parts))
+        if key in self._seen:
+            self._add("duplicates", f"{where} repeats {self._seen[key]}: the same image, category and segmentation")
+        self._seen.setdefault(key, where)
+
+    def _add(self, kind: Kind, sentence: str) -> None:
+        self._counts[kind] += 1
         self._sentences.append(sentence)
 
     def report(self, source: str, *, strict: bool) -> None:
         """Sum them up in a warning, or raise DatasetError where `strict`; `source` names the file."""
         if strict:
             raise_faults(source, "contradictions", self._sentences)
-        if self._sentences:
+        counts = ", ".join(f"{kind} {count}" for kind, count in self._counts.most_common())
+        if len(self._sentences) == 1:
             logger.warning(
-                "%s contradicts itself in %s (%s): %s%s; --strict refuses it",
-                source,
-                count_noun(len(self._sentences), "place"),
-                ", ".join(f"{kind} {count}" for kind, count in self._counts.most_common()),
-                "; ".join(self._sentences[:SHOWN]),
-                f"; and {len(self._sentences) - SHOWN} more" if len(self._sentences) > SHOWN else "",
+                "%s contradicts itself in 1 place (%s): %s; --strict refuses it", source, counts, self._sentences[0]
             )
+        elif self._sentences:
+            logger.warning(
+                "%s contradicts itself in %d places (%s); --strict refuses it:", source, len(self._sentences), counts
+            )
+            for number, sentence in enumerate(self._sentences[:SHOWN], 1):
+                logger.warning("%4d. %s", number, sentence)
+            if len(self._sentences) > SHOWN:
+                logger.warning("      and %d more", len(self._sentences) - SHOWN)
 
 
 def compare(box: Box | None, area: float | None, mask: Extent) -> Iterator[tuple[Kind, str]]:

@@ -7,16 +7,33 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from yolact.runtime.errors import DatasetError
-from yolact.runtime.wording import printable
+from yolact.runtime.wording import count_noun, printable
 
 SHOWN = 10
 """Faults in a message; where there are more, the list of all is a file that the message names."""
 
 
 class Fault(Exception):
-    """What is wrong with one entry of a file, in words that follow the name of the entry."""
+    """What is wrong with one entry of a file, in words that follow the name of the entry and begin with its verb."""
+
+
+class Misfit(Fault):
+    """An annotation that does not fit the size of its image: of several on one image only the first is told."""
+
+
+class _Found(NamedTuple):
+    """A fault of one entry. Those of one `group` are told together. `annotations` are what lies on a faulty image."""
+
+    group: tuple[str, int | str]
+    where: str
+    words: str
+    annotations: int
+
+    def __str__(self) -> str:
+        return f"{self.where} {self.words}{_on_it(self.annotations, 1)}"
 
 
 class Faults:
@@ -25,30 +42,86 @@ class Faults:
     def __init__(self, source: str) -> None:
         """``source`` names the file in the message."""
         self._source = source
-        self.found: list[str] = []
+        self._found: list[_Found] = []
+
+    def add(self, words: str) -> None:
+        """A fault of the file itself, in a whole sentence."""
+        self._found.append(_Found(("", words), "it", words, 0))
 
     @contextmanager
-    def of(self, where: str) -> Iterator[None]:
-        """Takes the `Fault` that the block raises, which ends there, as one of the entry called `where`."""
+    def of(self, where: str, kind: str, image: int = 0, annotations: int = 0) -> Iterator[None]:
+        """Takes the `Fault` that the block raises, which ends there, as one of the entry called `where`.
+
+        Args:
+            where: name of the entry.
+            kind: what entries of its kind are called, in the plural.
+            image: the id of the image that the entry is on, if it is an annotation.
+            annotations: how many of them the entry has, if it is an image.
+        """
         try:
             yield
+        except Misfit as fault:
+            self._found.append(_Found((_on(image), image), where, str(fault), 0))
         except Fault as fault:
-            self.found.append(f"{where} {fault}")
+            self._found.append(_Found((kind, str(fault)), where, str(fault), annotations))
+
+    def forgive_misfits(self, image: int) -> None:
+        """Forget what does not fit the size of an image, as that is wrong itself."""
+        self._found = [one for one in self._found if one.group != (_on(image), image)]
 
     def check(self) -> None:
         """Raise DatasetError where there are any."""
-        raise_faults(self._source, "faults", self.found)
+        groups: dict[tuple[str, int | str], list[_Found]] = {}
+        for one in self._found:
+            groups.setdefault(one.group, []).append(one)
+        raise_faults(self._source, "faults", [*map(str, self._found)], [*map(_told_together, groups.values())])
 
 
-def raise_faults(source: str, kind: str, found: Sequence[str]) -> None:
-    """Raise DatasetError where anything was found; `kind` says what these are, in the plural."""
+def _on(image: int) -> str:
+    return f"annotations on image {image}"
+
+
+def _told_together(group: Sequence[_Found]) -> str:
+    """One sentence for all faults of a group."""
+    first = group[0]
+    if len(group) == 1:
+        return str(first)
+    kind, key = first.group
+    if key != first.words:
+        return f"{len(group)} {kind} do not fit its size: the first is {first.where}, which {first.words}"
+    verb, _, rest = first.words.partition(" ")
+    words = f"{ {'has': 'have', 'is': 'are'}.get(verb, verb) } {rest}"
+    comma = ";" if ";" in words else ","
+    return f"{len(group)} {kind} {words}{comma} the first is {first.where}" + _on_it(
+        sum(one.annotations for one in group), len(group)
+    )
+
+
+def _on_it(annotations: int, images: int) -> str:
+    if not annotations:
+        return ""
+    return (
+        f"; {count_noun(annotations, 'annotation')} {'is' if annotations == 1 else 'are'} on "
+        f"{'it' if images == 1 else 'them'}"
+    )
+
+
+def raise_faults(source: str, kind: str, found: Sequence[str], told: Sequence[str] | None = None) -> None:
+    """Raise DatasetError where anything was found.
+
+    Args:
+        source: names the file.
+        kind: says what these are, in the plural.
+        found: one sentence each.
+        told: sentences for the message if several of `found` are told together.
+    """
     if not found:
         return
-    if len(found) == 1:
-        raise DatasetError(f"{source}: {found[0]}")
-    numbered = "; ".join(f"({number}) {fault}" for number, fault in enumerate(found[:SHOWN], 1))
-    rest = f"; {_write_list(found)}" if len(found) > SHOWN else ""
-    raise DatasetError(f"{source} has {len(found)} {kind}: {numbered}{rest}")
+    told = found if told is None else told
+    remark = _write_list(found) if len(found) > SHOWN else ""
+    if len(told) == 1:
+        raise DatasetError("; ".join(filter(None, (f"{source}: {told[0]}", remark))))
+    raise DatasetError(f"{source} has {len(found)} {kind}", tuple(told[:SHOWN]), remark)
 
 
 def _write_list(found: Sequence[str]) -> str:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from yolact.training.data.coco.categories import read_id, where_of
+from yolact.training.data.coco.boxes import Size
+from yolact.training.data.coco.entries import id_of, named, read_id
 from yolact.training.data.coco.faults import Fault, Faults
-from yolact.training.data.coco.json_values import read_whole, shown
+from yolact.training.data.coco.image_folder import ImageFolder
+from yolact.training.data.coco.json_values import is_nothing, read_whole, shown
 from yolact.training.data.coco.run_lengths import MOST_PIXELS
-from yolact.training.data.coco.segmentations import Size
 
 MOST_SIDE = 1 << 20
 """Pixels of a side at most, which is OpenCV's limit as well."""
@@ -24,20 +26,30 @@ class ImageEntries:
         sizes: (height, width) by id, of the same.
     """
 
-    def __init__(self, entries: Sequence[Any], faults: Faults) -> None:
-        """Faults of the entries are added to `faults`. An entry that is there twice in the same words counts once."""
+    def __init__(
+        self, entries: Sequence[Any], faults: Faults, annotated: Counter[int | None], folder: ImageFolder | None
+    ) -> None:
+        """Faults of the entries are added to `faults`. An entry that is there twice in the same words counts once.
+
+        Args:
+            entries: the file's list.
+            faults: is added to.
+            annotated: how many annotations there are by the id of the image that they name.
+            folder: tells the sizes that the file does not.
+        """
         self.ids: set[int] = set()
         self.names: dict[int, str] = {}
         self.sizes: dict[int, Size] = {}
-        for number, entry in enumerate(entries, 1):
-            with faults.of(where_of("images", number, entry, "image")):
-                self._add(entry)
+        for entry, where in named(entries, "images", "image"):
+            with faults.of(where, "images", annotations=annotated[id_of(entry)]):
+                self._add(entry, folder)
 
-    def _add(self, entry: Any) -> None:
+    def _add(self, entry: Any, folder: ImageFolder | None) -> None:
         id = read_id(entry)
         is_new = id not in self.ids
         self.ids.add(id)
-        name, size = _read_file_name(entry.get("file_name")), _read_size(entry)
+        name = _read_file_name(entry)
+        size = _read_size(entry, name, folder)
         if is_new:
             self.names[id], self.sizes[id] = name, size
         elif self.names.get(id, name) != name or self.sizes.get(id, size) != size:
@@ -51,16 +63,23 @@ class ImageEntries:
                 yield f"images {other} and {id} are both {shown(name)}"
 
 
-def _read_file_name(value: Any) -> str:
+def _read_file_name(entry: dict[str, Any]) -> str:
+    """As the file has it, or from the address that LVIS has instead."""
+    value = entry.get("file_name")
+    if is_nothing(value) and isinstance(url := entry.get("coco_url"), str):
+        value = "/".join(url.split("/")[-2:])
     if not isinstance(value, str) or not value.strip() or "\0" in value:
         raise Fault(f"has {shown(value)} as file_name; expected the name of a file")
     return value
 
 
-def _read_size(entry: dict[str, Any]) -> Size:
+def _read_size(entry: dict[str, Any], name: str, folder: ImageFolder | None) -> Size:
     """(height, width)."""
     given = [entry.get("height"), entry.get("width")]
-    height, width = (read_whole(side) or 0 for side in given)
+    sides = [None if is_nothing(side) or read_whole(side) == 0 else side for side in given]
+    if folder is not None and None in sides:
+        sides = [own if side is None else side for side, own in zip(sides, folder.measure(name), strict=True)]
+    height, width = (read_whole(side) or 0 for side in sides)
     if not (0 < height <= MOST_SIDE and 0 < width <= MOST_SIDE):
         raise Fault(f"has height and width {shown(given)}; expected whole numbers from 1 to {MOST_SIDE}")
     if height * width > MOST_PIXELS:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from yolact.runtime.errors import DatasetError, ImageError
@@ -13,35 +14,82 @@ from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.exif import UPRIGHT
 from yolact.runtime.images.image_files import read_image
 from yolact.runtime.wording import count_noun
-from yolact.training.data.coco.annotations import AnnotatedImage
+from yolact.training.data.coco.annotated_images import AnnotatedImage
+from yolact.training.data.coco.boxes import Size
 from yolact.training.data.coco.faults import Fault, Faults
 from yolact.training.data.coco.image_headers import Header, read_header
 from yolact.training.data.coco.reading_rules import Exif
 
+_OF_COCO = re.compile(r"(train|val|test|unlabeled)20\d\d")
+
 logger = logging.getLogger(__name__)
 
 
-def find_files(folder: Path, images: Sequence[AnnotatedImage], source: Path, exif: Exif) -> tuple[Path, ...]:
-    """Where the images are; `source` is the annotation file.
+class ImageFolder:
+    """The folder of a dataset's images.
 
-    Warns of images whose EXIF orientation the annotations may have ignored without their size telling it.
-
-    Raises DatasetError, which names those that are not there, whose names lead out of the folder, or whose first bytes
-    tell another size than the annotations; sizes that a format does not tell are found as images are read.
+    Attributes:
+        images: those that were looked for, in the order of the annotation file.
+        paths: where they are.
     """
-    faults, found, doubtful = Faults(str(source)), [], []
-    for image in images:
-        with faults.of(f"image {image.id}:"):
-            path = _find(folder, image.file_name)
-            found.append(path)
-            header = read_header(path)
-            _check_size(path, image, header, exif)
-            if exif == "apply" and _may_be_ignored(header):
-                doubtful.append(f"{path} (orientation {header.orientation})")
-    faults.check()
-    if doubtful:
-        _warn(doubtful, source)
-    return tuple(found)
+
+    def __init__(self, path: Path, exif: Exif, *, limit: int | None = None, with_objects: bool = False) -> None:
+        """``limit`` is how many images are looked for, and ``with_objects`` leaves out those without an object."""
+        self._path, self._exif, self._limit, self._with_objects = path, exif, limit, with_objects
+        self.images: tuple[AnnotatedImage, ...] = ()
+        self.paths: tuple[Path, ...] = ()
+
+    def find(self, images: Sequence[AnnotatedImage], faulty: Collection[int], faults: Faults) -> list[str]:
+        """Look for images; gives back those whose EXIF orientation may be ignored without their size telling it.
+
+        Faults are images that are not there, whose names lead out of the folder, or whose first bytes tell another size
+        than the annotations; sizes that a format does not tell are found as images are read. `faulty` are the ids of
+        images with annotations that are missing in `images` because of a fault.
+        """
+        chosen = [image for image in images[: self._limit] if not self._with_objects or _has_objects(image, faulty)]
+        found, doubtful = [], []
+        for image in chosen:
+            with faults.of(f"image {image.id}:", "images:", annotations=image.entries):
+                path = _find(self._path, image.file_name)
+                found.append(path)
+                header = read_header(path)
+                if (message := self._size_message(path, image, header)) is not None:
+                    faults.forgive_misfits(image.id)
+                    raise Fault(message)
+                if self._exif == "apply" and _may_be_ignored(header):
+                    doubtful.append(f"{path} (orientation {header.orientation})")
+        self.images, self.paths = tuple(chosen), tuple(found)
+        return doubtful
+
+    def measure(self, name: str) -> Size:
+        """The size of an image that the annotation file does not tell. Raises Fault."""
+        path = _find(self._path, name)
+        header = read_header(path)
+        size = header.upright_size if self._exif == "apply" else header.size
+        if size is None:
+            try:
+                height, width = read_image(path, upright=self._exif == "apply").shape[:2]
+            except ImageError as error:
+                raise Fault(f"has neither height nor width, and {error}") from None
+            size = height, width
+        return size
+
+    def _size_message(self, path: Path, image: AnnotatedImage, header: Header) -> str | None:
+        """What is wrong with the size of an image. It is read where its header says that something is, to be sure."""
+        size = header.upright_size if self._exif == "apply" else header.size
+        if size is None or size == image.size:
+            return None
+        try:
+            read_annotated(path, image, self._exif)
+        except DatasetError as error:
+            return str(error)
+        except ImageError:
+            pass  # told by who reads it
+        return None
+
+
+def _has_objects(image: AnnotatedImage, faulty: Collection[int]) -> bool:
+    return image.id in faulty or not all(annotation.is_crowd for annotation in image.annotations)
 
 
 def _find(folder: Path, name: str) -> Path:
@@ -58,14 +106,14 @@ def _find(folder: Path, name: str) -> Path:
 def _candidates(folder: Path, name: str) -> Iterator[Path]:
     """Files inside the folder that the name may mean, the literal one first.
 
-    Then with Windows' separators; without what leads down to the folder; without the prefix that annotations of 2014
-    give to names that are often stored without (official data/coco.py); and with composed or decomposed accents, which
-    file systems and tools choose differently.
+    Then with Windows' separators; without what leads down to the folder, or to a folder of COCO, which LVIS names;
+    without the prefix that annotations of 2014 give to names that are often stored without (official data/coco.py); and
+    with composed or decomposed accents, which file systems and tools choose differently.
     """
     base = Path(os.path.normpath(folder.absolute()))
     for separated in dict.fromkeys((name, name.replace("\\", "/"))):
         parts = separated.split("/")
-        below = [parts[at + 1 :] for at, part in enumerate(parts[:-1]) if part == base.name]
+        below = [parts[at + 1 :] for at, part in enumerate(parts[:-1]) if part == base.name or _OF_COCO.fullmatch(part)]
         for chosen in (parts, *below):
             bare = [*chosen[:-1], chosen[-1].rsplit("_", 1)[-1]] if chosen[-1].startswith("COCO_") else chosen
             for text in dict.fromkeys(("/".join(chosen), "/".join(bare))):
@@ -82,25 +130,15 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def _check_size(path: Path, image: AnnotatedImage, header: Header, exif: Exif) -> None:
-    """Raise Fault where the image has another size than annotated. It is read where its header says so, to be sure."""
-    size = header.upright_size if exif == "apply" else header.size
-    if size is None or size == image.size:
-        return
-    try:
-        read_annotated(path, image, exif)
-    except DatasetError as error:
-        raise Fault(str(error)) from None
-    except ImageError:
-        return  # told by who reads it
-
-
 def _may_be_ignored(header: Header) -> bool:
     """Whether annotations of an image that is turned or mirrored would have the same size without that."""
     return header.orientation != UPRIGHT and header.size is not None and header.size == header.upright_size
 
 
-def _warn(doubtful: Sequence[str], source: Path) -> None:
+def warn_of_orientation(doubtful: Sequence[str], source: str) -> None:
+    """Say that annotations may have been made without the orientation of some images."""
+    if not doubtful:
+        return
     logger.warning(
         "%s: %s turned or mirrored as the EXIF orientation says, such as %s; give --exif keep if the annotations were "
         "made without it",

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from yolact.runtime.images.exif import UPRIGHT, exif_orientation
 from yolact.runtime.images.image_header import recognise
-from yolact.training.data.coco.segmentations import Size
+from yolact.training.data.coco.boxes import Size
 
 
 class Header(NamedTuple):

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from yolact.runtime.json_text import parse_json
 
 MOST = 2**63 - 1
 """Whole numbers beyond what 64 bits hold are refused: NumPy and other tools would turn them into something else."""
@@ -15,6 +17,30 @@ _WHOLE = re.compile(r"\s*([+-]?[0-9]{1,19})(?:\.0*)?\s*")
 _NUMBER = re.compile(r"\s*[+-]?(?:[0-9]{1,40}(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?\s*")
 _LONGEST_TEXT = 60
 _LONGEST_LIST = 8
+_LARGEST = 10**4000  # Python writes no number of 4,300 digits
+
+
+def field(entry: Mapping[str, Any], name: str) -> Any:
+    """The value of a field, None where it is missing, null, NaN or empty: tools write each of these for "not known"."""
+    value = entry.get(name)
+    return None if is_nothing(value) else value
+
+
+def is_nothing(value: Any) -> bool:
+    """Whether a value stands for a missing one."""
+    if isinstance(value, str):
+        return not value.strip()
+    return value is None or value == [] or value == {} or (isinstance(value, float) and math.isnan(value))
+
+
+def unquoted(value: Any) -> Any:
+    """The list or the object that a text is the JSON of, as tables hold them; all else as it is."""
+    if isinstance(value, str) and value.lstrip()[:1] in ("[", "{"):
+        try:
+            return parse_json(value)
+        except ValueError:
+            pass
+    return value
 
 
 def read_whole(value: Any) -> int | None:
@@ -58,5 +84,7 @@ def shown(value: Any) -> str:
         return "[" + ", ".join(map(shown, value)) + "]"
     if isinstance(value, dict):
         return "an object"
+    if isinstance(value, int) and abs(value) > _LARGEST:
+        return "a number of thousands of digits"
     text = json.dumps(value, ensure_ascii=False, default=lambda other: f"a {type(other).__name__}")
     return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}..."

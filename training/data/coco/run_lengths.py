@@ -7,10 +7,11 @@ number in more groups than its integers hold another number, or none in finite t
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Sequence
 from typing import Any
 
-from yolact.training.data.coco.faults import Fault
+from yolact.training.data.coco.faults import Fault, Misfit
 from yolact.training.data.coco.json_values import read_whole, shown
 
 MOST_GROUPS = 6
@@ -20,12 +21,16 @@ MOST_PIXELS = 1 << (5 * MOST_GROUPS - 1)
 """Pixels of an image at most, so that any run, and any difference of two, fits into so many groups."""
 
 
+_LIST = re.compile(r"\s*[\[(]?\s*\d{1,18}(?:[\s,]+\d{1,18})+[\s,]*[\])]?\s*")
+
+
 def read_runs(counts: Any, pixels: int) -> tuple[str | list[int], list[int]]:
-    """Run lengths as a list or in COCO's text form; `pixels` is how many they have to cover.
+    """Run lengths as a list, also one written as text, or in COCO's text form; `pixels` is how many they have to cover.
 
     Returns what pycocotools is to get, and the same as numbers: zeros first, all from 0 on.
     Raises Fault where these are no run lengths or cover another number of pixels.
     """
+    counts = _listed(counts)
     if isinstance(counts, list):
         runs = _whole_runs(counts)
         checked: str | list[int] = runs
@@ -35,8 +40,13 @@ def read_runs(counts: Any, pixels: int) -> tuple[str | list[int], list[int]]:
     if runs and min(runs) < 0:
         raise Fault("has run lengths that are no whole numbers from 0 on")
     if (covered := sum(runs)) != pixels:
-        raise Fault(f"has runs that cover {covered} pixels, but its image has {pixels}")
+        raise Misfit(f"has runs that cover {covered} pixels, but its image has {pixels}")
     return checked, runs
+
+
+def _listed(counts: Any) -> Any:
+    """The list that a text such as ``[10, 5]`` or ``10 5 3`` means: COCO's text form has neither blanks nor commas."""
+    return re.findall(r"\d+", counts) if isinstance(counts, str) and _LIST.fullmatch(counts) else counts
 
 
 def _whole_runs(counts: Sequence[Any]) -> list[int]:
@@ -58,7 +68,7 @@ def _text_of(counts: Any) -> str:
         counts = counts.decode("latin-1")
     if not isinstance(counts, str):
         raise Fault(f"has {shown(counts)} as counts of its mask; expected a list of run lengths or COCO's text form")
-    return counts
+    return counts.strip()
 
 
 def _parse_runs(text: str) -> list[int]:

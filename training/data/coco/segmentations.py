@@ -9,21 +9,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from yolact.training.data.coco.faults import Fault
-from yolact.training.data.coco.json_values import read_numbers, read_whole, shown
+from yolact.training.data.coco.boxes import Box, Size, check_inside, check_pixels
+from yolact.training.data.coco.faults import Fault, Misfit
+from yolact.training.data.coco.json_values import is_nothing, read_numbers, read_whole, shown, unquoted
 from yolact.training.data.coco.run_lengths import extent_of_runs, read_runs
-
-MARGIN = 2
-"""Pixels by which boxes and outlines may leave their image: annotation tools round."""
 
 LONGEST_OUTLINE = 2_000_000
 """Pixels along the outlines of an object at most: pycocotools takes 40 bytes for each."""
-
-Box = tuple[float, float, float, float]
-"""x, y, width, height in pixels."""
-
-Size = tuple[int, int]
-"""(height, width) in pixels."""
 
 
 class Extent(NamedTuple):
@@ -55,18 +47,20 @@ class Segmentation(NamedTuple):
 def read_segmentation(value: Any, size: Size) -> Segmentation:
     """Check the segmentation of an annotation on an image of this size.
 
-    What has only one meaning is taken: a run-length encoding inside a list, several of them as parts of one mask, a
-    polygon without the list around it, points as pairs or as {"x", "y"}, a missing size.
+    What has only one meaning is taken: a run-length encoding inside lists, several of them as parts of one mask, a
+    polygon without the list around it or with more, points as pairs, as {"x", "y"} or as VIA lists them, a missing
+    size, all of it written as text.
 
     Raises Fault where it is malformed, or does not lie in its image.
     """
-    if isinstance(value, list) and value and all(isinstance(part, dict) and "counts" in part for part in value):
-        return _read_runs([part for part in value if part["counts"] not in ([], "")], size)
-    if isinstance(value, dict) and value:
-        return _read_runs([] if value.get("counts") in ([], "") else [value], size)
-    if not (value is None or value == {} or isinstance(value, list)):
+    given = unquoted(value)
+    parts = [given] if isinstance(given, dict) else [] if is_nothing(given) else _without_lists_around(given)
+    if not isinstance(parts, list | tuple):
         raise Fault(f"has {shown(value)} as segmentation; expected polygons or a run-length encoding")
-    polygons = [_read_polygon(part) for part in _parts(value or [])]
+    parts = [_alone(part) for part in parts if not is_nothing(part)]
+    if parts and all(isinstance(part, dict) and part.keys() & {"counts", "size"} for part in parts):
+        return _read_runs([part for part in parts if not is_nothing(part.get("counts"))], size)
+    polygons = [_read_polygon(part) for part in _parts(parts)]
     whole = [polygon for polygon in polygons if len(polygon) >= 6]
     dropped = len(polygons) - len(whole)
     return Segmentation(whole, _estimate(whole, size), dropped) if whole else Segmentation(None, dropped=dropped)
@@ -87,10 +81,11 @@ def _read_runs(parts: Sequence[dict[str, Any]], size: Size) -> Segmentation:
 
 def _read_part(value: dict[str, Any], size: Size) -> tuple[dict[str, Any], Extent]:
     height, width = size
-    given = value.get("size", [height, width])
-    sides = [read_whole(side) for side in given] if isinstance(given, list | tuple) else None
-    if sides != [height, width]:
-        raise Fault(
+    given = unquoted(value.get("size"))
+    sides = given if isinstance(given, list | tuple) else [None, None] if is_nothing(given) else []
+    known = [own if is_nothing(side) else read_whole(side) for side, own in zip(sides, size, strict=False)]
+    if len(sides) != 2 or known != [height, width]:
+        raise Misfit(
             f"has a mask of [height, width] {shown(given)}, but its image has {[height, width]}; encode it again at "
             "the size of the image"
         )
@@ -98,7 +93,30 @@ def _read_part(value: dict[str, Any], size: Size) -> tuple[dict[str, Any], Exten
     return {"size": [height, width], "counts": counts}, Extent(*extent_of_runs(runs, height))
 
 
-def _parts(value: Any) -> list[Any]:
+def _without_lists_around(value: Any) -> Any:
+    """The polygons, or what else it is, without lists around them that hold nothing else."""
+    while isinstance(value, list) and len(value) == 1 and _holds_lists(value[0]):
+        (value,) = value
+    return value
+
+
+def _holds_lists(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(part, list | dict) for part in value)
+
+
+def _alone(part: Any) -> Any:
+    """The object in a list that holds nothing else; VIA's lists of coordinates as points; all else as it is."""
+    if isinstance(part, list) and len(part) == 1 and isinstance(part[0], dict):
+        (part,) = part
+    if isinstance(part, dict) and {"all_points_x", "all_points_y"} <= part.keys():
+        xs, ys = part["all_points_x"], part["all_points_y"]
+        if not isinstance(xs, list) or not isinstance(ys, list) or len(xs) != len(ys):
+            raise Fault("has a polygon whose all_points_x and all_points_y are no lists of the same length")
+        return [list(point) for point in zip(xs, ys, strict=True)]
+    return part
+
+
+def _parts(value: Any) -> Any:
     """The polygons, also where the list around a single one is missing."""
     is_single = not any(isinstance(part, list | tuple | dict) for part in value)
     are_points = len(value) > 2 and all(_is_point(part) for part in value)
@@ -118,6 +136,7 @@ def _read_polygon(part: Any) -> Sequence[float]:
     if set(map(type, part)) <= {int, float}:
         flat = part
     elif any(map(_is_point, part)):
+        part = [point for point in part if not is_nothing(point)]
         pairs = ((p["x"], p["y"]) if isinstance(p, dict) else p for p in part if _is_point(p))
         flat = [value for pair in pairs for value in pair] if all(map(_is_point, part)) else []
     else:
@@ -136,6 +155,8 @@ def _estimate(polygons: Sequence[Sequence[float]], size: Size) -> Extent:
     Raises Fault where they leave the image, or go so often around that rasterising them would need much memory.
     """
     area = length = 0.0
+    if polygons and all(max(polygon) <= 1 for polygon in polygons):
+        check_pixels([value for polygon in polygons for value in polygon], size)
     left = top = math.inf
     right = bottom = -math.inf
     for polygon in polygons:
@@ -152,16 +173,6 @@ def _estimate(polygons: Sequence[Sequence[float]], size: Size) -> Extent:
         raise Fault(f"has outlines of {length:.0f} pixels in all; expected at most {LONGEST_OUTLINE}")
     is_thin = area <= length  # its width is about twice the ratio, so there may be no pixel's centre in it
     return Extent(None if is_thin else (left, top, right - left, bottom - top), area)
-
-
-def check_inside(xs: Sequence[float], ys: Sequence[float], size: Size, what: str) -> None:
-    """Raise Fault where points leave an image of this size by more than `MARGIN`; `what` names what they are of."""
-    height, width = size
-    if min(xs) < -MARGIN or min(ys) < -MARGIN or max(xs) > width + MARGIN or max(ys) > height + MARGIN:
-        raise Fault(
-            f"has {what} from {min(xs):.6g}, {min(ys):.6g} to {max(xs):.6g}, {max(ys):.6g}, which does not lie in the "
-            f"image of {width}x{height} pixels; annotations and images differ"
-        )
 
 
 def extent_of(encoded: Any, size: Size) -> Extent:

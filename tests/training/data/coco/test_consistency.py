@@ -73,11 +73,10 @@ def test_many_contradictions_are_summed_up(caplog: pytest.LogCaptureFixture) -> 
     content["annotations"] = [{**BOX_30_TO_120, "id": id, "bbox": [130, 110, 60, 50]} for id in range(7)]
     content["annotations"] += [{**BOX_30_TO_120, "id": 7, "area": 1}]
     parse_annotations(content, "here")
-    (record,) = caplog.records
-    assert "contradicts itself in 8 places (boxes 7, areas 1): annotation 0 has" in record.getMessage()
-    assert "annotation 4 has" in record.getMessage() and "annotation 5" not in record.getMessage()
-    assert record.getMessage().endswith("; and 3 more; --strict refuses it")
-    with pytest.raises(DatasetError, match=r"here has 8 contradictions: \(1\) annotation 0"):
+    head, *listed, rest = [record.getMessage() for record in caplog.records]
+    assert head == "here contradicts itself in 15 places (boxes 7, duplicates 7, areas 1); --strict refuses it:"
+    assert listed[0].startswith("   1. annotation 0 has a box") and len(listed) == 5 and rest == "      and 10 more"
+    with pytest.raises(DatasetError, match=r"here has 15 contradictions: \(1\) annotation 0"):
         parse_annotations(content, "here", strict=True)
 
 
@@ -87,7 +86,33 @@ def test_names_that_are_there_twice_are_a_contradiction(caplog: pytest.LogCaptur
     content["images"].append({**content["images"][0], "id": 8})
     found = parse_annotations(content, "here")
     assert found.class_names == ("kite", "kite") and len(found.images) == 2
-    assert 'categories 3, 9 are all called "kite"; images 7 and 8 are both "a.png"' in caplog.text
+    assert 'categories 3, 9 are all called "kite"\n' in caplog.text
+    assert 'images 7 and 8 are both "a.png"' in caplog.text
+
+
+@pytest.mark.parametrize(
+    "name", ["traffic\u200blight", "traffic\ufefflight", "\u202atraffic\u00adlight", "trafficlight\u200d"]
+)
+def test_names_that_differ_in_what_nobody_sees_are_equal(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    content = copy.deepcopy(CONTENT)
+    content["categories"] = [{"id": 3, "name": "trafficlight"}, {"id": 9, "name": name}]
+    parse_annotations(content, "here")
+    assert 'names 1): categories 3, 9 are all called "trafficlight"' in caplog.text
+    with pytest.raises(DatasetError, match="are all called"):
+        parse_annotations(content, "here", strict=True)
+
+
+@pytest.mark.parametrize("index", [0, 1])
+@pytest.mark.parametrize("id", [..., 1, 2, 5])
+def test_the_same_annotation_twice(index: int, id: Any, caplog: pytest.LogCaptureFixture) -> None:
+    content = copy.deepcopy(CONTENT)
+    content["annotations"].append({**content["annotations"][index], "id": None if id is ... else id})
+    content["annotations"].append({**content["annotations"][index], "category_id": (3, 9)[index]})
+    (image,) = parse_annotations(content, "here").images
+    assert len(image.annotations) == 4, "all are used"
+    assert "in 1 place (duplicates 1): " in caplog.text and f" repeats annotation {index + 1}: the same" in caplog.text
+    with pytest.raises(DatasetError, match=f"repeats annotation {index + 1}"):
+        parse_annotations(content, "here", strict=True)
 
 
 def with_categories(*categories: tuple[int, str, Any]) -> dict[str, Any]:

@@ -43,7 +43,7 @@ def path_of(annotations: Path, images: Path) -> Path:
     return truth.paths[0]
 
 
-FOUND = {
+FOUND: dict[str, tuple[str | dict[str, str], str]] = {
     "as it is": ("a.png", "a.png"),
     "in a folder": ("sub/a.png", "sub/a.png"),
     "Windows' separator": ("sub\\a.png", "sub/a.png"),
@@ -53,6 +53,7 @@ FOUND = {
     "absolute on Windows": ("C:\\data\\images\\a.png", "a.png"),
     "that name below": ("images/a.png", "images/a.png"),
     "out and in again": ("../images/a.png", "a.png"),
+    "from an address, as LVIS has": ({"coco_url": "http://images.cocodataset.org/val2017/7.png"}, "7.png"),
     "of 2014": ("COCO_train2014_000000000007.jpg", "000000000007.jpg"),
     "composed": ("\u00e4.png", "a\u0308.png"),
     "decomposed": ("a\u0308.png", "\u00e4.png"),
@@ -62,7 +63,8 @@ FOUND = {
 @pytest.mark.parametrize("name", FOUND)
 def test_which_file_is_meant(name: str, tmp_path: Path) -> None:
     named, stored = FOUND[name]
-    annotations, images = write(tmp_path, [named])
+    values = {"file_name": named} if isinstance(named, str) else {"file_name": None, **named}
+    annotations, images = write(tmp_path, [""], **values)
     path = images / stored
     path.parent.mkdir(exist_ok=True)
     cv2.imwrite(str(path), PIXELS)
@@ -106,9 +108,76 @@ def test_all_missing_images_are_told_at_once(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     annotations, images = write(tmp_path, [f"{number}.png" for number in range(12)])
     with pytest.raises(
-        DatasetError, match=r"has 12 faults: \(1\) image 7: .*0\.png is missing.* all of them are listed"
+        DatasetError,
+        match=r"has 12 faults: \(1\) image 7: .*0\.png is missing.*; 2 annotations are on it; .* all of them are",
     ):
         read_ground_truth(annotations, images)
+
+
+def test_faults_of_the_file_and_of_its_images_are_told_together(tmp_path: Path) -> None:
+    annotations, images = write(tmp_path, ["a.png", "b.png", "c.png", "d.png"])
+    content = json.loads(annotations.read_text())
+    content["annotations"] = [{**CONTENT["annotations"][0], "id": id, "image_id": 7, "category_id": 4} for id in (1, 2)]
+    content["annotations"] += [{**CONTENT["annotations"][0], "id": 3, "image_id": 8}]
+    annotations.write_text(json.dumps(content))
+    cv2.imwrite(str(images / "d.png"), PIXELS)
+    told = (
+        r"a\.json has {}: \(1\) 2 annotations have category 4, .* is annotation 1; \(2\) image 7: .*a\.png is missing.*"
+    )
+    with pytest.raises(
+        DatasetError, match=told.format("4 faults") + r"2 annotations are on it; \(3\) image 8: .*b\.png"
+    ) as error:
+        CocoDataset(annotations, images)
+    assert "c.png" not in str(error.value), "nothing is annotated there, so it is not needed for training"
+    with pytest.raises(DatasetError, match=told.format("3 faults")):
+        read_ground_truth(annotations, images, limit=1)
+
+
+def test_a_wrong_size_is_told_once(tmp_path: Path) -> None:
+    annotations, images = write(tmp_path, ["a.png", "b.png"], height=20, width=30)
+    content = json.loads(annotations.read_text())
+    content["annotations"] = [
+        {**CONTENT["annotations"][0], "id": id, "bbox": [29, 5, 20, 10], "image_id": 7 + id % 2} for id in range(20)
+    ]
+    annotations.write_text(json.dumps(content))
+    cv2.imwrite(str(images / "a.png"), PIXELS)
+    cv2.imwrite(str(images / "b.png"), np.zeros((20, 30, 3), np.uint8))
+    with pytest.raises(DatasetError) as error:
+        CocoDataset(annotations, images)
+    assert [line.removeprefix(str(images)) for line in error.value.lines[1:3]] == [
+        "   1. 10 annotations on image 8 do not fit its size: the first is annotation 1, which has a box from 29, 5 to "
+        "49, 15, which does not lie in the image of 30x20 pixels; annotations and images differ",
+        f"   2. image 7: {images / 'a.png'} has 60x40 pixels, but its annotations say 30x20; they belong to another "
+        "version of it; 10 annotations are on it",
+    ]
+
+
+SIZES: dict[str, dict[str, Any]] = {
+    "null": {"height": None, "width": None},
+    "zero": {"height": 0, "width": "0"},
+    "one": {"height": 60, "width": ""},
+}
+
+
+@pytest.mark.parametrize("name", SIZES)
+@pytest.mark.parametrize("suffix", [".jpg", ".bmp"])
+def test_sizes_that_only_the_images_tell(name: str, suffix: str, tmp_path: Path) -> None:
+    annotations, images = write(tmp_path, [f"a{suffix}"], **SIZES[name])
+    content = json.loads(annotations.read_text())
+    content["annotations"][1:] = []
+    annotations.write_text(json.dumps(content))
+    with pytest.raises(
+        DatasetError, match=rf"image 7 .*a\{suffix} is missing, though annotated.*; 1 annotation is on it"
+    ):
+        read_ground_truth(annotations, images)
+    (images / f"a{suffix}").write_bytes(b"no picture")
+    with pytest.raises(DatasetError, match=rf"image 7 .*a\{suffix}"):
+        read_ground_truth(annotations, images)
+    cv2.imwrite(str(images / f"a{suffix}"), PIXELS.swapaxes(0, 1))
+    assert read_ground_truth(annotations, images).images[0].size == (60, 40)
+    if suffix == ".jpg":
+        (images / "a.jpg").write_bytes(WRITERS[".jpg"](PIXELS, 6))
+        assert CocoDataset(annotations, images)[0].image.shape == (60, 40, 3)
 
 
 @pytest.mark.parametrize("order", ORDERS)

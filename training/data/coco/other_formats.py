@@ -1,0 +1,96 @@
+"""Files of other tools and formats, told from COCO's by what only they have, so that an error can say what to do."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+_EXPORT = "; export the annotations in COCO's format there"
+
+_OBJECTS: dict[str, tuple[str, ...]] = {
+    "VIA's own format": ("_via_img_metadata", "_via_settings"),
+    "LabelMe's own format": ("shapes", "imagePath"),
+    "Supervisely's own format": ("objects", "size", "tags"),
+    "Datumaro's own format": ("items", "categories"),
+    "FiftyOne's own format": ("samples",),
+    "FiftyOne's own format of labels": ("classes", "labels"),
+    "Cityscapes' own format": ("imgHeight", "imgWidth", "objects"),
+    "the format of SA-1B, a file for each image and without categories": ("image", "annotations"),
+    "VIA's own format of version 3": ("project", "metadata", "view"),
+    "Scalabel's own format": ("frames",),
+    "Label Studio's own format": ("data", "annotations"),
+    "Labelbox's own format": ("data_row", "projects"),
+    "a feature collection of GeoJSON": ("type", "features"),
+    "the description of a data set of Hugging Face": ("builder_name", "features"),
+}
+"""Names of fields of the file, or of each entry of its list, that COCO's format has not together."""
+
+_ENTRIES: dict[str, tuple[str, ...]] = {
+    **{name: fields for name, fields in _OBJECTS.items() if "image" not in fields},
+    "Detectron2's own list of images": ("file_name", "annotations"),
+    "CreateML's own format": ("image", "annotations"),
+    "Scalabel's own format": ("name", "labels"),
+    "Label Studio's short format": ("annotation_id", "annotator"),
+}
+
+_RESULTS = (
+    "is a list of detections, as COCO's server takes; expected annotations in COCO's format, with images and categories"
+)
+
+
+def recognise_values(content: Any) -> str | None:
+    """What a JSON file is instead of COCO's, in words that follow its name; None where it may be COCO's."""
+    if isinstance(content, list) and content and isinstance(content[0], dict):
+        if {"image_id", "category_id"} <= content[0].keys():
+            return _RESULTS
+        return _among(_ENTRIES, content[0])
+    if not isinstance(content, dict):
+        return None
+    if isinstance(content.get("images"), list) or isinstance(content.get("categories"), list):
+        return _panoptic(content.get("annotations"))
+    first = next(iter(content.values()), None)
+    if isinstance(first, dict) and {"filename", "regions"} <= first.keys():
+        return f"is in VIA's own format{_EXPORT}"
+    return _among(_OBJECTS, content)
+
+
+def _among(formats: Mapping[str, tuple[str, ...]], entry: Mapping[str, Any]) -> str | None:
+    found = next((name for name, fields in formats.items() if entry.keys() >= {*fields}), None)
+    return None if found is None else f"is in {found}{_EXPORT}" if "format" in found else f"is {found}{_EXPORT}"
+
+
+def _panoptic(annotations: Any) -> str | None:
+    first = annotations[0] if isinstance(annotations, list) and annotations else None
+    if isinstance(first, dict) and "segments_info" in first and "segmentation" not in first:
+        return (
+            "is in COCO's panoptic format, whose masks are in pictures; expected the format of instances, which "
+            "panopticapi's panoptic2detection_coco_format.py makes of it"
+        )
+    return None
+
+
+_NUMBERS = re.compile(rb"\s*\d+(?:[ \t]+[-+.\deE]+){4,}\s*(?:\n|\r|$)")
+
+_TEXTS: tuple[tuple[str, Callable[[bytes], object]], ...] = (
+    ("is in Pascal VOC's XML", re.compile(rb"(?s)\s*(<\?xml.*?\?>\s*)?<annotation[\s>]").match),
+    ("is in CVAT's own XML", re.compile(rb"(?s)\s*(<\?xml.*?\?>\s*)?<annotations[\s>]").match),
+    ("is XML or HTML", re.compile(rb"\s*<(\?xml|!|\w)").match),
+    ("is in YOLO's text format", _NUMBERS.match),
+    ("is YOLO's list of files (YAML)", re.compile(rb"(?m)\A(?!\s*[{\[])(?s:.*)^(names|nc|train|val)\s*:").match),
+    ("is a table (CSV)", re.compile(rb"[\w \"]+([,;\t][\w \"]*){3,}[\r\n]").match),
+    ("is JSON in lines, an object each", re.compile(rb"\s*\{[^\n]*\}\s*\n\s*\{").match),
+)
+
+
+def recognise_bytes(data: bytes, suffix: str) -> str | None:
+    """What a file is that is no JSON, in words that follow its name, None where that is not known."""
+    if suffix.lower() in (".tfrecord", ".tfrecords", ".record") or data[8:].startswith(b"image/"):
+        return f"is a TFRecord{_EXPORT}"
+    if data.startswith((b"PK\3\4", b"\x1f\x8b", b"7z\xbc\xaf", b"Rar!")):
+        return "is an archive; unpack it and give the annotation file in it"
+    if data.startswith((b"\xff\xd8\xff", b"\x89PNG")):
+        return "is a picture; expected the file of annotations in COCO's format"
+    head = data[:10_000].removeprefix(b"\xef\xbb\xbf")
+    found = next((name for name, matches in _TEXTS if matches(head)), None)
+    return None if found is None else f"{found}{_EXPORT}"
