@@ -9,6 +9,7 @@ from numpy.typing import DTypeLike
 
 from yolact.runtime.config import ModelConfig, PostprocessConfig
 from yolact.runtime.metadata import Graph
+from yolact.runtime.wording import count_noun
 
 INPUT_NAME = "images"
 
@@ -57,6 +58,27 @@ def output_specs(graph: Graph, model: ModelConfig, postprocess: PostprocessConfi
     if model.mask_rescoring:
         specs["mask_scores"] = _spec(np.float32, detections)
     return specs
+
+
+def contradiction(name: str, shape: tuple[int, ...], model: ModelConfig, postprocess: PostprocessConfig) -> str:
+    """Which number the metadata say otherwise than the network, whose tensor `name` has this shape (without batch).
+
+    Empty where the tensor tells none, or the same; else the beginning of a sentence.
+    """
+    numbers = {
+        INPUT_NAME: (0, 0, model.image_size, "pixel"),
+        "locations": (0, 0, model.num_priors, "prior"),
+        "confidences": (1, 1, model.num_classes, "class"),
+        "coefficients": (1, 0, model.num_coefficients, "coefficient"),
+        "prototypes": (0, 0, model.num_coefficients, "prototype"),
+        "boxes": (0, 0, postprocess.max_detections, "detection"),
+    }
+    if name not in numbers:
+        return ""
+    axis, more, said, noun = numbers[name]
+    size = shape[axis] if len(shape) > axis else None
+    got = size - more if isinstance(size, int) and size > more else said  # dimensions that stay open have names, or -1
+    return "" if got == said else f"the metadata say {count_noun(said, noun)}, the network has {got}; "
 
 
 def _spec(dtype: DTypeLike, *shape: int) -> TensorSpec:

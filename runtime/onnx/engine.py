@@ -9,7 +9,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from yolact.runtime.config import PostprocessConfig
-from yolact.runtime.contract import INPUT_NAME, input_spec, output_specs
+from yolact.runtime.contract import INPUT_NAME, contradiction, input_spec, output_specs
 from yolact.runtime.engine import CPU, DeviceChoice
 from yolact.runtime.errors import EngineError
 from yolact.runtime.images.arrays import Image
@@ -108,12 +108,18 @@ def _why_not_opened(path: Path, reason: str) -> str:
 def _check_contract(session: onnxruntime.InferenceSession, metadata: ModelMetadata, path: Path) -> list[str]:
     """The names of the outputs in contract order. Raises EngineError for the first tensor that breaks the contract."""
     outputs = output_specs(metadata.graph, metadata.config, metadata.postprocess)
-    found = {t.name: (t.type, tuple(t.shape[1:])) for t in [*session.get_inputs(), *session.get_outputs()]}
+    inputs = session.get_inputs()
+    found = {t.name: (t.type, tuple(t.shape[1:])) for t in [*inputs, *session.get_outputs()]}
     for name, spec in {INPUT_NAME: input_spec(metadata.config), **outputs}.items():
         expected = (_TYPE_NAMES[spec.dtype.name], spec.shape)
         if found.get(name) != expected:
+            shape = found[name][1] if name in found else ()
+            why = contradiction(name, shape, metadata.config, metadata.postprocess)
             raise EngineError(
-                f"{path}: expected tensor {name!r} to be {expected[0]} of shape (N, {str(spec.shape)[1:-1]}), "
+                f"{path}: {why}expected tensor {name!r} to be {expected[0]} of shape (N, {str(spec.shape)[1:-1]}), "
                 f"got {found.get(name, 'no such tensor')}; export the model again with yolact-export"
             )
+    if len(inputs) > 1:
+        unknown = ", ".join(sorted(t.name for t in inputs if t.name != INPUT_NAME))
+        raise EngineError(f"{path} has inputs that no YOLACT has: {unknown}; export the model again with yolact-export")
     return list(outputs)

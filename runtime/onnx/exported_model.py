@@ -7,7 +7,7 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from yolact.runtime.contract import INPUT_NAME, input_spec
+from yolact.runtime.contract import INPUT_NAME, contradiction, input_spec
 from yolact.runtime.errors import EngineError, YolactError
 from yolact.runtime.input_files import read_file
 from yolact.runtime.metadata import ModelMetadata
@@ -97,5 +97,9 @@ def parse_exported_model(data: bytes, source: str) -> ExportedModel:
     shape = inputs[0].type.tensor_type.shape.dim
     if len(shape) != 1 + len(input_spec(metadata.config).shape):
         raise EngineError(f"{source} has an input {INPUT_NAME!r} of {len(shape)} dimensions; export it again")
+    for tensor in [*inputs, *proto.graph.output]:
+        sizes = tuple(one.dim_value for one in tensor.type.tensor_type.shape.dim[1:])
+        if why := contradiction(tensor.name, sizes, metadata.config, metadata.postprocess):
+            raise EngineError(f"{source}: {why}export it again")
     size = shape[0].dim_value if shape[0].HasField("dim_value") else None
     return ExportedModel(proto, metadata, size, hashlib.sha256(data).hexdigest())

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from yolact.runtime.contract import INPUT_NAME, TensorSpec, input_spec, output_specs
+from yolact.runtime.contract import INPUT_NAME, TensorSpec, contradiction, input_spec, output_specs
 from yolact.runtime.cuda.arrays import DeviceArray
 from yolact.runtime.cuda.device import Device, DeviceMemory, Stream
 from yolact.runtime.errors import EngineError, UsageError
@@ -53,8 +53,10 @@ class LoadedPlan:
             mode = "INPUT" if name == INPUT_NAME else "OUTPUT"
             expected = _Tensor(mode, _TYPE_NAMES[spec.dtype.name], (batch, *spec.shape))
             if found.get(name) != expected:
+                shape = found[name].shape[1:] if name in found else ()
+                why = contradiction(name, shape, metadata.config, metadata.postprocess)
                 got = found.get(name, "no such tensor")
-                raise EngineError(f"expected the plan's tensor {name!r} to be {expected}, got {got}; {_AGAIN}")
+                raise EngineError(f"{why}expected the plan's tensor {name!r} to be {expected}, got {got}; {_AGAIN}")
         unknown = found.keys() - outputs.keys() - {INPUT_NAME}
         if unknown:
             raise EngineError(f"the plan has tensors that no YOLACT has: {', '.join(sorted(unknown))}; {_AGAIN}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import pickle
@@ -9,6 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from operator import methodcaller
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -23,6 +25,7 @@ from yolact.runtime.detector import Detector
 from yolact.runtime.errors import EngineError, ImageError, UsageError
 from yolact.runtime.images.preprocess import Preprocessor
 from yolact.runtime.metadata import ModelMetadata
+from yolact.runtime.onnx.exported_model import read_exported_model
 
 
 def assert_same(found: Detections, expected: Detections) -> None:
@@ -211,6 +214,48 @@ def rename_output(proto: onnx.ModelProto) -> None:
     proto.graph.output[2].name = "marks"
 
 
+def add_input(proto: onnx.ModelProto) -> None:
+    proto.graph.input.append(onnx.helper.make_tensor_value_info("extra", onnx.TensorProto.FLOAT, [1]))
+
+
+def say_config(**values: Any) -> Callable[[onnx.ModelProto], None]:
+    """Let the metadata say other values of the network than it has."""
+    return lambda proto: _say(proto, "yolact.config", values)
+
+
+def say_postprocess(**values: Any) -> Callable[[onnx.ModelProto], None]:
+    return lambda proto: _say(proto, "yolact.postprocess", values)
+
+
+def _say(proto: onnx.ModelProto, key: str, values: dict[str, Any]) -> None:
+    before = next(prop.value for prop in proto.metadata_props if prop.key == key)
+    edit_metadata(proto, key, json.dumps(json.loads(before) | values))
+
+
+CONTRADICTIONS = {
+    "more classes": (
+        say_config(class_names=list("abcde"), category_ids=[1, 2, 3, 4, 5]),
+        "say 5 classes, the network has 3;",
+    ),
+    "fewer classes": (say_config(class_names=["a"], category_ids=[1]), "say 1 class, the network has 3;"),
+    "size": (say_config(image_size=200), "say 200 pixels, the network has 160;"),
+    "anchors": (say_config(aspect_ratios=[1.0]), "say 538 priors, the network has 1614;"),
+    "coefficients": (say_config(num_coefficients=8), "say 8 coefficients, the network has 32;"),
+}
+
+
+@pytest.mark.parametrize("name", CONTRADICTIONS)
+def test_metadata_of_another_network(tiny_raw_engine: Path, tmp_path: Path, name: str) -> None:
+    change, message = CONTRADICTIONS[name]
+    proto = onnx.load(tiny_raw_engine)
+    change(proto)
+    onnx.save(proto, tmp_path / "other.onnx")
+    with pytest.raises(EngineError, match=f"the metadata {message} expected tensor"):
+        Detector.open(tmp_path / "other.onnx")
+    with pytest.raises(EngineError, match=f"other.onnx: the metadata {message} export it again"):
+        read_exported_model(tmp_path / "other.onnx")
+
+
 DAMAGE = {
     "no metadata": (lambda proto: proto.ClearField("metadata_props"), "carries no YOLACT metadata"),
     "newer": (lambda proto: edit_metadata(proto, "yolact.schema_version", "99"), "metadata schema 99"),
@@ -219,6 +264,8 @@ DAMAGE = {
     "other kind of NMS": (lambda proto: edit_metadata(proto, "yolact.postprocess", '{"nms": "soft"}'), "nms must be"),
     "other graph": (lambda proto: edit_metadata(proto, "yolact.graph", "half"), "damaged YOLACT metadata"),
     "renamed output": (rename_output, "expected tensor 'scores'"),
+    "another input": (add_input, "inputs that no YOLACT has: extra;"),
+    "fewer detections": (say_postprocess(max_detections=7), "say 7 detections, the network has 20;"),
     "stripped": (lambda proto: proto.ClearField("functions"), "exported with --functions strip"),
 }
 

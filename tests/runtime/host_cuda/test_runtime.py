@@ -420,7 +420,8 @@ def wrong(name: str, mode: Any = None, dtype: Any = None, shape: Any = None) -> 
 CONTRACT = {
     "type": (wrong("boxes", dtype=DataType.HALF), "'boxes' to be an output of type FLOAT and shape (N, 4, 4), "
              "got an output of type HALF and shape (N, 4, 4)"),
-    "shape": (wrong("images", shape=(-1, 32, 32, 3)), "'images' to be an input of type UINT8 and shape (N, 64, 64, 3), "
+    "shape": (wrong("images", shape=(-1, 32, 32, 3)), "the metadata say 64 pixels, the network has 32; "
+              "expected the plan's tensor 'images' to be an input of type UINT8 and shape (N, 64, 64, 3), "
               "got an input of type UINT8 and shape (N, 32, 32, 3)"),
     "mode": (wrong("scores", mode=TensorIOMode.INPUT), "'scores' to be an output"),
     "batch": (wrong("masks", shape=(1, 4, 16, 16)), "'masks' to be an output of type FLOAT and shape (N, 4, 16, 16), "
