@@ -69,7 +69,7 @@ class CocoDataset:
         self._class_of = {category: index for index, category in enumerate(content.category_ids)}
         self._images, self._paths = folder.images, folder.paths
         if not self._images:
-            raise DatasetError(f"{annotations} annotates no object on any image")
+            raise DatasetError(f"{annotations} annotates no object on any image that has a mask; boxes alone do not do")
         self._exif = rules.exif
 
     def __len__(self) -> int:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from yolact.runtime.errors import DatasetError
 from yolact.runtime.input_files import read_file
 from yolact.runtime.json_text import parse_json
-from yolact.runtime.wording import count_noun, one_line
+from yolact.runtime.wording import count_noun, list_some, one_line
 from yolact.training.data.coco.annotated_images import AnnotatedImage, Annotation, Annotations
 from yolact.training.data.coco.boxes import Size, read_box
 from yolact.training.data.coco.categories import Categories, equal_names
@@ -73,7 +73,8 @@ def parse_annotations(
         raise DatasetError(f"{source} holds {kind}; expected an object in COCO's format")
     for part in ("images", "annotations", "categories"):
         if not isinstance(content.get(part), list):
-            raise DatasetError(f"{source} has no list of {part}; expected annotations in COCO's format")
+            got = list_some([*map(shown, content)], 5) or "nothing"
+            raise DatasetError(f"{source} has no list of {part}, but {got}; expected annotations in COCO's format")
     for part in ("images", "categories"):
         if not content[part]:
             raise DatasetError(f"{source} has no {part}")
@@ -192,17 +193,23 @@ def _counted(count: int, what: str) -> str:
 
 
 def _read_references(entry: Any, categories: Categories, images: ImageEntries) -> tuple[int, int]:
-    """The ids of its image and its category. Raises _LeftOut where the image has a fault of its own."""
+    """The ids of its image and its category. Raises _LeftOut where one of them has a fault of its own."""
     if not isinstance(entry, dict):
         raise Fault(f"is {shown(entry)}; expected an object")
     image_id, category_id = id_of(entry, "image_id"), id_of(entry, "category_id")
     if image_id is None or image_id not in images.ids:
-        raise Fault(f"is on image {shown(entry.get('image_id'))}, which is not in the list of images")
+        raise _unknown(entry.get("image_id"), images.unread, "is on image {}, which is not in the list of images")
     if category_id is None or category_id not in categories.ids:
-        raise Fault(f"has category {shown(entry.get('category_id'))}, which is not in the list of categories")
+        sentence = "has category {}, which is not in the list of categories"
+        raise _unknown(entry.get("category_id"), categories.unread, sentence)
     if image_id not in images.sizes:
-        raise _LeftOut("annotation on an image with a fault")
+        raise _LeftOut("annotation of what has a fault")
     return image_id, category_id
+
+
+def _unknown(id: Any, unread: set[str], sentence: str) -> Exception:
+    """What is wrong with an annotation that refers to nothing, nothing where the fault is in the entry it refers to."""
+    return _LeftOut("annotation of what has a fault") if shown(id) in unread else Fault(sentence.format(shown(id)))
 
 
 def _read_area(value: Any) -> float | None:

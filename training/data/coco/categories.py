@@ -22,12 +22,14 @@ class Categories:
 
     Attributes:
         ids: that the file lists, also of categories with another fault.
+        unread: what else stands for an id there, as messages show it.
         names: by id, of those without fault.
     """
 
     def __init__(self, entries: Sequence[Any], faults: Faults) -> None:
         """Faults of the entries are added to `faults`. An entry that is there twice in the same words counts once."""
         self.ids: set[int] = set()
+        self.unread: set[str] = set()
         self.names: dict[int, str] = {}
         if len(entries) > MAX_CLASSES:
             faults.add(f"has {len(entries)} categories; expected at most {MAX_CLASSES}")
@@ -37,7 +39,7 @@ class Categories:
                 self._add(entry)
 
     def _add(self, entry: Any) -> None:
-        id = read_id(entry)
+        id = read_id(entry, self.unread)
         if abs(id) > MAX_CATEGORY_ID:
             raise Fault(f"has an id beyond {MAX_CATEGORY_ID}; number the categories anew")
         is_new = id not in self.ids

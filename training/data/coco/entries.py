@@ -22,10 +22,11 @@ def id_of(entry: Any, name: str = "id") -> int | None:
     return read_whole(entry.get(name)) if isinstance(entry, dict) else None
 
 
-def read_id(entry: Any) -> int:
-    """The entry's id. Raises Fault where it has none, or the entry is no object."""
+def read_id(entry: Any, unread: set[str]) -> int:
+    """The entry's id. Raises Fault where it has none, or the entry is no object; `unread` gets what it has instead."""
     if not isinstance(entry, dict):
         raise Fault(f"is {shown(entry)}; expected an object")
     if (id := id_of(entry)) is None:
+        unread.add(shown(entry.get("id")))
         raise Fault(f"has {shown(entry.get('id'))} as id; expected a whole number")
     return id

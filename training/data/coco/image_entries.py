@@ -22,6 +22,7 @@ class ImageEntries:
 
     Attributes:
         ids: that the file lists, also of images with another fault.
+        unread: what else stands for an id there, as messages show it.
         names: file names by id, of those without fault.
         sizes: (height, width) by id, of the same.
     """
@@ -38,6 +39,7 @@ class ImageEntries:
             folder: tells the sizes that the file does not.
         """
         self.ids: set[int] = set()
+        self.unread: set[str] = set()
         self.names: dict[int, str] = {}
         self.sizes: dict[int, Size] = {}
         for entry, where in named(entries, "images", "image"):
@@ -45,7 +47,7 @@ class ImageEntries:
                 self._add(entry, folder)
 
     def _add(self, entry: Any, folder: ImageFolder | None) -> None:
-        id = read_id(entry)
+        id = read_id(entry, self.unread)
         is_new = id not in self.ids
         self.ids.add(id)
         name = _read_file_name(entry)
@@ -68,6 +70,8 @@ def _read_file_name(entry: dict[str, Any]) -> str:
     value = entry.get("file_name")
     if is_nothing(value) and isinstance(url := entry.get("coco_url"), str):
         value = "/".join(url.split("/")[-2:])
+    if is_nothing(value):
+        value = entry.get("filename")
     if not isinstance(value, str) or not value.strip() or "\0" in value:
         raise Fault(f"has {shown(value)} as file_name; expected the name of a file")
     return value

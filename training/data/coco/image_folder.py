@@ -8,6 +8,7 @@ import re
 import unicodedata
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
+from urllib.parse import unquote
 
 from yolact.runtime.errors import DatasetError, ImageError
 from yolact.runtime.images.arrays import Image
@@ -20,7 +21,7 @@ from yolact.training.data.coco.faults import Fault, Faults
 from yolact.training.data.coco.image_headers import Header, read_header
 from yolact.training.data.coco.reading_rules import Exif
 
-_OF_COCO = re.compile(r"(train|val|test|unlabeled)20\d\d")
+_OF_COCO = re.compile(r"(train|val|test|unlabeled)20\d\d/\d{12}\.jpg")
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +35,12 @@ class ImageFolder:
     """
 
     def __init__(self, path: Path, exif: Exif, *, limit: int | None = None, with_objects: bool = False) -> None:
-        """``limit`` is how many images are looked for, and ``with_objects`` leaves out those without an object."""
+        """``limit`` is how many images are looked for, and ``with_objects`` leaves out those without an object.
+
+        Raises DatasetError where there is no such folder.
+        """
+        if not path.is_dir():
+            raise DatasetError(f"{path} is no folder; expected the folder of the annotated images")
         self._path, self._exif, self._limit, self._with_objects = path, exif, limit, with_objects
         self.images: tuple[AnnotatedImage, ...] = ()
         self.paths: tuple[Path, ...] = ()
@@ -98,6 +104,8 @@ def _find(folder: Path, name: str) -> Path:
         if _is_file(path):
             return path
         first = first or path
+    if "://" in name:
+        raise Fault(f"its name {name} is an address; download the images, and write the names of their files")
     if first is None:
         raise Fault(f"its name {name} leads out of {folder}; expected the name of a file in that folder")
     raise Fault(f"{first} is missing, though annotated; check the image folder")
@@ -106,21 +114,32 @@ def _find(folder: Path, name: str) -> Path:
 def _candidates(folder: Path, name: str) -> Iterator[Path]:
     """Files inside the folder that the name may mean, the literal one first.
 
-    Then with Windows' separators; without what leads down to the folder, or to a folder of COCO, which LVIS names;
-    without the prefix that annotations of 2014 give to names that are often stored without (official data/coco.py); and
-    with composed or decomposed accents, which file systems and tools choose differently.
+    Then with Windows' separators, without blanks around it, and without the escapes of addresses; without what leads
+    down to the folder, or to a folder of COCO, which LVIS names; without the prefix that annotations of 2014 give to
+    names that are often stored without (official data/coco.py); and with other accents and endings, see `_forms`.
     """
     base = Path(os.path.normpath(folder.absolute()))
-    for separated in dict.fromkeys((name, name.replace("\\", "/"))):
+    plain = name.replace("\\", "/")
+    for separated in dict.fromkeys((name, plain, plain.strip(), unquote(plain))):
         parts = separated.split("/")
-        below = [parts[at + 1 :] for at, part in enumerate(parts[:-1]) if part == base.name or _OF_COCO.fullmatch(part)]
-        for chosen in (parts, *below):
+        below = [parts[at + 1 :] for at, part in enumerate(parts[:-1]) if part == base.name]
+        of_coco = [parts[-1:]] if _OF_COCO.fullmatch("/".join(parts[-2:])) else []
+        for chosen in (parts, *below, *of_coco):
             bare = [*chosen[:-1], chosen[-1].rsplit("_", 1)[-1]] if chosen[-1].startswith("COCO_") else chosen
             for text in dict.fromkeys(("/".join(chosen), "/".join(bare))):
-                for form in (text, unicodedata.normalize("NFC", text), unicodedata.normalize("NFD", text)):
+                for form in _forms(text):
                     path = Path(os.path.normpath(base / form))
                     if path != base and path.is_relative_to(base):
                         yield folder / path.relative_to(base)
+
+
+def _forms(text: str) -> Iterator[str]:
+    """As it is; with composed or decomposed accents, and an ending in small or capital letters, which tools choose."""
+    yield text
+    stem, dot, ending = text.rpartition(".")
+    for spelling in (ending, ending.lower(), ending.upper()):
+        for form in ("NFC", "NFD"):
+            yield unicodedata.normalize(form, stem + dot + spelling)
 
 
 def _is_file(path: Path) -> bool:

@@ -61,8 +61,9 @@ def _among(formats: Mapping[str, tuple[str, ...]], entry: Mapping[str, Any]) -> 
 
 
 def _panoptic(annotations: Any) -> str | None:
-    first = annotations[0] if isinstance(annotations, list) and annotations else None
-    if isinstance(first, dict) and "segments_info" in first and "segmentation" not in first:
+    entries = annotations if isinstance(annotations, list) else []
+    first = next((entry for entry in entries if isinstance(entry, dict)), {})
+    if "segments_info" in first and "segmentation" not in first:
         return (
             "is in COCO's panoptic format, whose masks are in pictures; expected the format of instances, which "
             "panopticapi's panoptic2detection_coco_format.py makes of it"

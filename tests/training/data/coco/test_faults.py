@@ -88,3 +88,14 @@ def test_a_faulty_image_is_told_once() -> None:
     content["images"][0]["height"] = -1
     with pytest.raises(DatasetError, match=r"image 7 has height .* 1048576; 2 annotations are on it$"):
         parse_annotations(content, "here.json")
+
+
+@pytest.mark.parametrize(("part", "name"), [("images", "image_id"), ("categories", "category_id")])
+def test_what_follows_from_a_fault_is_no_other(part: str, name: str) -> None:
+    content = copy.deepcopy(CONTENT)
+    old, content[part][0]["id"] = content[part][0]["id"], "000a1249af2bc5f0"
+    for annotation in content["annotations"]:
+        if annotation[name] == old:
+            annotation[name] = "000a1249af2bc5f0"
+    with pytest.raises(DatasetError, match=f'^here: entry 1 of {part} has "000a1249af2bc5f0" as id; expected a whole'):
+        parse_annotations(content, "here")

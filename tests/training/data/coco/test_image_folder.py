@@ -53,7 +53,17 @@ FOUND: dict[str, tuple[str | dict[str, str], str]] = {
     "absolute on Windows": ("C:\\data\\images\\a.png", "a.png"),
     "that name below": ("images/a.png", "images/a.png"),
     "out and in again": ("../images/a.png", "a.png"),
-    "from an address, as LVIS has": ({"coco_url": "http://images.cocodataset.org/val2017/7.png"}, "7.png"),
+    "from an address, as LVIS has": (
+        {"coco_url": "http://images.cocodataset.org/val2017/000000000007.jpg"},
+        "000000000007.jpg",
+    ),
+    "by another field": ({"filename": "a.png"}, "a.png"),
+    "an address with the folder's name": ("s3://bucket/images/a.png", "a.png"),
+    "escapes of addresses": ("my%20photo%25.png", "my photo%.png"),
+    "a percent sign": ("50%20.png", "50%20.png"),
+    "blanks around it": (" a.png\n", "a.png"),
+    "an ending in capital letters": ("a.png", "a.PNG"),
+    "an ending in small letters": ("sub/A.JPG", "sub/A.jpg"),
     "of 2014": ("COCO_train2014_000000000007.jpg", "000000000007.jpg"),
     "composed": ("\u00e4.png", "a\u0308.png"),
     "decomposed": ("a\u0308.png", "\u00e4.png"),
@@ -83,6 +93,9 @@ def test_relative_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 MISSING = {
     "not there": ("b.png", "b.png is missing, though annotated"),
     "above the folder": ("../other.png", "its name ../other.png leads out of"),
+    "an address": ("http://localhost/data/a.png", "its name http://localhost/data/a.png is an address; download"),
+    "in a folder like those of COCO": ("train2020/sub.png", "is missing, though annotated"),
+    "escapes that lead out": ("%2e%2e/other.png", "is missing, though annotated"),
     "absolute": ("/etc/hostname", "its name /etc/hostname leads out of"),
     "another absolute one": ("OTHER", "leads out of"),
     "the folder": (".", "leads out of"),
@@ -102,6 +115,15 @@ def test_names_that_mean_no_file(name: str, tmp_path: Path) -> None:
         with pytest.raises(DatasetError, match=r"a\.json: image 7: ") as error:
             read(annotations, images)
         assert message in str(error.value)
+
+
+def test_no_folder_is_told_at_once(tmp_path: Path) -> None:
+    annotations, images = write(tmp_path, ["a.png"], height=None)
+    for folder in (tmp_path / "gone", annotations):
+        for read in (read_ground_truth, CocoDataset):
+            with pytest.raises(DatasetError, match=f"{folder} is no folder; expected the folder of the annotated"):
+                read(annotations, folder)
+    assert not list(images.iterdir())
 
 
 def test_all_missing_images_are_told_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

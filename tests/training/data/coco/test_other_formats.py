@@ -32,6 +32,8 @@ VALUES: dict[str, tuple[Any, str]] = {
         {**CONTENT, "annotations": [{"image_id": 7, "file_name": "a.png", "segments_info": []}]}, "panoptic format"),
     "Cityscapes": ({"imgHeight": 1, "imgWidth": 1, "objects": []}, "is in Cityscapes' own format"),
     "GeoJSON": ({"type": "FeatureCollection", "features": []}, "is a feature collection of GeoJSON"),
+    "panoptic with a gap": ({**CONTENT, "annotations": [None, {"segments_info": []}]}, "panoptic format"),
+    "other fields": ({"Images": [], "coco": 1}, 'has no list of images, but "Images", "coco"; expected annotations in'),
     "a list": ([CONTENT], "holds a list; expected an object in COCO's format"),
     "nothing known": ({"a": {"b": 1}}, "has no list of images"),
     "COCO's captions": ({**CONTENT, "categories": None}, "has no list of categories"),
