@@ -58,8 +58,6 @@ class BuildWithPlugins(build_py):
             print(f"yolact: the CUDA library was not built ({error}); once that is mended, run yolact-build-plugins")
             return
         print("yolact: built", ", ".join(file.name for file in files))
-        if output / builder.PLUGINS not in files:
-            print("yolact: the plugins were not built, only the kernels.", builder.HOW_TO_GET_HEADERS)
 
 
 class EditableLinks(editable_wheel):

@@ -10,11 +10,9 @@ import click
 
 from yolact.cli.command import command, note, say
 from yolact.cli.options.common import folder_option
-from yolact.cli.options.values import AT_LEAST_1, EXISTING_FOLDER
+from yolact.cli.options.values import AT_LEAST_1
 from yolact.plugins.build import (
-    HOW_TO_GET_HEADERS,
     LIBRARY_FOLDER,
-    PLUGINS,
     BadRequest,
     BuildFailed,
     Tools,
@@ -33,18 +31,12 @@ from yolact.runtime.tensorrt.plugin_library import file_size
     metavar="native|all|sm_86,...",
     help="GPUs to build for.  [default: native where there is a GPU, else all]",
 )
-@click.option(
-    "--tensorrt-include",
-    metavar="DIR",
-    type=EXISTING_FOLDER,
-    help="Folder with TensorRT's C++ headers.  [default: searched for]",
-)
 @folder_option(None, "Folder for the libraries. The toolkit itself only looks into its own.  [default: in the package]")
 @click.option("--jobs", type=AT_LEAST_1, help="Compilers at a time.  [default: one a processor]")
-def main(arch: str | None, tensorrt_include: Path | None, output: Path | None, jobs: int | None) -> None:
-    """Build the CUDA kernels and, with TensorRT's headers, the plugins that take the place of two ONNX functions.
+def main(arch: str | None, output: Path | None, jobs: int | None) -> None:
+    """Build the CUDA kernels, and the TensorRT plugins that take the place of two ONNX functions.
 
-    Needs nvcc, a C++ compiler and cmake, and no GPU.
+    Needs nvcc, a C++ compiler and cmake, and neither TensorRT nor a GPU.
 
     Exit codes: 0 done, 1 something is missing or does not compile, 2 wrong usage, 130 interrupted.
     """
@@ -53,7 +45,7 @@ def main(arch: str | None, tensorrt_include: Path | None, output: Path | None, j
         tools = find_tools()
         asked = _native(arch)
         archs = choose_archs(asked, tools)
-        files = _build_with_progress(asked, output or LIBRARY_FOLDER, tools, tensorrt_include, jobs)
+        files = _build_with_progress(asked, output or LIBRARY_FOLDER, tools, jobs)
     except BadRequest as error:
         raise UsageError(str(error)) from error
     except BuildFailed as error:
@@ -64,20 +56,18 @@ def main(arch: str | None, tensorrt_include: Path | None, output: Path | None, j
     say(f"built for {', '.join(archs)} and later in {_seconds(start)} s")
     for file in files:
         say(f"wrote {file}: {file_size(file)}")
-    if PLUGINS not in [Path(file.name) for file in files]:
-        note(f"The plugins were not built, only the kernels. {HOW_TO_GET_HEADERS}")
 
 
-def _build_with_progress(asked: str, output: Path, tools: Tools, include: Path | None, jobs: int | None) -> list[Path]:
+def _build_with_progress(asked: str, output: Path, tools: Tools, jobs: int | None) -> list[Path]:
     """Build; what is being done stands in one line of stderr, if that is a terminal."""
     if not _is_terminal():
-        return build(asked, output, tools, include, jobs)
+        return build(asked, output, tools, jobs)
 
     def show(step: str) -> None:
         click.echo(f"\r\x1b[K{step}", err=True, nl=False)
 
     try:
-        return build(asked, output, tools, include, jobs, show)
+        return build(asked, output, tools, jobs, show)
     finally:
         show("")
 

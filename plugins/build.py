@@ -35,15 +35,9 @@ DESCRIPTION = Path("library.json")
 ARCHS = tuple(f"sm_{number}" for number in (75, 80, 86, 87, 89, 90, 100, 103, 110, 120, 121))
 """What "all" stands for, as far as the nvcc at hand knows them."""
 
-HOW_TO_GET_HEADERS = (
-    "TensorRT's C++ headers (NvInferRuntime.h, 10.0 or later) were not found: install libnvinfer-headers-dev, or give "
-    "the folder include of github.com/NVIDIA/TensorRT, at your version's tag, with --tensorrt-include"
-)
-
 _USUAL_CUDA = Path("/usr/local/cuda")
 _LAST_LINES = 40
 _STAGING, _LOCK = ".building-", ".lock"
-_NO_HEADERS = "TensorRT headers: none"  # as cmake/tensorrt_headers.cmake says it
 _STEP = re.compile(r"\[\s*(\d+%|\d+/\d+)\]")  # of make and of ninja
 
 
@@ -60,7 +54,7 @@ class BuildFailed(Exception):
 
 
 class BadRequest(BuildFailed):
-    """A request that cannot be met: an unknown architecture, a folder without headers."""
+    """A request that cannot be met: an architecture that is unknown."""
 
 
 class Tools(NamedTuple):
@@ -112,7 +106,6 @@ def build(
     asked: str,
     output: Path,
     tools: Tools,
-    include: Path | None = None,
     jobs: int | None = None,
     progress: Callable[[str], None] = lambda step: None,
 ) -> list[Path]:
@@ -122,21 +115,17 @@ def build(
         asked: architectures, see `choose_archs`.
         output: folder to install into; on any failure what it holds stays.
         tools: from `find_tools`.
-        include: folder of TensorRT's headers, None to search the usual ones.
         jobs: compilers at a time, None for as many as there are processors.
         progress: is told what is being done, such as ``compiling 40%``.
 
-    Returns the libraries written; without TensorRT's headers only the kernels are among them.
-    Raises BuildFailed, and BadRequest where the arguments are wrong.
+    Returns the libraries written. Raises BuildFailed, and BadRequest where the arguments are wrong.
     """
     archs = choose_archs(asked, tools)
-    if include is not None and not (include / "NvInferRuntime.h").is_file():
-        raise BadRequest(f"{include} has no NvInferRuntime.h, so it is no folder of TensorRT's headers")
     if not (SOURCES / "CMakeLists.txt").is_file():
         raise BuildFailed(f"{SOURCES} has no sources to build from; install yolact from its repository")
     with unwound(), tempfile.TemporaryDirectory(prefix="yolact-plugins-") as work, _staging(output) as staging:
         progress("configuring")
-        _configure(tools, archs, include, Path(work), output)
+        _configure(tools, archs, Path(work))
         progress("compiling")
         compiled: list[str | Path] = [tools.cmake, "--build", work, "--parallel", str(jobs or os.cpu_count() or 1)]
         _run(compiled, "the sources do not compile", _watch(progress), work)
@@ -187,7 +176,7 @@ def _remove_leftovers(output: Path) -> None:
             lock.release()
 
 
-def _configure(tools: Tools, archs: tuple[str, ...], include: Path | None, work: Path, output: Path) -> None:
+def _configure(tools: Tools, archs: tuple[str, ...], work: Path) -> None:
     targets = [*(f"{arch[3:]}-real" for arch in archs), f"{max(archs, key=_number)[3:]}-virtual"]
     command: list[str | Path] = [
         *(tools.cmake, "-S", SOURCES, "-B", work),
@@ -196,10 +185,7 @@ def _configure(tools: Tools, archs: tuple[str, ...], include: Path | None, work:
         f"-DCMAKE_CUDA_COMPILER={tools.nvcc}",
         f"-DCMAKE_CUDA_ARCHITECTURES={';'.join(targets)}",
     ]
-    if include is not None:
-        command.append(f"-DTENSORRT_INCLUDE_DIR={include.resolve()}")
-    if _NO_HEADERS in _run(command, "cmake could not prepare the build"):
-        _refuse_to_drop_plugins(output)  # rather than after minutes of compiling
+    _run(command, "cmake could not prepare the build")
 
 
 def _watch(progress: Callable[[str], None]) -> Callable[[str], None]:
@@ -210,29 +196,17 @@ def _watch(progress: Callable[[str], None]) -> Callable[[str], None]:
     return watch
 
 
-def _refuse_to_drop_plugins(output: Path) -> None:
-    if (output / PLUGINS).is_file():
-        raise BuildFailed(
-            f"{output} has plugins of an earlier build, which kernels without plugins would replace. "
-            f"{HOW_TO_GET_HEADERS}; or delete {output / PLUGINS} to have the kernels alone"
-        )
-
-
 def _install(built: Path, output: Path, archs: tuple[str, ...]) -> list[Path]:
-    """Move what was built into the folder, and remove what an earlier build left there and this one did not make."""
-    if not (built / KERNELS).is_file():
-        raise BuildFailed(f"the build made no {KERNELS}; report this")
-    if not (built / PLUGINS).is_file():
-        _refuse_to_drop_plugins(output)
+    """Move what was built into the folder."""
+    missing = [str(name) for name in LIBRARIES if not (built / name).is_file()]
+    if missing:
+        raise BuildFailed(f"the build made no {', '.join(missing)}; report this")
     (built / DESCRIPTION).write_text(to_json({"archs": archs, "ptx": max(archs, key=_number)}) + "\n")
     (output / DESCRIPTION).unlink(missing_ok=True)  # it never describes other libraries than those beside it
     for name in (*LIBRARIES, DESCRIPTION):
-        if (built / name).is_file():
-            (output / name).parent.mkdir(exist_ok=True)
-            (built / name).replace(output / name)
-        else:
-            (output / name).unlink(missing_ok=True)
-    return [output / name for name in LIBRARIES if (output / name).is_file()]
+        (output / name).parent.mkdir(exist_ok=True)
+        (built / name).replace(output / name)
+    return [output / name for name in LIBRARIES]
 
 
 def _number(arch: str) -> int:

@@ -1,9 +1,9 @@
 // The creators of all plugins, made once per process.
 #pragma once
 
-#include <NvInferRuntime.h>
-
 #include <cstdint>
+
+#include "tensorrt/abi/plugin.h"
 
 namespace yolact {
 

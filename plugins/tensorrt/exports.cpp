@@ -5,4 +5,4 @@
 
 extern "C" nvinfer1::IPluginCreatorInterface* const* getCreators(int32_t& count) { return yolact::creators(count); }
 
-extern "C" void setLoggerFinder(nvinfer1::ILoggerFinder* finder) { yolact::logThrough(finder); }
+extern "C" void setLoggerFinder(void* finder) { yolact::logThrough(finder); }

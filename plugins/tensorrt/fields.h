@@ -1,10 +1,10 @@
 // Reading a plugin's attributes and writing them into a plan.
 #pragma once
 
-#include <NvInferRuntime.h>
-
 #include <cstdint>
 #include <vector>
+
+#include "tensorrt/abi/plugin.h"
 
 namespace yolact {
 

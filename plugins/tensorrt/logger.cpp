@@ -6,62 +6,38 @@
 #include <cstdint>
 
 #include "tensorrt/diagnostics.h"
+#include "tensorrt/release.h"
 
 namespace yolact {
 namespace {
 
-// The classes ILogger and ILoggerFinder of TensorRT's headers cannot be used here: in release 11 both got a base class,
-// which moved their one function in the table of virtual functions, and one binary serves both releases. So the
-// function is taken from the table by its place, which is the same in both classes. By the Itanium C++ ABI of Linux a
-// member function is called as a function of the object.
-constexpr int kWithoutBase = 0;
-constexpr int kWithBase = 4;  // after getAPILanguage, getInterfaceInfo and two destructors
-constexpr int kUnknown = -1;
-
 constexpr int32_t kSeverityError = 1;  // ILogger::Severity::kERROR
 
 using FindLogger = void* (*)(void* finder);
+using GetLogger = void* (*)();
 using Log = void (*)(void* logger, int32_t severity, const char* message);
 
 std::atomic<void*> finder{nullptr};
-std::atomic<void*> fixed_logger{nullptr};
-std::atomic<int> place{kUnknown};
-
-template <typename Function>
-Function functionOf(void* object)
-{
-    void* const* table = *static_cast<void* const* const*>(object);
-    return reinterpret_cast<Function>(table[place]);
-}
-
-int placeIn(void* tensorrt)
-{
-    using Version = int32_t (*)();
-    const auto version = reinterpret_cast<Version>(dlsym(tensorrt, "getInferLibVersion"));
-    const int32_t major = version == nullptr ? 0 : version() / 10000;
-    switch (major) {
-    case 1: return kWithBase;  // TensorRT for RTX
-    case 10: return kWithoutBase;
-    case 11: return kWithBase;
-    default: return kUnknown;
-    }
-}
+std::atomic<GetLogger> get_logger{nullptr};  // there is no logger before the process makes its first TensorRT object
+std::atomic<const Release*> release{nullptr};
 
 void log(const char* sentence)
 {
+    const Release& places = *release;
     try {
-        void* logger = finder != nullptr ? functionOf<FindLogger>(finder)(finder) : fixed_logger.load();
+        void* logger =
+            finder != nullptr ? functionAt<FindLogger>(places.findLogger, finder)(finder) : get_logger.load()();
         if (logger != nullptr) {
-            functionOf<Log>(logger)(logger, kSeverityError, sentence);
+            functionAt<Log>(places.log, logger)(logger, kSeverityError, sentence);
         }
     } catch (...) {  // whatever a logger throws must not get into the TensorRT that called the plugin
     }
 }
 
-void logFrom(void* tensorrt)
+void logFor(const Release* found)
 {
-    place = tensorrt == nullptr ? kUnknown : placeIn(tensorrt);
-    setMessageSink(place == kUnknown ? nullptr : log);
+    release = found;
+    setMessageSink(found == nullptr ? nullptr : log);
 }
 
 }  // namespace
@@ -73,16 +49,16 @@ void logThrough(void* given) noexcept
     // The finder's class belongs to a TensorRT that the process has loaded already.
     const bool found = given != nullptr && dladdr(*static_cast<void**>(given), &library) != 0;
     void* tensorrt = found ? dlopen(library.dli_fname, RTLD_LAZY | RTLD_NOLOAD) : nullptr;
-    logFrom(tensorrt);
+    logFor(releaseOf(tensorrt));
     if (tensorrt != nullptr) {
         dlclose(tensorrt);
     }
 }
 
-void logTo(void* logger, void* tensorrt) noexcept
+void logTo(void* tensorrt) noexcept
 {
-    fixed_logger = logger;
-    logFrom(logger == nullptr ? nullptr : tensorrt);
+    get_logger = reinterpret_cast<GetLogger>(dlsym(tensorrt, "getLogger"));
+    logFor(get_logger == nullptr ? nullptr : releaseOf(tensorrt));
 }
 
 }  // namespace yolact

@@ -8,8 +8,7 @@ namespace yolact {
 // that is not known, nothing is reported.
 void logThrough(void* finder) noexcept;
 
-// From now on reports go to `logger`, an ILogger of the TensorRT library that `tensorrt`, a handle of dlopen, stands
-// for.
-void logTo(void* logger, void* tensorrt) noexcept;
+// From now on reports go to the logger that `tensorrt`, a handle of dlopen, has when there is something to report.
+void logTo(void* tensorrt) noexcept;
 
 }  // namespace yolact

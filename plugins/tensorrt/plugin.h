@@ -12,13 +12,12 @@
 //                              cudaStream_t);
 #pragma once
 
-#include <NvInferRuntime.h>
-
 #include <cstddef>
 #include <cstdint>
 #include <exception>
 
 #include "common/element_type.h"
+#include "tensorrt/abi/plugin.h"
 #include "tensorrt/diagnostics.h"
 #include "tensorrt/fields.h"
 #include "tensorrt/signature.h"

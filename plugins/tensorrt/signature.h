@@ -1,11 +1,11 @@
 // What tensors an op takes and gives, as a table, and everything TensorRT asks that can be answered from the table.
 #pragma once
 
-#include <NvInferRuntime.h>
-
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+
+#include "tensorrt/abi/plugin.h"
 
 namespace yolact {
 

@@ -43,9 +43,7 @@ def describe_library(gpus: Iterable[Gpu] = ()) -> tuple[bool, str]:
     """Whether the library can serve these GPUs, and a sentence: which GPUs it has code for, or how to build it."""
     library = installed_library()
     if library is None:
-        some = any(LIBRARY_FOLDER.glob("*.so"))
-        built = "only the kernels are built, TensorRT's headers were not found" if some else "not built"
-        return False, f"{built}, so TensorRT builds the ONNX functions' bodies; {HOW_TO_BUILD}"
+        return False, f"not built, so TensorRT builds the ONNX functions' bodies; {HOW_TO_BUILD}"
     text, code = f"{library}, {file_size(library)}", installed_code()
     if code is None:
         return True, f"{text}, for unknown GPUs, as {DESCRIPTION} beside it is missing or damaged; {HOW_TO_BUILD}"

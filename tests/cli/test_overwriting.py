@@ -58,7 +58,7 @@ WRITES_FOLDERS = {
     "train": {"--output", "--weights"},  # tested below, and --data and --val, which are no names of files alone
     "infer": {"--output"},  # which numbers its files: see `OutputNames`
     "scenes": {"--output"},  # without inputs
-    "build-plugins": {"--output", "--tensorrt-include"},  # libraries and headers have different names
+    "build-plugins": {"--output"},
     "doctor": {"--engine", "--metadata"},  # writes nothing
 }
 

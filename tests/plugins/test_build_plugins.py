@@ -24,7 +24,9 @@ from yolact.plugins import build as module
 from yolact.plugins.build import BadRequest, BuildFailed, build, choose_archs, find_tools
 from yolact.runtime.file_lock import FileLock
 
-KERNELS, PLUGINS, DESCRIPTION = "libyolact_kernels.so", "libyolact_plugins.so", "library.json"
+KERNELS, DESCRIPTION = "libyolact_kernels.so", "library.json"
+LIBRARIES = [KERNELS, "libyolact_plugins.so", "libyolact_plugins_registered.so", "rtx/libtensorrt_rtx.so"]
+FILES = [*LIBRARIES, DESCRIPTION]
 
 
 @pytest.fixture
@@ -33,78 +35,50 @@ def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "sources"
 
 
-@pytest.fixture
-def headers(tmp_path: Path) -> Path:
-    folder = tmp_path / "headers"
-    folder.mkdir()
-    (folder / "NvInferRuntime.h").touch()
-    return folder
-
-
 def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_what_is_built_and_for_what(sources: Path, headers: Path, tmp_path: Path) -> None:
+def test_what_is_built_and_for_what(sources: Path, tmp_path: Path) -> None:
     lib = tmp_path / "a" / "lib"
-    assert build("sm_90,sm_86,sm_90", lib, tiny_tools(), headers) == [lib / KERNELS, lib / PLUGINS]
+    assert build("sm_90,sm_86,sm_90", lib, tiny_tools()) == [lib / name for name in LIBRARIES]
     assert b"archs: 90-real 86-real 90-virtual." in (lib / KERNELS).read_bytes()
     assert json.loads((lib / DESCRIPTION).read_text()) == {"archs": ["sm_90", "sm_86"], "ptx": "sm_90"}
     (lib / "of somebody else").write_text("stays")
-    (lib / "libyolact_plugins_registered.so").write_text("of an earlier version")
-    assert build("all", lib, tiny_tools(), headers) == [lib / KERNELS, lib / PLUGINS]
-    assert sorted(contents(lib)) == sorted([DESCRIPTION, KERNELS, PLUGINS, "of somebody else"])
+    assert build("all", lib, tiny_tools()) == [lib / name for name in LIBRARIES]
+    assert sorted(contents(lib)) == sorted([*FILES, "of somebody else"])
     assert b"archs: 75-real 86-real 90-real 90-virtual." in (lib / KERNELS).read_bytes()
     assert json.loads((lib / DESCRIPTION).read_text())["archs"] == ["sm_75", "sm_86", "sm_90"]
 
 
-@pytest.mark.parametrize("told", [True, False])
-def test_kernels_alone_do_not_replace_plugins(
-    sources: Path, headers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: bool
-) -> None:
-    """Where cmake tells that it found no headers, nothing is compiled for it."""
-    assert f'"{module._NO_HEADERS},' in (ROOT / "plugins/cmake/tensorrt_headers.cmake").read_text()
-    lib, steps = tmp_path / "lib", []
-    build("sm_86", lib, tiny_tools(), headers)
-    before = contents(lib)
-    if not told:
-        monkeypatch.setattr(module, "_NO_HEADERS", "something else")
-    with pytest.raises(BuildFailed, match=r"has plugins of an earlier build.* libnvinfer-headers-dev.*; or delete "):
-        build("sm_90", lib, tiny_tools(), progress=steps.append)
-    assert contents(lib) == before and ("compiling" in steps) == (not told)
-    (lib / PLUGINS).unlink()
-    assert build("sm_90", lib, tiny_tools()) == [lib / KERNELS]
-
-
-def test_what_a_killed_build_left_is_removed(sources: Path, headers: Path, tmp_path: Path) -> None:
+def test_what_a_killed_build_left_is_removed(sources: Path, tmp_path: Path) -> None:
     lib = tmp_path / "lib"
     for name in (".building-dead", ".building-alive", ".building-without-a-lock"):
         (lib / name / "lib").mkdir(parents=True)
     (lib / ".building-dead" / ".lock").touch()
     alive = FileLock(lib / ".building-alive" / ".lock", os.O_CREAT)
-    build("sm_86", lib, tiny_tools(), headers)
+    build("sm_86", lib, tiny_tools())
     alive.release()
     assert {path.name for path in lib.glob(".building*")} == {".building-alive", ".building-without-a-lock"}
 
 
-def test_steps(sources: Path, headers: Path, tmp_path: Path) -> None:
+def test_steps(sources: Path, tmp_path: Path) -> None:
     steps: list[str] = []
-    build("sm_86", tmp_path / "lib", tiny_tools(), headers, progress=steps.append)
+    build("sm_86", tmp_path / "lib", tiny_tools(), progress=steps.append)
     assert (steps[0], steps[1], steps[-1]) == ("configuring", "compiling", "installing")
     assert steps[-2] == "compiling 100%" and len(steps) > 4
 
 
-def test_a_set_is_installed_whole(
-    sources: Path, headers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Whatever signal comes while each of the three files is moved; the last of them ends the build after that."""
+def test_a_set_is_installed_whole(sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever signal comes while the files are moved; the last of them ends the build after that."""
     lib, numbers = tmp_path / "lib", (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     coming = list(numbers)
-    build("sm_86", lib, tiny_tools(), headers)
+    build("sm_86", lib, tiny_tools())
     replace = Path.replace
 
     def interrupted(path: Path, target: Path) -> Path:
-        signal.raise_signal(coming.pop(0))
+        if coming:
+            signal.raise_signal(coming.pop(0))
         return replace(path, target)
 
     def handler(number: int, _: object) -> None:
@@ -114,12 +88,12 @@ def test_a_set_is_installed_whole(
     previous = {number: signal.signal(number, handler) for number in numbers}
     try:
         with pytest.raises(KeyboardInterrupt, match=f"^{int(signal.SIGHUP)}$"):
-            build("sm_90", lib, tiny_tools(), headers)
+            build("sm_90", lib, tiny_tools())
         assert coming == [] and [signal.getsignal(number) for number in numbers] == [handler] * 3
     finally:
         for number, old in previous.items():
             signal.signal(number, old)
-    assert sorted(contents(lib)) == sorted([DESCRIPTION, KERNELS, PLUGINS])
+    assert sorted(contents(lib)) == sorted(FILES)
     assert all(b"90" in data for data in contents(lib).values())
 
 
@@ -131,7 +105,7 @@ def test_a_failed_build_leaves_what_was_there(sources: Path, tmp_path: Path) -> 
     with pytest.raises(BuildFailed, match=r"the sources do not compile \(exit code \d\)") as caught:
         build("sm_90", lib, tiny_tools())
     assert "konst" in caught.value.log and len(caught.value.log.splitlines()) <= 40
-    assert contents(lib) == before and sorted(path.name for path in lib.iterdir()) == [DESCRIPTION, KERNELS]
+    assert contents(lib) == before and sorted(contents(lib)) == sorted(FILES)
     with pytest.raises(BuildFailed):
         build("sm_90", tmp_path / "new", tiny_tools())
     assert not (tmp_path / "new").exists()
@@ -168,7 +142,7 @@ def test_an_interrupted_build_leaves_what_was_there(
         running.send_signal(number)
         stderr = running.communicate(timeout=60)[1]
     assert (running.returncode, stderr) == (code, message)
-    assert contents(lib) == before and sorted(path.name for path in lib.iterdir()) == [DESCRIPTION, KERNELS]
+    assert contents(lib) == before and sorted(contents(lib)) == sorted(FILES)
     assert not any((tmp_path / "temporary").iterdir())
     state = Path(f"/proc/{int(mark.read_text())}/stat")
     while state.is_file() and " Z " not in state.read_text() and time.monotonic() < deadline:
@@ -206,9 +180,7 @@ def test_a_folder_that_cannot_be_written_to(sources: Path, folder: str) -> None:
         build("sm_86", Path(folder), tiny_tools())
 
 
-def test_folders_that_are_no_headers_or_sources(sources: Path, tmp_path: Path) -> None:
-    with pytest.raises(BadRequest, match=r"has no NvInferRuntime\.h"):
-        build("sm_86", tmp_path / "lib", tiny_tools(), tmp_path)
+def test_a_folder_without_sources(sources: Path, tmp_path: Path) -> None:
     (sources / "CMakeLists.txt").unlink()
     with pytest.raises(BuildFailed, match="has no sources to build from"):
         build("sm_86", tmp_path / "lib", tiny_tools())
@@ -277,26 +249,18 @@ def run(*arguments: str | Path) -> Result:
     return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
-def test_the_command_says_what_it_built(
-    sources: Path, headers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_command_says_what_it_built(sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tiny_tools()
     monkeypatch.setenv("CUDA_HOME", str(write_toolkit(tmp_path / "cuda")))
     lib = tmp_path / "lib"
-    result = run("--arch", "all", "--output", lib, "--tensorrt-include", headers, "--jobs", "1")
+    result = run("--arch", "all", "--output", lib, "--jobs", "1")
     assert result.exit_code == 0, result.output
     assert "built for sm_75, sm_86, sm_90 and later in " in result.stdout and result.stderr == ""
     assert [line.split(": ")[0] for line in result.stdout.splitlines()[1:]] == [
-        f"wrote {lib / name}" for name in (KERNELS, PLUGINS)
+        f"wrote {lib / name}" for name in LIBRARIES
     ]
 
     assert all(line.endswith(" kB") and not line.endswith(" 0 kB") for line in result.stdout.splitlines()[1:])
-
-    lib = tmp_path / "kernels"
-    result = run("--arch", "sm_86", "--output", lib)
-    assert result.exit_code == 0 and "built for sm_86 and later in " in result.stdout and PLUGINS not in result.stdout
-    assert "The plugins were not built, only the kernels" in result.stderr
-    assert "libnvinfer-headers-dev" in result.stderr and "--tensorrt-include" in result.stderr
 
     write_sources(sources, DOES_NOT_COMPILE)
     result = run("--arch", "sm_86", "--output", lib)
@@ -310,13 +274,11 @@ def test_progress_is_for_terminals(sources: Path, tmp_path: Path, monkeypatch: p
     monkeypatch.setattr("yolact.cli.build_plugins._is_terminal", lambda: True)
     steps = run("--arch", "sm_86", "--output", tmp_path / "lib").stderr.split("\r")  # click drops what clears the line
     assert steps[:3] == ["", "configuring", "compiling"] and "compiling 100%" in steps
-    assert steps[-2] == "installing" and steps[-1].startswith("The plugins were not built")
+    assert steps[-2:] == ["installing", ""]
 
 
 REJECTED = {
     "architecture": (["--arch", "sm_42"], "builds for sm_75, sm_86, sm_90, got architecture 'sm_42'"),
-    "no headers": (["--arch", "sm_86", "--tensorrt-include", "."], "has no NvInferRuntime.h"),
-    "no folder of headers": (["--tensorrt-include", "nowhere"], "'nowhere' does not exist"),
     "output is a file": (["--output", "file"], "'file' is a file"),
     "jobs": (["--jobs", "0"], "0 is not in the range x>=1"),
     "an argument": (["sm_86"], "unexpected extra argument"),
@@ -354,7 +316,7 @@ def make_wheel(tmp_path: Path, archs: str, nvcc: str | None = None) -> subproces
     write_sources(copy / "plugins")
     for stale in (copy / "plugins/lib", copy / "build/lib/yolact/plugins/lib"):
         stale.mkdir(parents=True)
-        for name in (KERNELS, PLUGINS):
+        for name in ("libyolact_kernels.so", "libyolact_stale.so"):
             (stale / name).write_text("stale")
     environment = os.environ | {"CUDA_HOME": str(write_toolkit(tmp_path / "cuda")), "YOLACT_PLUGIN_ARCHS": archs}
     if nvcc is not None:
@@ -393,11 +355,10 @@ def test_wheels(tmp_path: Path, possible: bool) -> None:
     files = [path for path in (ROOT / "plugins").glob("*/*") if path.is_file() and path.suffix != ".pyc"]
     files = [path for path in files if path.parent.name != "lib"]
     expected = {f"yolact/{path.relative_to(ROOT)}" for path in files if path.name != "README.md"}
-    packed = {name.rpartition("/")[2] for name in names if name.startswith("yolact/plugins/lib/")}
-    assert expected <= names and packed == ({KERNELS, DESCRIPTION} if possible else set())
+    packed = {name.removeprefix("yolact/plugins/lib/") for name in names if name.startswith("yolact/plugins/lib/")}
+    assert expected <= names and packed == (set(FILES) if possible else set())
     assert ("-py3-none-any.whl" in wheel.name) == (not possible) and "-py3-none-" in wheel.name
     assert ("yolact: the CUDA library was not built (" in done.stdout) == (not possible)
-    assert ("the plugins were not built, only the kernels" in done.stdout) == possible
     assert ("nvcc does not run (exit code 3)); once that is mended, run yolact-build-plugins" in done.stdout) == (
         not possible
     )

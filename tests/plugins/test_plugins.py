@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import fast_nms_calls as nms
@@ -10,8 +12,9 @@ import mask_assembly_calls as mask_assembly
 import numpy as np
 import pytest
 from element_types import EACH_TYPE
+from host_kernel_build import PLUGINS, build_host_library
 from plugin_calls import ATTRIBUTES, OUTPUTS, REFUSED, changed, inputs_of
-from plugin_harness import PluginHarness, Spec
+from plugin_harness import HARNESS, PluginHarness, Spec
 from repository import ROOT
 
 from yolact.export.functions import FAST_NMS, MASK_ASSEMBLY, fast_nms_attributes
@@ -147,6 +150,67 @@ def test_launches_that_fail(harness: PluginHarness, status: int) -> None:
     assert message.startswith("Op: ") and message.count("\n") == 1
     assert re.search(LAUNCH_ERRORS[status], message.rstrip())
     assert harness.launch_error(0) == ""
+
+
+@pytest.mark.parametrize("version", [100000, 100300, 101600, 110100, 10700])
+def test_loggers_of_each_release(harness: PluginHarness, version: int) -> None:
+    harness.play_release(version)
+    try:
+        outcome = harness.build(MASK_ASSEMBLY, ATTRIBUTES[MASK_ASSEMBLY], [], 1, LARGEST)
+    finally:
+        harness.play_release(100300)
+    assert outcome.messages == "YolactMaskAssembly: takes 4 inputs, but there are 0\n"
+
+
+@pytest.mark.parametrize("version", [0, 80600, 90300, 120000])
+def test_an_unknown_release_is_told_nothing(harness: PluginHarness, version: int) -> None:
+    """Its logger may be of any class."""
+    harness.play_release(version)
+    try:
+        outcome = harness.build(MASK_ASSEMBLY, ATTRIBUTES[MASK_ASSEMBLY], [], 1, LARGEST)
+    finally:
+        harness.play_release(100300)
+    assert (outcome.refused, outcome.messages) == ("getOutputDataTypes or getOutputShapes", "")
+
+
+@pytest.fixture(scope="session")
+def registering(host_kernels: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The library that registers its plugins when it is loaded, for this CPU."""
+    sources = [*PLUGINS.glob("*/*_plugin.cpp"), *PLUGINS.glob("tensorrt/*.cpp")]
+    library = tmp_path_factory.mktemp("registering") / "libregistering.so"
+    return build_host_library(library, sources, [host_kernels, f"-Wl,-rpath,{host_kernels.parent}"])
+
+
+PLAYED = {
+    "libnvinfer.so.10": (100300, 12, []),
+    "libnvinfer_lean.so.10": (101600, 12, []),
+    "libnvinfer.so.11": (110100, 8, ["-DBASE"]),
+    "libtensorrt_rtx.so.1": (10700, 8, ["-DBASE"]),
+}
+
+
+@pytest.mark.parametrize("name", PLAYED)
+def test_registers_with_the_tensorrt_in_the_process(registering: Path, tmp_path: Path, name: str) -> None:
+    """And asks it for its logger when there is something to say: while it is loaded there is none yet."""
+    version, before, options = PLAYED[name]
+    options = [*options, f"-DBEFORE={before}", f"-DVERSION={version}", f"-Wl,-soname,{name}"]
+    build_host_library(tmp_path / name, [HARNESS.parent / "played_tensorrt.cpp"], options)
+    program = f"""
+import ctypes
+tensorrt = ctypes.CDLL({str(tmp_path / name)!r})
+tensorrt.played_names.restype = tensorrt.played_logged.restype = ctypes.c_char_p
+ctypes.CDLL({str(registering)!r})
+print(tensorrt.played_names().decode())
+print(tensorrt.played_create(), tensorrt.played_logged())
+tensorrt.played_make_object()
+print(tensorrt.played_create(), tensorrt.played_logged())
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    names, silent, told = done.stdout.splitlines()
+    assert names.split() == ["yolact.YolactFastNms", "yolact.YolactMaskAssembly"]
+    assert silent == "0 b''"
+    assert re.match(r"0 b'1 YolactFastNms: the attribute \w+ is missing; export the model again", told)
 
 
 def test_every_op_with_a_plugin_is_here() -> None:

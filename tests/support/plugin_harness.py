@@ -7,15 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import missing
 import numpy as np
-import pytest
 from host_kernel_build import PLUGINS, build_host_library
 from ml_dtypes import bfloat16
 
 MAX_DIMS = 8
 HARNESS = Path(__file__).parent / "host_plugins" / "host_plugins.cpp"
-HEADERS = [Path("/usr/include/x86_64-linux-gnu"), Path("/usr/include/aarch64-linux-gnu"), Path("/usr/include")]
 NOT_FOR_THE_CPU = {"static_registration.cpp"}
 
 DATA_TYPES = {np.dtype(np.float32): 0, np.dtype(np.float16): 1, np.dtype(np.int32): 3, np.dtype(bfloat16): 7}
@@ -81,14 +78,6 @@ class Outcome(NamedTuple):
     workspace: int
 
 
-def headers() -> Path:
-    """TensorRT's headers; the test that asks is skipped where there are none."""
-    for folder in HEADERS:
-        if (folder / "NvInferRuntime.h").is_file():
-            return folder
-    pytest.skip(missing.TENSORRT_HEADERS)
-
-
 class PluginHarness:
     """The plugins in a library of their own, linked to that of the kernels. Plugins are named as in ONNX."""
 
@@ -96,10 +85,10 @@ class PluginHarness:
         sources = [*PLUGINS.glob("*/*_plugin.cpp"), *PLUGINS.glob("tensorrt/*.cpp")]
         sources = [HARNESS, *(source for source in sources if source.name not in NOT_FOR_THE_CPU)]
         links = [kernels, f"-Wl,-rpath,{kernels.parent}"]
-        path = build_host_library(folder / "libplugins.so", sources, ["-idirafter", headers(), *links])
+        path = build_host_library(folder / "libplugins.so", sources, links)
         library = ctypes.CDLL(str(path))
         self._run, self._messages = library.host_plugin_run, library.host_plugin_messages
-        self._launch_error = library.host_plugin_launch_error
+        self._launch_error, self.play_release = library.host_plugin_launch_error, library.host_plugin_release
         self._run.restype = self._messages.restype = self._launch_error.restype = ctypes.c_char_p
 
     def build(

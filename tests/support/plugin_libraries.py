@@ -14,10 +14,7 @@ ARCH = "sm_86"
 
 
 def built_libraries(make_once: MakeOnce) -> Path:
-    """The folder of the libraries: the kernels, and the plugins where TensorRT's headers are.
-
-    The test that asks is skipped where there are no nvcc and cmake.
-    """
+    """The folder of the libraries. The test that asks is skipped where there are no nvcc and cmake."""
     try:
         tools = find_tools()
     except BuildFailed as error:

@@ -14,14 +14,7 @@ from typing import Any
 from benchmarks.figures import write_figures
 from benchmarks.gpu.check.skipping import Skip, missing_module, require_gpu
 from benchmarks.gpu.nvidia_smi import ask_nvidia_smi
-from yolact.plugins.build import (
-    HOW_TO_GET_HEADERS,
-    LIBRARY_FOLDER,
-    PLUGINS,
-    BuildFailed,
-    build,
-    find_tools,
-)
+from yolact.plugins.build import LIBRARY_FOLDER, BuildFailed, build, find_tools
 from yolact.runtime.errors import YolactError
 
 QUERY = (
@@ -79,7 +72,7 @@ def _ask_doctor() -> dict[str, str]:
 
 
 def build_kernels(result: Path, machine: str, output: str = str(LIBRARY_FOLDER)) -> None:
-    """Build the kernels and, where TensorRT's headers are, the plugins for the GPU of this machine.
+    """Build the kernels and the plugins for the GPU of this machine.
 
     The command `yolact-build-plugins` is not used: it needs click, and cuda-bindings to see the GPU.
 
@@ -105,10 +98,8 @@ def build_kernels(result: Path, machine: str, output: str = str(LIBRARY_FOLDER))
     except BuildFailed as error:
         print(error.log)
         raise YolactError(str(error)) from error
-    plugins = Path(output) / PLUGINS in files
-    note = "" if plugins else f"The plugins were not built, only the kernels. {HOW_TO_GET_HEADERS}"
     sizes = {str(file.relative_to(output)): file.stat().st_size for file in files}
-    write_figures(result, {"arch": arch, "bytes": sizes, "note": note})
+    write_figures(result, {"arch": arch, "bytes": sizes})
 
 
 def time_kernels(result: Path) -> None:

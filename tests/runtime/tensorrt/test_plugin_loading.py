@@ -53,10 +53,7 @@ def run(program: str, folder: Path, here: Path) -> Any:
 @pytest.fixture(scope="module")
 def library(make_once: MakeOnce) -> Path:
     """The folder of the real library."""
-    folder = built_libraries(make_once)
-    if not (folder / LIBRARY).is_file():
-        pytest.skip(missing.TENSORRT_HEADERS)
-    return folder
+    return built_libraries(make_once)
 
 
 BUILD = """
@@ -211,9 +208,6 @@ def test_the_doctor_says_how_to_get_them(here: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(plugin_library, "LIBRARY_FOLDER", here)
     found = "--  plugins           not built, so TensorRT builds the ONNX functions' bodies; build them here with: "
     assert found + "yolact-build-plugins" in CliRunner().invoke(doctor_main).stdout
-    (here / "libyolact_kernels.so").touch()
-    found = "--  plugins           only the kernels are built, TensorRT's headers were not found, so TensorRT builds"
-    assert found in CliRunner().invoke(doctor_main).stdout
 
 
 RUNS = NO_CREATORS + '#include <cstdio>\nstruct Code { Code() { fclose(fopen("ran", "w")); } } code;'

@@ -13,11 +13,11 @@
 using namespace nvinfer1;
 
 extern "C" IPluginCreatorInterface* const* getCreators(int32_t& count);
-extern "C" void setLoggerFinder(ILoggerFinder* finder);
+extern "C" void setLoggerFinder(void* finder);
 
 // The plugins ask the library that the logger finder comes from which release it is.
 extern "C" int32_t getInferLibVersion();
-int32_t getInferLibVersion() { return NV_TENSORRT_VERSION; }
+int32_t getInferLibVersion() { return host_plugins::version; }
 
 extern "C" {
 
@@ -95,7 +95,7 @@ bool formatsFit(IPluginV3OneBuild& build, const std::vector<DynamicPluginTensorD
     const auto outputs = static_cast<int32_t>(tensors.size()) - inputs;
     for (int32_t i = 0; i < inputs + outputs; ++i) {
         std::vector<DynamicPluginTensorDesc> other = tensors;
-        other[i].desc.format = TensorFormat::kCHW32;
+        other[i].desc.format = static_cast<TensorFormat>(5);  // 32 channels side by side
         if (!build.supportsFormatCombination(i, tensors.data(), inputs, outputs) ||
             build.supportsFormatCombination(i, other.data(), inputs, outputs)) {
             return false;
@@ -226,20 +226,21 @@ const char* run(IPluginCreatorV3One& creator, IPluginV3& built, const HostOp& op
 // What a plugin reports where a launch ended with this cudaError_t.
 extern "C" const char* host_plugin_launch_error(int status)
 {
-    static host_plugins::LoggerFinder finder;
-    setLoggerFinder(&finder);
+    setLoggerFinder(host_plugins::loggerFinder());
     host_plugins::messages.clear();
     yolact::enqueueStatus("Op", static_cast<cudaError_t>(status));
     return host_plugins::messages.c_str();
 }
+
+// From now on TensorRT is of this version, such as 100300.
+extern "C" void host_plugin_release(int32_t version) { host_plugins::version = version; }
 
 extern "C" const char* host_plugin_messages() { return host_plugins::messages.c_str(); }
 
 // Null where all went well, else the function that refused; why is in the messages.
 extern "C" const char* host_plugin_run(HostOp* op)
 {
-    static host_plugins::LoggerFinder finder;
-    setLoggerFinder(&finder);
+    setLoggerFinder(host_plugins::loggerFinder());
     host_plugins::messages.clear();
     IPluginCreatorV3One* creator = creatorOf(op->name);
     std::vector<PluginField> fields;

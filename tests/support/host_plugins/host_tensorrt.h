@@ -1,32 +1,67 @@
 // The objects that TensorRT hands to a plugin: a logger, and expressions that stand for sizes.
 #pragma once
 
-#include <NvInferRuntime.h>
-
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "tensorrt/abi/plugin.h"
+
 namespace host_plugins {
 
-inline std::string messages;  // what plugins have logged
+inline std::string messages;      // what plugins have logged
+inline int32_t version = 100300;  // of the release that is played
 
-struct Logger final : nvinfer1::ILogger {
-    void log(Severity severity, const char* message) noexcept override
-    {
-        messages += (severity == Severity::kERROR ? "" : "not an error: ") + std::string(message) + "\n";
-    }
+inline void keep(int32_t severity, const char* message)
+{
+    messages += (severity == 1 ? "" : "not an error: ") + std::string(message) + "\n";
+}
+
+// TensorRT's ILogger and ILoggerFinder, as they were before release 11 and as they are since.
+namespace ten {
+
+struct Logger {
+    virtual void log(int32_t severity, const char* message) noexcept { keep(severity, message); }
+    virtual ~Logger() = default;
 };
 
-struct LoggerFinder final : nvinfer1::ILoggerFinder {
-    nvinfer1::ILogger* findLogger() override
+struct LoggerFinder {
+    virtual Logger* findLogger()
+    {
+        static Logger logger;
+        return &logger;
+    }
+    virtual ~LoggerFinder() = default;
+};
+
+}  // namespace ten
+
+namespace eleven {
+
+struct Logger : nvinfer1::IVersionedInterface {
+    nvinfer1::InterfaceInfo getInterfaceInfo() const noexcept override { return {"ILogger", 1, 0}; }
+    virtual void log(int32_t severity, const char* message) noexcept { keep(severity, message); }
+};
+
+struct LoggerFinder : nvinfer1::IVersionedInterface {
+    nvinfer1::InterfaceInfo getInterfaceInfo() const noexcept override { return {"ILoggerFinder", 1, 0}; }
+    virtual Logger* findLogger()
     {
         static Logger logger;
         return &logger;
     }
 };
+
+}  // namespace eleven
+
+inline void* loggerFinder()
+{
+    static ten::LoggerFinder of_ten;
+    static eleven::LoggerFinder of_eleven;
+    return version / 10000 == 10 ? static_cast<void*>(&of_ten) : &of_eleven;
+}
 
 struct Expression final : nvinfer1::IDimensionExpr {
     struct Value final : nvinfer1::apiv::VDimensionExpr {
