@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from yolact.runtime.class_names import bare, visible
 from yolact.runtime.errors import UsageError
 from yolact.runtime.input_files import read_file
 
@@ -42,14 +43,14 @@ def _read_class_names(path: Path) -> list[str]:
         text = data.decode("utf-16" if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig")
     except UnicodeDecodeError:
         raise UsageError(f"--class-names {path} is no UTF-8 text; write one class name a line") from None
-    names = [line.strip() for line in re.split("\r\n|\r|\n", text)]
+    names = [bare(line) for line in re.split("\r\n|\r|\n", text)]
     while names and not names[-1]:
         names.pop()
     if not names or not all(names):
         raise UsageError(f"--class-names {path} has {'an empty line' if names else 'no names'}; write one a line")
     lines: dict[str, int] = {}
     for number, name in enumerate(names, 1):
-        if (first := lines.setdefault(name, number)) != number:
+        if (first := lines.setdefault(visible(name), number)) != number:
             raise UsageError(f"--class-names {path} has {name} in line {first} and line {number}; names must differ")
         if any(unicodedata.category(character) == "Cc" for character in name):
             raise UsageError(f"--class-names {path} has a control character in line {number}; write the name without")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import time
-import unicodedata
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from yolact.runtime.class_names import visible
 from yolact.runtime.config import DISPLAY_SCORE_THRESHOLD, DISPLAY_TOP_K
 from yolact.runtime.detections import Detections, summarise
 from yolact.runtime.detector import Detector
@@ -112,7 +112,7 @@ def parse_classes(text: str, class_names: Sequence[str]) -> list[int]:
 
 def _class_key(name: str) -> str:
     """What two spellings of a name have in common."""
-    return unicodedata.normalize("NFC", printable(" ".join(name.split()))).casefold()
+    return printable(visible(name)).casefold()
 
 
 def _unknown_class(word: str, class_names: Sequence[str]) -> UsageError:

@@ -20,6 +20,7 @@ NAMES = (
     "\x1b[2J",
     "ÄRMEL,",
     "x\ny \x1b",
+    "per\u200bson\ufeff",
 )
 
 CHOSEN = {
@@ -38,6 +39,8 @@ CHOSEN = {
     "a\u0308pfel": [7],
     "ÄPFEL": [7],
     "a b, 0": [8, 0],
+    "Person": [12],
+    "\ufeffperson": [12],
     r"\x1b[2J": [9],
     "\x1b[2J": [9],
     r"x y \x1b": [11],
@@ -56,7 +59,7 @@ def test_names_and_ids(text: str) -> None:
     [
         ("sald", "no class 'sald'; did you mean salt?"),
         ("salt,,pepper", "no class ''"),
-        ("99", "has classes 0 to 11, got 99"),
+        ("99", "has classes 0 to 12, got 99"),
         ("salt, sugar", "no class 'sugar'"),
         ("," * 100_000, "no class ''"),
     ],

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from yolact.runtime.class_names import visible
 from yolact.runtime.config import ModelConfig
 from yolact.runtime.errors import DatasetError, UsageError
 from yolact.runtime.images.arrays import Image
@@ -149,7 +150,7 @@ def check_categories(config: ModelConfig, truth: GroundTruth) -> None:
 
 
 def _same(name: str, other: str) -> bool:
-    return name.strip().casefold() == other.strip().casefold()
+    return visible(name).casefold() == visible(other).casefold()
 
 
 def _some(categories: Mapping[int, str]) -> str:

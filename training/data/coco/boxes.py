@@ -27,8 +27,11 @@ def read_box(value: Any, size: Size) -> Box | None:
 
     A list, also one written as text, or an object with names for the values. Raises Fault.
     """
-    given = _values(unquoted(value))
-    if is_nothing(value) or (given is not None and all(map(is_nothing, given))):
+    whole = unquoted(value)
+    if isinstance(whole, list) and len(whole) == 1:
+        (whole,) = whole
+    given = _values(whole)
+    if is_nothing(whole) or (given is not None and all(map(is_nothing, given))):
         return None
     numbers = tuple(number for number in map(read_number, given or ()) if number is not None)
     if len(numbers) != 4:
@@ -56,9 +59,13 @@ def _values(value: Any) -> Sequence[Any] | None:
     return None
 
 
+_ROUNDING = 0.01
+
+
 def check_pixels(numbers: Sequence[float], size: Size) -> None:
     """Raise Fault where coordinates on an image of this size are shares of it instead of pixels, as YOLO has them."""
-    if max(numbers) <= 1 and min(numbers) >= 0 and max(size) > MARGIN and any(number % 1 for number in numbers):
+    are_shares = min(numbers) >= -_ROUNDING and max(numbers) <= 1 + _ROUNDING and any(number % 1 for number in numbers)
+    if are_shares and max(size) > MARGIN:
         raise Fault(
             "has coordinates that all lie between 0 and 1, as shares of the image; expected pixels, so multiply x by "
             "the image's width and y by its height"

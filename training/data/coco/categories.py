@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-import unicodedata
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from yolact.runtime.class_names import bare, visible
 from yolact.runtime.config import MAX_CATEGORY_ID, MAX_CLASSES, MAX_NAME
 from yolact.runtime.json_text import is_text
 from yolact.runtime.wording import list_some
@@ -54,7 +54,7 @@ class Categories:
         self.names[id] = name
         parent = entry.get("supercategory")
         if isinstance(parent, str):
-            self._parents[id] = _without_margin(parent)
+            self._parents[id] = bare(parent)
 
     def of_classes(self, annotated: Collection[int], source: str) -> dict[int, str]:
         """Names by id, in the order of the ids, without categories that have children and no annotation.
@@ -81,7 +81,7 @@ def equal_names(names: Mapping[int, str]) -> list[str]:
     """A sentence for each name that several categories have."""
     by_name: dict[str, list[int]] = {}
     for id, name in names.items():
-        by_name.setdefault(_seen(name), []).append(id)
+        by_name.setdefault(visible(name), []).append(id)
     return [
         f"categories {list_some([*map(str, ids)], 5)} are all called {shown(name)}"
         for name, ids in by_name.items()
@@ -89,17 +89,11 @@ def equal_names(names: Mapping[int, str]) -> list[str]:
     ]
 
 
-def _seen(name: str) -> str:
-    """What a reader sees of a name: one kind of accents and of blanks, and no invisible characters."""
-    visible = "".join(character for character in name if unicodedata.category(character) != "Cf")
-    return " ".join(unicodedata.normalize("NFC", visible).split())
-
-
 def _read_name(value: Any) -> str:
     """Text, or a number as text, without blanks and invisible characters around it: what names a class in a model."""
     if not isinstance(value, str) and read_number(value) is not None:
         value = str(value)
-    name = _without_margin(value) if isinstance(value, str) else ""
+    name = bare(value) if isinstance(value, str) else ""
     if not name:
         raise Fault(f"has {shown(value)} as name; expected a text")
     if not is_text(name) or "\0" in name:
@@ -107,9 +101,3 @@ def _read_name(value: Any) -> str:
     if len(name) > MAX_NAME:
         raise Fault(f"has a name of {len(name)} characters; expected at most {MAX_NAME}")
     return name
-
-
-def _without_margin(text: str) -> str:
-    """Text without blanks, byte order marks and other invisible characters (Unicode's Cf) at its ends."""
-    seen = [at for at, letter in enumerate(text) if not letter.isspace() and unicodedata.category(letter) != "Cf"]
-    return text[seen[0] : seen[-1] + 1] if seen else ""

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from urllib.parse import unquote
 
+from yolact.runtime.class_names import bare
 from yolact.runtime.errors import DatasetError, ImageError
 from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.exif import UPRIGHT
@@ -114,19 +115,20 @@ def _find(folder: Path, name: str) -> Path:
 def _candidates(folder: Path, name: str) -> Iterator[Path]:
     """Files inside the folder that the name may mean, the literal one first.
 
-    Then with Windows' separators, without blanks around it, and without the escapes of addresses; without what leads
-    down to the folder, or to a folder of COCO, which LVIS names; without the prefix that annotations of 2014 give to
-    names that are often stored without (official data/coco.py); and with other accents and endings, see `_forms`.
+    Then with Windows' separators, without blanks or byte order marks around it, and without the escapes of addresses;
+    without what leads down to the folder, or to a folder of COCO, which LVIS names; without the prefix that annotations
+    of 2014 give to names that are often stored without (official data/coco.py); and with other accents and endings, see
+    `_forms`.
     """
     base = Path(os.path.normpath(folder.absolute()))
     plain = name.replace("\\", "/")
-    for separated in dict.fromkeys((name, plain, plain.strip(), unquote(plain))):
+    for separated in dict.fromkeys((name, plain, bare(plain), unquote(plain))):
         parts = separated.split("/")
         below = [parts[at + 1 :] for at, part in enumerate(parts[:-1]) if part == base.name]
         of_coco = [parts[-1:]] if _OF_COCO.fullmatch("/".join(parts[-2:])) else []
         for chosen in (parts, *below, *of_coco):
-            bare = [*chosen[:-1], chosen[-1].rsplit("_", 1)[-1]] if chosen[-1].startswith("COCO_") else chosen
-            for text in dict.fromkeys(("/".join(chosen), "/".join(bare))):
+            short = [*chosen[:-1], chosen[-1].rsplit("_", 1)[-1]] if chosen[-1].startswith("COCO_") else chosen
+            for text in dict.fromkeys(("/".join(chosen), "/".join(short))):
                 for form in _forms(text):
                     path = Path(os.path.normpath(base / form))
                     if path != base and path.is_relative_to(base):

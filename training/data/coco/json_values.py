@@ -15,6 +15,7 @@ MOST = 2**63 - 1
 
 _WHOLE = re.compile(r"\s*([+-]?[0-9]{1,19})(?:\.0*)?\s*")
 _NUMBER = re.compile(r"\s*[+-]?(?:[0-9]{1,40}(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?\s*")
+_NOTHING = ("", "null", "none", "nan")
 _LONGEST_TEXT = 60
 _LONGEST_LIST = 8
 _LARGEST = 10**4000  # Python writes no number of 4,300 digits
@@ -29,18 +30,21 @@ def field(entry: Mapping[str, Any], name: str) -> Any:
 def is_nothing(value: Any) -> bool:
     """Whether a value stands for a missing one."""
     if isinstance(value, str):
-        return not value.strip()
+        return value.strip().lower() in _NOTHING
     return value is None or value == [] or value == {} or (isinstance(value, float) and math.isnan(value))
 
 
 def unquoted(value: Any) -> Any:
-    """The list or the object that a text is the JSON of, as tables hold them; all else as it is."""
-    if isinstance(value, str) and value.lstrip()[:1] in ("[", "{"):
+    """What a text is the JSON of, or the numbers it lists, as tables hold them; all else as it is."""
+    if not isinstance(value, str):
+        return value
+    if value.lstrip()[:1] in ("[", "{"):
         try:
             return parse_json(value)
         except ValueError:
-            pass
-    return value
+            return value
+    parts = value.split("," if "," in value else None)
+    return parts if len(parts) > 1 and all(read_number(part) is not None for part in parts) else value
 
 
 def read_whole(value: Any) -> int | None:

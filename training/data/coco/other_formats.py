@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 _EXPORT = "; export the annotations in COCO's format there"
@@ -21,6 +21,9 @@ _OBJECTS: dict[str, tuple[str, ...]] = {
     "Scalabel's own format": ("frames",),
     "Label Studio's own format": ("data", "annotations"),
     "Labelbox's own format": ("data_row", "projects"),
+    "Hasty's own format": ("label_classes", "images"),
+    "VoTT's own format": ("asset", "regions"),
+    "YouTube-VIS's format, of videos": ("videos", "annotations"),
     "a feature collection of GeoJSON": ("type", "features"),
     "the description of a data set of Hugging Face": ("builder_name", "features"),
 }
@@ -28,6 +31,8 @@ _OBJECTS: dict[str, tuple[str, ...]] = {
 
 _ENTRIES: dict[str, tuple[str, ...]] = {
     **{name: fields for name, fields in _OBJECTS.items() if "image" not in fields},
+    "an old format of Label Studio": ("completions", "data"),
+    "an old format of Labelbox": ("Labeled Data", "Label"),
     "Detectron2's own list of images": ("file_name", "annotations"),
     "CreateML's own format": ("image", "annotations"),
     "Scalabel's own format": ("name", "labels"),
@@ -47,8 +52,8 @@ def recognise_values(content: Any) -> str | None:
         return _among(_ENTRIES, content[0])
     if not isinstance(content, dict):
         return None
-    if isinstance(content.get("images"), list) or isinstance(content.get("categories"), list):
-        return _panoptic(content.get("annotations"))
+    if all(isinstance(content.get(part), list) for part in ("images", "categories", "annotations")):
+        return _panoptic(content["annotations"])
     first = next(iter(content.values()), None)
     if isinstance(first, dict) and {"filename", "regions"} <= first.keys():
         return f"is in VIA's own format{_EXPORT}"
@@ -60,9 +65,8 @@ def _among(formats: Mapping[str, tuple[str, ...]], entry: Mapping[str, Any]) -> 
     return None if found is None else f"is in {found}{_EXPORT}" if "format" in found else f"is {found}{_EXPORT}"
 
 
-def _panoptic(annotations: Any) -> str | None:
-    entries = annotations if isinstance(annotations, list) else []
-    first = next((entry for entry in entries if isinstance(entry, dict)), {})
+def _panoptic(annotations: Sequence[Any]) -> str | None:
+    first = next((entry for entry in annotations if isinstance(entry, dict)), {})
     if "segments_info" in first and "segmentation" not in first:
         return (
             "is in COCO's panoptic format, whose masks are in pictures; expected the format of instances, which "

@@ -57,7 +57,7 @@ def read_segmentation(value: Any, size: Size) -> Segmentation:
     parts = [given] if isinstance(given, dict) else [] if is_nothing(given) else _without_lists_around(given)
     if not isinstance(parts, list | tuple):
         raise Fault(f"has {shown(value)} as segmentation; expected polygons or a run-length encoding")
-    parts = [_alone(part) for part in parts if not is_nothing(part)]
+    parts = [_alone(unquoted(part)) for part in parts if not is_nothing(part)]
     if parts and all(isinstance(part, dict) and part.keys() & {"counts", "size"} for part in parts):
         return _read_runs([part for part in parts if not is_nothing(part.get("counts"))], size)
     polygons = [_read_polygon(part) for part in _parts(parts)]
@@ -155,7 +155,7 @@ def _estimate(polygons: Sequence[Sequence[float]], size: Size) -> Extent:
     Raises Fault where they leave the image, or go so often around that rasterising them would need much memory.
     """
     area = length = 0.0
-    if polygons and all(max(polygon) <= 1 for polygon in polygons):
+    if polygons and all(max(polygon) < 2 for polygon in polygons):
         check_pixels([value for polygon in polygons for value in polygon], size)
     left = top = math.inf
     right = bottom = -math.inf

@@ -104,6 +104,12 @@ SAME = {
     "all of it as text": [
         edit("annotations.0.segmentation", str([SQUARE])), edit("annotations.0.bbox", "[10, 5, 20, 10]"),
         edit("annotations.1.segmentation", json.dumps(RUNS))],
+    "fields of tables": [
+        edit("annotations.0.segmentation", "10, 5, 30, 5, 30, 15, 10, 15"), edit("annotations.0.bbox", "10 5 20 1e1"),
+        edit("annotations.0.area", "nan"), edit("annotations.0.iscrowd", "None"),
+        edit("annotations.1.segmentation.size", "40 60"), edit("annotations.1.bbox", "[]")],
+    "a box in a list": [edit("annotations.0.bbox", [[10, 5, 20, 10]])],
+    "parts as text": [edit("annotations.0.segmentation", [str(SQUARE)])],
     "a polygon in lists": [edit("annotations.0.segmentation", [[[SQUARE]]])],
     "points in lists": [edit("annotations.0.segmentation", [[[[10, 5], [30, 5], [30, 15], [10, 15]]]])],
     "VIA's points": [edit("annotations.0.segmentation", VIA)],
@@ -224,6 +230,9 @@ REJECTED: dict[str, tuple[Edit, str]] = {
     "runs as a text of another length": (edit("annotations.1.segmentation.counts", "0 2399"), "cover 2399 pixels"),
     "shares as polygon": (
         edit("annotations.0.segmentation", [[0.1, 0.1, 0.5, 0.1, 0.5, 0.4]]), "1 has coordinates that all lie between"),
+    "shares that are rounded": (
+        edit("annotations.0.segmentation", [[-0.001, 0.1, 1.002, 0.1, 0.5, 0.4]]), "coordinates that all lie between"),
+    "text as runs": (edit("annotations.1.segmentation.counts", "null!"), "does not know"),
     "shares as box": (edit("annotations.0.bbox", [0, 0.125, 0.5, 1]), "so multiply x by the image's width and y by"),
     "only invisible characters": (edit("categories.0.name", "\u200b\ufeff"), "as name; expected a text"),
     "a number of thousands of digits": (edit("annotations.0.area", 10**7000), "number of thousands of digits as area"),

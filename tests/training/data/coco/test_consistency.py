@@ -91,7 +91,14 @@ def test_names_that_are_there_twice_are_a_contradiction(caplog: pytest.LogCaptur
 
 
 @pytest.mark.parametrize(
-    "name", ["traffic\u200blight", "traffic\ufefflight", "\u202atraffic\u00adlight", "trafficlight\u200d"]
+    "name",
+    [
+        "traffic\u200blight",
+        "traffic\ufefflight",
+        "\u202atraffic\u00adlight",
+        "trafficlight\u200d",
+        "traffic\u3164light\ufe0f",
+    ],
 )
 def test_names_that_differ_in_what_nobody_sees_are_equal(name: str, caplog: pytest.LogCaptureFixture) -> None:
     content = copy.deepcopy(CONTENT)

@@ -61,6 +61,7 @@ FOUND: dict[str, tuple[str | dict[str, str], str]] = {
     "an address with the folder's name": ("s3://bucket/images/a.png", "a.png"),
     "escapes of addresses": ("my%20photo%25.png", "my photo%.png"),
     "a percent sign": ("50%20.png", "50%20.png"),
+    "a byte order mark": ("\ufeffa.png\u200b", "a.png"),
     "blanks around it": (" a.png\n", "a.png"),
     "an ending in capital letters": ("a.png", "a.PNG"),
     "an ending in small letters": ("sub/A.JPG", "sub/A.jpg"),

@@ -31,6 +31,12 @@ VALUES: dict[str, tuple[Any, str]] = {
     "panoptic": (
         {**CONTENT, "annotations": [{"image_id": 7, "file_name": "a.png", "segments_info": []}]}, "panoptic format"),
     "Cityscapes": ({"imgHeight": 1, "imgWidth": 1, "objects": []}, "is in Cityscapes' own format"),
+    "Hasty": ({"project_name": "x", "images": [], "label_classes": []}, "is in Hasty's own format"),
+    "VoTT": ({"asset": {}, "regions": []}, "is in VoTT's own format"),
+    "YouTube-VIS": ({"videos": [], "categories": [], "annotations": []}, "is in YouTube-VIS's format, of videos"),
+    "old Label Studio": ([{"completions": [], "data": {}}], "is in an old format of Label Studio"),
+    "old Labelbox": ([{"ID": "a", "Labeled Data": "b", "Label": {}}], "is in an old format of Labelbox"),
+    "Scalabel": ([{"name": "a", "labels": []}], "is in Scalabel's own format"),
     "GeoJSON": ({"type": "FeatureCollection", "features": []}, "is a feature collection of GeoJSON"),
     "panoptic with a gap": ({**CONTENT, "annotations": [None, {"segments_info": []}]}, "panoptic format"),
     "other fields": ({"Images": [], "coco": 1}, 'has no list of images, but "Images", "coco"; expected annotations in'),
