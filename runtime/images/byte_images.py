@@ -20,33 +20,56 @@ _DEPTHS = (8, 10, 12, 14, 16)
 _told: set[str] = set()
 
 
-def to_bytes(image: NDArray[Any], name: str) -> Image:
+_HOT = 1e-3
+"""Share of the values that may be those of hot pixels."""
+
+
+def to_bytes(image: NDArray[Any], name: str, *, is_unbounded: bool = False) -> Image:
     """An image (H, W, 3) or (H, W) of any type as (H, W, 3) uint8 in the same order of channels.
 
     Integers of more than 8 bits lose their lowest ones. How many they have is told by the largest value: cameras keep
-    10, 12 or 14 bits in 16. Floating-point values up to 1 stand for 0 to 255, others for themselves. The first time
-    anything but full 16 bits is found, a warning says so.
+    10, 12 or 14 bits in 16. Floating-point values up to 1 stand for 0 to 255, others for themselves, or, where
+    `is_unbounded`, the largest for 255. Where one value in a thousand at most is above a quarter of the largest, these
+    are hot pixels, which become white, and the next below counts as the largest. The first time anything but full 16
+    bits is found, a warning says so.
 
     Raises ImageError, with `name`, where the values are of neither range.
     """
     if image.dtype == np.uint8:
         return _with_channels(np.asarray(image, np.uint8))
     least, most = (float(image.min()), float(image.max())) if image.size else (0.0, 0.0)
-    if not (least >= 0 and most < 1 << _DEPTHS[-1]):  # which NaN does not pass either
+    if not (least >= 0 and (most < 1 << _DEPTHS[-1] or (is_unbounded and most < np.inf))):  # which NaN does not pass
         raise ImageError(
             f"{name}: expected values from 0 to 65535, or to 1, got {least:g} to {most:g} of {image.dtype}; scale the "
             "image to 8 bits"
         )
-    if image.dtype.kind == "f" and most <= 1:
-        _tell("float", name, f"has values of {image.dtype} up to 1, which are multiplied by 255")
-        return _with_channels(np.rint(image * 255).astype(np.uint8))
-    bits = next(bits for bits in _DEPTHS if most < 1 << bits)
-    if bits < _DEPTHS[-1]:
-        factor = "taken as they are" if bits == 8 else f"divided by {1 << bits - 8}"
-        _tell(str(bits), name, f"has {bits}-bit values in {8 * image.dtype.itemsize} bits, which are {factor}")
+    most, is_hot = _without_hot(image, most)
+    factor, bits, what = _scale(image.dtype, most, is_unbounded)
+    if bits < _DEPTHS[-1] or is_hot:
+        white = f", and values above {most:g} become white" if is_hot else ""
+        _tell(f"{bits} {is_unbounded} {is_hot}", name, what + white)
     if image.dtype.kind == "f":
-        return _with_channels(np.minimum(np.rint(image / (1 << bits - 8)), 255).astype(np.uint8))
-    return _with_channels((image >> bits - 8).astype(np.uint8))
+        return _with_channels(np.minimum(np.rint(image * image.dtype.type(factor)), 255).astype(np.uint8))
+    return _with_channels(np.minimum(image >> bits - 8, 255).astype(np.uint8))
+
+
+def _without_hot(image: NDArray[Any], most: float) -> tuple[float, bool]:
+    """The largest value that is not of a hot pixel, and whether there are such."""
+    first = most
+    while most > 0 and np.count_nonzero(image > most / 4) <= _HOT * image.size:
+        most = float(image[image <= most / 4].max())
+    return most, most < first
+
+
+def _scale(dtype: np.dtype[Any], most: float, is_unbounded: bool) -> tuple[float, int, str]:
+    """What values up to `most` are multiplied by, how many bits that stands for, and what there is to say of it."""
+    if dtype.kind == "f" and most <= 1:
+        return 255, 0, f"has values of {dtype} up to 1, which are multiplied by 255"
+    if is_unbounded:
+        return 255 / most, 1, f"has values of {dtype} up to {most:g}, which is taken for 255"
+    bits = next(bits for bits in _DEPTHS if most < 1 << bits)
+    how = "taken as they are" if bits == 8 else f"divided by {1 << bits - 8}"
+    return 2.0 ** (8 - bits), bits, f"has {bits}-bit values in {8 * dtype.itemsize} bits, which are {how}"
 
 
 def _with_channels(image: Image) -> Image:

@@ -19,8 +19,9 @@ from yolact.runtime.images.decoder_messages import decode_listening
 from yolact.runtime.images.image_header import jpeg_obstacle, recognise
 from yolact.runtime.images.pixel_limit import check_pixels
 
-_DEEP = {"PNG", "TIFF", "JPEG 2000", "Netpbm image"}
-"""Formats with more than 8 bits that OpenCV scales as if they used all of them, or does not decode at all."""
+_RADIANCE = "Radiance image"
+_DEEP = {"PNG", "TIFF", "JPEG 2000", "Netpbm image", _RADIANCE}
+"""Formats with more than 8 bits that OpenCV clips, scales as if they used all of them, or does not decode at all."""
 
 _JPEG_DAMAGE = (
     r"Corrupt JPEG data: (?!bad ICC)(?!(\d|1[0-6]) extraneous bytes before marker 0xd9)|Premature end of JPEG|"
@@ -64,7 +65,7 @@ def decode_image(data: bytes, name: str, *, upright: bool = True) -> Image:
         image, fault = _decode(bare, kind, name, upright)
     if image is None or fault:
         raise ImageError(f"{name}: this {kind} is {fault}")
-    image = as_promised(to_bytes(image, name), name)
+    image = as_promised(to_bytes(image, name, is_unbounded=kind == _RADIANCE), name)
     return turn_upright(image, data) if kind == "AVIF" and upright else image
 
 

@@ -21,6 +21,9 @@ logger = logging.getLogger(__name__)
 _MOST = np.float32(1.001)
 """A probability may exceed 1 by what rounding adds to a sum of exponentials."""
 
+_FARTHEST = np.float32(100)
+"""Image sides that a box may reach, and predicted IoUs: those recorded from the official code stay below 2.4."""
+
 _NO_LOGIT = -1e4
 """Its exponential is 0."""
 
@@ -115,18 +118,23 @@ class OutputCheck:
 def impossible(found: NetworkDetections, num_classes: int) -> dict[str, BoolArray]:
     """By output of the contract, which detections (D,) have a value in it that is not finite or cannot be.
 
-    Boxes may reach beyond the image but not be inside out; scores and masks are probabilities; a mask score is a
-    probability times a predicted IoU, which is not negative but has no upper end.
+    Boxes may reach beyond the image, but not be inside out, be as large as only an overflow makes them, or lie
+    wholly outside: that is a box without area and a mask without pixels, which no instance can match. The official
+    code recorded no such detection, so leaving them out changes no number that parity is measured by; it did record
+    some with an empty mask inside the image, and those stay. Scores and masks are probabilities. A mask score is a
+    probability times a predicted IoU, which is not negative and may exceed 1.
     """
-    boxes, ids, masks = found.boxes, found.class_ids, found.masks
+    ids, masks = found.class_ids, found.masks
+    low, high = found.boxes[:, :2], found.boxes[:, 2:]
+    in_reach = (low <= high) & (low < 1) & (high > 0) & (low >= -_FARTHEST) & (high <= _FARTHEST)
     bad: dict[str, BoolArray] = {
-        "boxes": np.logical_not(np.isfinite(boxes).all(axis=1) & (boxes[:, :2] <= boxes[:, 2:]).all(axis=1)),
+        "boxes": np.logical_not(in_reach.all(axis=1)),
         "scores": ~_is_probability(found.scores, found.scores),
         "classes": np.logical_or(ids < 0, ids >= num_classes),
         "masks": ~_is_probability(masks.min(axis=(1, 2)), masks.max(axis=(1, 2))),
     }
     if found.mask_scores is not None:
-        bad["mask_scores"] = np.logical_not(np.isfinite(found.mask_scores) & (found.mask_scores >= 0))
+        bad["mask_scores"] = np.logical_not((found.mask_scores >= 0) & (found.mask_scores <= _FARTHEST))
     return bad
 
 

@@ -221,6 +221,9 @@ DEEP: dict[str, tuple[bytes, float]] = {
     "TIFF of float32 to 255": (encode(".tiff", (255 * RAMP).astype(np.float32)), 1),
     "TIFF of uint32": (encode(".tiff", np.rint(65535 * RAMP).astype(np.uint32)), 1),
     "TIFF of int16": (encode(".tiff", np.rint(255 * RAMP).astype(np.int16)), 1),
+    "Radiance": (encode(".hdr", RAMP.astype(np.float32)), 3),
+    "Radiance to 5": (encode(".hdr", (5 * RAMP).astype(np.float32)), 3),
+    "Radiance to 100,000": (encode(".hdr", (1e5 * RAMP).astype(np.float32)), 3),
     "PFM": (encode(".pfm", RAMP.astype(np.float32)), 1),
     "PFM, grey": (encode(".pfm", RAMP[..., 0].astype(np.float32)), 1),
     "PNG with alpha": (
@@ -238,6 +241,34 @@ def test_values_of_other_types_cover_the_bytes(name: str) -> None:
     read = decode_image(data, "a")
     expected = 255 * (np.repeat(RAMP[..., :1], 3, 2) if name.endswith("grey") else RAMP)
     assert np.abs(read - expected).max() <= tolerance
+
+
+HOT: dict[str, tuple[Any, float]] = {
+    "PNG of 12 bits": (np.rint(4095 * RAMP).astype(np.uint16), 65535),
+    "PNG of 10 bits": (np.rint(1023 * RAMP).astype(np.uint16), 20000),
+    "TIFF of float32": (RAMP.astype(np.float32), 900),
+    "HDR of float32": ((5 * RAMP).astype(np.float32), 4000),
+}
+
+
+@pytest.mark.parametrize("name", HOT)
+def test_hot_pixels_do_not_make_the_rest_black(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    byte_images._told.clear()
+    values, hot = HOT[name]
+    values = values.copy()
+    values[5, 7] = values[60, 90] = hot
+    read = decode_image(encode(f".{name[:4].strip().lower()}", values), "a").astype(int)
+    is_hot = np.zeros(RAMP.shape, np.bool_)
+    is_hot[5, 7] = is_hot[60, 90] = True
+    assert (read[is_hot] == 255).all()
+    assert np.abs(read - 255 * RAMP)[~is_hot].max() <= 3
+    assert "become white" in caplog.text
+
+
+def test_highlights_of_sixteen_bits_are_no_hot_pixels() -> None:
+    values = np.rint(4095 * RAMP).astype(np.uint16)
+    values[:2] = 65535  # two of a hundred
+    assert decode_image(encode(".png", values), "a")[2:].max() == 15
 
 
 @pytest.mark.parametrize("values", [[-1, 0, 1], [0, 0.5, np.nan], [0, 1, np.inf], [0, 1, 70000]])

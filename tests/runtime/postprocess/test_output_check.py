@@ -54,6 +54,10 @@ IMPOSSIBLE = {
     "a box without a left end": (put("boxes", -INF), "boxes"),
     "a box inside out": (put("boxes", 0.6, 0.1, 0.5, 0.2), "boxes"),
     "a box upside down": (put("boxes", 0.5, 0.3, 0.6, 0.2), "boxes"),
+    "a box as large as floats": (put("boxes", -3e38, 0, 3e38, 1), "boxes"),
+    "a box a thousand images wide": (put("boxes", 0, 0, 1000, 1), "boxes"),
+    "a box to the left of the image": (put("boxes", -0.5, 0.1, 0, 0.2), "boxes"),
+    "a box below the image": (put("boxes", 0.1, 1, 0.2, 1.5), "boxes"),
     "a NaN score": (put("scores", NAN), "scores"),
     "an infinite score": (put("scores", INF), "scores"),
     "a score below 0": (put("scores", -0.1), "scores"),
@@ -66,6 +70,7 @@ IMPOSSIBLE = {
     "a mask below 0": (put("masks", -INF), "masks"),
     "a NaN mask score": (put("mask_scores", NAN), "mask_scores"),
     "a mask score below 0": (put("mask_scores", -0.5), "mask_scores"),
+    "a mask score as large as floats": (put("mask_scores", 3e38), "mask_scores"),
 }
 
 
@@ -81,13 +86,13 @@ def test_an_impossible_row_is_left_out_and_its_tensor_named(
     assert rows.tolist() == [0, 2, 3]
     assert found.class_ids.tolist() == [0, 1, 2]
     assert np.array_equal(found.boxes, np.array(BOXES, np.float32)[rows])
-    assert found.mask_scores is not None and found.mask_scores.tolist()[-1] == 1.25  # a predicted IoU has no upper end
+    assert found.mask_scores is not None and found.mask_scores.tolist()[-1] == 1.25  # a predicted IoU may exceed 1
     [record] = caplog.records
     assert f"network's {name!r} is not finite or impossible in 1 of 4 detections" in record.getMessage()
 
 
 POSSIBLE = {
-    "a box far outside": put("boxes", -3e38, 0, 3e38, 1),
+    "a box that reaches far out": put("boxes", -90, 0, 90, 1),
     "a box of no size": put("boxes", 0.5, 0.5, 0.5, 0.5),
     "a score of 1 and a rounding": put("scores", np.nextafter(np.float32(1), np.float32(2))),
     "a score of 0": put("scores", 0),
