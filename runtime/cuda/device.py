@@ -28,7 +28,8 @@ WITHOUT_TIMING = 2
 WITH_TIMING = 0
 """CU_EVENT_DEFAULT: an event that remembers when it came."""
 EXTERNAL = 1
-"""CU_EVENT_RECORD_EXTERNAL: a node of the graph that is being recorded; outside of a recording it is not allowed."""
+"""CU_EVENT_RECORD_EXTERNAL and CU_EVENT_WAIT_EXTERNAL: a node of the graph that is being recorded, whose event others
+outside of the graph know; outside of a recording it is not allowed."""
 
 
 class Device:
@@ -46,13 +47,9 @@ class Device:
         self.index = index
         self.call = driver
         self._resources: weakref.WeakSet[_Resource] = weakref.WeakSet()
-        handle = driver("cuDeviceGet", index)
-        self.name: str = driver("cuDeviceGetName", 256, handle).split(b"\0")[0].decode()
-        attribute = driver.bindings.CUdevice_attribute
-        self.compute_capability: tuple[int, int] = (
-            driver("cuDeviceGetAttribute", attribute.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, handle),
-            driver("cuDeviceGetAttribute", attribute.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, handle),
-        )
+        handle = device_handle(driver, index)
+        self.name = device_name(driver, handle)
+        self.compute_capability = compute_capability(driver, handle)
         self.context: Any = driver("cuDevicePrimaryCtxRetain", handle)
         self._finalizer = weakref.finalize(self, driver.quietly, "cuDevicePrimaryCtxRelease", handle)
 
@@ -65,12 +62,7 @@ class Device:
 
         Raises EngineError where cuda-bindings, the driver, or such a GPU is missing.
         """
-        driver = Driver()
-        count = driver("cuDeviceGetCount")
-        if not 0 <= index < count:
-            gpus = "1 GPU, number 0" if count == 1 else f"{count} GPUs, numbered from 0"
-            raise EngineError(f"there is no GPU {index}: CUDA sees {gpus} (CUDA_VISIBLE_DEVICES can hide some)")
-        return cls(driver, index)
+        return cls(Driver(), index)
 
     @contextmanager
     def current(self) -> Iterator[None]:
@@ -86,8 +78,7 @@ class Device:
     @property
     def driver_version(self) -> tuple[int, int]:
         """The newest CUDA that the driver supports, (major, minor)."""
-        version = self.call("cuDriverGetVersion")
-        return version // 1000, version % 1000 // 10
+        return self.call.version
 
     def memory_info(self) -> tuple[int, int]:
         """Free and total memory of the GPU, bytes."""
@@ -100,6 +91,30 @@ class Device:
         for resource in list(self._resources):
             resource.close()
         self._finalizer()
+
+
+def device_handle(driver: Driver, index: int) -> Any:
+    """The driver's name for a GPU. Raises EngineError where there is no such GPU."""
+    count = driver("cuDeviceGetCount")
+    if not 0 <= index < count:
+        gpus = "1 GPU, number 0" if count == 1 else f"{count} GPUs, numbered from 0"
+        raise EngineError(f"there is no GPU {index}: CUDA sees {gpus} (CUDA_VISIBLE_DEVICES can hide some)")
+    return driver("cuDeviceGet", index)
+
+
+def device_name(driver: Driver, handle: Any) -> str:
+    """What NVIDIA calls a GPU."""
+    name: bytes = driver("cuDeviceGetName", 256, handle)
+    return name.split(b"\0")[0].decode()
+
+
+def compute_capability(driver: Driver, handle: Any) -> tuple[int, int]:
+    """(major, minor) of a GPU's architecture."""
+    attribute = driver.bindings.CUdevice_attribute
+    return (
+        driver("cuDeviceGetAttribute", attribute.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, handle),
+        driver("cuDeviceGetAttribute", attribute.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, handle),
+    )
 
 
 class _Resource:
@@ -199,8 +214,16 @@ class Stream:
         self._device.call("cuMemcpyDtoHAsync", array.ctypes.data, address, array.nbytes, self.handle)
 
     def wait(self, event: Event) -> None:
-        """Let work put here from now on start only when the event, as last recorded, has come."""
-        self._device.call("cuStreamWaitEvent", self.handle, event.handle, 0)
+        """Let work put here from now on start only when the event, as last recorded, has come.
+
+        Where the stream is being recorded, every launch of the graph waits for the event as last recorded then.
+        """
+        self._device.call("cuStreamWaitEvent", self.handle, event.handle, EXTERNAL if self.is_recording else 0)
+
+    @property
+    def is_recording(self) -> bool:
+        """Whether what is put here becomes part of a CUDA graph instead of running."""
+        return bool(int(self._device.call("cuStreamIsCapturing", self.handle)))
 
 
 class Event(_Resource):
@@ -210,8 +233,8 @@ class Event(_Resource):
         super().__init__(device, "cuEventDestroy", "cuEventCreate", WITHOUT_TIMING)
 
     def record(self, stream: Stream) -> None:
-        """Let the event come when the work put on the stream so far is done."""
-        self.device.call("cuEventRecord", self.handle, stream.handle)
+        """Let the event come when the work put on the stream so far is done; in a graph, at each of its launches."""
+        self.device.call("cuEventRecordWithFlags", self.handle, stream.handle, EXTERNAL if stream.is_recording else 0)
 
     def synchronise(self) -> None:
         """Block until the event, as last recorded, has come; at once where it was never recorded."""
@@ -227,8 +250,7 @@ class TimingEvent(_Resource):
 
     def record(self, stream: Stream) -> None:
         """Let the event come when the work put on the stream so far is done; in a graph, at each of its launches."""
-        capturing = int(self.device.call("cuStreamIsCapturing", stream.handle))
-        self.device.call("cuEventRecordWithFlags", self.handle, stream.handle, EXTERNAL if capturing else 0)
+        self.device.call("cuEventRecordWithFlags", self.handle, stream.handle, EXTERNAL if stream.is_recording else 0)
 
     def milliseconds_since(self, earlier: TimingEvent) -> float:
         """Time between two events that have come, in steps of about half a microsecond."""

@@ -48,6 +48,12 @@ class Driver:
             raise DriverError(f"{name} failed ({reason})", code.name)
         return values[0] if len(values) == 1 else tuple(values) or None
 
+    @property
+    def version(self) -> tuple[int, int]:
+        """The newest CUDA that the driver supports, (major, minor)."""
+        version = self("cuDriverGetVersion")
+        return version // 1000, version % 1000 // 10
+
     def quietly(self, name: str, *arguments: Any) -> None:
         """Call one function that frees something and pass over a failure: the driver repeats earlier ones there."""
         with suppress(DriverError):

@@ -22,15 +22,17 @@ class Gpu(NamedTuple):
 
 
 def read_gpu(index: int = 0) -> Gpu:
-    """The device of this index. Raises EngineError with the reason where there is none that can be used."""
-    from yolact.runtime.cuda.device import Device
+    """The device of this index. Raises EngineError with the reason where there is none that can be used.
 
-    device = Device.open(index)
-    try:
-        major, minor = device.compute_capability
-        return Gpu(device.name, f"sm_{major}{minor}", ".".join(map(str, device.driver_version)))
-    finally:
-        device.close()
+    Makes no CUDA context, which takes a good part of a second and hundreds of megabytes of the GPU's memory.
+    """
+    from yolact.runtime.cuda.device import compute_capability, device_handle, device_name
+    from yolact.runtime.cuda.driver import Driver
+
+    driver = Driver()
+    handle = device_handle(driver, index)
+    major, minor = compute_capability(driver, handle)
+    return Gpu(device_name(driver, handle), f"sm_{major}{minor}", ".".join(map(str, driver.version)))
 
 
 def find_gpu(index: int = 0) -> Gpu | None:

@@ -26,6 +26,9 @@ from yolact.runtime.tensorrt.loaded_plan import Execution, LoadedPlan
 
 COUNT, MASKS = "num_detections", "masks"
 
+MOST_PREPARED = 8
+"""Batch sizes from the host whose contexts and graphs are kept: each takes memory of the GPU."""
+
 HostMoment = Literal["begun", "staged", "finished", "collected"]
 """The moments of a run: it begins, its batch is in pinned memory, the GPU is done, its results are in new arrays."""
 
@@ -70,6 +73,12 @@ class _Prepared:
     ran: bool = False
     graph: Graph | None = None
 
+    def close(self) -> None:
+        """Free it, with its CUDA context current. None of its runs may be unfinished."""
+        if self.graph is not None:
+            self.graph.close()
+        self.execution.close()
+
 
 @dataclass
 class _Held:
@@ -90,13 +99,12 @@ class _Held:
     def free(self) -> None:
         """Wait for what still runs, then free everything."""
         with suppress(EngineError), self.device.current():
-            with suppress(EngineError):  # that an earlier run failed must not keep memory
-                self.done.synchronise()
-                self.stream.synchronise()
+            for work in (self.done, self.stream):
+                with suppress(EngineError):  # that an earlier run failed must not keep memory
+                    work.synchronise()
             for prepared in self.prepared.values():
-                if prepared.graph is not None:
-                    prepared.graph.close()
-            for execution in (*self.plain, *(prepared.execution for prepared in self.prepared.values())):
+                prepared.close()
+            for execution in self.plain:
                 execution.close()
         for resource in (*self.memory, self.done, self.ready, self.stream):
             resource.close()
@@ -115,6 +123,7 @@ class TensorRTContext:
         self._observer: RunObserver = observer or _NoObserver()
         self.stream = Stream.create(device)
         self._last = self.stream
+        self._recorded = False
         self._held = _Held(device, self.stream, Event(device), Event(device))
         self._finalizer = weakref.finalize(self, self._held.free)
         self._activations: DeviceMemory | None = None
@@ -129,6 +138,11 @@ class TensorRTContext:
         The work starts after what is pending on the streams that the arrays' interfaces name. Arrays whose interface
         names none (PyTorch's, pycuda's) must be complete, or be made on `stream`.
 
+        A stream that the caller is recording as a CUDA graph will do, after one call for as many images that was not
+        recorded, in which TensorRT sets itself up. From then on this context's `enqueue` is that graph's alone, as
+        another call would change what the graph runs on. `run` and `close` wait for the graph's last launch; nothing
+        but the caller keeps the arrays alive that the graph uses.
+
         Args:
             images: (N, S, S, 3) uint8 BGR in GPU memory: anything with `__cuda_array_interface__`. It must stay as it
                 is until the work is done.
@@ -141,10 +155,13 @@ class TensorRTContext:
             their values until the next call, which must come on the same stream or after they were used.
 
         Raises:
-            UsageError: an array or stream is not as described, or the plan takes no such batch.
+            UsageError: an array or stream is not as described, the plan takes no such batch, or an earlier call was
+                recorded in a graph.
             EngineError: TensorRT refused to run, or the context was closed.
         """
         held, given = self._open(), dict(outputs or {})
+        if self._recorded:
+            raise UsageError("an earlier call of this context was recorded in a CUDA graph; make another context")
         self._check_names(given)
         with self._device.current():
             order = held.stream if stream is None else as_stream(stream, self._device)
@@ -168,6 +185,7 @@ class TensorRTContext:
             finally:
                 held.done.record(order)
                 self._last = order
+            self._recorded = order.is_recording
         return {name: given.get(name, array) for name, array in results.items()}
 
     def run(self, images: Image) -> list[dict[str, NDArray[Any]]]:
@@ -241,10 +259,7 @@ class TensorRTContext:
 
         The first run of a shape is where TensorRT finishes setting up, which cannot be recorded.
         """
-        if count not in self._held.prepared:
-            execution = self._create_execution(native_graphs=True)
-            self._held.prepared[count] = _Prepared(execution, recordable=not self._plan.records_graphs)
-        prepared = self._held.prepared[count]
+        prepared = self._prepare(count)
         if not prepared.ran:
             names = (INPUT_NAME, *self._plan.outputs)
             prepared.execution.bind({name: self._buffer(name).first(count) for name in names})
@@ -260,6 +275,18 @@ class TensorRTContext:
             self._work(prepared.execution, count)
         else:
             prepared.graph.launch(self.stream)
+
+    def _prepare(self, count: int) -> _Prepared:
+        """What runs batches of this size. The size that was not asked for the longest is forgotten beyond a number."""
+        held = self._held.prepared
+        prepared = held.pop(count, None)
+        if prepared is None:
+            if len(held) == MOST_PREPARED:
+                held.pop(next(iter(held))).close()  # runs from the host are waited for, so it is idle
+            execution = self._create_execution(native_graphs=True)
+            prepared = _Prepared(execution, recordable=not self._plan.records_graphs)
+        held[count] = prepared
+        return prepared
 
     def _work(self, execution: Execution, count: int) -> None:
         """Put on the stream all that depends on the batch size only, and so can be recorded: copy, network, copies.

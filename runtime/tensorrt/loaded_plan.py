@@ -142,6 +142,8 @@ class Execution:
         if self._context is None:
             raise EngineError(f"TensorRT could not make an execution context: {plan.reason()}")
         self._reason = plan.reason
+        # Plans have detailed names, for those who look into them; to tell profilers of them makes every run slower.
+        self._context.nvtx_verbosity = plan.trt.ProfilingVerbosity.NONE
         self._context.set_device_memory(activations.address, activations.size)
 
     def bind(self, arrays: Mapping[str, DeviceArray]) -> None:

@@ -60,19 +60,20 @@ class ForeignArray:
     def __init__(self, device: Device, contents: NDArray[Any], **interface: Any) -> None:
         self._device, self._memory, self._like = device, DeviceMemory(device, contents.nbytes), contents
         self.address = self._memory.address
-        with device.current():
-            values = np.ascontiguousarray(contents)
-            call(
-                "cuMemcpyHtoD",
-                *map(ctypes.c_void_p, (self.address, values.ctypes.data)),
-                ctypes.c_size_t(values.nbytes),
-            )
+        self.write(contents)
         self.__cuda_array_interface__ = {
             "shape": contents.shape,
             "typestr": contents.dtype.str,
             "data": (self.address, False),
             "version": 2,
         } | interface
+
+    def write(self, contents: NDArray[Any]) -> None:
+        """Put this there now."""
+        values = np.ascontiguousarray(contents)
+        with self._device.current():
+            addresses = map(ctypes.c_void_p, (self.address, values.ctypes.data))
+            call("cuMemcpyHtoD", *addresses, ctypes.c_size_t(values.nbytes))
 
     def read(self) -> NDArray[Any]:
         """What is there now. Nothing that is pending on a non-blocking stream is waited for."""

@@ -34,9 +34,13 @@ DataType = enum.Enum("DataType", "FLOAT HALF INT32 UINT8")
 TensorIOMode = enum.Enum("TensorIOMode", "INPUT OUTPUT")
 ExecutionContextAllocationStrategy = enum.Enum("ExecutionContextAllocationStrategy", "STATIC USER_MANAGED")
 CudaGraphStrategy = enum.Enum("CudaGraphStrategy", "DISABLED WHOLE_GRAPH_CAPTURE")
+ProfilingVerbosity = enum.Enum("ProfilingVerbosity", "LAYER_NAMES_ONLY NONE DETAILED")
 
 TENSORRT = SimpleNamespace(
-    __name__="tensorrt", __version__="10.7.0", ExecutionContextAllocationStrategy=ExecutionContextAllocationStrategy
+    __name__="tensorrt",
+    __version__="10.7.0",
+    ExecutionContextAllocationStrategy=ExecutionContextAllocationStrategy,
+    ProfilingVerbosity=ProfilingVerbosity,
 )
 TENSORRT_RTX = SimpleNamespace(**vars(TENSORRT) | {"__name__": "tensorrt_rtx"}, CudaGraphStrategy=CudaGraphStrategy)
 
@@ -114,7 +118,9 @@ class HostRuntimeConfig:
 
 
 class HostContext:
-    """An IExecutionContext."""
+    """An IExecutionContext, of an engine that was built with detailed profiling."""
+
+    nvtx_verbosity = ProfilingVerbosity.DETAILED
 
     def __init__(self, engine: HostEngine, settings: Any) -> None:
         self.engine, self.settings = engine, settings

@@ -57,7 +57,7 @@ typedef struct Op {
     int kind;
     char *to; const char *from; size_t size; /* UPLOAD, DOWNLOAD */
     void (*function)(void *); void *data;    /* CALL */
-    Object *event, *where; long number;      /* RECORD, WAIT: the n-th record of the event, put on `where`; 0 in graphs */
+    Object *event, *where; long number;      /* RECORD, WAIT: the n-th record of the event, put on `where`; in graphs it is known when they are launched */
     struct Op *next;
 } Op;
 
@@ -414,10 +414,12 @@ int cuStreamSynchronize(void *handle) {
     return leave(sticky);
 }
 int cuStreamWaitEvent(void *handle, void *event_handle, unsigned flags) {
-    (void)flags;
     ENTER(1);
+    int external = flags & 1; /* CU_EVENT_WAIT_EXTERNAL */
     Object *stream = find(handle, STREAM), *event = find(event_handle, EVENT);
     CHECK(stream && event, INVALID_HANDLE);
+    CHECK(stream->graph || !external, INVALID_VALUE);
+    if (external) return leave(put(stream, (Op){.kind = WAIT, .event = event}));
     if (!event->recorded) return leave(SUCCESS);
     if (stream->graph) { stream->invalid = 1; return leave(CAPTURE_ISOLATION); }
     return leave(put(stream, (Op){.kind = WAIT, .event = event, .where = event->where, .number = event->recorded}));
@@ -515,10 +517,14 @@ int cuGraphLaunch(void *handle, void *stream_handle) {
     CHECK(exec && stream, INVALID_HANDLE);
     for (Op *op = exec->first; op; op = op->next) {
         Op copy = *op;
+        if (op->kind == RECORD || op->kind == WAIT) CHECK(op->event->alive, INVALID_HANDLE);
         if (op->kind == RECORD) {
-            CHECK(op->event->alive, INVALID_HANDLE);
             op->event->where = stream;
             copy.number = ++op->event->recorded;
+        }
+        if (op->kind == WAIT) {
+            copy.where = op->event->where;
+            copy.number = op->event->recorded;
         }
         put(stream, copy);
     }

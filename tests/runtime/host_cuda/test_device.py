@@ -9,10 +9,11 @@ import sys
 import missing
 import numpy as np
 import pytest
-from host_cuda.host_driver import configure, count, fail_next
+from host_cuda.host_driver import configure, count, counted, fail_next
 from repository import ROOT
 
 from yolact.runtime.cuda.device import Device, DeviceMemory, Event, Graph, PinnedMemory, Stream
+from yolact.runtime.cuda.gpu import Gpu, read_gpu
 from yolact.runtime.errors import EngineError
 
 
@@ -60,6 +61,15 @@ def test_one_context_for_all_that_open_a_gpu() -> None:
         assert count("contexts") == left
         with pytest.raises(EngineError, match="GPU 0 was closed"), device.current():
             pass
+
+
+def test_a_name_takes_no_context() -> None:
+    """A context would take part of a second and of the GPU's memory, and end what other libraries made there."""
+    with counted("created") as created:
+        assert read_gpu(1) == Gpu("Host GPU 1", "sm_86", "13.2")
+        with pytest.raises(EngineError, match=r"there is no GPU 2: CUDA sees 2 GPUs, numbered from 0"):
+            read_gpu(2)
+    assert created == [0]
 
 
 def test_copies_events_and_graphs(device: Device) -> None:
@@ -162,6 +172,7 @@ def test_without_cuda_bindings(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_without_a_driver() -> None:
     program = """
 from yolact.runtime.cuda.device import Device
+from yolact.runtime.cuda.gpu import Gpu, read_gpu
 from yolact.runtime.errors import EngineError
 try:
     Device.open()

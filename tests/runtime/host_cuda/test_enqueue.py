@@ -15,7 +15,7 @@ from host_cuda.host_tensorrt import HostEngine
 from repository import ROOT
 
 from yolact.runtime.cuda.arrays import DeviceArray, as_stream
-from yolact.runtime.cuda.device import Device, DeviceMemory, PinnedMemory, Stream
+from yolact.runtime.cuda.device import Device, DeviceMemory, Graph, PinnedMemory, Stream
 from yolact.runtime.detector import Detector
 from yolact.runtime.errors import EngineError, UsageError
 from yolact.runtime.images.arrays import Image
@@ -228,6 +228,50 @@ def test_an_axis_of_one_may_have_any_stride(
     results = context.enqueue(images)
     context.stream.synchronise()
     assert as_array(results["num_detections"].address, (1,), "<i4") == expected["num_detections"][0]
+
+
+@pytest.mark.parametrize("end", ["run", "close"])
+def test_a_call_that_a_caller_records(
+    open_plan: Open, tiny_engine: Path, device: Device, batch: Image, expected: dict[str, np.ndarray], end: str
+) -> None:
+    """Each launch of the graph is waited for, as a call would be."""
+    context, stream = open_plan(tiny_engine)[0].create_context(), Stream.create(device)
+    source, outputs = ForeignArray(device, batch), foreign_outputs(device, expected)
+    context.enqueue(source, outputs, stream)  # a call on another stream of the context's comes before the recording
+    with device.current():
+        graph = Graph(device, stream, lambda: context.enqueue(source, outputs, stream))
+        stream.synchronise()
+        for name, output in outputs.items():
+            output.write(np.full_like(expected[name], 77))
+        graph.launch(stream)
+    assert (outputs["scores"].read() == 77).all()
+    if end == "run":
+        with counted("synchronisations"):
+            (found,) = context.run(batch[:1])
+        np.testing.assert_array_equal(found["scores"], expected["scores"][0])
+        for name, array in expected.items():
+            np.testing.assert_array_equal(outputs[name].read(), array, name)
+    with pytest.raises(UsageError, match="was recorded in a CUDA graph; make another context"):
+        context.enqueue(source, outputs, stream)
+    context.close()
+    for name, array in expected.items():
+        np.testing.assert_array_equal(outputs[name].read(), array, name)
+    graph.close()
+    stream.close()
+
+
+def test_a_recording_that_failed_leaves_the_context_as_it_was(
+    device: Device, context: TensorRTContext, batch: Image, expected: dict[str, np.ndarray]
+) -> None:
+    """TensorRT refuses to record its first run."""
+    source, stream = ForeignArray(device, batch), Stream.create(device)
+    with device.current(), pytest.raises(EngineError):
+        Graph(device, stream, lambda: context.enqueue(source, None, stream))
+    results = context.enqueue(source, None, stream)
+    stream.synchronise()
+    assert as_array(results["num_detections"].address, (1,), "<i4") == expected["num_detections"][0]
+    context.close()
+    stream.close()
 
 
 IMAGES = {

@@ -13,7 +13,15 @@ from typing import Any
 import numpy as np
 import pytest
 from host_cuda.host_driver import ForeignArray, configure, count, counted, current_context, fail_next
-from host_cuda.host_tensorrt import TENSORRT, TENSORRT_RTX, CudaGraphStrategy, DataType, HostEngine, TensorIOMode
+from host_cuda.host_tensorrt import (
+    TENSORRT,
+    TENSORRT_RTX,
+    CudaGraphStrategy,
+    DataType,
+    HostEngine,
+    ProfilingVerbosity,
+    TensorIOMode,
+)
 from scripted_engine import IMAGE_SIZE
 
 from yolact.runtime.cuda.device import Device
@@ -23,6 +31,7 @@ from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.preprocess import Preprocessor
 from yolact.runtime.onnx.engine import OnnxEngine
 from yolact.runtime.postprocess.postprocess import NetworkDetections
+from yolact.runtime.tensorrt.context import MOST_PREPARED
 from yolact.runtime.tensorrt.engine import TensorRTEngine
 
 Open = Callable[..., tuple[TensorRTEngine, HostEngine]]
@@ -124,6 +133,25 @@ def test_graphs_are_recorded_at_the_second_run_of_a_batch_size_and_replayed(open
         seen.append((*captures, *launches))
     assert seen == [(0, 0), (1, 1), (0, 1), (0, 0), (0, 1), (1, 1), (0, 1), (0, 1)]
     assert len(host.contexts) == 2  # one for each recorded graph
+
+
+def test_batch_sizes_that_were_not_asked_for_the_longest_are_forgotten(open_plan: Open, engine: Path) -> None:
+    plan, host = open_plan(engine, 1, 12)
+    for size in [1, 1, *range(2, 13), 1, 12, 1]:
+        images = black_and_white("wb" * 6)[:size]
+        with counted("launches") as launches:
+            assert_identical(plan.detect(images), OnnxEngine(engine).detect(images))
+        gc.collect()
+        assert len(host.contexts) <= MOST_PREPARED
+    assert launches == [1]  # 1 was prepared anew, and recorded when it came again
+    assert len(host.contexts) == MOST_PREPARED
+
+
+def test_profilers_are_told_nothing(open_plan: Open, engine: Path) -> None:
+    """Whatever the plan was built with."""
+    plan, host = open_plan(engine)
+    plan.detect(black_and_white("w"))
+    assert [context.nvtx_verbosity for context in host.contexts] == [ProfilingVerbosity.NONE]
 
 
 def test_what_cannot_be_recorded_runs_without(open_plan: Open, engine: Path) -> None:

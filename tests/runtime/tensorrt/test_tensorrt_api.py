@@ -55,7 +55,7 @@ USED = {
     "Runtime": "deserialize_cuda_engine engine_host_code_allowed tempfile_control_flags",
     "ICudaEngine": "name device_memory_size_v2 num_io_tensors get_tensor_name get_tensor_mode get_tensor_dtype "
     "get_tensor_shape get_tensor_profile_shape create_execution_context create_engine_inspector",
-    "IExecutionContext": "set_device_memory set_input_shape set_tensor_address execute_async_v3",
+    "IExecutionContext": "set_device_memory nvtx_verbosity set_input_shape set_tensor_address execute_async_v3",
     "EngineInspector": "get_engine_information",
     "IPluginRegistry": "all_creators load_library",
     "IPluginCreator": "name plugin_version plugin_namespace",
