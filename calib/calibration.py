@@ -109,7 +109,7 @@ def _collect(
 ) -> dict[str, TensorStatistics]:
     compute = InnerTensors(proto, tensors)
     progress = read_progress(options.cache, key) if options.cache is not None else None
-    if progress is None or progress.statistics.keys() != set(tensors):
+    if progress is None or progress.statistics.keys() != set(tensors) or progress.done > len(images):
         progress = Progress(0, {name: TensorStatistics() for name in tensors})
     start, saved = progress.done, time.monotonic()
     with tqdm(total=len(images), initial=start, desc="calibrating", unit=" images", leave=None, disable=None) as bar:

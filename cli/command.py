@@ -111,6 +111,7 @@ def reports_errors(function: Callable[_P, _R]) -> Callable[_P, _R]:
 
     @functools.wraps(function)
     def guarded(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        _open_closed_streams()
         try:
             with handled([signal.SIGTERM], _terminate), _libraries_warn():
                 return function(*args, **kwargs)
@@ -133,6 +134,21 @@ def reports_errors(function: Callable[_P, _R]) -> Callable[_P, _R]:
             sys.exit(1)
 
     return guarded
+
+
+def _open_closed_streams() -> None:
+    """Give a program that was started without stdout or stderr (``2>&-``) such that lead nowhere.
+
+    The next file to be opened would get their number otherwise, and what libraries print would go into it.
+    """
+    for number, (name, mode) in enumerate({"stdin": "r", "stdout": "w", "stderr": "w"}.items()):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the least number that is free, which this is
+            os.set_inheritable(number, True)
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, mode, closefd=False))
 
 
 def _printable_error(error: click.UsageError) -> click.UsageError:

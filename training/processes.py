@@ -11,7 +11,10 @@ import torch.distributed as dist
 from torch import Tensor
 
 from yolact.runtime.errors import UsageError
+from yolact.runtime.fields import shown
 from yolact.training.torch_device import check_device
+
+MAX_PROCESSES = 1 << 16
 
 
 class Processes:
@@ -26,10 +29,12 @@ class Processes:
     def __init__(self, device: str) -> None:
         """``device``: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``; several processes get one GPU each.
 
-        Raises UsageError where there is no such device.
+        Raises UsageError where there is no such device, or `torchrun` did not set the environment.
         """
-        self.rank, self.world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
-        self.device = _find_device(device, int(os.environ.get("LOCAL_RANK", 0)) if self.world > 1 else None)
+        self.world = _from_environment("WORLD_SIZE", 1, 1, MAX_PROCESSES)
+        self.rank = _from_environment("RANK", 0, 0, self.world - 1)
+        local = _from_environment("LOCAL_RANK", 0, 0, self.world - 1)
+        self.device = _find_device(device, local if self.world > 1 else None)
 
     def __enter__(self) -> Processes:
         if self.device.type == "cuda":
@@ -72,6 +77,20 @@ class Processes:
         """Wait until all processes have called this."""
         if self.world > 1:
             dist.barrier()
+
+
+def _from_environment(name: str, default: int, least: int, most: int) -> int:
+    """A number that `torchrun` hands over. Raises UsageError for anything else."""
+    given = os.environ.get(name)
+    if given is None:
+        return default
+    number = int(given) if given.isascii() and given.isdecimal() and len(given) < 10 else -1
+    if not least <= number <= most:
+        raise UsageError(
+            f"the environment variable {name} must be a number from {least} to {most}, got {shown(given)}; start "
+            f"several processes with torchrun, or unset {name}"
+        )
+    return number
 
 
 def _find_device(name: str, local_rank: int | None) -> torch.device:

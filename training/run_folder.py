@@ -143,6 +143,11 @@ class RunFolder:
                 f"cannot resume {self.path} with other settings: {changes}; repeat the command of that run with "
                 "--resume, or start a new one from a checkpoint with --weights"
             )
+        if state["iteration"] > settings.iterations:
+            raise CheckpointError(
+                f"{self.state_file} is damaged (it is at iteration {state['iteration']} of {settings.iterations}); "
+                "start anew from a checkpoint with --weights"
+            )
         return state
 
     def save_broken_batch(self, iteration: int, rank: int, terms: dict[str, float], batches: list[Batch]) -> Path:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from yolact.runtime.errors import CheckpointError, YolactError
+from yolact.runtime.fields import exactly, positive, shown, whole
 from yolact.runtime.wording import one_line
 from yolact.training.data.loading import Batch, Stream, load_batches
 from yolact.training.loss import YolactLoss
@@ -21,6 +22,11 @@ from yolact.training.settings import TrainSettings
 
 STATISTICS_BATCH = 6
 """Images per device below which batch norms stay as they are, parameters and all (official train.py, freeze_bn)."""
+
+MAX_SCALE = 2.0**100
+"""Of the loss, in fp16: it doubles as long as no gradient overflows."""
+
+_MOMENTUM = "momentum_buffer"
 
 _AMP_TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "off": torch.float32}
 
@@ -103,21 +109,39 @@ class Trainer:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Continue from what `state` returned. Raises CheckpointError for what it would not return for this network."""
+        """Continue from what `state` returned. Raises CheckpointError for what it would not return for this network.
+
+        Of the optimizer only the momenta are taken: its rates and factors are those of the settings.
+        """
+        own = self.state()
         try:
+            for name, tensor in exactly("the network", state["model"], own["model"]).items():
+                _check_tensor(name, tensor, own["model"][name])
             self.model.load_state_dict(state["model"])
-            self._optimizer.load_state_dict(state["optimizer"])
-            self._scaler.load_state_dict(state["scaler"])
-            for parameter, kept in self._optimizer.state.items():
-                for value in kept.values():
-                    if isinstance(value, Tensor) and value.shape != parameter.shape:
-                        raise ValueError(f"a momentum of shape {tuple(value.shape)}, not {tuple(parameter.shape)}")
+            momenta = self._momenta_of(state["optimizer"])
+            self._optimizer.load_state_dict({**own["optimizer"], "state": momenta})
+            self._scaler.load_state_dict(_scaling(state["scaler"], own["scaler"]))
         except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
             reason = one_line(error)[:200]
             raise CheckpointError(
                 f"the state of the run does not fit its network ({reason}); start anew from a checkpoint with --weights"
             ) from None
         self.iteration = state["iteration"]
+
+    def _momenta_of(self, optimizer: object) -> dict[int, dict[str, Tensor]]:
+        """The momenta by parameter, each with memory of its own. Raises ValueError for what is none."""
+        kept = exactly("the optimizer", optimizer, ("state", "param_groups"))["state"]
+        parameters = list(self.model.parameters())
+        if not isinstance(kept, dict):
+            raise ValueError(f"the optimizer keeps {shown(kept)}, expected momenta")
+        momenta = {}
+        for index, entry in kept.items():
+            parameter = parameters[whole("the number of a parameter", index, 0, len(parameters) - 1)]
+            name = f"the momentum of parameter {index}"
+            momentum = exactly(name, entry, (_MOMENTUM,))[_MOMENTUM]
+            _check_tensor(name, momentum, parameter)
+            momenta[index] = {_MOMENTUM: momentum.clone()}
+        return momenta
 
     def steps(self) -> Iterator[dict[str, float]]:
         """Take gradient steps up to the last iteration, yielding after each the weighted terms of its loss, averaged
@@ -172,3 +196,26 @@ class Trainer:
         self._scaler.update()
         self.iteration += 1
         return {**values, "learning_rate": rate}
+
+
+def _check_tensor(name: str, tensor: object, like: Tensor) -> None:
+    """Raise ValueError for what is no tensor, for another type or shape, and for values that are not finite."""
+    if not isinstance(tensor, Tensor):
+        raise ValueError(f"{name} is {shown(tensor)}, expected a tensor")
+    if (tensor.dtype, tensor.shape) != (like.dtype, like.shape):
+        kinds = [f"{str(one.dtype).removeprefix('torch.')} {tuple(one.shape)}" for one in (tensor, like)]
+        raise ValueError(f"{name} is {kinds[0]}, expected {kinds[1]}")
+    if not torch.isfinite(tensor).all():
+        raise ValueError(f"{name} has NaN or infinite values")
+
+
+def _scaling(kept: object, own: dict[str, Any]) -> dict[str, Any]:
+    """The loss scale of mixed precision; how it changes is ours. Raises ValueError for what is none."""
+    if not own:  # without fp16 nothing is scaled
+        if kept:
+            raise ValueError(f"the scaler is {shown(kept)}, expected none")
+        return own
+    found = exactly("the scaler", kept, own)
+    scale = positive("the scale", found["scale"], MAX_SCALE)
+    tracker = "_growth_tracker"
+    return {**own, "scale": scale, tracker: whole("the scale's steps", found[tracker], 0, own["growth_interval"])}

@@ -74,6 +74,14 @@ def test_pictures_with_any_name_are_done(engine: Path, tmp_path: Path, environme
         assert [Path(row["source"]).name for row in rows] == names
 
 
+def test_a_command_without_standard_streams_does_its_work(engine: Path, tmp_path: Path) -> None:
+    """Nor does what libraries print get into the file that was opened in the place of stderr."""
+    write_photo(tmp_path / "a.png")
+    line = f"exec {sys.executable} -m yolact.cli.infer --engine {engine} --json f.json a.png <&- >&- 2>&-"
+    assert subprocess.run(["sh", "-c", line], cwd=tmp_path).returncode == 0
+    assert [row["source"] for row in json.loads((tmp_path / "f.json").read_text())] == ["a.png"]
+
+
 @pytest.mark.parametrize("arguments", [["\x1b[2J"], ["infer", "--\x1b[2J"], ["infer", "--engine", "a\x1b\nb", "x"]])
 def test_usage_errors_cannot_command_the_terminal(arguments: list[str]) -> None:
     done = CliRunner().invoke(main, arguments)

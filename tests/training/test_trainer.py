@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import random
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -14,7 +16,7 @@ import pytest
 import torch
 
 from yolact.runtime.config import ModelConfig
-from yolact.runtime.errors import UsageError
+from yolact.runtime.errors import CheckpointError, UsageError
 from yolact.training.data.datasets import SceneDataset
 from yolact.training.data.loading import Stream, load_batches
 from yolact.training.loss import YolactLoss
@@ -25,6 +27,8 @@ from yolact.training.processes import Processes
 from yolact.training.run_folder import RunFolder
 from yolact.training.settings import TrainSettings
 from yolact.training.trainer import LossNotFinite, Trainer
+
+Change = Callable[[dict[str, Any]], object]
 
 SMALL = replace(CONFIGS["yolact_demo"], image_size=64)
 SETTINGS = TrainSettings(iterations=6, learning_rate_steps=(4,), batch_size=4, learning_rate=4e-3, warmup=2)
@@ -106,6 +110,78 @@ def test_a_restored_run_continues_bit_for_bit(tmp_path: Path) -> None:
     second.restore(torch.load(tmp_path / "state.pth", weights_only=True))
     assert start + list(second.steps()) == values
     assert_equal(weights(second), weights(whole))
+
+
+def test_what_a_state_says_of_rates_and_memory_changes_nothing() -> None:
+    whole, first, second = (make_trainer(iterations=2, batch_size=1) for _ in range(3))
+    expected = list(whole.steps())
+    next(first.steps())
+    state = first.state()
+    state["optimizer"]["param_groups"] = [{"momentum": 5.0, "weight_decay": "x", "maximize": True, "lr": float("nan")}]
+    second.restore(state)
+    assert list(second.steps()) == expected[1:]
+    assert_equal(weights(second), weights(whole))
+
+
+def momentum(value: Any) -> Change:
+    return lambda state: state["optimizer"]["state"].update({0: {"momentum_buffer": value}})
+
+
+def weight(value: Any) -> Change:
+    return lambda state: state["model"].update({"proto_net.0.bias": value})
+
+
+STEM = torch.zeros(32, 3, 3, 3)
+STATES_OF_OTHERS: dict[str, tuple[Change, str]] = {
+    "momentum of NaN": (momentum(STEM * float("nan")), "momentum of parameter 0 has NaN or infinite values"),
+    "momentum of another type": (momentum(STEM.to(torch.int64)), "is int64 .*, expected float32"),
+    "momentum of another shape": (momentum(torch.zeros(3)), r"is float32 \(3,\), expected float32 \(32, 3, 3, 3\)"),
+    "no momentum": (momentum(None), "is None, expected a tensor"),
+    "momentum that is text": (momentum("x"), "is 'x', expected a tensor"),
+    "of another optimizer": (
+        lambda state: state["optimizer"]["state"].update({0: {"exp_avg": STEM}}),
+        "has no 'momentum_buffer'",
+    ),
+    "of no parameter": (lambda state: state["optimizer"]["state"].update(x={}), "must be a whole number .*got 'x'"),
+    "list of momenta": (lambda state: state["optimizer"].update(state=[STEM]), "expected momenta"),
+    "no optimizer": (lambda state: state["optimizer"].clear(), "the optimizer has no 'state'"),
+    "weights of NaN": (weight(torch.full((64,), float("nan"))), "proto_net.0.bias has NaN"),
+    "weights of another type": (weight(torch.zeros(64, dtype=torch.uint8)), "is uint8 .*, expected float32"),
+    "weights that are a number": (weight(3), "is 3, expected a tensor"),
+    "one tensor too many": (lambda state: state["model"].update({3: STEM}), "the network has 3, which is none"),
+    "one too few": (lambda state: state["model"].pop("proto_net.0.bias"), "has no 'proto_net.0.bias'"),
+    "scale of NaN": (lambda state: state["scaler"].update(scale=float("nan")), "the scale must be a number above 0"),
+    "scale that never changes": (lambda state: state["scaler"].update(_growth_tracker=10**9), "the scale's steps"),
+}
+
+
+@pytest.mark.parametrize(("change", "message"), STATES_OF_OTHERS.values(), ids=STATES_OF_OTHERS)
+def test_states_that_no_trainer_has_are_refused(trained: Trainer, change: Change, message: str) -> None:
+    state = copy.deepcopy(trained.state())
+    change(state)
+    with pytest.raises(CheckpointError, match=message) as caught:
+        trained.restore(state)
+    assert len(str(caught.value)) < 400
+
+
+@pytest.fixture(scope="module")
+def trained() -> Trainer:
+    """After a step."""
+    trainer = make_trainer(amp="fp16", batch_size=1)
+    next(trainer.steps())
+    return trainer
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [{"RANK": "x"}, {"RANK": "1"}, {"WORLD_SIZE": "0"}, {"WORLD_SIZE": "1" * 5000}, {"LOCAL_RANK": "-1"}],
+    ids=str,
+)
+def test_an_environment_that_torchrun_did_not_set(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    ((name, value),) = environment.items()
+    monkeypatch.setenv(name, value)
+    with pytest.raises(UsageError, match=f"the environment variable {name} must be a number from"):
+        Processes("cpu")
 
 
 @pytest.mark.parametrize(("batch_size", "frozen"), [(4, True), (5, True), (6, False)])

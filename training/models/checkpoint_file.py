@@ -2,7 +2,7 @@
 
 Limits, all checked before memory is taken or arithmetic done:
 
-- a file of the zip format stores its parts as they are, never compressed, and they are no larger than the file;
+- a file of the zip format has one list of parts, stored as they are, never compressed, and no larger than the file;
 - a file of the older format announces no more bytes of tensors than the file has;
 - a tensor lies on the CPU and is dense;
 - all tensors together have no more than `MAX_REUSE` times the bytes of the file, or `MAX_SMALL` bytes where that is
@@ -37,6 +37,12 @@ _TYPES = frozenset(
     {torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.uint8}
     | {torch.int8, torch.int16, torch.int32, torch.int64}
 )
+
+_END, _LONG_END = 22, 22 + 20 + 56
+"""Bytes of a zip file's end, and of that of a large one, which its place and 64-bit numbers precede."""
+
+_IN_LONG_END = 0xFFFFFFFF
+"""Stands for a number that is only in the long form."""
 
 _AGAIN = "save it again with torch.save(model.state_dict(), path)"
 
@@ -91,6 +97,7 @@ def _check_storages(file: BinaryIO, size: int, source: str) -> None:
         if file.read(4) == b"PK\x03\x04":  # how torch.load tells the formats apart
             with zipfile.ZipFile(file) as archive:
                 parts = archive.infolist()
+                _check_directory(file, size, archive.start_dir)
             if any(part.compress_type != zipfile.ZIP_STORED for part in parts):
                 raise CheckpointError(f"{source} has compressed parts, which torch.save never writes; {_AGAIN}")
             announced = sum(part.file_size for part in parts)
@@ -103,6 +110,24 @@ def _check_storages(file: BinaryIO, size: int, source: str) -> None:
         raise _damaged(source) from None
     if announced > size:
         raise CheckpointError(f"{source} announces {announced} bytes of tensors and has {size}; copy it again")
+
+
+def _check_directory(file: BinaryIO, size: int, start: int) -> None:
+    """Raise BadZipFile unless the list of a zip file's parts can only begin at `start`.
+
+    Its beginning is stored up to twice, and readers differ in which number they believe and in whether they search
+    where it says: Python could be shown another list than PyTorch.
+    """
+    file.seek(max(size - _LONG_END, 0))
+    tail = file.read()
+    end = tail[-_END:]
+    starts = {int.from_bytes(end[16:20], "little")}
+    if tail[-_END - 20 : -_END].startswith(b"PK\x06\x07"):
+        if int.from_bytes(tail[-_END - 12 : -_END - 4], "little") != size - _LONG_END:
+            raise zipfile.BadZipFile
+        starts = starts - {_IN_LONG_END} | {int.from_bytes(tail[48:56], "little")}
+    if not end.startswith(b"PK\x05\x06") or starts != {start}:
+        raise zipfile.BadZipFile
 
 
 def _legacy_bytes(file: BinaryIO) -> int:

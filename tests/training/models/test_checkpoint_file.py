@@ -39,14 +39,38 @@ def overlapping() -> Tensor:
 def repacked(compression: int) -> Callable[[Path], None]:
     """A good checkpoint whose parts are packed anew."""
 
-    def write(path: Path) -> None:
-        buffer = io.BytesIO()
-        torch.save({"a": torch.zeros(1_000_000)}, buffer)
-        with zipfile.ZipFile(buffer) as source, zipfile.ZipFile(path, "w", compression) as target:
-            for part in source.infolist():
-                target.writestr(part.filename, source.read(part))
+    return lambda path: packed(path, 1_000_000, compression)
 
-    return write
+
+def packed(path: Path, count: int, compression: int) -> None:
+    buffer = io.BytesIO()
+    torch.save({"a": torch.zeros(count)}, buffer)
+    with zipfile.ZipFile(buffer) as source, zipfile.ZipFile(path, "w", compression) as target:
+        for part in source.infolist():
+            target.writestr(part.filename, source.read(part))
+
+
+def two_lists(path: Path) -> None:
+    """A zip file with two lists of its parts: Python reads the one before the end, PyTorch the one whose place the end
+    tells, and there the parts are compressed."""
+    lists = []
+    for count, compression in ((1_000_000, zipfile.ZIP_DEFLATED), (4, zipfile.ZIP_STORED)):
+        packed(path, count, compression)
+        data = path.read_bytes()
+        with zipfile.ZipFile(path) as archive:
+            start = archive.start_dir
+        lists.append((data[:start], data[start:-22], data[-22:]))
+    (hidden, hidden_list, end), (shown, shown_list, _) = lists
+    assert len(hidden_list) == len(shown_list)
+    path.write_bytes(hidden + hidden_list + shown + shown_list + end)
+
+
+def two_places(path: Path) -> None:
+    """A zip file whose long end is not where the short one says."""
+    torch.save({"a": torch.zeros(3)}, path)
+    data = bytearray(path.read_bytes())
+    data[-34:-26] = (len(data) - 99).to_bytes(8, "little")
+    path.write_bytes(data)
 
 
 def announces_more(path: Path) -> None:
@@ -96,6 +120,8 @@ REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
     ),
     "many classes": (saved(lambda: heads(torch.zeros(3 * 200_001))), "for 200000 classes .*at most 100000"),
     "compressed": (repacked(zipfile.ZIP_DEFLATED), "has compressed parts"),
+    "two lists": (two_lists, "is not a PyTorch checkpoint"),
+    "two places": (two_places, "is not a PyTorch checkpoint"),
     "announces more": (announces_more, "announces 4398046511104"),
     "nested": (nested, "nested deeper than 32 levels|not a PyTorch checkpoint"),
     "shared": (shared, "holds no state dict"),
@@ -246,6 +272,17 @@ def test_a_state_that_lacks_parts_is_told(change: Callable[[dict[str, Any]], Any
     whole = {**parts, "version": 1, "config": GOOD.to_json(), "settings": asdict(settings), "data": "scenes"}
     torch.save(change(whole), tmp_path / STATE_FILE)
     with pytest.raises(CheckpointError, match=f"{STATE_FILE} is damaged"):
+        folder.load_state(GOOD, settings, "scenes")
+
+
+def test_a_state_beyond_the_end_of_its_run_is_told(tmp_path: Path) -> None:
+    folder, settings = RunFolder(tmp_path), TrainSettings(10, (5,))
+    for iteration in (10, 11):
+        parts = {"iteration": iteration, "model": {}, "optimizer": {}, "scaler": {}}
+        folder.save_state(parts, GOOD, settings, "scenes")
+        if iteration == 10:
+            assert folder.load_state(GOOD, settings, "scenes")["iteration"] == 10
+    with pytest.raises(CheckpointError, match="it is at iteration 11 of 10"):
         folder.load_state(GOOD, settings, "scenes")
 
 
