@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import subprocess
+import time
 from pathlib import Path
 from threading import Thread
 
@@ -122,6 +123,20 @@ def test_every_signal_drains_and_health_says_so(program: Path, engine: Path, num
     assert service.end() == 0, service.errors
     with pytest.raises(OSError):
         service.connect()
+
+
+def test_a_silent_connection_gets_time_for_a_request_on_its_way(program: Path, engine: Path) -> None:
+    service = Service(program, engine, "--timeout", "60")
+    with service.connect() as connection:
+        wait_until(lambda: service.metrics()["yolact_connections"] >= 2)
+        service.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: service.errors)
+        time.sleep(0.2)
+        connection.sendall(HEAD + IMAGE)
+        answer = http.client.HTTPResponse(connection)
+        answer.begin()
+        assert answer.status == 200 and answer.read()
+    assert service.end() == 0, service.errors
 
 
 def test_late_connections_do_not_hold_up_the_end(program: Path, engine: Path) -> None:

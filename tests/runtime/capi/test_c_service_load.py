@@ -8,6 +8,7 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from threading import Barrier, Event
 
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 from scripted_engine import write_engine
 from service_process import Answer, Service
+from waiting import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +80,24 @@ def test_a_full_queue_answers_503(program: Path, tiny_engine: Path, bodies: list
     refused = next(answer for answer in answers if answer.status == 503)
     assert refused.headers["Retry-After"] == "1" and "try later" in refused.json["error"]
     assert samples['yolact_requests_total{code="503"}'] == statuses.count(503)
+
+
+def test_a_queue_that_filled_up_during_the_upload_answers_503(
+    program: Path, tiny_engine: Path, bodies: list[bytes]
+) -> None:
+    """When their first bytes came, there was room for each of these requests."""
+    head = f"POST /v1/infer HTTP/1.1\r\nHost: x\r\nContent-Length: {len(bodies[0])}\r\n\r\n".encode()
+    with Service(program, tiny_engine, "--queue", "1", "--max-batch", "1") as service, ExitStack() as opened:
+        connections = [opened.enter_context(service.connect()) for _ in range(16)]
+        for connection in connections:
+            connection.sendall(head + bodies[0][:-1])
+        wait_until(lambda: service.metrics()["yolact_connections"] > len(connections))
+        for connection in connections:
+            connection.sendall(bodies[0][-1:])
+        answers = [http.client.HTTPResponse(connection) for connection in connections]
+        for answer in answers:
+            answer.begin()
+    assert {answer.status for answer in answers} == {200, 503}
 
 
 def test_requests_that_waited_too_long_get_503(program: Path, tiny_engine: Path, bodies: list[bytes]) -> None:
