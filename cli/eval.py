@@ -94,7 +94,7 @@ def _summary(evaluation: Evaluation, truth: GroundTruth, metadata: ModelMetadata
     config, settings = metadata.config, metadata.postprocess
     objects = truth.count_objects()
     yield (
-        f"{config.name}, {config.image_size}x{config.image_size}, on {truth.source.name}: "
+        f"{config.name}, {metadata.types}, {config.image_size}x{config.image_size}, on {truth.source.name}: "
         f"{count_noun(len(truth.images), 'image')}, {count_noun(objects.total(), 'object')}"
     )
     yield (

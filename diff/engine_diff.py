@@ -206,8 +206,7 @@ class _Detections:
 
 def _describe(side: Side) -> str:
     metadata = side.engine.metadata
-    int8 = "" if metadata.quantization is None else " with INT8"
-    return f"{metadata.config.name}, {metadata.precision}{int8}"
+    return f"{metadata.config.name}, {metadata.types}"
 
 
 def _progress(items: Sequence[_T], what: str) -> Iterable[_T]:

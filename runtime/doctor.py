@@ -156,7 +156,7 @@ def _describe_model(model: ModelMetadata) -> Finding:
     config = model.config
     classes = count_noun(config.num_classes, "class")
     size = f"{config.image_size}x{config.image_size}"
-    return Finding("model", True, f"{config.name}, {classes}, {size}, {model.graph} graph, {model.precision}")
+    return Finding("model", True, f"{config.name}, {classes}, {size}, {model.graph} graph, {model.types}")
 
 
 def _describe_identity(path: Path, identity: PlanIdentity) -> Iterator[Finding]:

@@ -84,6 +84,11 @@ class ModelMetadata:
     precision: Precision = "fp32"
     quantization: Quantization | None = None
 
+    @property
+    def types(self) -> str:
+        """What the network computes in, for people: ``fp16``, or ``fp32 with INT8``."""
+        return self.precision if self.quantization is None else f"{self.precision} with INT8"
+
     def with_postprocess(self, settings: PostprocessConfig) -> ModelMetadata:
         """The same model with other post-processing. Raises UsageError for a full graph, which has its own built in."""
         if self.graph != "raw":

@@ -140,7 +140,7 @@ def _describe_engine(request: BenchRequest, engine: Engine, steps: StagedEngine)
         "config": metadata.config.name,
         "image_size_px": metadata.config.image_size,
         "graph": metadata.graph,
-        "precision": metadata.precision,
+        "precision": metadata.types,
         "postprocess": asdict(metadata.postprocess),
         "weights_sha256": metadata.weights_sha256,
         "tool_version": metadata.tool_version,

@@ -91,7 +91,7 @@ def test_the_report(engine: Path, data: dict[str, Any], monkeypatch: pytest.Monk
     result = run("--engine", engine, *DATA)
     assert result.exit_code == 0 and result.stderr == ""
     lines = result.stdout.splitlines()
-    assert lines[0] == "scripted, 64x64, on annotations.json: 3 images, 5 objects"
+    assert lines[0] == "scripted, fp32, 64x64, on annotations.json: 3 images, 5 objects"
     assert lines[1] == "scores above 0.05, fast NMS at IoU 0.5, 4 detections an image at most"
     assert cells(lines[3]) == ["AP", "AP50", "AP75", "S", "M", "L", "AR100"]
     # Persons are found with 0.9 and 0.8 in the first image and, wrongly, in the third: right, wrong, right, wrong. So
@@ -156,7 +156,7 @@ def test_a_checkpoint(data: dict[str, Any], here: Path, name: str) -> None:
     result = run("--weights", name, *named, *DATA, "--json", "found.json")
     assert result.exit_code == 0, result.stderr
     lines = result.stdout.splitlines()
-    assert lines[0] == "yolact_demo, 256x256, on annotations.json: 3 images, 5 objects"
+    assert lines[0] == "yolact_demo, fp32, 256x256, on annotations.json: 3 images, 5 objects"
     assert lines[1] == "scores above 0.05, fast NMS at IoU 0.5, 100 detections an image at most"
     model = load_checkpoint(here / name, config)
     truth = read_ground_truth(Path("annotations.json"), Path("images"))
@@ -170,7 +170,7 @@ def test_an_engine_needs_no_pytorch(engine: Path, data: dict[str, Any]) -> None:
     command = [sys.executable, "-c", program, "--engine", str(engine), *DATA]
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 0 and result.stderr == ""
-    assert result.stdout.startswith("scripted, 64x64")
+    assert result.stdout.startswith("scripted, fp32, 64x64")
 
 
 def test_warnings_reach_the_terminal(engine: Path, data: dict[str, Any], here: Path) -> None:

@@ -13,6 +13,10 @@ from click.testing import CliRunner, Result
 from repository import DEMO_CHECKPOINT as DEMO
 
 from yolact.cli import scenes as scenes_cli
+from yolact.cli.bench import main as bench_main
+from yolact.cli.build import main as build_main
+from yolact.cli.doctor import main as doctor_main
+from yolact.cli.eval import main as eval_main
 from yolact.cli.export import main
 from yolact.runtime.detector import Detector
 from yolact.runtime.images.check_image import make_check_image
@@ -71,6 +75,23 @@ def test_for_a_cpu(small: tuple[str, ...], scenes: Path) -> None:
     assert quantization is not None and quantization.images == 12
     assert (quantization.platform, quantization.modules) == ("cpu", ("backbone", "fpn", "protonet", "head"))
     assert sum(counts[1]) > 20 and np.abs(np.subtract(*counts)).sum() <= 0.15 * sum(counts[1])
+
+
+def test_what_is_said_of_a_file_for_a_cpu(small: tuple[str, ...], scenes: Path) -> None:
+    assert export(*small, "--output", "a.onnx").exit_code == 0
+    runner = CliRunner()
+    assert "full graph, fp32 with INT8\n" in runner.invoke(doctor_main, ["--engine", "a.onnx"]).stdout
+    truth = ("--annotations", str(scenes / "annotations.json"), "--images", str(scenes / "images"), "--limit", "1")
+    assert "yolact_demo, fp32 with INT8, 256x256" in runner.invoke(eval_main, ["--engine", "a.onnx", *truth]).stdout
+    timed = runner.invoke(bench_main, ["--engine", "a.onnx", "--duration", "0.01"])
+    assert "256x256, full graph, fp32 with INT8\n" in timed.stdout, timed.output
+    pytest.importorskip("tensorrt_rtx", reason=missing.TENSORRT_RTX)
+    result = runner.invoke(build_main, ["--engine", "a.onnx", "--output", "a.plan", "--gpu-arch", "sm_86"])
+    assert result.exit_code == 4 and not Path("a.plan").exists()
+    assert result.stderr == (
+        "error: the ONNX file is rounded to INT8 for ONNX Runtime on a CPU, in a form that TensorRT does not take; "
+        "export it again with --int8 --int8-platform tensorrt\n"
+    )
 
 
 def test_for_tensorrt_the_rest_is_fp16(small: tuple[str, ...]) -> None:
