@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -127,13 +128,22 @@ class Detections:
         The order of tests is the official display's (eval.py `prep_display`): the detection score must exceed the
         threshold, then the ranking score must reach it.
 
-        Raises ValueError where `top_k` is negative.
+        Raises ValueError where `top_k` is negative or the threshold is NaN, TypeError where one is no number, or a
+        class is no whole number, such as its name.
         """
+        if not isinstance(score_threshold, Real) or score_threshold != score_threshold:
+            kind = ValueError if isinstance(score_threshold, Real) else TypeError
+            raise kind(f"score_threshold must be a number, got {score_threshold!r}")
+        if top_k is not None and not _is_whole(top_k):
+            raise TypeError(f"top_k must be a whole number or None, got {top_k!r}")
         if top_k is not None and top_k < 0:
             raise ValueError(f"top_k must not be negative, got {top_k}")
         order = rank(self.scores, self.ranking_scores, score_threshold)
         if class_ids is not None:
-            order = order[np.isin(self.class_ids[order], list(class_ids))]
+            wanted = list(class_ids)
+            if not all(map(_is_whole, wanted)):
+                raise TypeError(f"class_ids must be whole numbers, indices into names, got {wanted!r:.60}")
+            order = order[np.isin(self.class_ids[order], wanted)]
         return self[order[:top_k]]
 
     def iter_masks(self) -> Iterator[tuple[Region, BoolArray]]:
@@ -174,6 +184,11 @@ class Detections:
             class_id=self.class_ids.astype(int),
             data={"class_name": np.array(self.class_names, np.str_)},
         )
+
+
+def _is_whole(value: object) -> bool:
+    """Whether it is a whole number, of Python or NumPy, and no truth value."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def summarise(detections: Detections) -> str:

@@ -35,7 +35,9 @@ class Detector:
     """
 
     def __init__(self, engine: Engine) -> None:
-        """Wrap an opened engine; use `Detector.open` for a file."""
+        """Wrap an opened engine; use `Detector.open` for a file. Raises TypeError for anything else."""
+        if not hasattr(engine, "detect"):
+            raise TypeError(f"expected an opened engine, got {type(engine).__name__}; open a file with Detector.open")
         self._engine: Engine | None = engine
         self._preprocess = Preprocessor(engine.metadata.config.image_size)
         self._reopen: partial[Detector] | None = None

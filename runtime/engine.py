@@ -63,7 +63,7 @@ class DeviceChoice:
     @classmethod
     def parse(cls, text: str) -> DeviceChoice:
         """From `cpu`, `cuda`, `cuda:1`, `tensorrt`, `tensorrt:1`. Raises UsageError for anything else."""
-        match = re.fullmatch(r"(cpu)|(cuda|tensorrt)(?::(\d{1,3}))?", text)
+        match = re.fullmatch(r"(cpu)|(cuda|tensorrt)(?::(\d{1,3}))?", str(text))
         if match is None:
             raise UsageError(f"expected a device like cpu, cuda, cuda:1 or tensorrt, got {text!r}")
         kind = cast(Literal["cpu", "cuda", "tensorrt"], match[1] or match[2])

@@ -16,6 +16,7 @@ from yolact.runtime.detections import Detections
 from yolact.runtime.images.arrays import BoolArray, Image
 from yolact.runtime.images.geometry import Region
 from yolact.runtime.images.lettering import Color, Lettering
+from yolact.runtime.images.preprocess import check_image
 
 _PALETTE_SIZE = 80
 _FIRST_COLOR = (0.58, 0.85, 1.0)  # hue, saturation, value: a blue that shows on skin, grass and asphalt
@@ -37,8 +38,12 @@ def annotate(image: Image, detections: Detections) -> Image:
         (H, W, 3) uint8 BGR. Labels read ``name score`` with the score instances are ranked by. Where there is no room
         for readable letters beside those of better detections, the score is left out, then the label.
 
-    Raises ValueError where the detections belong to an image of another size.
+    Raises ImageError where the array is no such image, ValueError where the detections belong to an image of another
+    size, TypeError where they are none.
     """
+    check_image(image)
+    if not isinstance(detections, Detections):
+        raise TypeError(f"expected the Detections of one image, got {type(detections).__name__}; draw one at a time")
     if image.shape[:2] != detections.image_size:
         raise ValueError(f"detections of a {detections.image_size} image cannot be drawn on one of {image.shape[:2]}")
     canvas = np.array(image, order="C")

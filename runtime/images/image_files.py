@@ -57,6 +57,8 @@ def read_image_file(path: Path) -> bytes:
         raise ImageError(f"{path}: expected an image file, got a folder; name the images in it") from None
     except OSError as error:
         raise ImageError(f"{path}: cannot be read ({error.strerror})") from error
+    except ValueError:  # of NUL
+        raise ImageError(f"{path}: there is no such file, since no name has NUL in it") from None
 
 
 def write_image(path: Path, image: Image) -> None:

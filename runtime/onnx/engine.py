@@ -65,6 +65,8 @@ class OnnxEngine:
 
         Raises EngineError where ONNX Runtime fails, mostly because memory does not suffice.
         """
+        if self._session is None:  # another thread has closed it
+            raise EngineError("this engine was closed; open it again")
         return run_session(self._session, self._outputs, {INPUT_NAME: images})
 
     def detect(self, images: Image) -> list[NetworkDetections]:

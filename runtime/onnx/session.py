@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from yolact.runtime.contract import INPUT_NAME
 from yolact.runtime.engine import CPU, DeviceChoice
 from yolact.runtime.errors import EngineError, UsageError
+from yolact.runtime.fields import whole
 from yolact.runtime.onnx.external_data import refuse_external_data
 from yolact.runtime.wording import one_line
 
@@ -32,6 +33,9 @@ _PROVIDERS = {
 }
 """ONNX Runtime's execution providers for each kind of device. An operator runs on the first one that has it."""
 
+MAX_THREADS = 4096
+"""More than machines have cores."""
+
 _ERRORS_ONLY = 3
 """A severity of ONNX Runtime's log: it prints errors and keeps warnings to itself."""
 
@@ -48,9 +52,9 @@ def check_provider(device: DeviceChoice) -> None:
 
 
 def session_options(threads: int | None = None, *, optimise: bool = True) -> onnxruntime.SessionOptions:
-    """Options of a session, see `open_session`. Raises UsageError where `threads` is less than 1."""
-    if threads is not None and threads < 1:
-        raise UsageError(f"threads must be at least 1, or None for all cores, got {threads}")
+    """Options of a session, see `open_session`. Raises UsageError where `threads` is no number of them."""
+    if threads is not None:
+        whole("threads, unless they are None for all cores,", threads, 1, MAX_THREADS)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _ERRORS_ONLY
     options.add_session_config_entry("session.load_model_format", "ONNX")  # and nothing else by its name

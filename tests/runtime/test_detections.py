@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import missing
 import numpy as np
 import pytest
@@ -177,8 +179,30 @@ def test_indices_of_any_kind() -> None:
     assert len(found[1:3]) == 2 and len(found[[]]) == 0 and len(found[np.zeros(5, bool)]) == 0
     with pytest.raises(IndexError):
         found[5]
-    with pytest.raises(ValueError, match="top_k must not be negative"):
-        found.select(top_k=-1)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error", "message"),
+    [
+        ({"top_k": -1}, ValueError, "top_k must not be negative"),
+        *(({"top_k": one}, TypeError, "top_k must be a whole number or None") for one in (1.5, "x", True)),
+        ({"score_threshold": float("nan")}, ValueError, "score_threshold must be a number, got nan"),
+        *(({"score_threshold": one}, TypeError, "score_threshold must be a number") for one in (None, "0.5", [0.5])),
+        *(
+            ({"class_ids": one}, TypeError, "class_ids must be whole numbers")
+            for one in ("dog", ["dog"], [1.5], [None])
+        ),
+        ({"class_ids": 3}, TypeError, "not iterable"),
+    ],
+)
+def test_what_cannot_be_selected(wrong: dict[str, Any], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        detections(5, (48, 64)).select(**wrong)
+
+
+def test_numbers_of_numpy_select() -> None:
+    found = detections(5, (48, 64))
+    assert len(found.select(np.float32(0), np.int64(2), found.class_ids)) == 2
 
 
 def test_no_detections() -> None:

@@ -151,6 +151,7 @@ REJECTED_IMAGES = {
     "empty": (np.zeros((0, 4, 3), np.uint8), "got (0, 4, 3) uint8; it has no pixels"),
     "batch": (np.zeros((2, 4, 4, 3), np.uint8), "got (2, 4, 4, 3) uint8; pass several images as a list, which list("),
     "a missing file": ("no.jpg", "no.jpg: there is no such file"),
+    "NUL": ("a\0.jpg", "no name has NUL in it"),
     "a folder": (Path(), ".: expected an image file, got a folder; name the images in it"),
     "a URL": ("https://example.org/a.jpg", "expected an image file, got a URL; download the image first"),
     "a video": ("film.MP4", "film.MP4: expected an image file, got a video; read its frames with cv2.VideoCapture"),
@@ -300,7 +301,8 @@ def test_full_graphs_take_no_settings(tiny_engine: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"threads": 0}, "threads must be at least 1"),
+        *(({"threads": wrong}, "threads, unless they are None.*must be") for wrong in (0, -1, "x", 1.5, True, 10**30)),
+        ({"device": 3}, "expected a device like cpu"),
         ({"device": "cuda"}, "has no CUDAExecutionProvider for cuda:0, only"),
         ({"device": "tensorrt:1"}, "has no TensorrtExecutionProvider for tensorrt:1"),
         ({"device": "gpu"}, "expected a device like cpu"),
@@ -309,6 +311,12 @@ def test_full_graphs_take_no_settings(tiny_engine: Path) -> None:
 def test_sessions_that_cannot_be_had(tiny_engine: Path, options: dict[str, object], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         Detector.open(tiny_engine, **options)
+
+
+@pytest.mark.parametrize("wrong", [None, "tiny.onnx", Path("tiny.onnx"), 3])
+def test_a_detector_of_what_is_no_engine(wrong: Any) -> None:
+    with pytest.raises(TypeError, match=r"expected an opened engine, got .*; open a file with Detector.open"):
+        Detector(wrong)
 
 
 def test_a_closed_detector_says_so(tiny_engine: Path, photos: list[np.ndarray]) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
 
 from yolact.runtime.detections import Detections
+from yolact.runtime.errors import ImageError
 from yolact.runtime.images.drawing import annotate, class_color
 from yolact.runtime.images.geometry import ImageTransform
 
@@ -223,6 +225,21 @@ def test_classes_have_different_colours() -> None:
 def test_detections_of_another_image_are_refused() -> None:
     with pytest.raises(ValueError, match="cannot be drawn"):
         annotate(textured(100, 100), make_detections((100, 101), []))
+
+
+GREY = np.zeros((4, 4), np.uint8)
+
+
+@pytest.mark.parametrize("image", [None, "a.jpg", [], GREY, GREY[..., None], np.zeros((4, 4, 3)), GREY[:0]], ids=str)
+def test_what_is_no_image_is_not_drawn_on(image: Any) -> None:
+    with pytest.raises(ImageError, match="expected an image"):
+        annotate(image, make_detections((4, 4), [(0.2, 0.3, 0.8, 0.8)]))
+
+
+@pytest.mark.parametrize("found", [None, [], {}, GREY], ids=str)
+def test_what_are_no_detections_are_not_drawn(found: Any) -> None:
+    with pytest.raises(TypeError, match="expected the Detections of one image"):
+        annotate(textured(4, 4), found)
 
 
 @pytest.mark.parametrize("names", [("a\ud800",), ("漢字 🐕",), ("two\nlines",)])
