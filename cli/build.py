@@ -10,7 +10,7 @@ import click
 from yolact.cli.command import command, command_line, note, say
 from yolact.cli.options.builder import builder_options
 from yolact.cli.options.common import engine_option
-from yolact.cli.options.values import FILE
+from yolact.cli.options.values import OUTPUT_FILE
 from yolact.engines.plan_output import check_plan_output, write_plan
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @command("yolact-build")
 @engine_option("ONNX file written by yolact-export; its types are the plan's.")
-@click.option("--output", metavar="FILE", type=FILE, default=Path("yolact.plan"), help="Plan to write.")
+@click.option("--output", metavar="FILE", type=OUTPUT_FILE, default=Path("yolact.plan"), help="Plan to write.")
 @builder_options
 def main(engine: Path, output: Path, build: BuildRequest) -> None:
     """Build a TensorRT plan from an ONNX file, and beside it a .json that says what it is.

@@ -11,7 +11,7 @@ import click
 from yolact.cli.command import command, say
 from yolact.cli.options.common import max_pixels_option, score_threshold_option
 from yolact.cli.options.model import ModelChoice, model_options
-from yolact.cli.options.values import AT_LEAST_1, FILE
+from yolact.cli.options.values import AT_LEAST_1, FILE, OUTPUT_FILE
 from yolact.runtime.config import DISPLAY_TOP_K, PostprocessConfig
 from yolact.runtime.output_files import check_output
 from yolact.training.torch_device import check_torch
@@ -28,7 +28,7 @@ _NAMED_PROTOTYPES = 4  # in the line about an instance
 @click.argument("image_file", metavar="IMAGE", type=FILE)
 @model_options
 @click.option(
-    "--output", metavar="FILE", type=FILE, help="Picture to write.  [default: <name of the image>-explained.png]"
+    "--output", metavar="FILE", type=OUTPUT_FILE, help="Picture to write.  [default: <name of the image>-explained.png]"
 )
 @click.option("--instances", default=3, type=AT_LEAST_1, help="Explain this many, the best ones.")
 @score_threshold_option()

@@ -15,7 +15,7 @@ from yolact.cli.options.builder import builder_options
 from yolact.cli.options.common import config_option, max_pixels_option
 from yolact.cli.options.int8 import check_cache_output, int8_options, read_calibration_images
 from yolact.cli.options.postprocess import postprocess_options
-from yolact.cli.options.values import FILE
+from yolact.cli.options.values import FILE, OUTPUT_FILE
 from yolact.engines.plan_output import check_plan_output, write_plan
 from yolact.export.checkpoint_inputs import load_model, read_check_images, sha256_of
 from yolact.export.destination import Destination, choose_destination
@@ -49,7 +49,7 @@ def _parse_batch(context: click.Context, parameter: click.Parameter, value: str)
 @click.option(
     "--output",
     metavar="FILE",
-    type=FILE,
+    type=OUTPUT_FILE,
     help="File to write: .onnx, or .plan for a TensorRT plan.  [default: yolact.onnx; with half precision or a "
     "builder's option yolact.plan]",
 )

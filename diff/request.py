@@ -37,6 +37,6 @@ class DiffRequest:
 
     def __post_init__(self) -> None:
         """Raises UsageError where the options contradict each other."""
-        suffixes = {self.tested.suffix, self.reference.suffix}
+        suffixes = {self.tested.suffix.lower(), self.reference.suffix.lower()}
         if self.config_name is not None and ".pth" not in suffixes:
             raise UsageError("--config is for checkpoints (.pth); engine files know their configuration")

@@ -197,7 +197,7 @@ def open_sides(
 
 
 def _is_checkpoint(path: Path) -> bool:
-    return path.suffix == ".pth"
+    return path.suffix.lower() == ".pth"
 
 
 def _open(path: Path, options: EngineOptions) -> Side:
@@ -226,7 +226,7 @@ def _open_onnx(path: Path, device: DeviceChoice) -> OnnxSide:
         import onnx
     except ModuleNotFoundError:
         raise PackageMissing("looking into ONNX files", "onnx", "diff") from None
-    if path.is_file() and path.suffix == ".onnx" and device == CPU and read_metadata(path).precision == "bf16":
+    if path.is_file() and path.suffix.lower() == ".onnx" and device == CPU and read_metadata(path).precision == "bf16":
         from yolact.export.half_emulation import emulate_half
 
         proto = emulate_half(read_exported_model(path).proto)  # ONNX Runtime's CPU has no bf16

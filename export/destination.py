@@ -38,9 +38,9 @@ def choose_destination(output: Path | None, build: BuildRequest, *, half: bool) 
         BuilderMissing: a plan was asked for and nothing here can build it.
     """
     if output is not None:
-        if output.suffix in PLAN_SUFFIXES:
+        if output.suffix.lower() in PLAN_SUFFIXES:
             return Destination(output, choose_builder(build.options, build.module))
-        if output.suffix != ONNX_SUFFIX:
+        if output.suffix.lower() != ONNX_SUFFIX:
             names = ", ".join((ONNX_SUFFIX, *PLAN_SUFFIXES))
             raise UsageError(f"--output {output}: expected a name that ends in one of {names}")
         if build.given:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from yolact.runtime.engine import CPU, DEFAULT_OPTIONS, DeviceChoice, EngineOptions
 from yolact.runtime.errors import EngineError, UsageError
+from yolact.runtime.input_files import no_file
 from yolact.runtime.metadata import ModelMetadata
 from yolact.runtime.onnx.exported_model import parse_proto
 from yolact.runtime.tensorrt.plan_file import read_plan_header, read_sidecar
@@ -34,9 +35,9 @@ def open_engine(
         UsageError: options for the other kind of file, or out of range.
     """
     if not path.is_file():
-        raise EngineError(f"there is no engine file {path}; make one with yolact-export")
+        raise EngineError(f"{no_file(path, 'engine file')}; make one with yolact-export")
     if read_plan_header(path) is None:
-        if path.suffix in PLAN_SUFFIXES:
+        if path.suffix.lower() in PLAN_SUFFIXES:
             raise EngineError(
                 f"{path} is no TensorRT plan, which begins with ftrt or vtrt; an ONNX file should be called .onnx, "
                 "anything else is damaged: build it again with yolact-build"
@@ -44,7 +45,7 @@ def open_engine(
         if options.metadata_file is not None:
             raise UsageError(f"{path} is an ONNX file and has its metadata inside; leave out --metadata")
         return _open_onnx(path, threads, options.device or CPU)
-    if path.suffix == ".onnx":
+    if path.suffix.lower() == ".onnx":
         raise EngineError(f"{path} is a TensorRT plan, not an ONNX file; rename it to {path.with_suffix('.plan')}")
     if threads is not None:
         raise UsageError(f"{path} is a TensorRT plan; threads are for ONNX files")
@@ -75,7 +76,7 @@ def read_metadata(path: Path) -> ModelMetadata:
         YolactError: it is an ONNX file and the onnx package is missing.
     """
     if not path.is_file():
-        raise EngineError(f"there is no file {path} to take metadata from; give an ONNX file or a plan's .json")
-    if path.suffix == ".json":
+        raise EngineError(f"{no_file(path, 'file to take metadata from')}; give an ONNX file or a plan's .json")
+    if path.suffix.lower() == ".json":
         return read_sidecar(path)[1]
     return ModelMetadata.from_proto(parse_proto(path.read_bytes(), str(path)), str(path))

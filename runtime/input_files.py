@@ -7,6 +7,24 @@ import os
 import stat
 from pathlib import Path
 
+_KINDS = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+
+def no_file(path: Path, wanted: str) -> str:
+    """The beginning of a sentence about a name that is no regular file where there should be one: what is there."""
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return f"there is no {wanted} {path}"
+    kind = next((kind for is_kind, kind in _KINDS if is_kind(mode)), "no file")
+    return f"{path} is {kind}, expected a regular {wanted}"
+
 
 def read_file(path: Path) -> bytes:
     """The contents of a file or a pipe. Raises OSError, also for a device: ``/dev/zero`` never ends."""

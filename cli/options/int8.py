@@ -12,7 +12,7 @@ from yolact.calib.options import CalibrationOptions, Int8Request, progress_file,
 from yolact.calib.quantization_points import MODULES, Platform
 from yolact.calib.ranges import Algorithm
 from yolact.cli.options.groups import given_options, option_group
-from yolact.cli.options.values import AT_LEAST_1, FILE, parse_words
+from yolact.cli.options.values import AT_LEAST_1, FILE, OUTPUT_FILE, parse_words
 from yolact.runtime.output_files import check_output, refuse_overwriting
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def read_calibration_images(request: Int8Request, note: Say) -> ImageSet:
     click.option("--calib-batch", type=AT_LEAST_1, default=1, help="Images at a time; more need memory."),
     click.option(
         "--calib-cache",
-        type=FILE,
+        type=OUTPUT_FILE,
         metavar="FILE",
         help="Keep the calibration here for the next time, and its progress beside it.",
     ),

@@ -92,7 +92,7 @@ class OnnxEngine:
 
 
 def _why_not_opened(path: Path, reason: str) -> str:
-    if path.suffix == ".pth":
+    if path.suffix.lower() == ".pth":
         return f"{path} is a checkpoint; export it with yolact-export --weights {path}"
     if "YolactFastNms" in reason:
         return (

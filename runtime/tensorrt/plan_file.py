@@ -15,6 +15,7 @@ from typing import Any, get_args
 from yolact.runtime.config import MAX_CLASSES
 from yolact.runtime.errors import EngineError
 from yolact.runtime.fields import exactly, shown, whole
+from yolact.runtime.input_files import no_file
 from yolact.runtime.json_text import from_json, to_json
 from yolact.runtime.metadata import CONFIG_KEY, ModelMetadata, Precision
 from yolact.runtime.tensorrt.flavour import FLAVOURS, PLAN_MAGIC_SIZE, Flavour, Version
@@ -47,8 +48,10 @@ def read_plan_header(path: Path) -> PlanHeader | None:
     """Flavour and version from the first bytes of a file, None where it is no plan.
 
     Source of the layout: NVIDIA/TensorRT samples/common/sampleEngines.cpp `printPlanVersion`.
-    Raises EngineError for a plan that ends before its version.
+    Raises EngineError for a plan that ends before its version, and for a pipe, a device or a folder.
     """
+    if path.exists() and not path.is_file():
+        raise EngineError(f"{no_file(path, 'engine file')}; save it as a file first")
     with path.open("rb") as file:
         start = file.read(_HEADER_SIZE)
     flavour = next((one for one in FLAVOURS if start[:PLAN_MAGIC_SIZE] == one.magic), None)

@@ -86,7 +86,7 @@ REJECTED = {
     "output is ONNX": (["--output", "a.onnx"], 2, "expected a name that ends in .plan, .engine or .trt"),
     "output is the input": (["--engine", "old.plan", "--output", "old.plan"], 2, "is one of the inputs"),
     "no folder": (["--output", "nowhere/a.plan"], 2, "there is no folder nowhere"),
-    "output folder": (["--output", "folder.plan"], 2, "is no regular file"),
+    "output folder": (["--output", "folder.plan"], 2, "is a directory"),
     "stdout": (["--output", "-"], 2, "expected a name that ends in"),
     "no such file": (["--engine", "nowhere.onnx"], 2, "nowhere.onnx"),
     "a plan": (["--engine", "old.plan"], 4, "is a TensorRT plan already"),

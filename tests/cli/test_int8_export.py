@@ -167,7 +167,7 @@ def test_the_gate_holds_back_what_lost_too_much(scenes: Path, cache: Path, here:
         (["--int8", "--calib-data", "{images}", "--calib-limit", "0"], 2, "calib-limit"),
         (["--int8", "--calib-data", "{images}", "--calib-batch", "-1"], 2, "calib-batch"),
         (["--int8", "--calib-data", "{images}", "--calib-cache", "none/c"], 2, "there is no folder none"),
-        (["--int8", "--calib-data", "{images}", "--calib-cache", "{images}"], 2, "is no regular file"),
+        (["--int8", "--calib-data", "{images}", "--calib-cache", "{images}"], 2, "is a directory"),
         (["--int8", "--calib-data", "{images}", "--fp16"], 2, "--fp16 is for TensorRT"),
         (
             ["--int8", "--calib-data", "{images}", "--int8-platform", "tensorrt", "--opset", "17"],

@@ -174,6 +174,32 @@ def test_an_image_in_a_folder(
     refused(name, output, target)
 
 
+OPTIONS = [(name, output) for name, outputs in OUTPUTS.items() for output in outputs]
+
+
+@pytest.mark.parametrize(("name", "output"), OPTIONS)
+def test_a_suffix_in_capitals(here: Path, name: str, output: str) -> None:
+    """It is taken, so what is refused is the overwriting."""
+    given = next(given for given, path in INPUTS[name].items() if not path.endswith("/"))
+    target = Path(OUTPUTS[name][output].upper())
+    refused(name, output, target, given, target)
+
+
+@pytest.mark.parametrize("target", ["out/", "there/", "out/.", "..", ""])
+@pytest.mark.parametrize(("name", "output"), OPTIONS)
+def test_the_name_of_a_folder(here: Path, name: str, output: str, target: str) -> None:
+    Path("there").mkdir()
+    values = INPUTS[name]
+    for path in values.values():
+        Path(path).mkdir(exist_ok=True) if path.endswith("/") else Path(path).write_bytes(b"input")
+    words = [word for key, path in values.items() for word in ([path] if key.isupper() else [key, path])]
+    before = sorted(Path().rglob("*"))
+    result = CliRunner().invoke(main_of(name), [*words, output, target])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert f"expected the name of a file, got '{target}'" in " ".join(result.stderr.split())
+    assert sorted(Path().rglob("*")) == before
+
+
 @pytest.mark.parametrize(("name", "output"), [("bench", "--json"), ("infer", "--json"), ("diff", "--report")])
 def test_what_is_read_with_a_plan(here: Path, name: str, output: str) -> None:
     """Whether it is there or not: the next command would take it for what belongs to the plan."""

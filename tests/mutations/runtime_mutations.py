@@ -129,8 +129,8 @@ RUNTIME_MUTATIONS = (
     ),
     Mutation(
         "onnx-called-a-plan",
-        "        if path.suffix in PLAN_SUFFIXES:",
-        "        if path.suffix in PLAN_SUFFIXES[1:]:",
+        "        if path.suffix.lower() in PLAN_SUFFIXES:",
+        "        if path.suffix.lower() in PLAN_SUFFIXES[1:]:",
         ("test_engine_files.py",),
     ),
     Mutation(

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
+import socket
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,7 +23,7 @@ from yolact.runtime.cuda.gpu import find_gpu
 from yolact.runtime.detector import Detector
 from yolact.runtime.engine import DeviceChoice, EngineOptions
 from yolact.runtime.engine_files import open_engine, read_metadata
-from yolact.runtime.errors import EngineError, UsageError
+from yolact.runtime.errors import EngineError, UsageError, YolactError
 from yolact.runtime.onnx.exported_model import read_exported_model
 from yolact.runtime.tensorrt.flavour import TENSORRT_RTX, load_flavour
 from yolact.runtime.tensorrt.plan_file import sidecar_of
@@ -130,6 +133,26 @@ def test_an_onnx_file_called_plan(tiny_engine: Path, here: Path) -> None:
     shutil.copy(tiny_engine, here / "a.plan")
     with pytest.raises(EngineError, match=r"a\.plan is no TensorRT plan, .* an ONNX file should be called \.onnx"):
         open_engine(here / "a.plan")
+
+
+NO_FILES: dict[str, tuple[Callable[[Path], object], str]] = {
+    "device": (lambda path: path.symlink_to("/dev/zero"), "x is a device, expected a regular engine file"),
+    "pipe": (os.mkfifo, "x is a pipe, expected a regular engine file"),
+    "folder": (lambda path: path.mkdir(), "x is a folder, expected a regular engine file"),
+    "socket": (lambda path: socket.socket(socket.AF_UNIX).bind(str(path)), "x is a socket, expected a regular"),
+    "nothing": (lambda path: None, "x"),
+}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason=missing.LINUX)
+@pytest.mark.parametrize("name", NO_FILES)
+@pytest.mark.parametrize("read", [open_engine, read_metadata, read_exported_model])
+def test_what_is_no_file_is_called_what_it_is(here: Path, read: Callable[[Path], object], name: str) -> None:
+    make, message = NO_FILES[name]
+    make(here / "x")
+    expected = message.replace("engine file", "file to take metadata from") if read is read_metadata else message
+    with pytest.raises(YolactError, match=expected):
+        read(Path("x"))
 
 
 def test_options_of_the_other_kind(tiny_engine: Path, copy: Path) -> None:
