@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from typing import Any, ParamSpec, TypeVar
 
 import click
+from click.exceptions import NoArgsIsHelpError
 
 import yolact
 from yolact.runtime.errors import YolactError
@@ -59,6 +60,20 @@ class Terminated(KeyboardInterrupt):
     """SIGTERM, which ends a command as Ctrl-C does: files are closed, temporary ones removed."""
 
 
+class WrongUsage(click.UsageError):
+    """A mistake on the command line that click found, reported as all other failures are."""
+
+    @classmethod
+    def of(cls, error: click.UsageError) -> click.UsageError:
+        """The same mistake; a call without anything, which shows the help, stays what it is."""
+        return error if isinstance(error, NoArgsIsHelpError) else cls(error.format_message(), error.ctx)
+
+    def show(self, file: object = None) -> None:
+        """Print it."""
+        path = "" if self.ctx is None or self.message.endswith("?") else self.ctx.command_path  # did you mean ...?
+        report(self.message.rstrip(".") + (path and f"; {path} --help says what there is"))
+
+
 class Command(click.Command):
     """A command of the toolkit. It never ends in a traceback.
 
@@ -79,10 +94,10 @@ class Command(click.Command):
         except click.NoSuchOption as error:
             new = _RENAMED.get(self.name or "", {}).get(error.option_name)
             if new is None:
-                raise _printable_error(error) from None
-            raise click.UsageError(f"{error.option_name} is called {new} now", ctx) from None
+                raise WrongUsage.of(error) from None
+            raise WrongUsage(f"{error.option_name} is called {new} now", ctx) from None
         except click.UsageError as error:
-            raise _printable_error(error) from None
+            raise WrongUsage.of(error) from None
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command's function."""
@@ -151,16 +166,11 @@ def _open_closed_streams() -> None:
             setattr(sys, name, os.fdopen(number, mode, closefd=False))
 
 
-def _printable_error(error: click.UsageError) -> click.UsageError:
-    """What click prints itself, with what the user typed in it."""
-    return click.UsageError(printable(error.format_message()), error.ctx)
-
-
 class _Notes(logging.Handler):
     """Prints what libraries log as everything else is printed."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        note(record.getMessage())
+        warn(record.getMessage())
 
 
 @contextmanager
@@ -195,6 +205,11 @@ def say(line: str) -> None:
 def note(line: str) -> None:
     """Print one line about the run itself on stderr, above the progress bar if there is one."""
     _print(line, to_stderr=True)
+
+
+def warn(line: str) -> None:
+    """Print one line about what may be wrong, on stderr; those that are indented belong to the one above."""
+    note(line if line.startswith(_INDENT) else f"warning: {line}")
 
 
 def report(message: str, *details: str) -> None:

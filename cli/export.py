@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from yolact.calib.options import require_data
-from yolact.cli.command import command, command_line, note, require_packages, say
+from yolact.cli.command import command, command_line, note, require_packages, say, warn
 from yolact.cli.options.accuracy_gate import gate_options
 from yolact.cli.options.builder import builder_options
 from yolact.cli.options.common import config_option, max_pixels_option
@@ -134,7 +134,7 @@ def main(
     inputs += [] if gate is None else [gate.annotations, gate.images]
     _check_outputs(destination, quantization.options.cache, inputs)
     images = read_check_images(check_images)
-    calibration = read_calibration_images(quantization, note) if int8 else None
+    calibration = read_calibration_images(quantization, warn) if int8 else None
     model = load_model(weights, config_name, class_names, imgsz)
     pipeline = ExportPipeline(
         model, postprocess, sha256_of(weights), graph, function_mode, batch, opset, precision, int8_platform

@@ -7,8 +7,7 @@ from difflib import get_close_matches
 
 import click
 
-from yolact.cli.command import HELP, add_version_option
-from yolact.runtime.wording import printable
+from yolact.cli.command import HELP, WrongUsage, add_version_option
 
 COMMANDS = {
     "export": "Turn a checkpoint into an ONNX file or a TensorRT plan.",
@@ -50,13 +49,15 @@ class _Commands(click.Group):
         name = args[0]
         if name not in COMMANDS and not name.startswith("-"):
             close = get_close_matches(name.removeprefix("yolact-"), COMMANDS, n=1)
-            advice = (
-                f"Did you mean {close[0]}?"
-                if close
-                else "yolact --help lists the commands, yolact COMMAND --help says what one takes."
-            )
-            ctx.fail(f"There is no command {printable(name)}. {advice}")
+            advice = f". Did you mean {close[0]}?" if close else ""
+            raise WrongUsage(f"There is no command {name}{advice}", ctx)
         return super().resolve_command(ctx, args)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            raise WrongUsage.of(error) from None
 
 
 @click.command(cls=_Commands, context_settings=HELP)

@@ -10,7 +10,7 @@ import click
 
 from yolact.calib.options import MAX_AP_DROP, require_data
 from yolact.calib.quantization_points import DEFAULT_MODULES
-from yolact.cli.command import command, note, require_packages, say
+from yolact.cli.command import command, require_packages, say, warn
 from yolact.cli.options.common import (
     annotations_option,
     engine_option,
@@ -102,7 +102,7 @@ def main(
     from yolact.calib.sensitivity.analysis import analyse, read_unquantised
     from yolact.calib.sensitivity.ranking import Int8Selection
 
-    calibration = read_calibration_images(quantization, note)
+    calibration = read_calibration_images(quantization, warn)
     model = read_unquantised(engine)
     platform = quantization.platform or "tensorrt"
     selection = Int8Selection(

@@ -40,13 +40,13 @@ def check_cache_output(cache: Path | None, inputs: Sequence[Path | None]) -> Non
             check("--calib-cache", file, inputs)
 
 
-def read_calibration_images(request: Int8Request, note: Say) -> ImageSet:
+def read_calibration_images(request: Int8Request, warn: Say) -> ImageSet:
     """The images of --calib-data, with what is to be said about them. Raises as `ImageSet.of_folder`."""
     from yolact.calib.image_set import ImageSet
 
     images = ImageSet.of_folder(require_data(request), request.limit)
     for sentence in images.doubts():
-        note(sentence)
+        warn(sentence)
     return images
 
 

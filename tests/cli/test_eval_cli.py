@@ -180,8 +180,8 @@ def test_warnings_reach_the_terminal(engine: Path, data: dict[str, Any], here: P
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 0
     assert result.stderr == (
-        "annotations.json calls category 2 'cat', but the model calls it 'dog': make sure that both mean the same "
-        "classes\n"
+        "warning: annotations.json calls category 2 'cat', but the model calls it 'dog': make sure that both mean "
+        "the same classes\n"
     )
 
 

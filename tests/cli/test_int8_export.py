@@ -199,7 +199,9 @@ def test_calibration_images_are_looked_at_before_the_network(here: Path) -> None
     Path("photos", "._a.png").write_bytes(b"a note of macOS")
     arguments = ("--weights", "none.pth", "--int8", "--calib-data", "photos")
     told, *failed = export(*arguments).stderr.splitlines()
-    assert told == f"1 of 2 calibration images are of one colour and tell nothing: {Path('photos', 'grey.png')}"
+    assert (
+        told == f"warning: 1 of 2 calibration images are of one colour and tell nothing: {Path('photos', 'grey.png')}"
+    )
     assert len(failed) == 1 and "none.pth" in failed[0]
     Path("photos", "b.png").write_bytes(b"no image")
     result = export(*arguments)

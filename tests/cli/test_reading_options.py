@@ -102,5 +102,5 @@ def test_contradictions_are_listed_a_line_each(engine: Path, here: Path) -> None
         category["name"] = "a\nb"
     (here / "a.json").write_text(json.dumps(content))
     lines = run("eval", "--engine", engine, "--annotations", "a.json", "--images", "images").stderr.splitlines()
-    assert lines[0] == "a.json contradicts itself in 2 places (boxes 1, names 1); --strict refuses it:"
+    assert lines[0] == "warning: a.json contradicts itself in 2 places (boxes 1, names 1); --strict refuses it:"
     assert lines[1].startswith("   1. annotation 1 has") and lines[2].startswith("   2. categories 3, 9 are all called")
