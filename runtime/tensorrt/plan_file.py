@@ -133,7 +133,7 @@ def read_sidecar(path: Path) -> tuple[PlanIdentity, ModelMetadata]:
         if not isinstance(values, dict):
             raise ValueError("it is no object")
         version = values.get("schema_version")
-        if version != SIDECAR_SCHEMA_VERSION or isinstance(version, bool):
+        if type(version) is not int or version != SIDECAR_SCHEMA_VERSION:
             raise EngineError(
                 f"{path} has schema {shown(version)}, this runtime reads {SIDECAR_SCHEMA_VERSION}; {again}"
             )

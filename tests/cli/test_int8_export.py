@@ -136,6 +136,9 @@ def test_the_gate_measures_before_and_after(small: tuple[str, ...], scenes: Path
     assert "mask AP on 8 images: " in result.stdout and "0 may be lost; box AP" in result.stdout
     result = export("--weights", DEMO, "--output", "b.onnx", "--fp16", *annotated, "--max-ap-drop", "1")
     assert result.exit_code == 0 and "mask AP on 12 images: " in result.stdout
+    unchanged = ("--verify-limit", "2", "--max-ap-drop", "0")  # what may be lost is what is lost
+    result = export("--weights", DEMO, "--output", "c.onnx", *annotated, *unchanged)
+    assert result.exit_code == 0 and "mask AP on 2 images: " in result.stdout, result.output
 
 
 def test_the_gate_holds_back_what_lost_too_much(scenes: Path, cache: Path, here: Path) -> None:

@@ -161,8 +161,8 @@ RUNTIME_MUTATIONS = (
         ("test_plan_file.py",),
     ),
     Mutation(
-        "sidecar-schema-may-be-true",
-        "version != SIDECAR_SCHEMA_VERSION or isinstance(version, bool)",
+        "sidecar-schema-of-any-type",
+        "type(version) is not int or version != SIDECAR_SCHEMA_VERSION",
         "version != SIDECAR_SCHEMA_VERSION",
         ("test_plan_file.py",),
     ),

@@ -76,6 +76,7 @@ DAMAGED = {
     "no plan": (lambda values: {"schema_version": 2, "model": values["model"]}, "is no sidecar"),
     "more than known": (lambda values: values | {"plan": values["plan"] | {"colour": 1}}, "is no sidecar"),
     "size is text": (lambda values: values | {"plan": values["plan"] | {"size": "big"}}, "is no sidecar"),
+    "schema is a fraction": (lambda values: values | {"schema_version": 2.0}, "has schema 2.0"),
     "schema is a truth": (lambda values: values | {"schema_version": True}, "has schema True"),
     **{
         f"{name} is {value!r}"[:40]: (
