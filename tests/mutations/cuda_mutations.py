@@ -143,4 +143,15 @@ CUDA_MUTATIONS = (
         "row_scale, image.height);\n    }",
         _RESIZE,
     ),
+    # tensorrt/
+    Mutation("registry-of-another-release", "kTen{0, 0, 12}", "kTen{0, 0, 8}", ("test_plugins.py",)),
+    Mutation("logger-of-another-release", "kEleven{4, 4, 8}", "kEleven{0, 4, 8}", ("test_plugins.py",)),
+    Mutation(
+        "clone-comes-first",
+        "    virtual IPluginCapability* getCapabilityInterface(PluginCapabilityType type) noexcept = 0;\n"
+        "    virtual IPluginV3* clone() noexcept = 0;",
+        "    virtual IPluginV3* clone() noexcept = 0;\n"
+        "    virtual IPluginCapability* getCapabilityInterface(PluginCapabilityType type) noexcept = 0;",
+        ("test_tensorrt_abi.py",),
+    ),
 )

@@ -223,8 +223,20 @@ RUNTIME_MUTATIONS = (
     ),
     Mutation(
         "gpu-past-the-last",
-        "        if not 0 <= index < count:",
-        "        if not 0 <= index <= count:",
+        "    if not 0 <= index < count:",
+        "    if not 0 <= index <= count:",
+        ("test_host_cuda.py",),
+    ),
+    Mutation(
+        "recording-waits-for-nothing",
+        "event.handle, EXTERNAL if self.is_recording else 0)",
+        "event.handle, 0)",
+        ("test_host_cuda.py",),
+    ),
+    Mutation(
+        "batch-sizes-without-bound",
+        "if len(held) == MOST_PREPARED:",
+        "if len(held) == 1000 * MOST_PREPARED:",
         ("test_host_cuda.py",),
     ),
     Mutation(
