@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from yolact.engines.build_options import BuildOptions
-from yolact.runtime.cuda.gpu import read_gpu
+from yolact.runtime.cuda.gpu import find_gpu, read_gpu
 from yolact.runtime.errors import EngineError, UsageError, YolactError
+from yolact.runtime.packages import how_to_install
 from yolact.runtime.tensorrt.flavour import (
     FLAVOURS,
     TENSORRT,
     TENSORRT_RTX,
     FlavourMissing,
+    FlavourNotInstalled,
     TensorRt,
     Version,
     known_architectures,
@@ -38,17 +40,20 @@ def choose_builder(options: BuildOptions, module: str | None = None) -> TensorRt
     wanted = [flavour for flavour in FLAVOURS if module in (None, flavour.module)]
     if module is None and options.gpu_archs:
         wanted = [TENSORRT_RTX]
-    reasons = []
+    reasons = list[object]()
     for flavour in wanted:
         try:
             tensorrt = load_flavour(flavour)
             _check_usable(tensorrt)
         except (FlavourMissing, BuilderMissing) as error:
-            reasons.append(str(error))
+            reasons.append(error)
         else:
             _check_options(options, tensorrt)
             return tensorrt
-    raise BuilderMissing("; ".join(reasons))
+    if len(reasons) > 1 and all(isinstance(error, FlavourNotInstalled) for error in reasons):
+        extra = (TENSORRT_RTX if find_gpu() is None else TENSORRT).extra
+        reasons = [f"neither {' nor '.join(flavour.title for flavour in wanted)} is installed; {how_to_install(extra)}"]
+    raise BuilderMissing("; ".join(map(str, reasons)))
 
 
 def _check_usable(tensorrt: TensorRt) -> None:

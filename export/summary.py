@@ -24,7 +24,7 @@ def describe_verification(config: ModelConfig, precision: Precision, found: Veri
     """How far the export's outputs are from PyTorch's."""
     measure = "largest difference" if precision == "fp32" else "relative root mean square of the difference"
     yield f"{config.name}: {config.num_classes} classes, {config.image_size}x{config.image_size} input, {precision}"
-    yield f"heads, {measure} from PyTorch:"
+    yield f"heads in {precision}, {measure} from PyTorch in fp32:"
     for index, difference in enumerate(found.differences):
         if index == _HEADS:
             yield "detections, largest difference from NumPy post-processing of the same heads:"
@@ -63,7 +63,7 @@ def describe_int8(
         f"int8 for {done.platform}: {rounded} of {len(convolutions)} convolutions ({where}), the rest {precision}; "
         f"{done.algorithm} ranges of {count_noun(done.images, 'image')}"
     )
-    yield "heads, relative root mean square of the difference from PyTorch:"
+    yield "heads in int8, relative root mean square of the difference from PyTorch in fp32:"
     for difference in found.differences[:_HEADS]:
         yield f"  {difference.output:<15} {difference.largest:.1e}"
     yield _found_again(found, "int8")

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from yolact.calib.quantization_points import MODULES
 from yolact.runtime.json_text import to_json
 from yolact.runtime.wording import count_noun
 
@@ -87,9 +88,14 @@ class Report:
     def _export_command(self, proposal: Proposal, calibration: Sequence[str]) -> str:
         """The command that exports with this proposal; the user has to put in the name of the checkpoint."""
         words = ["yolact-export", "--weights", "CHECKPOINT.pth", "--int8", "--int8-platform", self.selection.platform]
-        words += ["--int8-modules", ",".join(self.selection.modules), *calibration]
-        for name in (*self.selection.exclude, *proposal.exclude):
-            words += ["--exclude", name]
+        exclude = dict.fromkeys((*self.selection.exclude, *proposal.exclude))
+        left_out = {MODULES[module].removesuffix(".") for module in self.selection.modules} & exclude.keys()
+        modules = [module for module in self.selection.modules if MODULES[module].removesuffix(".") not in left_out]
+        words += ["--int8-modules", ",".join(modules)]
+        words += calibration
+        for name in exclude:
+            if name not in left_out:
+                words += ["--exclude", name]
         return shlex.join(words)
 
     def _number(self, cost: float) -> str:

@@ -83,6 +83,10 @@ class FlavourMissing(YolactError):
     """A flavour that is not installed, or whose libraries do not load."""
 
 
+class FlavourNotInstalled(FlavourMissing):
+    """A flavour of which nothing is there."""
+
+
 def load_flavour(flavour: Flavour) -> TensorRt:
     """Import one flavour.
 
@@ -94,7 +98,7 @@ def load_flavour(flavour: Flavour) -> TensorRt:
     except ModuleNotFoundError as error:
         if error.name != flavour.module:
             raise FlavourMissing(_broken(flavour, error)) from error
-        raise FlavourMissing(f"{flavour.title} is not installed; {how_to_install(flavour.extra)}") from None
+        raise FlavourNotInstalled(f"{flavour.title} is not installed; {how_to_install(flavour.extra)}") from None
     except (ImportError, OSError, AttributeError, ValueError) as error:  # its libraries are missing or for another CUDA
         if isinstance(error.__cause__ or error.__context__, KeyboardInterrupt):  # Ctrl-C while its bindings are loaded
             raise KeyboardInterrupt from None

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from yolact.runtime.config import MAX_CHANNELS, MAX_CLASSES, ModelConfig
-from yolact.runtime.errors import CheckpointError
+from yolact.runtime.errors import CheckpointError, UsageError
 from yolact.runtime.fields import FieldError
 from yolact.runtime.json_text import from_json
 from yolact.runtime.wording import list_some
@@ -50,8 +50,8 @@ def load_checkpoint(
 
     Raises:
         CheckpointError: the file is missing, unreadable, damaged or contains code, holds no YOLACT network,
-            does not fit the configuration or the class names, or has weights that are not finite.
-        UsageError: no configuration has this name.
+            does not fit the configuration, or has weights that are not finite.
+        UsageError: no configuration has this name, or the class names are another number.
     """
     path = Path(path)
     if isinstance(config, str):
@@ -62,8 +62,8 @@ def load_checkpoint(
             config = config_beside(path) or _config_of_name(path) or recognize_config(state)
         config = _fit(config, state, class_names)
         check_finite(state)
-    except CheckpointError as error:
-        raise CheckpointError(f"{path}: {error}") from None
+    except (CheckpointError, UsageError) as error:
+        raise type(error)(f"{path}: {error}") from None
     with torch.device("meta"):  # no memory and no random initialisation for weights about to be replaced
         model = Yolact(config)
     model.load_state_dict(_as_typed(state, model.state_dict()), assign=True)
@@ -209,12 +209,13 @@ def _fit(config: ModelConfig, state: Mapping[str, Tensor], class_names: Sequence
         fitting = [other.name for other in _fitting_configs(state)]
         advice = f"pass --config {' or '.join(fitting)}" if fitting else "no official configuration fits"
         raise CheckpointError(f"does not fit {config.name}: {list_some(differences, 3)}; {advice}")
+    kind = CheckpointError if class_names is None else UsageError
     if class_names is None and all(config.class_names != known.class_names for known in CONFIGS.values()):
         class_names = config.class_names  # the caller's own, not a configuration's defaults
     if class_names is None:
         return adapted
     if len(class_names) != adapted.num_classes:
-        raise CheckpointError(
+        raise kind(
             f"has {adapted.num_classes} classes, but {len(class_names)} class names were given; "
             "give one name per class, background not included"
         )

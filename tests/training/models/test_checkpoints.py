@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from yolact.runtime.config import ModelConfig
-from yolact.runtime.errors import CheckpointError
+from yolact.runtime.errors import CheckpointError, UsageError, YolactError
 from yolact.training.models.checkpoints import load_checkpoint, recognize_config
 from yolact.training.models.configs import COCO_CLASSES, CONFIGS, PASCAL_CLASSES
 from yolact.training.models.model import Yolact
@@ -270,9 +270,9 @@ REJECTED: dict[str, tuple[str, Callable[[Path], Any], str]] = {
 }
 
 
-def message_of(path: Path, *arguments: Any) -> str:
+def message_of(path: Path, *arguments: Any, error: type[YolactError] = CheckpointError) -> str:
     """The one line that refuses the file."""
-    with pytest.raises(CheckpointError) as caught:
+    with pytest.raises(error) as caught:
         load_checkpoint(path, *arguments)
     message = str(caught.value)
     assert str(path) in message
@@ -305,7 +305,7 @@ def test_code_is_refused_and_does_not_run(tmp_path: Path, zipped: bool) -> None:
 @pytest.mark.parametrize("config", [None, RESNET50, with_classes(RESNET50, 3)])
 def test_class_names_of_the_wrong_number(tmp_path: Path, config: ModelConfig | None) -> None:
     torch.save(hollow_state(with_classes(RESNET50, 3)), tmp_path / "a.pth")
-    message = message_of(tmp_path / "a.pth", config, ["cap", "label"])
+    message = message_of(tmp_path / "a.pth", config, ["cap", "label"], error=UsageError)
     assert "has 3 classes, but 2 class names were given" in message
 
 
