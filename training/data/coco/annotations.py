@@ -47,7 +47,7 @@ def _load_json(path: Path) -> Any:
     try:
         return parse_json(data)
     except ValueError as error:
-        if (told := recognise_bytes(data, path.suffix.lower())) is not None:
+        if (told := recognise_bytes(data)) is not None:
             raise DatasetError(f"{path} {told}") from None
         raise DatasetError(f"{path} is no JSON ({one_line(error)}); expected annotations in COCO's format") from None
 

@@ -77,10 +77,9 @@ def _panoptic(annotations: Sequence[Any]) -> str | None:
 
 _NUMBERS = re.compile(rb"\s*\d+(?:[ \t]+[-+.\deE]+){4,}\s*(?:\n|\r|$)")
 
+_ROOTS = {b"annotation": "is in Pascal VOC's XML", b"annotations": "is in CVAT's own XML"}
+
 _TEXTS: tuple[tuple[str, Callable[[bytes], object]], ...] = (
-    ("is in Pascal VOC's XML", re.compile(rb"(?s)\s*(<\?xml.*?\?>\s*)?<annotation[\s>]").match),
-    ("is in CVAT's own XML", re.compile(rb"(?s)\s*(<\?xml.*?\?>\s*)?<annotations[\s>]").match),
-    ("is XML or HTML", re.compile(rb"\s*<(\?xml|!|\w)").match),
     ("is in YOLO's text format", _NUMBERS.match),
     ("is YOLO's list of files (YAML)", re.compile(rb"(?m)\A(?!\s*[{\[])(?s:.*)^(names|nc|train|val)\s*:").match),
     ("is a table (CSV)", re.compile(rb"[\w \"]+([,;\t][\w \"]*){3,}[\r\n]").match),
@@ -88,14 +87,28 @@ _TEXTS: tuple[tuple[str, Callable[[bytes], object]], ...] = (
 )
 
 
-def recognise_bytes(data: bytes, suffix: str) -> str | None:
+def recognise_bytes(data: bytes) -> str | None:
     """What a file is that is no JSON, in words that follow its name, None where that is not known."""
-    if suffix.lower() in (".tfrecord", ".tfrecords", ".record") or data[8:].startswith(b"image/"):
+    if _is_tfrecord(data):
         return f"is a TFRecord{_EXPORT}"
     if data.startswith((b"PK\3\4", b"\x1f\x8b", b"7z\xbc\xaf", b"Rar!")):
         return "is an archive; unpack it and give the annotation file in it"
     if data.startswith((b"\xff\xd8\xff", b"\x89PNG")):
         return "is a picture; expected the file of annotations in COCO's format"
     head = data[:10_000].removeprefix(b"\xef\xbb\xbf")
-    found = next((name for name, matches in _TEXTS if matches(head)), None)
+    found = _of_root(head) or next((name for name, matches in _TEXTS if matches(head)), None)
     return None if found is None else f"{found}{_EXPORT}"
+
+
+def _is_tfrecord(data: bytes) -> bool:
+    """Whether it begins with the length of a record that is in it, a checksum, and a protocol buffer."""
+    return data[12:13] == b"\n" and 12 + int.from_bytes(data[:8], "little") < len(data)
+
+
+def _of_root(text: bytes) -> str | None:
+    """The format of XML by the name of its root, None where the text is no XML."""
+    text = text.lstrip()
+    while text.startswith((b"<?", b"<!--")):
+        text = text.partition(b"?>" if text.startswith(b"<?") else b"-->")[2].lstrip()
+    root = re.match(rb"<!?(\w+)", text)
+    return None if root is None else _ROOTS.get(root[1], "is XML or HTML")

@@ -7,7 +7,6 @@ number in more groups than its integers hold another number, or none in finite t
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,9 +18,6 @@ MOST_GROUPS = 6
 
 MOST_PIXELS = 1 << (5 * MOST_GROUPS - 1)
 """Pixels of an image at most, so that any run, and any difference of two, fits into so many groups."""
-
-
-_LIST = re.compile(r"\s*[\[(]?\s*\d{1,18}(?:[\s,]+\d{1,18})+[\s,]*[\])]?\s*")
 
 
 def read_runs(counts: Any, pixels: int) -> tuple[str | list[int], list[int]]:
@@ -46,7 +42,12 @@ def read_runs(counts: Any, pixels: int) -> tuple[str | list[int], list[int]]:
 
 def _listed(counts: Any) -> Any:
     """The list that a text such as ``[10, 5]`` or ``10 5 3`` means: COCO's text form has neither blanks nor commas."""
-    return re.findall(r"\d+", counts) if isinstance(counts, str) and _LIST.fullmatch(counts) else counts
+    if not isinstance(counts, str):
+        return counts
+    text = counts.strip()
+    bare = text[1:-1] if text[:1] + text[-1:] in ("[]", "()") else text
+    parts = bare.replace(",", " ").split()
+    return parts if len(parts) > 1 and all(read_whole(part) is not None for part in parts) else counts
 
 
 def _whole_runs(counts: Sequence[Any]) -> list[int]:

@@ -25,6 +25,12 @@ def start() -> dict[str, Any]:
     text = coco_mask.encode(np.asfortranarray(np.eye(40, 60, dtype=np.uint8)))["counts"].decode()
     third = {**content["annotations"][1], "id": 3, "segmentation": {"size": [40, 60], "counts": text}, "area": 40}
     content["annotations"].append(third)
+    via = {"all_points_x": [10, 30, 30, 10], "all_points_y": [5, 5, 15, 15]}
+    as_text = {"segmentation": "[[10, 5, 30, 5, 30, 15]]", "bbox": "10 5 20 10"}
+    by_name = {"segmentation": [[via]], "bbox": {"x": 10, "y": 5, "w": 20, "h": 10}}
+    content["annotations"] += [
+        {**content["annotations"][0], "id": id, **one} for id, one in ((4, as_text), (5, by_name))
+    ]
     return content
 
 

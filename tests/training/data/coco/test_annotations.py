@@ -232,6 +232,7 @@ REJECTED: dict[str, tuple[Edit, str]] = {
         edit("annotations.0.segmentation", [[0.1, 0.1, 0.5, 0.1, 0.5, 0.4]]), "1 has coordinates that all lie between"),
     "shares that are rounded": (
         edit("annotations.0.segmentation", [[-0.001, 0.1, 1.002, 0.1, 0.5, 0.4]]), "coordinates that all lie between"),
+    "blanks among runs": (edit("annotations.1.segmentation.counts", ("1" + " " * 2000) * 2000 + "x"), "does not know"),
     "text as runs": (edit("annotations.1.segmentation.counts", "null!"), "does not know"),
     "shares as box": (edit("annotations.0.bbox", [0, 0.125, 0.5, 1]), "so multiply x by the image's width and y by"),
     "only invisible characters": (edit("categories.0.name", "\u200b\ufeff"), "as name; expected a text"),
