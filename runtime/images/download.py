@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import re
 import socket
 import threading
 import time
 from collections.abc import Iterator
 from email.message import Message
-from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from http.client import (
+    BadStatusLine,
+    HTTPConnection,
+    HTTPException,
+    HTTPResponse,
+    HTTPSConnection,
+    IncompleteRead,
+    RemoteDisconnected,
+)
 from types import TracebackType
 from typing import IO, Any, cast
 from urllib.error import HTTPError, URLError
@@ -27,6 +36,7 @@ from urllib.request import (
 )
 
 from yolact.runtime.errors import ImageError
+from yolact.runtime.fields import shown
 
 SCHEMES = ("http", "https")
 """Of URLs that are downloaded, and that a server may refer to."""
@@ -66,7 +76,7 @@ def download_image(url: str) -> bytes | None:
             with answer, connections.cut_after(TOTAL_SECONDS):
                 if answer.headers.get("Content-Type", "").lower().startswith(_VIDEO_TYPES):
                     return None
-                announced = int(answer.headers.get("Content-Length") or 0)
+                announced = _announced_length(answer.headers, url)
                 data = _read(answer, url) if announced <= MAX_BYTES else b""
         except (OSError, HTTPException, ValueError) as error:
             raise ImageError(f"{url}: {_reason(error, connections.were_cut)}") from error
@@ -79,11 +89,33 @@ def download_image(url: str) -> bytes | None:
     return data
 
 
+def _announced_length(headers: Message, url: str) -> int:
+    """The bytes that an answer announces, 0 where it does not. Raises ImageError where that cannot be read."""
+    for name, plain in (("Content-Encoding", "identity"), ("Transfer-Encoding", "chunked")):
+        coding = headers.get(name, plain)
+        if coding.strip().lower() != plain:
+            raise ImageError(f"{url}: the server sends the image packed, as {shown(coding)}; download it first")
+    length = (headers.get("Content-Length") or "0").strip()
+    if not re.fullmatch(r"[0-9]{1,100}", length):
+        raise ImageError(
+            f"{url}: expected a number of bytes, got the announced length {shown(length)}; download it first"
+        )
+    return int(length)
+
+
 def _reason(error: Exception, was_cut: bool) -> str:
     if was_cut:
         return _TOO_SLOW
     if isinstance(error, HTTPError):
-        return f"the server answered {error.code} {error.reason}"
+        if str(error.reason).startswith(HTTPRedirectHandler.inf_msg):
+            return "the server refers from one address to the next without end; give the address of the image itself"
+        return f"the server answered {error.code} {error.reason}".rstrip()
+    if isinstance(error, RemoteDisconnected):
+        return "the server ended the connection without an answer; try again"
+    if isinstance(error, BadStatusLine):
+        return f"expected an answer in HTTP, got {shown(str(error))}; is this the address of a web server?"
+    if isinstance(error, IncompleteRead):
+        return "the connection ended before the image did, or between pieces of damaged lengths; try again"
     if isinstance(error, URLError):
         return f"cannot be reached ({error.reason})"
     return f"the download failed ({error or type(error).__name__})"

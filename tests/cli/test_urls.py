@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import socket
 import threading
 import time
@@ -149,6 +150,54 @@ def test_an_image_that_takes_too_long_in_all(monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(ImageError, match="takes too long"):
         open_url(server.address)
     server.join(5)
+    server.listener.close()
+
+
+class Answer(threading.Thread):
+    """A server that gives each connection the same bytes."""
+
+    def __init__(self, answer: bytes) -> None:
+        super().__init__(daemon=True)
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.address = f"http://127.0.0.1:{self.listener.getsockname()[1]}/photo.png"
+        self._answer = answer
+
+    def run(self) -> None:
+        with contextlib.suppress(OSError):  # the listener is closed
+            while True:
+                connection, _ = self.listener.accept()
+                with connection, contextlib.suppress(OSError):
+                    connection.recv(1000)
+                    connection.sendall(self._answer)
+
+
+ODD_ANSWERS = {
+    "a circle": (b"HTTP/1.1 302 Found\r\nLocation: /photo.png\r\n\r\n", "refers from one address to the next without"),
+    "a length below 0": (ANSWER + b"Content-Length: -5\r\n\r\n" + PNG, "number of bytes, got .* length '-5'"),
+    "a length in words": (ANSWER + b"Content-Length: abc\r\n\r\n" + PNG, "number of bytes, got .* length 'abc'"),
+    "a length with a point": (ANSWER + b"Content-Length: 12.0\r\n\r\n" + PNG, "number of bytes, got .* length '12.0'"),
+    "a length of 31 digits": (ANSWER + b"Content-Length: 1" + b"0" * 30 + b"\r\n\r\n", "more than 256 MiB"),
+    "a length of 5,000 digits": (ANSWER + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\n", "number of bytes"),
+    "no status line": (PNG, "expected an answer in HTTP, got"),
+    "a status of letters": (b"HTTP/1.1 abc OK\r\n\r\n", "expected an answer in HTTP, got 'HTTP/1.1 abc OK"),
+    "nothing": (b"", "without an answer"),
+    "gzip": (ANSWER + b"Content-Encoding: gzip\r\n\r\n" + gzip.compress(PNG), "sends the image packed, as 'gzip'"),
+    "gzip on the way": (ANSWER + b"Transfer-Encoding: gzip\r\n\r\n" + gzip.compress(PNG), "packed, as 'gzip'"),
+    "a chunk of no length": (
+        ANSWER + b"Transfer-Encoding: chunked\r\n\r\nzz\r\nab",
+        "connection ended before the image",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ODD_ANSWERS)
+def test_an_odd_answer_is_a_sentence(name: str) -> None:
+    answer, reason = ODD_ANSWERS[name]
+    server = Answer(answer)
+    server.start()
+    with pytest.raises(ImageError, match=reason) as caught:
+        open_url(server.address)
+    assert str(caught.value).startswith(f"{server.address}: ") and "\n" not in str(caught.value)
     server.listener.close()
 
 
