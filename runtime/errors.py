@@ -27,6 +27,10 @@ class ImageError(YolactError):
     """A source that cannot be read as an image or video."""
 
 
+class ImageMemoryError(ImageError, MemoryError):
+    """An image that there is not enough memory for, which says nothing against it."""
+
+
 class CheckpointError(YolactError):
     """A checkpoint that is no YOLACT, is damaged, or does not fit the configuration."""
 

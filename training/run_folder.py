@@ -109,7 +109,12 @@ class RunFolder:
         config = model.config
         path = self.path / f"{config.name}_{epoch}_{iteration}.pth"
         self.write(path.with_suffix(".json"), to_json(config.to_json(), indent=1).encode())
-        self.write(path, as_bytes(model.state_dict()))
+        try:
+            self.write(path, as_bytes(model.state_dict()))
+        except YolactError:
+            if not path.exists():  # else it describes what an earlier run has left
+                path.with_suffix(".json").unlink(missing_ok=True)
+            raise
         return path
 
     def save_state(self, state: dict[str, Any], config: ModelConfig, settings: TrainSettings, data: str) -> None:

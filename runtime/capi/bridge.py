@@ -18,8 +18,8 @@ from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.decoding import decode_image
 from yolact.runtime.wording import printable
 
-STATUSES: dict[type[Exception], int] = {UsageError: 1, EngineError: 3, ImageError: 4, MemoryError: 6}
-"""YOLACT_ERROR_... of the exceptions whose sentence is meant for the caller."""
+STATUSES: dict[type[Exception], int] = {UsageError: 1, EngineError: 3, MemoryError: 6, ImageError: 4}
+"""YOLACT_ERROR_... of the exceptions whose sentence is meant for the caller; the first that fits counts."""
 
 CLOSED, INTERNAL = 2, 7
 """YOLACT_ERROR_HANDLE and YOLACT_ERROR_INTERNAL."""

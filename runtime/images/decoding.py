@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from yolact.runtime.errors import ImageError
+from yolact.runtime.errors import ImageError, ImageMemoryError
 from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.avif_orientation import turn_upright
 from yolact.runtime.images.bare_files import without_metadata
@@ -81,6 +81,8 @@ def _decode(data: bytes, kind: str, name: str, upright: bool) -> tuple[NDArray[A
             if grey is not None and grey.ndim == 2:
                 image, messages = grey, told
     except cv2.error as error:  # the header asks for more pixels than OpenCV's limit or the memory allow
+        if error.code == cv2.Error.StsNoMem:
+            raise ImageMemoryError(f"{name}: there is not enough memory to decode it; free some") from error
         raise ImageError(f"{name}: OpenCV cannot decode it ({error.err})") from error
     return image, _find_fault(data, kind, image, messages)
 

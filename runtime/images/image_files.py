@@ -79,4 +79,4 @@ def write_image(path: Path, image: Image) -> None:
         with replacing(path) as temporary:
             temporary.write_bytes(encoded.tobytes())
     except OSError as error:
-        raise YolactError(f"cannot write {path}: {error.strerror}") from error
+        raise YolactError(f"cannot write {path}: {error.strerror}; free space or choose another place") from error

@@ -5,12 +5,16 @@ from __future__ import annotations
 import io
 import logging
 import os
+import resource
 import struct
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import cv2
+import missing
 import numpy as np
 import PIL.Image
 import pytest
@@ -386,6 +390,20 @@ def test_a_small_file_of_a_huge_image_takes_no_memory(monkeypatch: pytest.Monkey
     monkeypatch.setattr(decoding.cv2, "imdecode", None)
     with pytest.raises(ImageError, match=r"40000x40000 pixels, expected at most 200,000,000 in all; .*--max-pixels"):
         decode_image(bytes(png), "a")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason=missing.LINUX)
+def test_memory_that_runs_out_is_no_fault_of_the_image() -> None:
+    png = encode(".png", np.zeros((6000, 6000), np.uint8))
+    limits = resource.getrlimit(resource.RLIMIT_AS)
+    taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (taken + 50_000_000, limits[1]))
+    try:
+        with pytest.raises(ImageError, match="a: there is not enough memory to decode it") as caught:
+            decode_image(png, "a")
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, limits)
+    assert bridge.explain(caught.value)[0] == 6  # YOLACT_ERROR_MEMORY, for which the service answers 503
 
 
 @pytest.mark.parametrize("text", ["0", "-5", "many", "1e9", "²", " 7"])
