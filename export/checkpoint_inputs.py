@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from yolact.runtime.class_names import bare, visible
+from yolact.runtime.config import MAX_CLASS_NAME
 from yolact.runtime.errors import UsageError
 from yolact.runtime.input_files import read_file
 
@@ -52,6 +53,10 @@ def _read_class_names(path: Path) -> list[str]:
     for number, name in enumerate(names, 1):
         if (first := lines.setdefault(visible(name), number)) != number:
             raise UsageError(f"--class-names {path} has {name} in line {first} and line {number}; names must differ")
+        if len(name) > MAX_CLASS_NAME:
+            raise UsageError(
+                f"--class-names {path} has {len(name)} characters in line {number}, expected at most {MAX_CLASS_NAME}"
+            )
         if any(unicodedata.category(character) == "Cc" for character in name):
             raise UsageError(f"--class-names {path} has a control character in line {number}; write the name without")
     return names

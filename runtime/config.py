@@ -7,13 +7,17 @@ from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from typing import Any, Literal, get_args
 
+from yolact.runtime.class_names import bare
 from yolact.runtime.fields import FieldError, entries, exactly, flag, fraction, one_of, positive, shown, text, whole
 
 Backbone = Literal["resnet50", "resnet101", "darknet53", "mobilenet_v2"]
 Nms = Literal["fast", "cross-class", "traditional"]
 
 MAX_NAME = 10_000
-"""Characters in the name of a class."""
+"""Characters in any text of the metadata."""
+
+MAX_CLASS_NAME = 200
+"""Characters in the name of a class, which is drawn beside its box."""
 
 MAX_CLASSES = 100_000
 MAX_IMAGE_SIZE = 8192
@@ -92,9 +96,7 @@ class ModelConfig:
         names = self.class_names
         if not isinstance(names, (list, tuple)) or not names or not all(isinstance(name, str) for name in names):
             raise FieldError(f"class_names must be at least one text, got {shown(names)}")
-        self._set(
-            "class_names", entries("class_names", names, lambda name, one: text(name, one, MAX_NAME), 1, MAX_CLASSES)
-        )
+        self._set("class_names", entries("class_names", names, _class_name, 1, MAX_CLASSES))
         given = self.category_ids or range(1, self.num_classes + 1)
         ids = entries("category_ids", tuple(given) if isinstance(given, range) else given, _category_id, 0, MAX_CLASSES)
         if len(ids) != self.num_classes or len(set(ids)) != self.num_classes:
@@ -156,6 +158,12 @@ class ModelConfig:
     def from_json(cls, values: object) -> ModelConfig:
         """Inverse of `to_json`, of values from anywhere. Raises FieldError where they are amiss."""
         return cls(**exactly("the configuration", values, tuple(field.name for field in fields(cls))))
+
+
+def _class_name(name: str, value: object) -> str:
+    if not bare(text(name, value, MAX_CLASS_NAME)):
+        raise FieldError(f"{name} must have a letter or another sign that can be seen, got {shown(value)}")
+    return str(value)
 
 
 def _category_id(name: str, value: object) -> int:

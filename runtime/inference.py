@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -98,6 +99,7 @@ def parse_classes(text: str, class_names: Sequence[str]) -> list[int]:
             ids.setdefault(key, []).append(index)
     for index in range(len(class_names)):
         ids.setdefault(str(index), [index])
+    text = _as_text(text)
     most = 1 + max((name.count(",") for name in class_names), default=0)
     parts, chosen = text.split(","), list[int]()
     while parts:
@@ -108,6 +110,16 @@ def parse_classes(text: str, class_names: Sequence[str]) -> list[int]:
         chosen += ids[_class_key(found)]
         del parts[: found.count(",") + 1]
     return chosen
+
+
+def _as_text(argument: str) -> str:
+    """What was typed, where Python read bytes of the command line in a locale that has not those letters."""
+    try:
+        return os.fsencode(argument).decode()
+    except UnicodeError:
+        raise UsageError(
+            f"--classes {argument}: expected UTF-8, got other bytes; set a UTF-8 locale, or give the classes' ids"
+        ) from None
 
 
 def _class_key(name: str) -> str:

@@ -27,23 +27,23 @@ def one_line(error: object) -> str:
     return " ".join(str(error).split())
 
 
-_REORDERING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-"""Marks that make a terminal show text in another order than it is in."""
+_JOINERS = "\u200c\u200d"
+"""They shape letters and emoji, in which they are seen."""
 
 
 def printable(text: str, encoding: str = "utf-8") -> str:
     """Text as one line that any terminal can show and none obeys.
 
     Names of files and classes, and what servers and model files say, may hold anything. Line breaks, control
-    characters (which begin a terminal's commands), marks that reorder text, halves of surrogate pairs, and what the
-    encoding lacks become escapes such as ``\\x1b`` and ``\\u6f22``.
+    characters (which begin a terminal's commands), what is invisible or reorders text (Unicode's Cf, but for joiners),
+    halves of surrogate pairs, and what the encoding lacks become escapes such as ``\\x1b`` and ``\\u6f22``.
     """
     shown = "".join(_escape(character) if _is_command(character) else character for character in text)
     return shown.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def _is_command(character: str) -> bool:
-    return character in _REORDERING or unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp")
+    return unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp") and character not in _JOINERS
 
 
 def _escape(character: str) -> str:

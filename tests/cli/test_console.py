@@ -29,6 +29,9 @@ SHOWN = [
     ("\u2028\u2029", "utf-8", r"\u2028\u2029"),
     ("gnp\u202efdp.exe\u2066", "utf-8", r"gnp\u202efdp.exe\u2066"),
     ("half \ud800, a byte \udce4", "utf-8", r"half \ud800, a byte \udce4"),
+    ("a\u200bb\ufeffc\u00add\u2060", "utf-8", r"a\u200bb\ufeffc\xadd\u2060"),
+    ("tag\U000e0041\U000e0001", "utf-8", r"tag\U000e0041\U000e0001"),
+    ("\u061c\u200e\u200f\u202a\u2069\ufff9", "utf-8", r"\u061c\u200e\u200f\u202a\u2069\ufff9"),
     ("joined\u200cwith\u200d", "utf-8", "joined\u200cwith\u200d"),
 ]
 

@@ -192,6 +192,11 @@ REJECTED = {
     "no names": (bad_names(b"\n"), 2, "no names"),
     "a name of nothing to see": (bad_names("a\n\u200b\nb\n".encode()), 2, "names.txt has an empty line"),
     "a name that looks the same": (bad_names("p q\nb\np\u2060\u00a0q".encode()), 2, "in line 1 and line 3; names must"),
+    "a long name": (
+        bad_names(b"a\nb\n" + b"c" * 201),
+        2,
+        "names.txt has 201 characters in line 3, expected at most 200",
+    ),
     "a name twice": (bad_names(b"a\nb\na\n"), 2, "names.txt has a in line 1 and line 3; names must differ"),
     "a control character": (bad_names(b"a\n\x1b[2Jb\nc\n"), 2, "names.txt has a control character in line 2"),
     "gap in names": (bad_names(b"a\n\nb\n"), 2, "empty line"),

@@ -46,6 +46,7 @@ CHOSEN = {
     r"x y \x1b": [11],
     "ärmel,": [10],
     "ärmel,,3": [10, 3],
+    "\udcc3\udc84pfel": [7],  # as Python reads it in the C locale
 }
 
 
@@ -60,6 +61,7 @@ def test_names_and_ids(text: str) -> None:
         ("sald", "no class 'sald'; did you mean salt?"),
         ("salt,,pepper", "no class ''"),
         ("99", "has classes 0 to 12, got 99"),
+        ("\udce4", "--classes \udce4: expected UTF-8, got other bytes"),
         ("salt, sugar", "no class 'sugar'"),
         ("," * 100_000, "no class ''"),
     ],

@@ -151,6 +151,9 @@ REJECTED_MODELS = {
     "backbone": ("vgg16", "backbone must be one of resnet50"),
     "image_size": ("550", "image_size must be a positive whole number"),
     "class_names": ((), "class_names must be at least one text"),
+    "class_names of a blank": ((" ", "dog"), r"class_names\[0\] must have a letter or another sign that can be seen"),
+    "class_names of nothing to see": (("dog", "\u200b\ufeff"), r"class_names\[1\] must have a letter or another"),
+    "class_names too long": (("dog", "x" * 201), r"class_names\[1\] must be a text of at most 200 characters"),
     "scales": (((24,), (48,)), "scales must be 5 levels"),
 }
 
@@ -159,7 +162,7 @@ REJECTED_MODELS = {
 def test_rejected_models(field: str) -> None:
     value, message = REJECTED_MODELS[field]
     with pytest.raises(UsageError, match=message):
-        replace(CONFIGS["yolact_base"], **{field: value})
+        replace(CONFIGS["yolact_base"], **{field.split()[0]: value})
 
 
 def test_configuration_survives_json() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from yolact.runtime.class_names import bare, visible
-from yolact.runtime.config import MAX_CATEGORY_ID, MAX_CLASSES, MAX_NAME
+from yolact.runtime.config import MAX_CATEGORY_ID, MAX_CLASS_NAME, MAX_CLASSES
 from yolact.runtime.json_text import is_text
 from yolact.runtime.wording import list_some
 from yolact.training.data.coco.entries import named, read_id
@@ -98,6 +98,6 @@ def _read_name(value: Any) -> str:
         raise Fault(f"has {shown(value)} as name; expected a text")
     if not is_text(name) or "\0" in name:
         raise Fault(f"has half of a surrogate pair or NUL in its name {shown(value)}; write the name again")
-    if len(name) > MAX_NAME:
-        raise Fault(f"has a name of {len(name)} characters; expected at most {MAX_NAME}")
+    if len(name) > MAX_CLASS_NAME:
+        raise Fault(f"has a name of {len(name)} characters; expected at most {MAX_CLASS_NAME}")
     return name
