@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from yolact.runtime.errors import UsageError, YolactError
+from yolact.runtime.file_lock import FileInUse, FileLock, LockUnavailable
 from yolact.runtime.images.geometry import Region
 from yolact.runtime.images.image_files import write_image
 from yolact.runtime.images.mask_encoding import encode_rle
@@ -37,7 +41,7 @@ def write_scenes(folder: Path, count: int, seed: int, size: tuple[int, int] = SI
     Scenes of an earlier call are replaced, all of them.
 
     Raises:
-        UsageError: there are other pictures or annotations in the folder.
+        UsageError: there are other pictures or annotations in the folder, or another call writes into it.
         YolactError: the folder or the disk does not allow it; there is no annotation file then.
     """
     images: list[dict[str, Any]] = []
@@ -45,19 +49,20 @@ def write_scenes(folder: Path, count: int, seed: int, size: tuple[int, int] = SI
     check_output_folder("--output", folder / IMAGE_FOLDER)
     _refuse_foreign(folder)
     try:
-        _remove_earlier(folder)
-        for index in tqdm(range(count), unit=" scenes", disable=None):
-            scene = draw_scene(seed, index, size)
-            name = f"{index:06}.png"
-            write_image(folder / IMAGE_FOLDER / name, scene.image)
-            images.append({"id": index + 1, "file_name": name, "height": size[0], "width": size[1]})
-            for values in _annotations(scene):
-                annotations.append({"id": len(annotations) + 1, "image_id": index + 1, **values})
-        categories = [{"id": id, "name": name} for id, name in enumerate(SCENE_CLASSES, 1)]
-        content = {"images": images, "annotations": annotations, "categories": categories}
-        with replacing(folder / ANNOTATION_FILE) as temporary:
-            temporary.write_text(to_json(content), encoding="utf-8")
-        (folder / _UNFINISHED).unlink()
+        with _claimed(folder):
+            _remove_earlier(folder)
+            for index in tqdm(range(count), unit=" scenes", disable=None):
+                scene = draw_scene(seed, index, size)
+                name = f"{index:06}.png"
+                write_image(folder / IMAGE_FOLDER / name, scene.image)
+                images.append({"id": index + 1, "file_name": name, "height": size[0], "width": size[1]})
+                for values in _annotations(scene):
+                    annotations.append({"id": len(annotations) + 1, "image_id": index + 1, **values})
+            categories = [{"id": id, "name": name} for id, name in enumerate(SCENE_CLASSES, 1)]
+            content = {"images": images, "annotations": annotations, "categories": categories}
+            with replacing(folder / ANNOTATION_FILE) as temporary:
+                temporary.write_text(to_json(content), encoding="utf-8")
+            (folder / _UNFINISHED).unlink()
     except OSError as error:
         raise YolactError(f"cannot write scenes to {folder}: {error.strerror}") from error
 
@@ -81,9 +86,24 @@ def _is_own(index: Path) -> bool:
         return False
 
 
+@contextmanager
+def _claimed(folder: Path) -> Iterator[None]:
+    """Make the file that says, until new annotations are there, whose the pictures are. Its lock keeps others out."""
+    try:
+        lock = FileLock(folder / _UNFINISHED, os.O_CREAT)
+    except FileInUse:
+        raise UsageError(f"another run writes scenes into {folder}; wait for it or choose another --output") from None
+    except LockUnavailable:
+        yield
+        return
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def _remove_earlier(folder: Path) -> None:
-    """Delete the scenes of an earlier call. Until new annotations are there, a file says whose the pictures are."""
-    (folder / _UNFINISHED).touch()
+    """Delete the scenes of an earlier call."""
     (folder / ANNOTATION_FILE).unlink(missing_ok=True)
     for path in (folder / IMAGE_FOLDER).iterdir():
         if _NAME.fullmatch(path.name):

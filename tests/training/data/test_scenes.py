@@ -11,9 +11,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from yolact.cli.scenes import main
+from yolact.runtime.images.image_files import read_image
 from yolact.training.data import scene_files
 from yolact.training.data.datasets import CocoDataset, SceneDataset
-from yolact.training.data.scenes import LEAST_AREA, Scene, draw_scene
+from yolact.training.data.scenes import LEAST_AREA, SIZE, Scene, draw_scene
 from yolact.training.models.configs import SCENE_CLASSES
 
 
@@ -105,6 +106,22 @@ def test_what_an_ended_run_left_is_replaced(here: Path, monkeypatch: pytest.Monk
     assert scenes("--count", "1").exit_code == 0
     assert [path.name for path in (here / "set" / "images").iterdir()] == ["000000.png"]
     assert sorted(path.name for path in (here / "set").iterdir()) == ["annotations.json", "images"]
+
+
+def test_two_runs_in_one_folder_do_not_mix_their_scenes(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    others = []
+
+    def draw(seed: int, index: int, size: tuple[int, int]) -> Scene:
+        if seed == 1 and index == 1:
+            others.append(scenes("--count", "3", "--seed", "2"))
+        return draw_scene(seed, index, size)
+
+    monkeypatch.setattr(scene_files, "draw_scene", draw)
+    assert scenes("--count", "2", "--seed", "1").exit_code == 0
+    assert others[0].exit_code == 2 and "another run writes scenes into set; wait for it" in others[0].stderr
+    assert sorted(path.name for path in (here / "set").rglob("*.*")) == ["000000.png", "000001.png", "annotations.json"]
+    pictures = [read_image(here / "set" / "images" / f"{index:06}.png") for index in range(2)]
+    assert all(np.array_equal(picture, draw_scene(1, i, SIZE).image) for i, picture in enumerate(pictures))
 
 
 @pytest.mark.parametrize(
