@@ -78,6 +78,8 @@ def parse_annotations(
     for part in ("images", "categories"):
         if not content[part]:
             raise DatasetError(f"{source} has no {part}")
+    if folder is not None:
+        folder.check()
     parser = _Parser(content, source, folder)
     doubtful = [] if folder is None else folder.find(parser.images(), parser.faulty, parser.faults)
     parser.faults.check()

@@ -73,7 +73,7 @@ def _read_file_name(entry: dict[str, Any]) -> str:
     if is_nothing(value):
         value = entry.get("filename")
     if not isinstance(value, str) or not value.strip() or "\0" in value:
-        raise Fault(f"has {shown(value)} as file_name; expected the name of a file")
+        raise Fault(f"has {shown(entry.get('file_name'))} as file_name; expected the name of a file")
     return value
 
 

@@ -36,15 +36,15 @@ class ImageFolder:
     """
 
     def __init__(self, path: Path, exif: Exif, *, limit: int | None = None, with_objects: bool = False) -> None:
-        """``limit`` is how many images are looked for, and ``with_objects`` leaves out those without an object.
-
-        Raises DatasetError where there is no such folder.
-        """
-        if not path.is_dir():
-            raise DatasetError(f"{path} is no folder; expected the folder of the annotated images")
+        """``limit`` is how many images are looked for, and ``with_objects`` leaves out those without an object."""
         self._path, self._exif, self._limit, self._with_objects = path, exif, limit, with_objects
         self.images: tuple[AnnotatedImage, ...] = ()
         self.paths: tuple[Path, ...] = ()
+
+    def check(self) -> None:
+        """Raise DatasetError where there is no such folder."""
+        if not self._path.is_dir():
+            raise DatasetError(f"{self._path} is no folder; expected the folder of the annotated images")
 
     def find(self, images: Sequence[AnnotatedImage], faulty: Collection[int], faults: Faults) -> list[str]:
         """Look for images; gives back those whose EXIF orientation may be ignored without their size telling it.
