@@ -14,7 +14,7 @@ from yolact.cli.scenes import main
 from yolact.runtime.images.image_files import read_image
 from yolact.training.data import scene_files
 from yolact.training.data.datasets import CocoDataset, SceneDataset
-from yolact.training.data.scenes import LEAST_AREA, SIZE, Scene, draw_scene
+from yolact.training.data.scenes import LEAST_AREA, Scene, draw_scene
 from yolact.training.models.configs import SCENE_CLASSES
 
 
@@ -121,7 +121,7 @@ def test_two_runs_in_one_folder_do_not_mix_their_scenes(here: Path, monkeypatch:
     assert others[0].exit_code == 2 and "another run writes scenes into set; wait for it" in others[0].stderr
     assert sorted(path.name for path in (here / "set").rglob("*.*")) == ["000000.png", "000001.png", "annotations.json"]
     pictures = [read_image(here / "set" / "images" / f"{index:06}.png") for index in range(2)]
-    assert all(np.array_equal(picture, draw_scene(1, i, SIZE).image) for i, picture in enumerate(pictures))
+    assert all(np.array_equal(picture, draw_scene(1, i, (64, 80)).image) for i, picture in enumerate(pictures))
 
 
 @pytest.mark.parametrize(
