@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from yolact.runtime.errors import UsageError
 from yolact.runtime.output_files import replacing
 from yolact.runtime.tensorrt.flavour import TensorRt
 
@@ -51,7 +52,11 @@ class TimingCache:
 
     def load_into(self, config: Any) -> str | None:
         """Attach what is on disk, or an empty cache, to an `IBuilderConfig`."""
-        data = self.path.read_bytes() if self.path.is_file() else b""
+        try:
+            data = self.path.read_bytes() if self.path.is_file() else b""
+        except OSError as error:
+            config.set_timing_cache(config.create_timing_cache(b""), False)
+            return f"the timing cache {self.path} cannot be read ({error.strerror}), so this build takes longer"
         cache = config.create_timing_cache(data)
         if cache is not None and config.set_timing_cache(cache, False):
             return None
@@ -64,9 +69,10 @@ class TimingCache:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with replacing(self.path) as temporary:
                 temporary.write_bytes(bytes(config.get_timing_cache().serialize()))
-        except OSError as error:
+        except (OSError, UsageError) as error:
+            reason = "something else has its name" if isinstance(error, UsageError) else error.strerror
             return (
-                f"the timing cache {self.path} cannot be written ({error.strerror}), so the next build takes as long; "
+                f"the timing cache {self.path} cannot be written ({reason}), so the next build takes as long; "
                 "choose another folder with --timing-cache"
             )
         return None

@@ -98,6 +98,17 @@ def test_a_folder_that_cannot_be_made_is_no_failure(tmp_path: Path) -> None:
     assert sentence is not None and "cannot be written (Not a directory)" in sentence and "--timing-cache" in sentence
 
 
+def test_what_cannot_be_read_or_replaced_is_no_failure(tmp_path: Path) -> None:
+    folder, unreadable = TimingCache(tmp_path, "abc"), TimingCache(tmp_path, "xyz")
+    folder.path.mkdir()
+    assert "something else has its name" in str(folder.store_from(BUILDER.create_builder_config()))
+    unreadable.path.symlink_to("/proc/self/mem")  # whose first byte nobody can read, root included
+    config = RefusingConfig(None)
+    if unreadable.path.is_file():
+        assert f"{unreadable.path} cannot be read (Input/output error)" in str(unreadable.load_into(config))
+        assert config.cache == "empty"
+
+
 def test_the_folder_is_the_users(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
     assert default_folder() == Path("/somewhere/yolact/timing")
