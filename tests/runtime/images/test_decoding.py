@@ -247,34 +247,6 @@ def test_values_of_other_types_cover_the_bytes(name: str) -> None:
     assert np.abs(read - expected).max() <= tolerance
 
 
-HOT: dict[str, tuple[Any, float]] = {
-    "PNG of 12 bits": (np.rint(4095 * RAMP).astype(np.uint16), 65535),
-    "PNG of 10 bits": (np.rint(1023 * RAMP).astype(np.uint16), 20000),
-    "TIFF of float32": (RAMP.astype(np.float32), 900),
-    "HDR of float32": ((5 * RAMP).astype(np.float32), 4000),
-}
-
-
-@pytest.mark.parametrize("name", HOT)
-def test_hot_pixels_do_not_make_the_rest_black(name: str, caplog: pytest.LogCaptureFixture) -> None:
-    byte_images._told.clear()
-    values, hot = HOT[name]
-    values = values.copy()
-    values[5, 7] = values[60, 90] = hot
-    read = decode_image(encode(f".{name[:4].strip().lower()}", values), "a").astype(int)
-    is_hot = np.zeros(RAMP.shape, np.bool_)
-    is_hot[5, 7] = is_hot[60, 90] = True
-    assert (read[is_hot] == 255).all()
-    assert np.abs(read - 255 * RAMP)[~is_hot].max() <= 3
-    assert "become white" in caplog.text
-
-
-def test_highlights_of_sixteen_bits_are_no_hot_pixels() -> None:
-    values = np.rint(4095 * RAMP).astype(np.uint16)
-    values[:2] = 65535  # two of a hundred
-    assert decode_image(encode(".png", values), "a")[2:].max() == 15
-
-
 @pytest.mark.parametrize("values", [[-1, 0, 1], [0, 0.5, np.nan], [0, 1, np.inf], [0, 1, 70000]])
 def test_values_of_no_range_are_refused(values: list[float]) -> None:
     image = np.tile(np.array(values, np.float32), (4, 4, 1))
