@@ -43,8 +43,9 @@ def to_bytes(image: NDArray[Any], name: str, *, is_unbounded: bool = False) -> I
             f"{name}: expected values from 0 to 65535, or to 1, got {least:g} to {most:g} of {image.dtype}; scale the "
             "image to 8 bits"
         )
-    most, is_hot = _without_hot(image, most)
+    largest, most = most, _without_hot(image, most)
     factor, bits, what = _scale(image.dtype, most, is_unbounded)
+    is_hot = largest * factor >= 256
     if bits < _DEPTHS[-1] or is_hot:
         white = f", and values above {most:g} become white" if is_hot else ""
         _tell(f"{bits} {is_unbounded} {is_hot}", name, what + white)
@@ -53,12 +54,14 @@ def to_bytes(image: NDArray[Any], name: str, *, is_unbounded: bool = False) -> I
     return _with_channels(np.minimum(image >> bits - 8, 255).astype(np.uint8))
 
 
-def _without_hot(image: NDArray[Any], most: float) -> tuple[float, bool]:
-    """The largest value that is not of a hot pixel, and whether there are such."""
-    first = most
-    while most > 0 and np.count_nonzero(image > most / 4) <= _HOT * image.size:
-        most = float(image[image <= most / 4].max())
-    return most, most < first
+def _without_hot(image: NDArray[Any], most: float) -> float:
+    """The largest value that is not of a hot pixel."""
+    while np.count_nonzero(image > most / 4) <= _HOT * image.size:
+        below = float(image[image <= most / 4].max(initial=0))
+        if below == 0:  # there is nothing else in the image
+            break
+        most = below
+    return most
 
 
 def _scale(dtype: np.dtype[Any], most: float, is_unbounded: bool) -> tuple[float, int, str]:

@@ -28,9 +28,11 @@ _WINDOW_SECONDS = 0.05  # decoders that begin later wait until stderr was given 
 
 _MESSAGE = re.compile(
     r"Corrupt JPEG data|Premature end of JPEG|Inconsistent progression|Invalid SOS parameters|Unknown Adobe color|"
-    r">\s|Warning: unknown JFIF|libpng (warning|error)|\[ *(ERROR|WARN|INFO|DEBUG):.*(grfmt_|loadsave|imgcodecs|exif)"
+    r">\s|\s*\[\d+\] prec\(|Warning: unknown JFIF|libpng (warning|error)|"
+    r"\[ *(ERROR|WARN|INFO|DEBUG):.*(grfmt_|loadsave|imgcodecs|exif)"
 )
-"""How lines of libjpeg, libpng and OpenCV's decoders begin; OpenCV continues a message with lines that begin with >."""
+"""How lines of libjpeg, libpng and OpenCV's decoders begin; OpenCV continues a message with lines
+that begin with >, OpenJPEG one about components with a line for each."""
 
 
 def decode_listening(decode: Callable[[], _T]) -> tuple[_T, list[str]]:

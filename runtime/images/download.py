@@ -68,7 +68,9 @@ def download_image(url: str) -> bytes | None:
     Raises ImageError where the server cannot be reached, refuses, is too slow, or sends too little or too much.
     """
     # Servers want spaces and non-ASCII letters escaped; what is escaped already stays.
-    request = Request(quote(url, safe=":/?#[]@!$&'()*+,;=%~"), headers={"User-Agent": "yolact-infer"})
+    request = Request(
+        quote(url, safe=":/?#[]@!$&'()*+,;=%~", errors="surrogateescape"), headers={"User-Agent": "yolact-infer"}
+    )
     with _Connections() as connections:
         try:
             with connections.cut_after(ANSWER_SECONDS):

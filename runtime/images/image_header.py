@@ -56,7 +56,7 @@ _FRAME_MARKERS = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 def _unpack(form: str, data: Contents, offset: int) -> tuple[int, ...] | None:
     try:
         return struct.unpack_from(form, data, offset)
-    except struct.error:  # it ends before
+    except (struct.error, OverflowError):  # it ends before, as it does before an offset of 64 bits
         return None
 
 

@@ -63,7 +63,9 @@ def open_url(url: str) -> np.ndarray | VideoReader:
     return source.open()
 
 
-@pytest.mark.parametrize("path", ["/image", "/unannounced", "/old.png", "/a%20cat%C3%A9.png", "/a caté.png"])
+@pytest.mark.parametrize(
+    "path", ["/image", "/unannounced", "/old.png", "/a%20cat%C3%A9.png", "/a caté.png", "/a cat\udcc3\udca9.png"]
+)
 def test_an_image(server: str, path: str) -> None:
     image = open_url(server + path)
     assert isinstance(image, np.ndarray)

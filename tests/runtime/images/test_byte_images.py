@@ -36,6 +36,12 @@ def test_hot_pixels_do_not_make_the_rest_black(name: str, caplog: pytest.LogCapt
     assert "become white" in caplog.text
 
 
+def test_a_few_values_in_a_black_image_are_no_hot_pixels() -> None:
+    values = np.zeros((96, 128, 3), np.uint16)
+    values[5, 7] = 3000
+    assert to_bytes(values, "a")[5, 7].tolist() == [187, 187, 187]
+
+
 def test_highlights_of_sixteen_bits_are_no_hot_pixels() -> None:
     values = np.rint(4095 * RAMP).astype(np.uint16)
     values[:2] = 65535  # two of a hundred

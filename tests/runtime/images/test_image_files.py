@@ -170,6 +170,22 @@ def test_a_damaged_image_is_told_from_what_is_no_image() -> None:
         decode_image(bytes(data), "image")
 
 
+def test_damaged_codestreams(capfd: pytest.CaptureFixture[str]) -> None:
+    """Without an end marker; and with components of several depths, of which OpenJPEG writes a line each."""
+    data = encode(noise(), ".jp2")
+    depth = data.index(b"\xff\x51") + 43  # of the second component
+    with pytest.raises(ImageError, match=r"a: this JPEG 2000 is damaged .*does not end with EOC"):
+        decode_image(data[:-2] + bytes(2), "a")
+    with pytest.raises(ImageError, match="a: this JPEG 2000 is"):
+        decode_image(data[:depth] + b"\x4f" + data[depth + 1 :], "a")
+    assert capfd.readouterr().err == ""
+
+
+def test_an_offset_that_no_file_reaches() -> None:
+    with pytest.raises(ImageError, match="a: this TIFF is damaged"):
+        decode_image(b"II+\0\x08\0\0\0" + b"\xff" * 8 + bytes(40), "a")
+
+
 def test_pixels_of_another_shape_are_refused() -> None:
     """Whatever a decoder of OpenCV gives; a grey PFM, of which OpenCV 5 makes two dimensions, gets its channels."""
     assert decode_image(b"Pf\n5 7\n-1.0\n" + np.ones((7, 5), "<f4").tobytes(), "grey.pfm").shape == (7, 5, 3)
