@@ -22,6 +22,8 @@ pytest.importorskip("polygraphy", reason=missing.POLYGRAPHY)
 from diff_networks import CONFIG, POSTPROCESS, damage, export, lively_state, network
 
 from yolact.diff.comparability import check_comparable, share_settings, shared_names
+from yolact.diff.engine_diff import _check_runtime
+from yolact.diff.images import DiffImage
 from yolact.diff.polygraphy_comparator import compare_tensors
 from yolact.diff.sides import TorchSide, open_sides
 from yolact.diff.tensor_diff import SUSPICIOUS, TensorDiff, first_suspect
@@ -248,6 +250,15 @@ def test_deformable_convolutions(tmp_path: Path, photos: list[Image]) -> None:
         assert {f"{module[:-5]}bn2", "backbone.layers.1.3"} <= {*names}
         suspect = first_suspect(compare_tensors(*pair, names, images, layers=True, limit=0.1))
         assert suspect is not None and suspect.name == f"{module}/{module}.conv_offset_mask"
+
+
+def test_the_runtime_is_blamed_for_most_of_an_error(small: Path, photos: list[Image], batches: list[Image]) -> None:
+    (side, _), image = open_sides(small, small, EngineOptions()), DiffImage("photo", lambda: photos[0])
+    own = side.optimisation_error(batches[0])
+    assert 0 < own < 1e-3
+    assert [*_check_runtime([side], image, own / 0.4)] == []
+    (note,) = _check_runtime([side], image, own / 0.6)
+    assert "most of the error is the runtime's" in note and str(small) in note
 
 
 def test_fixed_batches_are_filled_up(small: Path, batches: list[Image], tmp_path: Path) -> None:

@@ -147,7 +147,7 @@ def test_onnxruntime_runs_fp16(model: Yolact, photos: list[np.ndarray], tmp_path
 def test_is_close_to_pytorch_on_photos(name: str, precision: Precision, photos: list[np.ndarray]) -> None:
     network = seeded(CONFIGS[name])
     proto = export_model(network, LIMITS, weights_sha256="", precision=precision)
-    result = verify_model(proto, network, LIMITS, "full", photos[:2], None, precision)
+    result = verify_model(proto, network, LIMITS, "full", photos[1:], None, precision)
     by_name = {difference.output: difference.largest for difference in result.differences}
     smallest = {"fp16": 1e-4, "bf16": 1e-3}[precision]  # the rounding was there
     assert all(by_name[head] > smallest for head in ("locations", "confidences", "prototypes"))

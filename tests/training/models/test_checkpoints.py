@@ -263,7 +263,9 @@ REJECTED: dict[str, tuple[str, Callable[[Path], Any], str]] = {
         "yolact_darknet53.pth",
         partial(
             save,
-            make=lambda: changed("proto_net.10.bias", torch.full((32,), -torch.inf), CONFIGS["yolact_darknet53"]),
+            make=lambda: changed(
+                "proto_net.10.bias", torch.tensor([0.0] * 31 + [-torch.inf]), CONFIGS["yolact_darknet53"]
+            ),
         ),
         r"proto_net\.10\.bias contains NaN or infinite values",
     ),
