@@ -7,6 +7,9 @@ import os
 import stat
 from pathlib import Path
 
+MAX_PIPE_BYTES = 1 << 30
+"""What is taken from a pipe, which may never end."""
+
 _KINDS = (
     (stat.S_ISDIR, "a folder"),
     (stat.S_ISFIFO, "a pipe"),
@@ -27,9 +30,14 @@ def no_file(path: Path, wanted: str) -> str:
 
 
 def read_file(path: Path) -> bytes:
-    """The contents of a file or a pipe. Raises OSError, also for a device: ``/dev/zero`` never ends."""
+    """The contents of a file or a pipe. Raises OSError, also for a device or a pipe that does not end."""
     with path.open("rb") as file:
         mode = os.fstat(file.fileno()).st_mode
         if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
             raise OSError(errno.ENODEV, "it is a device, not a file", str(path))
-        return file.read()
+        if stat.S_ISREG(mode):
+            return file.read()
+        data = file.read(MAX_PIPE_BYTES + 1)
+        if len(data) > MAX_PIPE_BYTES:
+            raise OSError(errno.EFBIG, f"more than {MAX_PIPE_BYTES >> 20} MiB come from this pipe", str(path))
+        return data

@@ -15,6 +15,7 @@ from yolact.runtime.config import ModelConfig, PostprocessConfig
 from yolact.runtime.errors import EngineError
 from yolact.runtime.images.arrays import BoolArray, FloatArray
 from yolact.runtime.postprocess.postprocess import ImageHeads, NetworkDetections, postprocess_with_coefficients
+from yolact.runtime.wording import count_noun
 
 logger = logging.getLogger(__name__)
 
@@ -23,6 +24,8 @@ _MOST = np.float32(1.001)
 
 _FARTHEST = np.float32(100)
 """Image sides that a box may reach, and predicted IoUs: those recorded from the official code stay below 2.4."""
+
+_OVERFLOW = "numbers that overflow do that: compare the file with yolact-diff, or export it without --fp16 and --int8"
 
 _NO_LOGIT = -1e4
 """Its exponential is 0."""
@@ -106,12 +109,14 @@ class OutputCheck:
                 self._told[name] = count
         if first:
             logger.warning(
-                "the network's %r is not finite or impossible in %d of %s of an image, which %s left out; numbers that "
-                "overflow do that: compare the file with yolact-diff, or export it without --fp16 and --int8",
+                "the network's %r is not finite or impossible in %d of %s of an image, which %s left out; %s",
                 name,
                 count,
                 of_all,
                 "is" if count == 1 else "are",
+                f"its metadata name {count_noun(self._model.num_classes, 'class')}: export it again"
+                if name == "classes"
+                else _OVERFLOW,
             )
 
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import sys
+import threading
 from pathlib import Path
 
 import cv2
+import missing
 import numpy as np
 import pytest
 
+from yolact.runtime import input_files
 from yolact.runtime.errors import ImageError
 from yolact.runtime.images.sources import Source, expand_source
 from yolact.runtime.images.video import VideoFile, VideoReader
@@ -180,6 +186,25 @@ def test_what_is_no_video_is_refused(tmp_path: Path, content: bytes | None, reas
         path.write_bytes(content)
     with pytest.raises(ImageError, match=reason):
         Source(str(path), path).open()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason=missing.LINUX)
+def test_a_pipe_that_does_not_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(input_files, "MAX_PIPE_BYTES", 1 << 20)
+    pipe = tmp_path / "pipe.png"
+    os.mkfifo(pipe)
+
+    def write() -> None:
+        with contextlib.suppress(BrokenPipeError), pipe.open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(1 << 16))
+
+    writer = threading.Thread(target=write, daemon=True)
+    writer.start()
+    with pytest.raises(ImageError, match=r"pipe.png: cannot be read \(more than 1 MiB come from this pipe\)"):
+        Source("pipe.png", pipe).open()
+    writer.join(5)
+    assert not writer.is_alive()
 
 
 def test_a_camera_that_is_not_there_is_refused() -> None:

@@ -89,6 +89,7 @@ def test_an_impossible_row_is_left_out_and_its_tensor_named(
     assert found.mask_scores is not None and found.mask_scores.tolist()[-1] == 1.25  # a predicted IoU may exceed 1
     [record] = caplog.records
     assert f"network's {name!r} is not finite or impossible in 1 of 4 detections" in record.getMessage()
+    assert ("metadata name 4 classes" if name == "classes" else "overflow") in record.getMessage()
 
 
 POSSIBLE = {
