@@ -13,6 +13,7 @@ from scripted_engine import write_photo
 
 from yolact.cli.main import COMMANDS
 from yolact.runtime import packages
+from yolact.runtime.cuda.gpu import find_gpu
 from yolact.runtime.packages import how_to_install
 
 OPTIONAL = {
@@ -26,6 +27,9 @@ EXPORTING = {"torch", "onnx", "google"}
 
 DONE = ""
 
+BUILDER = "rtx" if find_gpu() is None else "tensorrt"
+"""TensorRT itself builds on the GPU that a plan is for."""
+
 COMMAND_LINES: tuple[tuple[str, str, str], ...] = (
     # arguments, what it says with nothing else installed, what it says with the extra `export`; a word is an extra
     ("infer --engine {engine} photos/a.png", DONE, DONE),
@@ -35,7 +39,7 @@ COMMAND_LINES: tuple[tuple[str, str, str], ...] = (
     ("build-plugins --help", DONE, DONE),
     ("export --weights w.pth --output a.onnx", "export", "is not a PyTorch checkpoint"),
     ("export --weights w.pth --int8 --calib-data photos --output a.onnx", "export", "is not a PyTorch checkpoint"),
-    ("build --engine {engine}", "tensorrt", "tensorrt"),
+    ("build --engine {engine}", BUILDER, BUILDER),
     ("diff --engine {engine} --reference {engine} --report r.html", "diff", "diff"),
     ("diff --engine w.pth --reference {engine} --report r.html", "diff", "diff"),
     ("eval --engine {engine} --annotations a.json --images photos", "eval", "eval"),

@@ -165,12 +165,16 @@ def test_of_many_classes_the_number_fits() -> None:
 
 def test_a_name_may_be_as_long_as_tensorrt_takes_it() -> None:
     def named(length: int) -> str:
-        return to_network_name(replace(METADATA, config=METADATA.config.with_classes(["x" * length])))
+        classes = [*["x" * 150] * count, "x" * length]
+        return to_network_name(replace(METADATA, config=METADATA.config.with_classes(classes)))
 
+    count = 0
+    while len(named(150)) + 160 < MAX_NETWORK_NAME:
+        count += 1
     longest = 1 + MAX_NETWORK_NAME - len(named(1))
     assert len(named(longest)) == MAX_NETWORK_NAME
     found = from_network_name(named(longest + 1), "a.plan")
-    assert found is not None and found.config.class_names == ("class_0",)
+    assert found is not None and found.config.class_names == tuple(f"class_{index}" for index in range(count + 1))
 
 
 def test_names_of_others_say_nothing() -> None:
