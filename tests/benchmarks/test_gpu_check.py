@@ -19,9 +19,10 @@ from waiting import wait_until
 
 import yolact
 from benchmarks.gpu.check.marked_tests import gpu_test_files
+from benchmarks.gpu.check.plan import FEW
+from benchmarks.gpu.check.record import Outcome, Record
 from benchmarks.gpu.check.report import describe
 from benchmarks.gpu.check.skipping import missing_module
-from benchmarks.gpu.check.steps import Outcome, Record
 
 DRIVER = """
 import sys
@@ -39,6 +40,16 @@ def hide(folder: Path, *modules: str) -> None:
     for module in modules:
         text = f"raise ModuleNotFoundError(\"No module named '{module}'\", name='{module}')"
         (folder / "hidden" / f"{module}.py").write_text(text)
+
+
+def make_nvidia_smi(folder: Path) -> None:
+    """A program that describes a GPU when it is asked for all that the check asks for, or for its name alone."""
+    values = "NVIDIA Test, 1.2, 9.0, 80 GiB, 1 MiB, 0 %, 30, 1 MHz, 2 MHz, 3 MHz, 4 MHz, 5 W, 6 W"
+    smi = folder / "bin" / "nvidia-smi"
+    smi.parent.mkdir()
+    name = "'NVIDIA Test' if '--query-gpu=name' in sys.argv else"
+    smi.write_text(f"#!{sys.executable}\nimport sys\nprint({name} '{values}')\n")
+    smi.chmod(0o755)
 
 
 def run_command(
@@ -84,9 +95,9 @@ def test_a_signal_leaves_everything_until_then(tmp_path: Path, number: signal.Si
     returned, output, errors = run_command(tmp_path, "--json", str(path), program=HANGING, started=stop)
     assert returned == code, errors
     steps = json.loads(path.read_text())["steps"]
-    assert [one["status"] for one in steps.values()] == ["done", "interrupted", "interrupted"]
+    assert [one["status"] for one in steps.values()] == ["done", "interrupted", "not_started"]
     assert steps["hang"]["result"] == [4] and number.name in steps["hang"]["reason"]
-    assert re.search(r"^\| hang \| interrupted \|.*\n\| later \| interrupted \|", output, re.MULTILINE)
+    assert re.search(r"^\| hang \| interrupted \|.*\n\| later \| not_started \|", output, re.MULTILINE)
     assert "Traceback" not in errors
 
 
@@ -98,18 +109,14 @@ def test_without_a_gpu(tmp_path: Path) -> None:
     assert code == 4 and path.read_text() == "earlier"
     assert re.search(r"error: there is no CUDA GPU: PyTorch .* can use none; nvidia-smi .*\n$", errors)
     rows = re.findall(r"^\| ([\w -]+) \| skipped \| .* \| there is no CUDA GPU", output, re.MULTILINE)
-    assert {"environment", "build", "tests", "kernels", "yolact_resnet50 recorded", "yolact_base ort-cuda"} <= set(rows)
+    assert {"environment", "build", "tests", "kernels", "yolact_resnet50 recorded"} <= set(rows)
+    assert "yolact_base ort-cuda" not in rows and "sanitizer" not in rows
 
 
 def test_a_gpu_without_pytorch(tmp_path: Path) -> None:
     """What needs PyTorch says so; the file is written."""
     hide(tmp_path, "torch")
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    smi = folder / "nvidia-smi"
-    values = "NVIDIA Test, 1.2, 9.0, 80 GiB, 1 MiB, 0 %, 30, 1 MHz, 2 MHz, 3 MHz, 4 MHz, 5 W, 6 W"
-    smi.write_text(f"#!{sys.executable}\nprint('{values}')\n")
-    smi.chmod(0o755)
+    make_nvidia_smi(tmp_path)
     path = tmp_path / "all.json"
     code, output, errors = run_command(tmp_path, "--json", str(path), "--only", "kernels")
     assert code == 0, errors
@@ -123,7 +130,12 @@ def test_a_gpu_without_pytorch(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [*(["--time-limit", value] for value in ("0", "nan", "x")), ["--only"], ["--fast"], ["--json", "/none/a.json"]],
+    [
+        *(["--time-limit", value] for value in ("0", "nan", "x")),
+        *(["--only", *values] for values in ([], ["nosuch"], ["kernels", "nosuch"])),
+        ["--fast"],
+        ["--json", "/none/a.json"],
+    ],
 )
 def test_refused_arguments(tmp_path: Path, arguments: list[str]) -> None:
     code, output, errors = run_command(tmp_path, *arguments)
@@ -292,3 +304,37 @@ def test_the_tables(tmp_path: Path) -> None:
 def test_the_tables_of_nothing(tmp_path: Path) -> None:
     outcomes = {"environment": Outcome("failed", "ended by SIGSEGV"), "tests": Outcome("interrupted", "not started")}
     assert "| environment | failed | 0 | ended by SIGSEGV |" in describe(Record(tmp_path / "x", 540, outcomes))
+
+
+MOVED = 'from yolact.runtime.cuda import kernels; from pathlib import Path; kernels.LIBRARY = Path("/none")'
+WITHOUT = {"recorded": "", "tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx", "ort-cuda": "", "ort-tensorrt": ""}
+
+
+@pytest.mark.parametrize("contender", WITHOUT)
+def test_a_contender_that_cannot_run_imports_and_builds_nothing(tmp_path: Path, contender: str) -> None:
+    """PyTorch makes the network and its reference, onnx writes the file: both would leave a mark here."""
+    hide(tmp_path, *filter(None, [WITHOUT[contender]]))
+    for module in ("torch", "onnx"):
+        mark = tmp_path / f"{module} was imported"
+        (tmp_path / "hidden" / f"{module}.py").write_text(f"open({str(mark)!r}, 'w')\nraise SystemExit(3)")
+    (tmp_path / "work").mkdir()
+    arguments = ["detector", str(tmp_path / "result.json"), "yolact_resnet50", contender, str(tmp_path / "work")]
+    done = run_child(tmp_path, *arguments, program=MOVED)
+    assert done.returncode == 77 and done.stdout.startswith("skipped: "), done.stderr
+    assert not list(tmp_path.glob("*imported")) and not list((tmp_path / "work").iterdir())
+
+
+def test_the_watched_tests_are_there() -> None:
+    """compute-sanitizer is given tests by their names."""
+    folder = ROOT / "tests" / "plugins"
+    names = re.findall(r'"(test_\w+\.py)::(test_\w+)"', (folder / "test_gpu_kernels.py").read_text())
+    assert len(names) > 10
+    for file, test in names:
+        assert f"\ndef {test}(" in (folder / file).read_text(), f"{file}::{test}"
+
+
+def test_the_race_check_that_comes_early_is_one_test() -> None:
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", "-m", "gpu", "-k", FEW]
+    files = [str(ROOT / "tests" / "plugins" / "test_gpu_kernels.py")]
+    done = subprocess.run([*command, *files], cwd=ROOT, capture_output=True, text=True)
+    assert re.findall(r"::(\S+)", done.stdout) == ["test_compute_sanitizer_finds_nothing[racecheck-few]"], done.stdout

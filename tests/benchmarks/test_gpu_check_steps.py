@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from waiting import wait_until
 
-from benchmarks.gpu.check.steps import Outcome, Record, Step, run_step, run_steps
+from benchmarks.gpu.check.record import Outcome, Record
+from benchmarks.gpu.check.steps import Step, run_step, run_steps
 
 FOREVER = 1000.0
 SLEEP = f"import time; time.sleep({FOREVER})"
@@ -130,9 +131,28 @@ def test_no_step_ends_the_others(step: MakeStep, tmp_path: Path) -> None:
 def test_the_limit_is_for_all_steps_together(step: MakeStep, tmp_path: Path) -> None:
     record = Record(tmp_path / "all.json", 1.0)
     assert run_steps([step("hang", SLEEP), step("late", WRITE)], record) is None
-    assert read(record) == {"hang": "timed_out", "late": "timed_out"}
-    assert record.outcomes["late"].reason == "not started: all 1 s were spent on the steps before"
+    assert read(record) == {"hang": "timed_out", "late": "not_started"}
+    assert record.outcomes["late"].reason == "all 1 s were spent on the steps before"
     assert record.failed
+
+
+TELL = "import os, time; open(RESULT, 'w').write(str(float(os.environ['YOLACT_GPU_CHECK_END']) - time.time()))"
+
+
+def test_a_step_may_take_what_the_others_before_it_did_not_need(step: MakeStep, tmp_path: Path) -> None:
+    """What is kept for those after it stays theirs."""
+    limits = {"a": 100.0, "b": 200.0, "c": 300.0}
+    steps = [step(name, TELL, limit) for name, limit in limits.items()]
+    record = Record(tmp_path / "all.json", 1000.0)
+    run_steps(steps, record)
+    assert [outcome.result for outcome in record.outcomes.values()] == [
+        pytest.approx(expected, abs=60) for expected in (500, 700, 1000)
+    ]
+    short = Record(tmp_path / "short.json", 250.0)
+    run_steps(steps, short)
+    assert [outcome.result for outcome in short.outcomes.values()] == [
+        pytest.approx(expected, abs=60) for expected in (100, 200, 250)
+    ]
 
 
 @pytest.mark.parametrize(

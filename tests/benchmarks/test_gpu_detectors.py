@@ -6,6 +6,7 @@ It is the same code but for the recording in CUDA graphs.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -17,21 +18,21 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.gpu.check.machine import time_kernels
-from benchmarks.gpu.check.plan import DETECTORS
+from benchmarks.gpu.check.machine import time_beside_compiled, time_kernels
+from benchmarks.gpu.check.plan import COMPILING_DETECTORS, DETECTORS
 from benchmarks.gpu.check.skipping import Skip
-from benchmarks.gpu.detectors import measuring
+from benchmarks.gpu.detectors import measuring, step
 from benchmarks.gpu.detectors.agreement import Found, differences
 from benchmarks.gpu.detectors.measuring import (
     CONTENDERS,
     Setting,
     check,
     measure_batches,
-    measure_contender,
     open_onnx,
     reference,
 )
 from benchmarks.gpu.detectors.pytorch import Contender, mask_regions
+from benchmarks.gpu.detectors.step import NEEDS, run_contender
 from benchmarks.networks import seeded_model
 from yolact.runtime.config import ModelConfig, PostprocessConfig
 from yolact.runtime.detections import Detections
@@ -110,7 +111,7 @@ def test_a_stage_that_does_nothing_shows(opened: Callable[..., Contender], setti
 
 
 def test_the_check_runs_every_contender() -> None:
-    assert DETECTORS.keys() == CONTENDERS.keys()
+    assert {**DETECTORS, **COMPILING_DETECTORS}.keys() == CONTENDERS.keys() == NEEDS.keys()
 
 
 @pytest.fixture(scope="module")
@@ -170,6 +171,17 @@ def test_rows_of_a_contender(setting: Setting, tmp_path: Path, monkeypatch: pyte
         assert row["matched"] > 20 and row["missed"] == 0
 
 
+def test_a_batch_that_no_time_is_left_for(setting: Setting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rows before it are there; the step has failed, so that it is run again by whoever goes on."""
+    left = iter([0.001, 0.0])
+    monkeypatch.setattr(measuring, "seconds_left", lambda: next(left))
+    monkeypatch.setattr(measuring, "make_row", lambda make, setting, size: (time.sleep(0.01), {"batch": size})[1])
+    path = tmp_path / "result.json"
+    with pytest.raises(YolactError, match=r"batch 2: no time was left for it$"):
+        measure_batches(path, "eager", setting, [1, 2])
+    assert json.loads(path.read_text())["rows"] == [{"batch": 1}, {"batch": 2, "failed": "no time was left for it"}]
+
+
 def test_no_speed_is_told_of_what_disagrees(setting: Setting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     other = replace(setting, postprocess=replace(setting.postprocess, nms_threshold=0.1))
     monkeypatch.setitem(CONTENDERS, "wrong", ("a wrong one", lambda _, batch, row: onnx_on_cpu(other, batch, row)))
@@ -191,27 +203,29 @@ MISSING = {
 
 
 @pytest.mark.parametrize("name", MISSING)
-def test_what_is_missing_skips(setting: Setting, tmp_path: Path, name: str) -> None:
+def test_what_is_missing_skips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     import onnxruntime
 
     from yolact.runtime.cuda.gpu import find_gpu
 
     if find_gpu() or "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         pytest.skip(missing.WITHOUT_A_GPU)
+    monkeypatch.setattr(step, "LIBRARY", tmp_path / "none.so")
     with pytest.raises(Skip, match=MISSING[name]):
-        measure_batches(tmp_path / "result.json", name, setting, [1])
+        run_contender(tmp_path / "result.json", "yolact_resnet50", name, str(tmp_path))
 
 
 def test_a_machine_without_a_gpu_skips(tmp_path: Path) -> None:
     if torch.cuda.is_available():
         pytest.skip(missing.WITHOUT_A_GPU)
     result = tmp_path / "result.json"
-    for step in (
-        partial(measure_contender, result, "yolact_base", "recorded", str(tmp_path)),
+    for run in (
+        partial(run_contender, result, "yolact_base", "eager", str(tmp_path)),
         partial(time_kernels, result),
+        partial(time_beside_compiled, result),
     ):
         with pytest.raises(Skip, match=r"^PyTorch \S+ can use no GPU$"):
-            step()
+            run()
     assert not result.exists()
 
 

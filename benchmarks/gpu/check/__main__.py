@@ -5,7 +5,10 @@ else is missing (OpenCV, ONNX, TensorRT, nvcc, ...) skips a part and ends none. 
 of its own; the most valuable come first. The JSON file is written after each, the tables are printed at the end, also
 where a signal or the limit ends the run early.
 
-    python3 -m benchmarks.gpu.check [--time-limit 540] [--json benchmarks/results/gpu_check.json] [--only STEP ...]
+    python3 -m benchmarks.gpu.check [--time-limit 540] [--json FILE] [--only STEP ...] [--resume]
+
+A call replaces what earlier ones left in the file. With `--only` it replaces the named steps alone, with `--resume` it
+runs those alone that the file does not have as done, so that several short calls add up to a whole one.
 
 Exit codes: 0 nothing failed, 1 something did or ran out of time, 2 wrong usage, 4 there is no CUDA GPU, 130 and 143
 interrupted and terminated. This file and what it imports need the standard library alone: a bare machine may not even
@@ -18,29 +21,38 @@ import argparse
 import os
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.gpu.check.plan import GROUPS, plan_steps
+from benchmarks.gpu.check.plan import TIME_LIMIT, plan_steps
+from benchmarks.gpu.check.record import Record
 from benchmarks.gpu.check.report import describe
-from benchmarks.gpu.check.steps import Record, run_steps
-from yolact.runtime.errors import YolactError
+from benchmarks.gpu.check.steps import Step, run_steps
+from benchmarks.gpu.nvidia_smi import ask_nvidia_smi
+from yolact.runtime.errors import UsageError, YolactError
 from yolact.runtime.output_files import check_output
 
 ROOT = Path(__file__).resolve().parents[3]
 FOLDER = ROOT / "build" / "gpu_check"
-RESULTS, PARTIAL = Path("benchmarks/results/gpu_check.json"), Path("build/gpu_check.json")
+RESULTS = ROOT / "benchmarks" / "results" / "gpu_check.json"
 
 
 def main() -> int:
     """Run the check; return its exit code."""
-    arguments = parse()
-    paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    os.environ["PYTHONPATH"] = os.pathsep.join(paths)  # the processes of the steps import the repository from there
-    shutil.rmtree(FOLDER, ignore_errors=True)
-    FOLDER.mkdir(parents=True)
-    record = Record(arguments.json, arguments.time_limit)
-    asked = ("environment", *arguments.only)
-    signal = run_steps([step for step in plan_steps(FOLDER) if step.name.startswith(asked)], record)
+    steps = plan_steps(FOLDER)
+    parser = make_parser(steps)
+    arguments = parser.parse_args()
+    record = Record(arguments.json, arguments.time_limit, order=[step.name for step in steps])
+    try:
+        check_output("--json", arguments.json, ())
+        if arguments.only or arguments.resume:
+            record.keep()
+            check_same_gpu(record)
+        chosen = choose_steps(steps, arguments.only, record if arguments.resume else None)
+    except YolactError as error:
+        parser.error(str(error))
+    prepare_folder(keep=arguments.resume)
+    signal = run_steps(chosen, record)
     print(describe(record))
     if signal is not None:
         return 128 + signal
@@ -50,25 +62,68 @@ def main() -> int:
     return int(record.failed)
 
 
-def parse() -> argparse.Namespace:
-    """The arguments of the command line."""
+def choose_steps(steps: Sequence[Step], only: Sequence[str], resumed: Record | None) -> list[Step]:
+    """The steps of this call.
+
+    Args:
+        steps: all there are.
+        only: beginnings of the names of those that are asked for; none for all that run unasked.
+        resumed: where steps that are done are to be left out, what is known of them.
+
+    Raises UsageError where no name begins so.
+    """
+    for beginning in only:
+        if not any(step.name.startswith(beginning) for step in steps):
+            names = ", ".join(step.name for step in steps)
+            raise UsageError(f"--only: no step's name begins with {beginning!r}; the steps are {names}")
+    chosen = [step for step in steps if (step.name.startswith(tuple(only)) if only else not step.asked_only)]
+    if resumed is not None:
+        chosen = [step for step in chosen if step.always or not resumed.is_done(step.name)]
+    first = steps[0]  # the environment, which all others need
+    return chosen if first in chosen else [first, *chosen]
+
+
+def check_same_gpu(record: Record) -> None:
+    """Raise UsageError where the results to go on from are of another GPU than this machine's."""
+    environment = record.kept.get("environment")
+    found = environment.result if environment else None
+    before = found.get("nvidia_smi", {}).get("name") if isinstance(found, dict) else None
+    now = ask_nvidia_smi("name").get("name")
+    if before and now and before != now:
+        raise UsageError(f"{record.path} has results of {before}, but this is {now}; give another --json")
+
+
+def prepare_folder(*, keep: bool) -> None:
+    """Make the folder of the steps' files, empty unless what is in it is to be kept."""
+    paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    os.environ["PYTHONPATH"] = os.pathsep.join(paths)  # the processes of the steps import the repository from there
+    if not keep:
+        shutil.rmtree(FOLDER, ignore_errors=True)
+    FOLDER.mkdir(parents=True, exist_ok=True)
+
+
+def make_parser(steps: Sequence[Step]) -> argparse.ArgumentParser:
+    """The parser of the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.gpu.check", description="Run everything that needs a GPU.", allow_abbrev=False
     )
-    parser.add_argument("--time-limit", type=seconds, default=540, help="seconds for all of it (default: %(default)s)")
-    parser.add_argument("--json", type=Path, help=f"write the results here (default: {RESULTS}, {PARTIAL} with --only)")
     parser.add_argument(
-        "--only", nargs="+", default=[""], metavar="STEP", help=f"only steps whose names begin so: {', '.join(GROUPS)}"
+        "--time-limit", type=seconds, default=TIME_LIMIT, help="seconds for all of it (default: %(default)s)"
     )
-    arguments = parser.parse_args()
-    if arguments.json is None:
-        arguments.json = ROOT / (RESULTS if arguments.only == [""] else PARTIAL)
-        arguments.json.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        check_output("--json", arguments.json, ())
-    except YolactError as error:
-        parser.error(str(error))
-    return arguments
+    parser.add_argument("--json", type=Path, default=RESULTS, help="keep the results here (default: %(default)s)")
+    unasked = ", ".join(step.name for step in steps if not step.asked_only)
+    asked = ", ".join(step.name for step in steps if step.asked_only)
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        default=[],
+        metavar="STEP",
+        help=f"only steps whose names begin so: {unasked}; and those that run only when they are asked for: {asked}",
+    )
+    parser.add_argument(
+        "--resume", action="store_true", help="leave out the steps that the file has as done, and keep their results"
+    )
+    return parser
 
 
 def seconds(text: str) -> float:

@@ -20,7 +20,8 @@ STEPS = {
     "build": "benchmarks.gpu.check.machine:build_kernels",
     "tests": "benchmarks.gpu.check.marked_tests:run_tests",
     "kernels": "benchmarks.gpu.check.machine:time_kernels",
-    "detector": "benchmarks.gpu.detectors.measuring:measure_contender",
+    "compiled": "benchmarks.gpu.check.machine:time_beside_compiled",
+    "detector": "benchmarks.gpu.detectors.step:run_contender",
 }
 """The function of each step; it takes the file for its result and the arguments."""
 

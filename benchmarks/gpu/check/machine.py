@@ -23,8 +23,9 @@ QUERY = (
 )
 """Fields that nvidia-smi is asked for: the hardware, its clocks, and whether another program uses the GPU."""
 
-KERNEL_TIMINGS = ((1, 8, 32), ("fp16",), ("realistic",))
-"""The batches, types and cases of the kernels that matter most; timing all of them takes too long."""
+KERNEL_TIMINGS = ((1, 32, 8), ("fp16",), ("realistic",))
+"""The batches, types and cases of the kernels that matter most; timing all of them takes too long. The batches with an
+aim come first."""
 
 
 def examine(result: Path) -> None:
@@ -104,7 +105,16 @@ def build_kernels(result: Path, machine: str, output: str = str(LIBRARY_FOLDER))
 
 def time_kernels(result: Path) -> None:
     """Time the kernels and write their report. Raises Skip without a GPU, YolactError where results differ."""
+    _time_kernels(result, compiled=False)
+
+
+def time_beside_compiled(result: Path) -> None:
+    """Time both plugins again, beside what torch.compile makes of PyTorch. Raises as `time_kernels`."""
+    _time_kernels(result, compiled=True)
+
+
+def _time_kernels(result: Path, *, compiled: bool) -> None:
     from benchmarks.gpu.kernels import speed
 
     require_gpu()
-    speed.time_kernels(KERNEL_TIMINGS, result)
+    speed.time_kernels(KERNEL_TIMINGS, result, compiled=compiled, images=not compiled)

@@ -1,4 +1,8 @@
-"""The steps of the check in order of their value, each with its time limit."""
+"""The steps of the check in order of their value, each with its time limit.
+
+The limits of the steps that run unasked fit into the time limit of a call. What compiles for long comes last, as it
+gains most from the seconds that the steps before it did not need.
+"""
 
 from __future__ import annotations
 
@@ -6,43 +10,46 @@ import sys
 from pathlib import Path
 
 from benchmarks.gpu.check.steps import Step
+from yolact.runtime.cuda.kernels import LIBRARY
+
+TIME_LIMIT = 540
+"""Seconds for a call, as long as nothing else is asked for."""
 
 NETWORKS = ("yolact_resnet50", "yolact_base")
-DETECTORS = {
-    "recorded": 75,
-    "eager": 75,
-    "eager-fp32": 75,
-    "tensorrt": 150,
-    "tensorrt-rtx": 120,
-    "ort-cuda": 75,
-    "ort-tensorrt": 150,
-}
-"""Names in `detectors.measuring.CONTENDERS`, in order of their value, and the seconds that each may take a network."""
+"""The first is measured unasked."""
+
+DETECTORS = {"recorded": 30, "eager": 30, "eager-fp32": 25, "ort-cuda": 25}
+COMPILING_DETECTORS = {"tensorrt": 75, "tensorrt-rtx": 40, "ort-tensorrt": 50}
+"""Names in `detectors.measuring.CONTENDERS`, in order of their value, and the seconds that are kept for each."""
 
 SANITIZER = "compute_sanitizer"
-"""Part of the names of the tests that take long: they come last."""
-
-GROUPS = ("build", "tests", "kernels", *NETWORKS, "sanitizer")
-"""Beginnings of the names of all steps but the first."""
+FEW = f"{SANITIZER} and few"
+"""Expressions of pytest for the tests that take long, and for those of them that need not."""
 
 
 def plan_steps(folder: Path) -> list[Step]:
     """All steps of the check; each leaves its result in the folder."""
 
-    def step(name: str, kind: str, limit: float, *arguments: str, needs: str = "environment") -> Step:
+    def step(name: str, kind: str, limit: float, *arguments: str, needs: str = "environment", **more: bool) -> Step:
         result = folder / f"{name.replace(' ', '-')}.json"
         command = [sys.executable, "-m", "benchmarks.gpu.check.child", kind, str(result), *arguments]
-        return Step(name, command, limit, result, needs)
+        return Step(name, command, limit, result, needs, **more)
 
-    steps = [
-        step("environment", "environment", 60),
-        step("build", "build", 180, str(folder / "environment.json")),
-        step("tests", "tests", 150, "-k", f"not {SANITIZER}"),
-        step("kernels", "kernels", 100),
+    def detectors(limits: dict[str, int]) -> list[Step]:
+        return [
+            step(f"{network} {name}", "detector", limit, network, name, str(folder), asked_only=network != NETWORKS[0])
+            for network in NETWORKS
+            for name, limit in limits.items()
+        ]
+
+    return [
+        step("environment", "environment", 30, needs="", always=True),
+        step("build", "build", 60, str(folder / "environment.json"), always=not LIBRARY.is_file()),
+        step("tests", "tests", 70, "-k", f"not {SANITIZER}"),
+        step("racecheck", "tests", 40, "-k", FEW),
+        step("kernels", "kernels", 35),
+        *detectors(DETECTORS),
+        step("compiled kernels", "compiled", 20),
+        *detectors(COMPILING_DETECTORS),
+        step("sanitizer", "tests", 240, "-k", f"{SANITIZER} and not few", asked_only=True),
     ]
-    for network in NETWORKS:
-        for detector, limit in DETECTORS.items():
-            needs = "environment" if network == NETWORKS[0] else f"{NETWORKS[0]} {detector}"
-            name = f"{network} {detector}"
-            steps.append(step(name, "detector", limit, network, detector, str(folder), needs=needs))
-    return [*steps, step("sanitizer", "tests", 200, "-k", SANITIZER)]

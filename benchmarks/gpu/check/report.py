@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from benchmarks.gpu.check.steps import Record
+from benchmarks.gpu.check.record import Record
 from benchmarks.gpu.kernels.report import kernel_table
 from benchmarks.markdown import table
 
@@ -16,11 +16,19 @@ CLOCKS = ("clocks.sm", "clocks.max.sm", "clocks.mem", "power.limit", "temperatur
 def describe(record: Record) -> str:
     """The whole report. Results that are missing or incomplete are left out."""
     parts = [_machine, _steps, _tests, _kernels, _contenders]
-    return "\n\n".join(text for part in parts if (text := "\n".join(part(record))))
+    return "\n\n".join(text for part in parts if (text := _text(part, record)))
+
+
+def _text(part: Callable[[Record], Iterator[str]], record: Record) -> str:
+    """The lines of a part; a sentence where a file of an earlier call holds no such results."""
+    try:
+        return "\n".join(part(record))
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError, ZeroDivisionError) as error:
+        return f"What {record.path} has of this cannot be shown ({type(error).__name__}: {error}): {part.__name__[1:]}"
 
 
 def _result(record: Record, step: str) -> Any:
-    outcome = record.outcomes.get(step)
+    outcome = record.all().get(step)
     return (outcome and outcome.result) or {}
 
 
@@ -40,13 +48,21 @@ def _machine(record: Record) -> Iterator[str]:
 
 
 def _steps(record: Record) -> Iterator[str]:
-    outcomes = record.outcomes.items()
-    rows = ((name, outcome.status, f"{outcome.seconds:.0f}", outcome.reason) for name, outcome in outcomes)
+    rows = [
+        (name, outcome.status, f"{outcome.seconds:.0f}", outcome.reason or _when(record, name))
+        for name, outcome in record.all().items()
+    ]
     yield table(("step", "", "s", ""), rows)
 
 
+def _when(record: Record, name: str) -> str:
+    """Of a step that this call did not run to its end: when an earlier one did."""
+    outcome = record.all()[name]
+    return f"kept, of {outcome.at}" if outcome is record.kept.get(name) and outcome.at else ""
+
+
 def _tests(record: Record) -> Iterator[str]:
-    for step in ("tests", "sanitizer"):
+    for step in ("tests", "racecheck", "sanitizer"):
         found = _result(record, step)
         if not found:
             continue
@@ -58,13 +74,15 @@ def _tests(record: Record) -> Iterator[str]:
 
 
 def _kernels(record: Record) -> Iterator[str]:
-    figures = _result(record, "kernels")
-    if figures.get("rows"):
-        yield kernel_table(figures)
+    for step, title in (("kernels", ""), ("compiled kernels", "Beside what torch.compile makes of PyTorch:")):
+        figures = _result(record, step)
+        if figures.get("rows"):
+            yield from [title, ""] if title else []
+            yield kernel_table(figures)
 
 
 def _contenders(record: Record) -> Iterator[str]:
-    rows = contender_table(outcome.result for outcome in record.outcomes.values())
+    rows = contender_table(outcome.result for outcome in record.all().values())
     if rows:
         yield "End to end, 480x640 images in host memory to masks of that size there:"
         yield ""
@@ -85,7 +103,7 @@ def contender_table(results: Iterable[Any]) -> str:
     for found in results:
         if not isinstance(found, dict) or "contender" not in found:
             continue
-        for row in found.get("rows", []):
+        for row in sorted(found.get("rows", []), key=lambda row: row["batch"]):
             cells = [found["network"], found["contender"], row["batch"]]
             if "fps" in row:
                 stages = ", ".join(f"{name} {value:.2f}" for name, value in row["stages"].items())

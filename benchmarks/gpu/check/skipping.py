@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import time
+
 SKIPPED = 77
 """Exit code of a step that did not run for lack of something, as automake and meson have it."""
+
+END_VARIABLE = "YOLACT_GPU_CHECK_END"
+"""Of a step's environment: the time, in seconds since 1970, at which it is ended."""
 
 OPTIONAL = {
     *("click", "cuda", "cv2", "numpy", "onnx", "onnxruntime", "polygraphy", "pycocotools", "pytest", "tensorrt"),
@@ -14,6 +20,11 @@ OPTIONAL = {
 
 class Skip(Exception):
     """The machine lacks something; the message is a sentence that says what."""
+
+
+def seconds_left() -> float:
+    """Seconds until this step is ended; infinity where it is no step of the check."""
+    return float(os.environ.get(END_VARIABLE, "inf")) - time.time()
 
 
 def require_gpu() -> None:

@@ -5,22 +5,18 @@ Only the standard library is needed. A child says how it ended by its exit code,
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from benchmarks.figures import write_figures
-from benchmarks.gpu.check.skipping import SKIPPED
-
-Status = Literal["running", "done", "failed", "skipped", "timed_out", "interrupted"]
+from benchmarks.gpu.check.record import Outcome, Record, Status, read_json
+from benchmarks.gpu.check.skipping import END_VARIABLE, SKIPPED
 
 GRACE = 3.0
 """Seconds that a child has to end by itself before it is killed."""
@@ -41,9 +37,11 @@ class Step:
     Attributes:
         name: of the step.
         command: what runs.
-        limit: seconds it may take.
+        limit: seconds that are kept for it; it may also take what the steps before it did not need.
         result: JSON file that it leaves its results in, from time to time already while it runs.
         needs: a step; where that one is skipped, so is this, for the same reason.
+        asked_only: it runs only where it is asked for by its name.
+        always: what it leaves on the machine is needed and not there, so that no earlier result of it will do.
     """
 
     name: str
@@ -51,53 +49,8 @@ class Step:
     limit: float
     result: Path
     needs: str = ""
-
-
-@dataclass
-class Outcome:
-    """How a step ended, and what it left.
-
-    Attributes:
-        status: how it ended, or that it still runs.
-        reason: a sentence where it is not done.
-        seconds: it took.
-        result: what its file held at the end.
-        log: the last lines it said, where something went wrong.
-    """
-
-    status: Status
-    reason: str = ""
-    seconds: float = 0.0
-    result: Any = None
-    log: list[str] = field(default_factory=list)
-
-
-@dataclass
-class Record:
-    """The outcomes of all steps, kept in a file that is whole at any time.
-
-    Attributes:
-        path: the file; not written as long as all is skipped, so that a machine without a GPU replaces no results.
-        limit: seconds for all steps together.
-        outcomes: by the names of the steps, in their order.
-    """
-
-    path: Path
-    limit: float
-    outcomes: dict[str, Outcome] = field(default_factory=dict)
-
-    def set(self, name: str, outcome: Outcome) -> None:
-        """Enter an outcome and write the file."""
-        self.outcomes[name] = outcome
-        print(f"{name}: {outcome.status} {outcome.reason}".rstrip(), file=sys.stderr, flush=True)
-        if any(one.status not in ("running", "skipped") for one in self.outcomes.values()):
-            steps = {name: asdict(outcome) for name, outcome in self.outcomes.items()}
-            write_figures(self.path, {"limit_s": self.limit, "steps": steps})
-
-    @property
-    def failed(self) -> bool:
-        """Whether any step went wrong; a skipped step did not."""
-        return any(outcome.status not in ("done", "skipped") for outcome in self.outcomes.values())
+    asked_only: bool = False
+    always: bool = False
 
 
 def run_steps(steps: Sequence[Step], record: Record) -> int | None:
@@ -105,46 +58,58 @@ def run_steps(steps: Sequence[Step], record: Record) -> int | None:
     deadline = time.monotonic() + record.limit
     try:
         with _signals_raise():
-            for step in steps:
-                record.set(step.name, _outcome(step, record, deadline))
+            for index, step in enumerate(steps):
+                kept_for_others = sum(other.limit for other in steps[index + 1 :])
+                record.set(step.name, _outcome(step, record, deadline - time.monotonic(), kept_for_others))
     except Stopped as stopped:
         number = signal.Signals(stopped.args[0])
         for step in steps:
             outcome = record.outcomes.get(step.name)
             if outcome is None:
-                record.set(step.name, Outcome("interrupted", f"not started before {number.name} came"))
+                record.set(step.name, Outcome("not_started", f"{number.name} came before"))
             elif outcome.status == "running":
-                record.set(step.name, Outcome("interrupted", f"ended by {number.name}", result=_read(step.result)))
+                result = read_json(step.result)
+                record.set(step.name, Outcome("interrupted", f"ended by {number.name}", at=outcome.at, result=result))
         return int(number)
     return None
 
 
-def _outcome(step: Step, record: Record, deadline: float) -> Outcome:
+def _outcome(step: Step, record: Record, left: float, kept_for_others: float) -> Outcome:
+    """Run a step where `left` seconds are left of all and so many of them are kept for the steps after it."""
     needed = record.outcomes.get(step.needs)
     if needed is not None and needed.status == "skipped":
         return Outcome("skipped", needed.reason)
-    left = deadline - time.monotonic()
     if left <= 0:
-        return Outcome("timed_out", f"not started: all {record.limit:g} s were spent on the steps before")
-    record.set(step.name, Outcome("running"))
-    return run_step(step, min(step.limit, left))
+        return Outcome("not_started", f"all {record.limit:g} s were spent on the steps before")
+    record.set(step.name, Outcome("running", at=_now()))
+    return run_step(step, min(max(step.limit, left - kept_for_others), left))
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
 def run_step(step: Step, limit: float) -> Outcome:
-    """Run one step for at most `limit` seconds. Its output goes to a file beside its result.
+    """Run one step for at most `limit` seconds, of whose end it knows. Its output goes to a file beside its result.
 
     An exception from a signal handler passes through when the child and all its children are gone.
     """
     step.result.unlink(missing_ok=True)
     log = step.result.with_suffix(".log")
-    start = time.monotonic()
+    start, at = time.monotonic(), _now()
+    environment = os.environ | {END_VARIABLE: str(time.time() + limit)}
     with log.open("wb") as output:
         try:
             child = subprocess.Popen(
-                step.command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+                step.command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env=environment,
+                start_new_session=True,
             )
         except OSError as error:
-            return Outcome("failed", f"{step.command[0]} does not run: {error.strerror}")
+            return Outcome("failed", f"{step.command[0]} does not run: {error.strerror}", at=at)
         try:
             code: int | None = child.wait(limit)
         except subprocess.TimeoutExpired:
@@ -152,7 +117,8 @@ def run_step(step: Step, limit: float) -> Outcome:
         finally:
             _end(child)
     lines = [line.rstrip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    outcome = Outcome(*_verdict(code, limit, _told(lines)), round(time.monotonic() - start, 2), _read(step.result))
+    seconds = round(time.monotonic() - start, 2)
+    outcome = Outcome(*_verdict(code, limit, _told(lines)), seconds, read_json(step.result), at=at)
     if outcome.status not in ("done", "skipped"):
         outcome.log = lines[-LOG_LINES:]
     return outcome
@@ -175,13 +141,6 @@ def _told(lines: list[str]) -> str:
     """The reason that a child gives, else its last line."""
     given = [line for line in lines if line.startswith(("skipped: ", "error: "))]
     return [*lines, *given][-1].strip() if lines else ""
-
-
-def _read(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
 
 
 @contextmanager

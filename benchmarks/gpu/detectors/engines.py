@@ -10,13 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.gpu.check.skipping import Skip
 from benchmarks.gpu.detectors.agreement import Found
 from benchmarks.gpu.detectors.pytorch import Contender
 from yolact.runtime.config import PostprocessConfig
 from yolact.runtime.detector import in_image
 from yolact.runtime.engine import DeviceChoice, Engine
-from yolact.runtime.errors import UsageError
 from yolact.runtime.images.preprocess import Preprocessor
 from yolact.runtime.metadata import Precision
 from yolact.runtime.output_files import replacing
@@ -70,37 +68,25 @@ def export(model: Yolact, config: PostprocessConfig, precision: Precision, folde
 
 
 def open_onnx(kind: str, export_file: Callable[[], Path]) -> Contender:
-    """A contender on ONNX Runtime's provider `cpu`, `cuda` or `tensorrt`. Raises Skip where that is not there."""
+    """A contender on ONNX Runtime's provider `cpu`, `cuda` or `tensorrt`."""
     from yolact.runtime.onnx.engine import OnnxEngine
-    from yolact.runtime.onnx.session import check_provider
 
-    device = DeviceChoice.parse(kind)
-    try:
-        check_provider(device)
-    except UsageError as error:
-        raise Skip(str(error)) from error
-    return EngineContender(OnnxEngine(export_file(), device=device))
+    return EngineContender(OnnxEngine(export_file(), device=DeviceChoice.parse(kind)))
 
 
 def open_tensorrt(module: str, export_file: Callable[[], Path], batch: int, row: dict[str, Any]) -> Contender:
     """A contender on a plan for exactly this batch, built by `tensorrt` or `tensorrt_rtx`.
 
-    The row gets the seconds of the build. Raises Skip where the builder is not installed or finds no GPU.
+    The row gets the seconds of the build.
     """
     from yolact.engines.build_options import BuildOptions
     from yolact.engines.builder import build_plan
-    from yolact.engines.builder_choice import BuilderMissing, choose_builder
-    from yolact.runtime.cuda.gpu import read_gpu
+    from yolact.engines.builder_choice import choose_builder
     from yolact.runtime.engine_files import open_engine
-    from yolact.runtime.errors import EngineError
     from yolact.runtime.onnx.exported_model import read_exported_model
 
     options = BuildOptions(min_batch=batch, opt_batch=batch, max_batch=batch)
-    try:
-        tensorrt = choose_builder(options, module)
-        read_gpu()
-    except (BuilderMissing, EngineError) as error:
-        raise Skip(str(error)) from error
+    tensorrt = choose_builder(options, module)
     path = export_file()
     start = time.perf_counter()
     built = build_plan(read_exported_model(path), options, tensorrt)

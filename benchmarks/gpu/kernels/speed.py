@@ -40,7 +40,7 @@ from yolact.cli.command import reports_errors
 from yolact.runtime.cuda.kernels import KernelLibrary
 from yolact.runtime.errors import YolactError
 
-BATCHES = (1, 8, 32)
+BATCHES = (1, 32, 8)
 TYPES = {"fp16": torch.float16, "fp32": torch.float32}
 IMAGES = {"720p": (720, 1280), "1080p": (1080, 1920), "4K": (2160, 3840)}
 
@@ -69,9 +69,12 @@ def compiled_form() -> Form:
     return torch.compile(run_batched, fullgraph=True, dynamic=False)
 
 
-def batched_forms(heads: Heads) -> tuple[dict[str, Form], str]:
-    """The batched form, eager and where PyTorch can also compiled, and a clause for the report that says which."""
+def batched_forms(heads: Heads, *, compiled: bool) -> tuple[dict[str, Form], str]:
+    """The batched form, eager and where asked for and PyTorch can also compiled, and a clause for the report that says
+    which."""
     forms: dict[str, Form] = {"eager": run_batched}
+    if not compiled:
+        return forms, "eager"
     try:
         compiled_form()(heads)
     except Exception as error:  # a missing Triton or C compiler raises many kinds of errors
@@ -81,9 +84,12 @@ def batched_forms(heads: Heads) -> tuple[dict[str, Form], str]:
 
 
 def postprocess_rows(
-    timer: Any, report: Report, library: KernelLibrary, heads: Heads, label: tuple[int, str, str]
+    timer: Any, report: Report, library: KernelLibrary, heads: Heads, label: tuple[int, str, str], *, compiled: bool
 ) -> list[Row]:
-    """Rows of both kernels, together and apart, beside both PyTorch forms. Raises Differs."""
+    """Rows of both kernels, together and apart, beside PyTorch's official and batched form, which may be compiled.
+
+    Raises Differs.
+    """
     tolerance, where = TOLERANCE[heads.confidences.dtype], "batch {}, {}, {}".format(*label)
     expected = official(heads, CONFIG)
     size = nms_bytes(heads, expected)
@@ -91,7 +97,7 @@ def postprocess_rows(
     copies = [PostprocessKernels(library, other, CONFIG) for other in all_heads]
     copies[0].both()
     demand_equal(f"launching the kernels ({where})", copies[0].outputs, expected, tolerance)
-    forms, report.batched_form = batched_forms(heads)
+    forms, report.batched_form = batched_forms(heads, compiled=compiled)
     for name, form in forms.items():
         demand_equal(f"the batched form, {name} ({where})", form(heads), expected, tolerance)
 
@@ -152,17 +158,26 @@ def masks_row(timer: Any, report: Report, library: KernelLibrary, device: str, n
 
 
 def measure(
-    timer: Any, report: Report, library: KernelLibrary, device: str, choice: Sequence[Sequence[Any]], path: Path | None
+    timer: Any,
+    report: Report,
+    library: KernelLibrary,
+    device: str,
+    choice: Sequence[Sequence[Any]],
+    path: Path | None,
+    *,
+    compiled: bool = True,
+    images: bool = True,
 ) -> None:
-    """Fill the report and write it after each step."""
+    """Fill the report and write it after each step. For the arguments see `time_kernels`."""
 
     def postprocess(batch: int, kind: str, case: str) -> list[Row]:
         heads = make_heads(case, batch, TYPES[kind], device)
-        return postprocess_rows(timer, report, library, heads, (batch, kind, case))
+        return postprocess_rows(timer, report, library, heads, (batch, kind, case), compiled=compiled)
 
     jobs: list[Callable[[], list[Row]]] = [partial(postprocess, *label) for label in itertools.product(*choice)]
-    jobs += [lambda name=name: [resize_row(timer, report, library, device, name)] for name in IMAGES]
-    jobs.append(lambda: [masks_row(timer, report, library, device, "720p")])
+    if images:
+        jobs += [lambda name=name: [resize_row(timer, report, library, device, name)] for name in IMAGES]
+        jobs.append(lambda: [masks_row(timer, report, library, device, "720p")])
     for job in tqdm(jobs, disable=None):
         report.rows += job()
         report.write(path)
@@ -181,9 +196,17 @@ def main(batches: tuple[int, ...], types: tuple[str, ...], cases: tuple[str, ...
     time_kernels((batches, types, cases), json_path)
 
 
-def time_kernels(choice: Sequence[Sequence[Any]], path: Path | None) -> None:
+def time_kernels(
+    choice: Sequence[Sequence[Any]], path: Path | None, *, compiled: bool = True, images: bool = True
+) -> None:
     """Time the kernels in all batches, types and cases of the choice. The file is written after each, the report is
     printed at the end, also of what was measured until an error.
+
+    Args:
+        choice: batches, types and cases.
+        path: of the file.
+        compiled: compile PyTorch's batched form as well, which takes long for each batch and type.
+        images: time the kernels for images and masks, too.
 
     Raises YolactError where there is no library of kernels, and where results differ from PyTorch's.
     """
@@ -191,6 +214,6 @@ def time_kernels(choice: Sequence[Sequence[Any]], path: Path | None) -> None:
     report = Report(describe_gpu(), timer.bandwidth())
     try:
         with torch.no_grad():
-            measure(timer, report, library, "cuda", choice, path)
+            measure(timer, report, library, "cuda", choice, path, compiled=compiled, images=images)
     finally:
         print(report)
