@@ -17,7 +17,6 @@ import numpy as np
 import pytest
 from scripted_engine import write_engine
 from service_process import Answer, Service
-from waiting import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -85,15 +84,15 @@ def test_a_full_queue_answers_503(program: Path, tiny_engine: Path, bodies: list
 def test_a_queue_that_filled_up_during_the_upload_answers_503(
     program: Path, tiny_engine: Path, bodies: list[bytes]
 ) -> None:
-    """When their first bytes came, there was room for each of these requests."""
-    head = f"POST /v1/infer HTTP/1.1\r\nHost: x\r\nContent-Length: {len(bodies[0])}\r\n\r\n".encode()
+    """Each of these requests was told to go on, since there was room when its headers came."""
+    head = f"POST /v1/infer HTTP/1.1\r\nHost: x\r\nContent-Length: {len(bodies[0])}\r\nExpect: 100-continue\r\n\r\n"
     with Service(program, tiny_engine, "--queue", "1", "--max-batch", "1") as service, ExitStack() as opened:
         connections = [opened.enter_context(service.connect()) for _ in range(16)]
         for connection in connections:
-            connection.sendall(head + bodies[0][:-1])
-        wait_until(lambda: service.metrics()["yolact_connections"] > len(connections))
+            connection.sendall(head.encode())
+            assert connection.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
         for connection in connections:
-            connection.sendall(bodies[0][-1:])
+            connection.sendall(bodies[0])
         answers = [http.client.HTTPResponse(connection) for connection in connections]
         for answer in answers:
             answer.begin()

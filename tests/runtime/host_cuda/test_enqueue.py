@@ -237,10 +237,10 @@ def test_a_call_that_a_caller_records(
     """Each launch of the graph is waited for, as a call would be."""
     context, stream = open_plan(tiny_engine)[0].create_context(), Stream.create(device)
     source, outputs = ForeignArray(device, batch), foreign_outputs(device, expected)
-    context.enqueue(source, outputs, stream)  # a call on another stream of the context's comes before the recording
+    context.enqueue(source, outputs)  # on another stream than the one that is recorded
     with device.current():
         graph = Graph(device, stream, lambda: context.enqueue(source, outputs, stream))
-        stream.synchronise()
+        context.stream.synchronise()
         for name, output in outputs.items():
             output.write(np.full_like(expected[name], 77))
         graph.launch(stream)
