@@ -8,6 +8,7 @@ import re
 import socket
 import threading
 import time
+from base64 import b64encode
 from collections.abc import Iterator
 from email.message import Message
 from http.client import (
@@ -22,7 +23,7 @@ from http.client import (
 from types import TracebackType
 from typing import IO, Any, cast
 from urllib.error import HTTPError, URLError
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 from urllib.request import (
     HTTPDefaultErrorHandler,
     HTTPErrorProcessor,
@@ -62,15 +63,26 @@ _TOO_SLOW = "the server takes too long; try again later, or download it first"
 _VIDEO_TYPES = ("video/", "multipart/x-mixed-replace", "application/dash+xml", "application/vnd.apple.mpegurl")
 
 
+def without_credentials(url: str) -> tuple[str, str]:
+    """A URL without the ``user:password@`` before its host, which no message may show, and what stood there."""
+    found = re.match(r"([^/?#]*//)([^/?#]*)@", url)
+    return (found[1] + url[found.end() :], unquote(found[2])) if found else (url, "")
+
+
 def download_image(url: str) -> bytes | None:
     """Fetch the bytes of an image file, or None where the server says that it is a video.
 
+    A user and password in the URL are told to its server, and to none that it refers to.
     Raises ImageError where the server cannot be reached, refuses, is too slow, or sends too little or too much.
     """
+    url, credentials = without_credentials(url)
     # Servers want spaces and non-ASCII letters escaped; what is escaped already stays.
     request = Request(
         quote(url, safe=":/?#[]@!$&'()*+,;=%~", errors="surrogateescape"), headers={"User-Agent": "yolact-infer"}
     )
+    if credentials:
+        encoded = b64encode(credentials.encode("utf-8", "surrogateescape")).decode()
+        request.add_unredirected_header("Authorization", f"Basic {encoded}")
     with _Connections() as connections:
         try:
             with connections.cut_after(ANSWER_SECONDS):

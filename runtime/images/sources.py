@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 from yolact.runtime.errors import ImageError
 from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.decoding import decode_image
-from yolact.runtime.images.download import SCHEMES, download_image
+from yolact.runtime.images.download import SCHEMES, download_image, without_credentials
 from yolact.runtime.images.image_files import read_image
 from yolact.runtime.images.suffixes import IMAGE_SUFFIXES, VIDEO_SUFFIXES, WRITABLE_SUFFIXES
 from yolact.runtime.images.video import VideoReader
@@ -29,7 +29,7 @@ class Source:
     """One image or one video.
 
     Attributes:
-        name: how it is called in results and errors: the path, the URL, or ``camera 0``.
+        name: how it is called in results and errors: the path, the URL without user and password, or ``camera 0``.
         location: where it is: a file (Path), a URL (str), or a camera's index (int).
     """
 
@@ -41,7 +41,7 @@ class Source:
         if isinstance(self.location, Path):
             return _open_file(self.location)
         if isinstance(self.location, str):
-            return _open_url(self.location)
+            return _open_url(self.location, self.name)
         return VideoReader(self.location, self.name)
 
     @property
@@ -116,14 +116,15 @@ def _is_image_file(source: Source) -> bool:
 
 
 def _expand_url(url: str) -> Source:
+    name, _ = without_credentials(url)
     try:
         scheme = urlsplit(url).scheme.lower()
     except ValueError as error:  # e.g. an unclosed bracket around the host
-        raise ImageError(f"{url}: expected a URL ({error})") from error
+        raise ImageError(f"{name}: expected a URL ({error})") from error
     if scheme not in (*SCHEMES, *_STREAM_SCHEMES):
         known = ", ".join((*SCHEMES, *_STREAM_SCHEMES))
-        raise ImageError(f"{url}: expected a URL with one of {known}, got {scheme or 'none of them'}")
-    return Source(url, url)
+        raise ImageError(f"{name}: expected a URL with one of {known}, got {scheme or 'none of them'}")
+    return Source(name, url)
 
 
 def _expand_folder(folder: Path) -> list[Source]:
@@ -167,12 +168,12 @@ def _open_file(path: Path) -> Image | VideoReader:
     return VideoReader(str(path), str(path))
 
 
-def _open_url(url: str) -> Image | VideoReader:
+def _open_url(url: str, name: str) -> Image | VideoReader:
     parts = urlsplit(url)
     if parts.scheme.lower() in _STREAM_SCHEMES or _has_suffix(Path(parts.path), VIDEO_SUFFIXES):
-        return VideoReader(url, url)
+        return VideoReader(url, name)
     data = download_image(url)
-    return VideoReader(url, url) if data is None else decode_image(data, url)
+    return VideoReader(url, name) if data is None else decode_image(data, name)
 
 
 def _has_suffix(path: Path, suffixes: tuple[str, ...]) -> bool:

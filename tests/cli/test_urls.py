@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import gzip
 import socket
@@ -9,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -24,9 +26,12 @@ PNG = cv2.imencode(".png", IMAGE)[1].tobytes()
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers by the path that is asked for."""
+    """Answers by the path that is asked for, and notes what it is told of who asks."""
+
+    asked: ClassVar[list[str | None]] = []
 
     def do_GET(self) -> None:
+        Handler.asked.append(self.headers["Authorization"])
         if self.path == "/old.png":
             self.send_response(301)
             self.send_header("Location", "/image")
@@ -86,6 +91,50 @@ def test_what_cannot_be_used_is_refused_with_its_address(server: str, path: str,
     with pytest.raises(ImageError, match=reason) as caught:
         open_url(server + path)
     assert str(caught.value).startswith(server + path)
+
+
+class Guarded(Handler):
+    """Wants to know who asks, and refers those it knows to another server."""
+
+    other = ""
+
+    def do_GET(self) -> None:
+        if self.headers["Authorization"] != "Basic " + base64.b64encode("käthe:p@ss".encode()).decode():
+            self.send_error(401)
+            return
+        self.send_response(302)
+        self.send_header("Location", f"{self.other}/image")
+        self.end_headers()
+
+
+def test_user_and_password_are_for_the_server_alone(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Guarded, "other", server)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Guarded) as http:
+        thread = threading.Thread(target=http.serve_forever, daemon=True)
+        thread.start()
+        host = f"127.0.0.1:{http.server_port}"
+        (source,) = expand_source(f"http://k%C3%A4the:p%40ss@{host}/photo.png")
+        assert source.name == f"http://{host}/photo.png"
+        np.testing.assert_array_equal(source.open(), IMAGE)
+        assert Handler.asked[-1] is None
+        with pytest.raises(ImageError, match="401") as caught:
+            open_url(f"http://eve:secret@{host}/photo.png")
+        http.shutdown()
+        thread.join()
+    assert str(caught.value).startswith(f"http://{host}/photo.png: ") and "secret" not in str(caught.value)
+
+
+WITH_A_PASSWORD = [
+    *("rtsp://eve:secret@127.0.0.1:9/stream", "http://eve:secret@127.0.0.1:9/film.mp4", "http://eve:secret@"),
+    *("ftp://eve:secret@127.0.0.1/photo.png", "http://eve:secret@[::1/photo.png", "http://eve:se@secret@127.0.0.1:9/"),
+]
+
+
+@pytest.mark.parametrize("url", WITH_A_PASSWORD)
+def test_no_message_shows_a_password(url: str, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ImageError) as caught:
+        open_url(url)
+    assert "secret" not in str(caught.value) + "".join(capfd.readouterr())
 
 
 def test_a_server_that_is_not_there() -> None:
