@@ -71,10 +71,10 @@ def test_the_official_size(backend: Backend) -> None:
 
 def tied_inputs(batch: int, priors: int, classes: int, seed: int) -> Arrays:
     """Scores of exactly 1, 1/2, 1/3... and boxes on a coarse grid: equal scores, equal boxes, boxes without area and
-    overlaps of exactly one half, all exact in float32."""
+    overlaps of exactly one half, all exact in float32: the exponentials of 0 and of -infinity are, on a GPU too."""
     inputs = make_inputs(batch, priors, classes, seed)
     rng = np.random.default_rng(seed)
-    inputs["confidences"] = np.where(rng.random((batch, priors, classes + 1)) < 0.4, 0, -200).astype(np.float32)
+    inputs["confidences"] = np.where(rng.random((batch, priors, classes + 1)) < 0.4, 0, -np.inf).astype(np.float32)
     inputs["confidences"][..., 0] = 0
     inputs["locations"][:] = 0
     inputs["priors"] = (rng.integers([1, 1, 0, 0], [6, 6, 4, 4], (priors, 4)) / 4).astype(np.float32)
@@ -108,14 +108,23 @@ def test_score_of_exactly_the_threshold_is_no_candidate(backend: Backend, thresh
 
 
 def test_classes_of_one_probability_but_different_logits(backend: Backend) -> None:
-    """The lower class wins where float32 probabilities are equal."""
+    """The lower class wins where float32 probabilities are equal.
+
+    Here they are where the exponential of -7.45e-9 is 1. A CPU's is. A GPU's may err by 2 units in the last place, and
+    where it is less than 1 the class with the larger logit wins. Source: CUDA C++ Programming Guide, Mathematical
+    Functions: expf errs by at most 2 ulp, division is IEEE 754's; CUDA Math API, expf: exact of 0 and of infinities.
+    """
+    from kernel_backends import HostBackend
+
     config = PostprocessConfig(nms="cross-class", max_detections=5)
     inputs = make_inputs(1, 3, 3, seed=2)
     inputs["confidences"][:] = np.array([-50, 0.1, 0.1 + 1.5e-8, 0.1], np.float32)
     assert inputs["confidences"][0, 0, 2] > inputs["confidences"][0, 0, 1]
     outputs = run(backend, inputs, config)
+    winner = int(outputs["classes"][0, 0])
+    assert winner == 0 or (winner == 1 and not isinstance(backend, HostBackend))
+    inputs["confidences"][..., 1 + winner] += np.float32(1e-6)  # for an oracle without a tie
     check(outputs, inputs, config)
-    assert outputs["classes"][0, 0] == 0
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
