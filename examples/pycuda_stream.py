@@ -16,7 +16,7 @@ import pycuda.driver as cuda
 from pycuda import gpuarray
 
 from yolact.runtime.contract import output_specs
-from yolact.runtime.detector import in_image
+from yolact.runtime.detections import in_image
 from yolact.runtime.images.image_files import read_image
 from yolact.runtime.images.preprocess import Preprocessor
 from yolact.runtime.postprocess.postprocess import NetworkDetections

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from numbers import Integral, Real
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +13,10 @@ from numpy.typing import NDArray
 from yolact.runtime.images.arrays import BoolArray, FloatArray
 from yolact.runtime.images.geometry import ImageTransform, Region
 from yolact.runtime.images.mask_encoding import Rle, encode_rle, trace_polygons
+from yolact.runtime.images.packed_masks import PackedMask
 from yolact.runtime.packages import PackageMissing
+from yolact.runtime.postprocess.postprocess import NetworkDetections
+from yolact.runtime.selection import Selection
 from yolact.runtime.wording import count_noun, printable
 
 if TYPE_CHECKING:
@@ -33,32 +35,42 @@ class Detections:
         scores: (D,) float32 class probabilities in [0, 1].
         class_ids: (D,) int32 indices into `names`, the detector's `class_names`.
         mask_scores: (D,) float32 score x predicted mask IoU (YOLACT++), else None.
-        mask_probabilities: (D, Hp, Wp) float32 at prototype resolution, cropped to the boxes.
+        mask_probabilities: (D, Hp, Wp) float32 at prototype resolution, cropped to the boxes; None where there are
+            `mask_bits` instead.
         transform: geometry of the image they were found in.
         names: of all classes that the model knows; empty where they are not known.
+        mask_bits: D masks at image resolution, made on a GPU; None where there are `mask_probabilities` instead.
 
-    Raises ValueError where the arrays' shapes do not belong together, or a class has no name although there are names.
+    `masks`, `iter_masks`, `rle` and `polygons` give the same from either.
+
+    Raises ValueError where the arrays' shapes do not belong together, there are masks of both kinds or of none, or a
+    class has no name although there are names.
     """
 
     boxes: FloatArray
     scores: FloatArray
     class_ids: NDArray[np.int32]
     mask_scores: FloatArray | None
-    mask_probabilities: FloatArray
+    mask_probabilities: FloatArray | None
     transform: ImageTransform
     names: tuple[str, ...] = ()
+    mask_bits: tuple[PackedMask, ...] | None = None
 
     def __post_init__(self) -> None:
         count = len(self.scores)
-        shapes = {
+        shapes: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
             "boxes": (self.boxes.shape, (count, 4)),
             "scores": (self.scores.shape, (count,)),
             "class_ids": (self.class_ids.shape, (count,)),
-            "mask_probabilities": (
-                self.mask_probabilities.shape,
-                (count, *self.mask_probabilities.shape[-2:]),
-            ),
         }
+        if (self.mask_probabilities is None) == (self.mask_bits is None):
+            both = "none" if self.mask_bits is None else "both"
+            raise ValueError(f"expected either mask_probabilities or mask_bits, got {both}")
+        if self.mask_probabilities is not None:
+            got = self.mask_probabilities.shape
+            shapes["mask_probabilities"] = (got, (count, *got[-2:]))
+        if self.mask_bits is not None:
+            shapes["mask_bits"] = ((len(self.mask_bits),), (count,))
         if self.mask_scores is not None:
             shapes["mask_scores"] = (self.mask_scores.shape, (count,))
         for name, (got, expected) in shapes.items():
@@ -99,9 +111,10 @@ class Detections:
             self.scores[index],
             self.class_ids[index],
             None if self.mask_scores is None else self.mask_scores[index],
-            self.mask_probabilities[index],
+            None if self.mask_probabilities is None else self.mask_probabilities[index],
             self.transform,
             self.names,
+            None if self.mask_bits is None else tuple(self.mask_bits[i] for i in index),
         )
 
     @property
@@ -131,25 +144,18 @@ class Detections:
         Raises ValueError where `top_k` is negative or the threshold is NaN, TypeError where one is no number, or a
         class is no whole number, such as its name.
         """
-        if not isinstance(score_threshold, Real) or score_threshold != score_threshold:
-            kind = ValueError if isinstance(score_threshold, Real) else TypeError
-            raise kind(f"score_threshold must be a number, got {score_threshold!r}")
-        if top_k is not None and not _is_whole(top_k):
-            raise TypeError(f"top_k must be a whole number or None, got {top_k!r}")
-        if top_k is not None and top_k < 0:
-            raise ValueError(f"top_k must not be negative, got {top_k}")
-        order = rank(self.scores, self.ranking_scores, score_threshold)
-        if class_ids is not None:
-            wanted = list(class_ids)
-            if not all(map(_is_whole, wanted)):
-                raise TypeError(f"class_ids must be whole numbers, indices into names, got {wanted!r:.60}")
-            order = order[np.isin(self.class_ids[order], wanted)]
-        return self[order[:top_k]]
+        return self.select_by(Selection(score_threshold, top_k, class_ids))
+
+    def select_by(self, wanted: Selection) -> Detections:
+        """As `select`."""
+        return self[wanted.indices(self.scores, self.ranking_scores, self.class_ids)]
 
     def iter_masks(self) -> Iterator[tuple[Region, BoolArray]]:
         """For each detection the region of the image its mask lies in and the bool mask (h, w) inside it."""
-        for probabilities in self.mask_probabilities:
-            yield self.transform.upsample_mask(probabilities)
+        if self.mask_bits is not None:
+            yield from ((mask.region, mask.unpack()) for mask in self.mask_bits)
+        elif self.mask_probabilities is not None:
+            yield from map(self.transform.upsample_mask, self.mask_probabilities)
 
     @property
     def masks(self) -> BoolArray:
@@ -186,20 +192,21 @@ class Detections:
         )
 
 
-def _is_whole(value: object) -> bool:
-    """Whether it is a whole number, of Python or NumPy, and no truth value."""
-    return isinstance(value, Integral) and not isinstance(value, bool)
-
-
 def summarise(detections: Detections) -> str:
     """Counts by class, most frequent first: ``3 persons, 1 dog``."""
     counts = Counter(detections.class_names).most_common()
     return ", ".join(count_noun(count, name) for name, count in counts) or "no detections"
 
 
-def rank(scores: FloatArray, ranking_scores: FloatArray, score_threshold: float) -> NDArray[np.intp]:
-    """Indices of the detections above a threshold, best first; see `Detections.select`."""
-    order = np.argsort(-ranking_scores, kind="stable")
-    keep = (scores > score_threshold) & (ranking_scores >= score_threshold)
-    chosen: NDArray[np.intp] = order[keep[order]]
-    return chosen
+def in_image(found: NetworkDetections, image_size: tuple[int, int], class_names: Sequence[str] = ()) -> Detections:
+    """Detections in pixels of an image of this size (height, width), in the same order."""
+    transform = ImageTransform(image_size)
+    return Detections(
+        boxes=transform.boxes_to_image(found.boxes),
+        scores=found.scores,
+        class_ids=found.class_ids,
+        mask_scores=found.mask_scores,
+        mask_probabilities=found.masks,
+        transform=transform,
+        names=tuple(class_names),
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from os import PathLike
 from pathlib import Path
@@ -10,16 +10,15 @@ from types import TracebackType
 from typing import overload
 
 from yolact.runtime.config import PostprocessConfig
-from yolact.runtime.detections import Detections
-from yolact.runtime.engine import DeviceChoice, Engine, EngineOptions
+from yolact.runtime.detections import Detections, in_image
+from yolact.runtime.engine import DeviceChoice, Engine, EngineOptions, ImageEngine
 from yolact.runtime.engine_files import open_engine
 from yolact.runtime.errors import EngineError, UsageError
 from yolact.runtime.images.arrays import Image
-from yolact.runtime.images.geometry import ImageTransform
 from yolact.runtime.images.image_files import read_image
-from yolact.runtime.images.preprocess import Preprocessor, fill_batch
+from yolact.runtime.images.preprocess import Preprocessor, check_image, fill_batch
 from yolact.runtime.metadata import ModelMetadata
-from yolact.runtime.postprocess.postprocess import NetworkDetections
+from yolact.runtime.selection import Selection
 from yolact.runtime.wording import count_noun, list_some, printable
 
 _Source = Image | str | PathLike[str]
@@ -114,17 +113,40 @@ class Detector:
         return self._engine.max_batch if self._engine else None
 
     @overload  # a text is a sequence of texts too, but the first that fits counts
-    def __call__(self, images: _Source) -> Detections: ...  # type: ignore[overload-overlap]
+    def __call__(  # type: ignore[overload-overlap]
+        self,
+        images: _Source,
+        *,
+        score_threshold: float | None = None,
+        top_k: int | None = None,
+        class_ids: Collection[int] | None = None,
+    ) -> Detections: ...
 
     @overload
-    def __call__(self, images: Sequence[_Source]) -> list[Detections]: ...
+    def __call__(
+        self,
+        images: Sequence[_Source],
+        *,
+        score_threshold: float | None = None,
+        top_k: int | None = None,
+        class_ids: Collection[int] | None = None,
+    ) -> list[Detections]: ...
 
-    def __call__(self, images: _Source | Sequence[_Source]) -> Detections | list[Detections]:
+    def __call__(
+        self,
+        images: _Source | Sequence[_Source],
+        *,
+        score_threshold: float | None = None,
+        top_k: int | None = None,
+        class_ids: Collection[int] | None = None,
+    ) -> Detections | list[Detections]:
         """Detect instances.
 
         Args:
             images: one image, (H, W, 3) uint8 BGR or the name of a file as `read_image` reads it; or a list of them in
                 any sizes. A list runs as one batch, or in batches of the largest size the engine file takes.
+            score_threshold, top_k, class_ids: what `Detections.select` is to choose, for which it is then not called
+                any more. A plan on a GPU makes no other masks.
 
         Returns:
             Detections in pixels of each original image, best first; a list for a list.
@@ -132,22 +154,28 @@ class Detector:
         Raises:
             ImageError: an array is no such image, or a file cannot be read as one.
             EngineError: the detector was closed.
+            TypeError, ValueError: what is wanted is not as `Detections.select` says.
         """
+        wanted = _selection(score_threshold, top_k, class_ids)
         if not isinstance(images, (list, tuple)):  # one image, or no image at all, which the preprocessor reports
-            return self._detect_batch([images])[0]  # type: ignore[list-item]
+            return self._detect_batch([images], wanted)[0]  # type: ignore[list-item]
         size = self.max_batch or max(len(images), 1)
         batches = [images[start : start + size] for start in range(0, len(images), size)]
-        return [found for batch in batches for found in self._detect_batch(batch)]
+        return [found for batch in batches for found in self._detect_batch(batch, wanted)]
 
-    def _detect_batch(self, sources: Sequence[_Source]) -> list[Detections]:
+    def _detect_batch(self, sources: Sequence[_Source], wanted: Selection | None) -> list[Detections]:
         engine = self.engine
         images = [read_image(source) if isinstance(source, (str, PathLike)) else source for source in sources]
+        if isinstance(engine, ImageEngine) and engine.takes_images:
+            for image in images:
+                check_image(image)
+            return engine.find(images, wanted)
         batch = fill_batch(self._preprocess(images), engine.min_batch)
-        found = engine.detect(batch)[: len(images)]
-        return [
-            in_image(detections, image.shape[:2], self.class_names)
-            for detections, image in zip(found, images, strict=True)
+        found = [
+            in_image(detections, (image.shape[0], image.shape[1]), self.class_names)
+            for detections, image in zip(engine.detect(batch)[: len(images)], images, strict=True)
         ]
+        return found if wanted is None else [one.select_by(wanted) for one in found]
 
     def __repr__(self) -> str:
         source = "an engine" if self._reopen is None else str(self._reopen.args[0])
@@ -181,15 +209,8 @@ class Detector:
         self.close()
 
 
-def in_image(found: NetworkDetections, image_size: tuple[int, int], class_names: Sequence[str] = ()) -> Detections:
-    """Detections in pixels of an image of this size (height, width), in the same order."""
-    transform = ImageTransform(image_size)
-    return Detections(
-        boxes=transform.boxes_to_image(found.boxes),
-        scores=found.scores,
-        class_ids=found.class_ids,
-        mask_scores=found.mask_scores,
-        mask_probabilities=found.masks,
-        transform=transform,
-        names=tuple(class_names),
-    )
+def _selection(score_threshold: float | None, top_k: int | None, class_ids: Collection[int] | None) -> Selection | None:
+    """None where nothing is asked for: then all detections are wanted, as the network ranks them."""
+    if score_threshold is None and top_k is None and class_ids is None:
+        return None
+    return Selection(0.0 if score_threshold is None else score_threshold, top_k, class_ids)

@@ -5,14 +5,18 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol, cast
+from typing import TYPE_CHECKING, Literal, Protocol, cast, runtime_checkable
 
 from yolact.runtime.errors import UsageError
 
 if TYPE_CHECKING:  # the commands name devices before they load what runs a network
+    from collections.abc import Sequence
+
+    from yolact.runtime.detections import Detections
     from yolact.runtime.images.arrays import Image
     from yolact.runtime.metadata import ModelMetadata
     from yolact.runtime.postprocess.postprocess import NetworkDetections
+    from yolact.runtime.selection import Selection
 
 
 class Engine(Protocol):
@@ -42,6 +46,23 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Free what the engine holds; it cannot be used any more. Calling it again does nothing."""
+
+
+@runtime_checkable
+class ImageEngine(Engine, Protocol):
+    """An engine that stretches images and masks itself, as plans do on a GPU.
+
+    Attributes:
+        takes_images: whether it can do so here.
+    """
+
+    takes_images: bool
+
+    def find(self, images: Sequence[Image], wanted: Selection | None = None) -> list[Detections]:
+        """The wanted detections of each image (H, W, 3) uint8 BGR, of any sizes and at most `max_batch` of them.
+
+        None wants all, in the network's order.
+        """
 
 
 @dataclass(frozen=True)

@@ -169,9 +169,10 @@ class _Run:
     def detect(self, image: Image) -> Detections:
         """What to show of one image. Leaves the time this took in `milliseconds`."""
         start = time.perf_counter()
-        detections = self.detector(image)
+        threshold, top_k = self.request.score_threshold, self.request.top_k
+        detections = self.detector(image, score_threshold=threshold, top_k=top_k, class_ids=self.class_ids)
         self.milliseconds = 1000 * (time.perf_counter() - start)
-        return detections.select(self.request.score_threshold, self.request.top_k, self.class_ids)
+        return detections
 
     def summarise(self, detections: Detections) -> str:
         return f"{summarise(detections)}, {self.milliseconds:.1f} ms"

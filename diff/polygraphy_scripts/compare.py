@@ -18,8 +18,7 @@ from yolact.diff.detection_diff import DetectionTotals, compare_detections
 from yolact.diff.gates import Limits, detection_gates, head_gates
 from yolact.diff.polygraphy_comparator import TensorFigures
 from yolact.runtime.contract import DETECTION_COEFFICIENTS, HEADS
-from yolact.runtime.detections import Detections
-from yolact.runtime.detector import in_image
+from yolact.runtime.detections import Detections, in_image
 from yolact.runtime.json_text import from_json
 from yolact.runtime.postprocess.output_check import impossible
 from yolact.runtime.postprocess.postprocess import NetworkDetections

@@ -6,7 +6,7 @@ import time
 from typing import get_args
 
 from yolact.runtime.cuda.device import Device, Stream, TimingEvent
-from yolact.runtime.tensorrt.context import HostMoment, StreamMoment
+from yolact.runtime.tensorrt.run_observer import HostMoment, StreamMoment
 
 
 class CopyClock:

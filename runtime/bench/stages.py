@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from yolact.runtime.bench.copy_clock import CopyClock
 from yolact.runtime.bench.photos import EncodedImage
-from yolact.runtime.detections import Detections
-from yolact.runtime.detector import in_image
+from yolact.runtime.detections import Detections, in_image
 from yolact.runtime.errors import UsageError
 from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.preprocess import Preprocessor, fill_batch

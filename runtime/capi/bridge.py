@@ -57,8 +57,9 @@ class Session:
                 raise ReferenceError("this handle was closed by another thread; open the engine again")
             self._running += 1
         try:
-            found = detector([as_bgr(*image) for image in images])
-            return [as_buffers(detections.select(self._score_threshold, self._top_k)) for detections in found]
+            wanted = [as_bgr(*image) for image in images]
+            found = detector(wanted, score_threshold=self._score_threshold, top_k=self._top_k)
+            return [as_buffers(detections) for detections in found]
         finally:
             with self._changed:
                 self._running -= 1

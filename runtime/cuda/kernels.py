@@ -13,11 +13,15 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_type_hints
 
-from yolact.runtime.cuda.built_libraries import LIBRARY_FOLDER
+from yolact.runtime.cuda.built_libraries import LIBRARY_FOLDER, read_gpu_code
+from yolact.runtime.cuda.device import Device
 from yolact.runtime.errors import UsageError, YolactError
 
 LIBRARY = LIBRARY_FOLDER / "libyolact_kernels.so"
 """Where the build of the kernels leaves its library."""
+
+MASKS_TO_IMAGE_MAX_PIXELS = 1 << 18
+"""The longest side of an image that `KernelLibrary.masks_to_image` takes (plugins/masks_to_image/masks_to_image.h)."""
 
 Int32 = Annotated[int, ctypes.c_int32]
 Int64 = Annotated[int, ctypes.c_int64]
@@ -192,6 +196,17 @@ class KernelLibrary:
         code = self._library[name](*map(_by_reference, [*checked, *addresses]), ctypes.c_void_p(stream))
         if code:
             raise YolactError(f"{name} failed with CUDA error {code}, {self._library.yolact_cuda_error(code).decode()}")
+
+
+def installed_kernels(device: Device) -> KernelLibrary | None:
+    """The kernels, None where they were not built or have no code for this GPU.
+
+    Raises YolactError where they were built but cannot be loaded.
+    """
+    code = read_gpu_code(LIBRARY.parent)
+    if not LIBRARY.is_file() or (code is not None and not code.covers("sm_{}{}".format(*device.compute_capability))):
+        return None
+    return KernelLibrary(LIBRARY)
 
 
 def _by_reference(value: Any) -> Any:

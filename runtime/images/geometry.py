@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from yolact.runtime.images.arrays import BoolArray, FloatArray
 
@@ -56,6 +56,25 @@ class ImageTransform:
         with np.errstate(over="ignore"):  # a box may reach as far as floats do
             return np.clip(boxes * extent, 0, extent).astype(np.float32, copy=False)
 
+    def mask_regions(self, boxes: FloatArray, grid: tuple[int, int], padding: int) -> NDArray[np.int32]:
+        """Where in the image masks can be set that are cropped to these boxes, before anybody has seen the masks.
+
+        Args:
+            boxes: relative xyxy (D, 4), finite.
+            grid: (Hp, Wp) of the masks.
+            padding: cells that a crop may keep around a box on each side.
+
+        Returns:
+            (D, 4) int32 top, left, bottom, right. Each holds the region that `upsample_mask` returns.
+        """
+        sides = []
+        for axis, cells, pixels in zip((1, 0), grid, self.image_size, strict=True):
+            limits = boxes[:, [axis, axis + 2]].astype(np.float64) * cells + (-padding, padding)
+            first, last = np.clip(np.ceil(limits) - (0, 1), 0, cells - 1).T
+            sides.append(_pixels_reached(first, last, cells, pixels))
+        (top, bottom), (left, right) = sides
+        return np.stack([top, left, bottom, right], axis=1).astype(np.int32)
+
     def upsample_mask(self, mask: FloatArray) -> tuple[Region, BoolArray]:
         """Binary mask at image resolution, only where it can be set.
 
@@ -101,10 +120,18 @@ def _sample_positions(first: int, last: int, cells: int, pixels: int) -> tuple[i
     The axis has `cells` cells and `pixels` pixels. Returns the pixel range [start, stop), and for each pixel the lower
     one of the two cells it lies between and the weight of the other.
     """
-    scale = cells / pixels
-    # A pixel centre at (p + 0.5) * scale - 0.5 reaches cell c when it lies within one cell of it.
-    start = max(0, int(np.floor((first - 0.5) / scale - 0.5)))
-    stop = max(start, min(pixels, int(np.ceil((last + 1.5) / scale - 0.5))))  # an image may skip cells: none then
-    position = np.clip((np.arange(start, stop) + 0.5) * scale - 0.5, 0, cells - 1)
+    start, stop = (int(pixel) for pixel in _pixels_reached(first, last, cells, pixels))
+    position = np.clip((np.arange(start, stop) + 0.5) * (cells / pixels) - 0.5, 0, cells - 1)
     low = position.astype(np.intp)
     return start, stop, low, (position - low).astype(np.float32)
+
+
+def _pixels_reached(
+    first: ArrayLike, last: ArrayLike, cells: int, pixels: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The whole pixels [start, stop) that cells [first, last] can influence, along axes of so many cells and pixels."""
+    scale = cells / pixels
+    # A pixel centre at (p + 0.5) * scale - 0.5 reaches cell c when it lies within one cell of it.
+    start = np.maximum(0, np.floor((np.asarray(first) - 0.5) / scale - 0.5))
+    stop = np.minimum(pixels, np.ceil((np.asarray(last) + 1.5) / scale - 0.5))
+    return start, np.maximum(start, stop)  # an image may skip cells: none then

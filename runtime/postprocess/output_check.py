@@ -73,6 +73,13 @@ class OutputCheck:
         """The indices of the detections that can be, in order; the others are counted and warned of."""
         return np.flatnonzero(~self._count(impossible(found, self._model.num_classes), "detections"))
 
+    def possible_boxes(
+        self, boxes: FloatArray, scores: FloatArray, class_ids: NDArray[np.int32], mask_scores: FloatArray | None = None
+    ) -> NDArray[np.intp]:
+        """As `possible`, of detections whose masks are elsewhere."""
+        bad = _impossible_boxes(boxes, scores, class_ids, self._model.num_classes) | _impossible_scores(mask_scores)
+        return np.flatnonzero(~self._count(bad, "detections"))
+
     def close(self) -> None:
         """Tell how much was left out in all, where that is more than the warnings said."""
         with self._lock:
@@ -129,18 +136,34 @@ def impossible(found: NetworkDetections, num_classes: int) -> dict[str, BoolArra
     some with an empty mask inside the image, and those stay. Scores and masks are probabilities. A mask score is a
     probability times a predicted IoU, which is not negative and may exceed 1.
     """
-    ids, masks = found.class_ids, found.masks
-    low, high = found.boxes[:, :2], found.boxes[:, 2:]
-    in_reach = (low <= high) & (low < 1) & (high > 0) & (low >= -_FARTHEST) & (high <= _FARTHEST)
-    bad: dict[str, BoolArray] = {
-        "boxes": np.logical_not(in_reach.all(axis=1)),
-        "scores": ~_is_probability(found.scores, found.scores),
-        "classes": np.logical_or(ids < 0, ids >= num_classes),
-        "masks": ~_is_probability(masks.min(axis=(1, 2)), masks.max(axis=(1, 2))),
+    return {
+        **_impossible_boxes(found.boxes, found.scores, found.class_ids, num_classes),
+        "masks": ~are_probabilities(found.masks),
+        **_impossible_scores(found.mask_scores),
     }
-    if found.mask_scores is not None:
-        bad["mask_scores"] = np.logical_not((found.mask_scores >= 0) & (found.mask_scores <= _FARTHEST))
-    return bad
+
+
+def _impossible_boxes(
+    boxes: FloatArray, scores: FloatArray, class_ids: NDArray[np.int32], num_classes: int
+) -> dict[str, BoolArray]:
+    low, high = boxes[:, :2], boxes[:, 2:]
+    in_reach = (low <= high) & (low < 1) & (high > 0) & (low >= -_FARTHEST) & (high <= _FARTHEST)
+    return {
+        "boxes": np.logical_not(in_reach.all(axis=1)),
+        "scores": ~_is_probability(scores, scores),
+        "classes": np.logical_or(class_ids < 0, class_ids >= num_classes),
+    }
+
+
+def _impossible_scores(mask_scores: FloatArray | None) -> dict[str, BoolArray]:
+    if mask_scores is None:
+        return {}
+    return {"mask_scores": np.logical_not((mask_scores >= 0) & (mask_scores <= _FARTHEST))}
+
+
+def are_probabilities(masks: FloatArray) -> BoolArray:
+    """(D,) bool: which masks (D, Hp, Wp) hold nothing but probabilities."""
+    return _is_probability(masks.min(axis=(1, 2)), masks.max(axis=(1, 2)))
 
 
 def _is_probability(least: FloatArray, most: FloatArray) -> BoolArray:

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import math
 import weakref
-from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,94 +19,20 @@ from numpy.typing import NDArray
 from yolact.runtime.contract import INPUT_NAME
 from yolact.runtime.cuda.arrays import DeviceArray, as_device_array, as_stream
 from yolact.runtime.cuda.device import Device, DeviceMemory, Event, Graph, PinnedMemory, Stream
+from yolact.runtime.cuda.kernels import KernelLibrary
 from yolact.runtime.errors import EngineError, UsageError
-from yolact.runtime.images.arrays import Image
+from yolact.runtime.images.arrays import FloatArray, Image
+from yolact.runtime.images.packed_masks import PackedMask
+from yolact.runtime.tensorrt.context_resources import Held, Prepared
+from yolact.runtime.tensorrt.image_upload import ImageUpload
 from yolact.runtime.tensorrt.loaded_plan import Execution, LoadedPlan
+from yolact.runtime.tensorrt.mask_download import MaskDownload, WantedMasks
+from yolact.runtime.tensorrt.run_observer import NoObserver, RunObserver
 
 COUNT, MASKS = "num_detections", "masks"
 
 MOST_PREPARED = 8
 """Batch sizes from the host whose contexts and graphs are kept: each takes memory of the GPU."""
-
-HostMoment = Literal["begun", "staged", "finished", "collected"]
-"""The moments of a run: it begins, its batch is in pinned memory, the GPU is done, its results are in new arrays."""
-
-StreamMoment = Literal["upload", "uploaded", "download", "downloaded"]
-"""Where the copy to the GPU and the one back begin and end on the stream. The network runs between the two."""
-
-
-class RunObserver(Protocol):
-    """Follows the runs of a context from memory of the host, to time them."""
-
-    def on_host(self, moment: HostMoment) -> None:
-        """The host has come to this moment of a run."""
-
-    def on_stream(self, moment: StreamMoment, stream: Stream) -> None:
-        """Work put on the stream now, such as an event, comes at this moment.
-
-        Where the run is recorded as a CUDA graph, so is that work: it is repeated at every launch, without this call.
-        """
-
-
-class _NoObserver:
-    def on_host(self, moment: HostMoment) -> None:
-        pass
-
-    def on_stream(self, moment: StreamMoment, stream: Stream) -> None:
-        pass
-
-
-@dataclass
-class _Prepared:
-    """An execution context for one batch size, whose shapes and addresses stay as they are.
-
-    Attributes:
-        execution: the context.
-        recordable: its work may become a CUDA graph.
-        ran: it has run once, so its work can be recorded.
-        graph: its recorded work, None before it is recorded.
-    """
-
-    execution: Execution
-    recordable: bool
-    ran: bool = False
-    graph: Graph | None = None
-
-    def close(self) -> None:
-        """Free it, with its CUDA context current. None of its runs may be unfinished."""
-        if self.graph is not None:
-            self.graph.close()
-        self.execution.close()
-
-
-@dataclass
-class _Held:
-    """The resources of a TensorRTContext.
-
-    They are an object of their own because the finalizer that frees them must not refer to the context: the garbage
-    collector would never find that unused.
-    """
-
-    device: Device
-    stream: Stream
-    done: Event  # comes when this context's last work on a caller's stream is done
-    ready: Event  # comes when the work is done that a caller's array is still waiting for
-    plain: list[Execution] = field(default_factory=list)
-    prepared: dict[int, _Prepared] = field(default_factory=dict)
-    memory: list[DeviceMemory | PinnedMemory] = field(default_factory=list)
-
-    def free(self) -> None:
-        """Wait for what still runs, then free everything."""
-        with suppress(EngineError), self.device.current():
-            for work in (self.done, self.stream):
-                with suppress(EngineError):  # that an earlier run failed must not keep memory
-                    work.synchronise()
-            for prepared in self.prepared.values():
-                prepared.close()
-            for execution in self.plain:
-                execution.close()
-        for resource in (*self.memory, self.done, self.ready, self.stream):
-            resource.close()
 
 
 class TensorRTContext:
@@ -117,18 +42,31 @@ class TensorRTContext:
         stream: where work runs that is given no other stream.
     """
 
-    def __init__(self, plan: LoadedPlan, device: Device, observer: RunObserver | None = None) -> None:
-        """Use `TensorRTEngine.create_context`. Raises EngineError where memory does not suffice."""
+    def __init__(
+        self,
+        plan: LoadedPlan,
+        device: Device,
+        kernels: KernelLibrary | None = None,
+        observer: RunObserver | None = None,
+    ) -> None:
+        """Use `TensorRTEngine.create_context`. Raises EngineError where memory does not suffice.
+
+        `kernels` are what `run_images` and `mask_bits` need.
+        """
         self._plan, self._device = plan, device
-        self._observer: RunObserver = observer or _NoObserver()
+        self._observer: RunObserver = observer or NoObserver()
         self.stream = Stream.create(device)
         self._last = self.stream
         self._recorded = False
-        self._held = _Held(device, self.stream, Event(device), Event(device))
+        self._held = Held(device, self.stream, Event(device), Event(device))
         self._finalizer = weakref.finalize(self, self._held.free)
         self._activations: DeviceMemory | None = None
         self._buffers: dict[str, DeviceArray] = {}
         self._staging: dict[str, NDArray[Any]] = {}
+        if kernels is not None:
+            self._upload = ImageUpload(device, kernels, plan.images.shape[0])
+            self._download = MaskDownload(device, kernels)
+            self._held.memory += [self._upload, self._download]
 
     def enqueue(
         self, images: object, outputs: Mapping[str, object] | None = None, stream: object = None
@@ -209,33 +147,96 @@ class TensorRTContext:
                 f"got {images.dtype.name} of shape {images.shape}"
             )
         count = len(images)
-        self._plan.check_batch(count)
-        held = self._open()
-        with self._device.current():
-            try:
-                self._follow(held.stream, [])
-                self._observer.on_host("begun")
-                np.copyto(self._stage(INPUT_NAME)[:count], images)
-                self._observer.on_host("staged")
-                self._replay(count)
-                held.stream.synchronise()
-                self._observer.on_host("finished")
-                results = self._collect(count)
-                self._observer.on_host("collected")
-                return results
-            except BaseException:
-                with suppress(EngineError):  # the next call must not find this one still at work on its buffers
-                    held.stream.synchronise()
-                raise
+        with self._running(count) as stream:
+            self._observer.on_host("begun")
+            np.copyto(self._stage(INPUT_NAME)[:count], images)
+            self._observer.on_host("staged")
+            self._observer.on_stream("upload", stream)
+            stream.upload(self._buffer(INPUT_NAME).address, self._stage(INPUT_NAME)[:count])
+            self._observer.on_stream("uploaded", stream)
+            self._replay(count)
+            stream.synchronise()
+            self._observer.on_host("finished")
+            results = self._collect(count)
+            if COUNT in self._plan.outputs:
+                masks = self._fetch_masks([len(one["scores"]) for one in results])
+                results = [one | {MASKS: mask} for one, mask in zip(results, masks, strict=True)]
+            self._observer.on_host("collected")
+            return [{name: one[name] for name in self._plan.outputs} for one in results]
+
+    def run_images(self, images: Sequence[Image]) -> list[dict[str, NDArray[Any]]]:
+        """Run one batch of images of any sizes, which are stretched on the GPU, and wait for it.
+
+        Args:
+            images: (H, W, 3) uint8 BGR each, as `check_image` wants them, in any layout.
+
+        Returns:
+            As `run`, without masks: `mask_bits` and `masks_of` fetch those that are wanted, until the next run.
+
+        Raises:
+            UsageError: the plan takes no such batch.
+            EngineError: TensorRT refused to run, the run failed, or the context was closed.
+        """
+        count = len(images)
+        with self._running(count) as stream:
+            self._observer.on_host("begun")
+            places = self._upload.stage(images)
+            self._observer.on_host("staged")
+            self._observer.on_stream("upload", stream)
+            self._upload.enqueue(places, self._buffer(INPUT_NAME).address, stream)
+            self._observer.on_stream("uploaded", stream)
+            self._replay(count)
+            stream.synchronise()
+            self._observer.on_host("finished")
+            return self._collect(count)
+
+    def mask_bits(self, wanted: Sequence[WantedMasks]) -> list[tuple[PackedMask, ...]]:
+        """Masks of the last `run_images` as bits at image resolution, for each image those that are wanted.
+
+        Waits once, or not at all where nothing is wanted. Raises EngineError where that fails.
+        """
+        with self._running() as stream:
+            total = self._download.enqueue(wanted, stream)
+            if total:
+                stream.synchronise()
+            found = self._download.collect(wanted, total)
+            self._observer.on_host("collected")
+            return found
+
+    def fetch_masks(self, index: int, count: int) -> FloatArray:
+        """The first `count` masks (count, Hp, Wp) of an image of the last run. Raises EngineError where that fails."""
+        with self._running():
+            return self._fetch_masks([0] * index + [count])[-1]
+
+    def masks_at(self, index: int) -> DeviceArray:
+        """All masks (D, Hp, Wp) float32 of an image of the last run, which hold until the next one."""
+        masks = self._buffer(MASKS)
+        address = masks.address + index * (masks.nbytes // self._plan.max_batch)
+        return DeviceArray(masks.shape[1:], masks.dtype, address, masks.owner)
 
     def close(self) -> None:
         """Wait for what still runs and free everything, this context's arrays too. Calling it again does nothing."""
         self._finalizer()
 
-    def _open(self) -> _Held:
+    def _open(self) -> Held:
         if not self._finalizer.alive:
             raise EngineError("this TensorRT context was closed; make another from the engine")
         return self._held
+
+    @contextmanager
+    def _running(self, count: int | None = None) -> Iterator[Stream]:
+        """Around work on our stream, of a batch of `count` images where it is a run. What fails leaves none of it."""
+        if count is not None:
+            self._plan.check_batch(count)
+        held = self._open()
+        with self._device.current():
+            try:
+                self._follow(held.stream, [])
+                yield held.stream
+            except BaseException:
+                with suppress(EngineError):  # the next call must not find this one still at work on its buffers
+                    held.stream.synchronise()
+                raise
 
     def _check_names(self, given: Mapping[str, object]) -> None:
         unknown = given.keys() - self._plan.outputs.keys()
@@ -276,7 +277,7 @@ class TensorRTContext:
         else:
             prepared.graph.launch(self.stream)
 
-    def _prepare(self, count: int) -> _Prepared:
+    def _prepare(self, count: int) -> Prepared:
         """What runs batches of this size. The size that was not asked for the longest is forgotten beyond a number."""
         held = self._held.prepared
         prepared = held.pop(count, None)
@@ -284,18 +285,15 @@ class TensorRTContext:
             if len(held) == MOST_PREPARED:
                 held.pop(next(iter(held))).close()  # runs from the host are waited for, so it is idle
             execution = self._create_execution(native_graphs=True)
-            prepared = _Prepared(execution, recordable=not self._plan.records_graphs)
+            prepared = Prepared(execution, recordable=not self._plan.records_graphs)
         held[count] = prepared
         return prepared
 
     def _work(self, execution: Execution, count: int) -> None:
-        """Put on the stream all that depends on the batch size only, and so can be recorded: copy, network, copies.
+        """Put on the stream all that depends on the batch size only, and so can be recorded: network and copies.
 
         Masks are not copied here, as nobody knows yet how many of them there are.
         """
-        self._observer.on_stream("upload", self.stream)
-        self.stream.upload(self._buffer(INPUT_NAME).address, self._stage(INPUT_NAME)[:count])
-        self._observer.on_stream("uploaded", self.stream)
         execution.enqueue(self.stream)
         self._observer.on_stream("download", self.stream)
         for name in self._plan.outputs:
@@ -304,25 +302,28 @@ class TensorRTContext:
         self._observer.on_stream("downloaded", self.stream)
 
     def _collect(self, count: int) -> list[dict[str, NDArray[Any]]]:
-        """The outputs of each image from the staging buffers. Of the masks, only those of detections are fetched."""
-        staging = {name: self._stage(name) for name in self._plan.outputs}
+        """The outputs of each image but the masks, from the staging buffers, cut to the image's detections."""
+        staging = {name: self._stage(name) for name in self._plan.outputs if name != MASKS}
         if COUNT not in staging:
             return [{name: array[i].copy() for name, array in staging.items()} for i in range(count)]
-        counts = staging.pop(COUNT)[:count].copy()
-        masks, most = self._buffer(MASKS), self._plan.outputs[MASKS].shape[0]
+        counts, most = staging.pop(COUNT)[:count].copy(), self._plan.outputs[MASKS].shape[0]
         if not ((counts >= 0) & (counts <= most)).all():
             raise EngineError(
                 f"the plan reports {counts.ravel().tolist()} detections of at most {most}; build it again"
             )
-        for i, found in enumerate(counts[:, 0].tolist()):
-            if found:
-                address = masks.address + i * (masks.nbytes // self._plan.max_batch)
-                self.stream.download(staging[MASKS][i, :found], address)
-        self.stream.synchronise()
         return [
             {COUNT: counts[i]} | {name: array[i, : counts[i, 0]].copy() for name, array in staging.items()}
             for i in range(count)
         ]
+
+    def _fetch_masks(self, counts: Sequence[int]) -> list[FloatArray]:
+        """The first masks of each image, so many of each."""
+        staging = self._stage(MASKS)
+        for i, count in enumerate(counts):
+            if count:
+                self.stream.download(staging[i, :count], self.masks_at(i).address)
+        self.stream.synchronise()
+        return [staging[i, :count].copy() for i, count in enumerate(counts)]
 
     def _create_execution(self, native_graphs: bool) -> Execution:
         if self._activations is None:

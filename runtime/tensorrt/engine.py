@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from yolact.runtime.config import PostprocessConfig
 from yolact.runtime.cuda.device import Device
+from yolact.runtime.cuda.kernels import KernelLibrary
+from yolact.runtime.detections import Detections, in_image
 from yolact.runtime.errors import EngineError
 from yolact.runtime.images.arrays import Image
 from yolact.runtime.metadata import ModelMetadata
 from yolact.runtime.postprocess.output_check import OutputCheck
 from yolact.runtime.postprocess.postprocess import ImageHeads, NetworkDetections
-from yolact.runtime.tensorrt.context import COUNT, RunObserver, TensorRTContext
+from yolact.runtime.selection import Selection
+from yolact.runtime.tensorrt.context import COUNT, TensorRTContext
 from yolact.runtime.tensorrt.loaded_plan import LoadedPlan
+from yolact.runtime.tensorrt.mask_choice import MaskChoice
+from yolact.runtime.tensorrt.run_observer import RunObserver
 
 
 class TensorRTEngine:
@@ -27,6 +33,7 @@ class TensorRTEngine:
         min_batch: fewest images per call.
         max_batch: most images per call.
         device: the GPU it is on.
+        takes_images: whether `find` can be used, which the project's kernels are needed for.
     """
 
     def __init__(
@@ -36,6 +43,7 @@ class TensorRTEngine:
         metadata: ModelMetadata,
         device: Device,
         reason: Callable[[], str],
+        kernels: KernelLibrary | None = None,
     ) -> None:
         """Check the plan; `engine_files.open_engine` opens a file.
 
@@ -45,6 +53,7 @@ class TensorRTEngine:
             metadata: of the model.
             device: kept open until nothing that was made from the engine is left.
             reason: tells what TensorRT's logger says of the last failure, see `log.make_logger`.
+            kernels: what stretches images and masks on the GPU; None to do without.
 
         Raises:
             EngineError: a tensor of the plan is not as the contract says.
@@ -55,6 +64,8 @@ class TensorRTEngine:
         self.min_batch: int = self._plan.min_batch
         self.max_batch: int | None = self._plan.max_batch
         self.device = device
+        self._kernels = kernels
+        self.takes_images = kernels is not None
         self._lock = threading.Lock()
         self._idle: list[TensorRTContext] = []
 
@@ -78,6 +89,24 @@ class TensorRTEngine:
             outputs = context.run(images)
         return self.collect(outputs)
 
+    def find(self, images: Sequence[Image], wanted: Selection | None = None) -> list[Detections]:
+        """Detections of each image (H, W, 3) uint8 BGR, of any sizes, that are wanted; all as the network ranks them by
+        default. Images and masks are stretched on the GPU. Several threads may call this at once.
+
+        Raises:
+            UsageError: the plan takes no such batch.
+            EngineError: the run failed, or the engine was closed.
+        """
+        names = self.metadata.config.class_names
+        black = [np.zeros((1, 1, 3), np.uint8)] * (self.min_batch - len(images))
+        with self._borrowed() as context:
+            outputs = context.run_images([*images, *black])[: len(images)]
+            sizes = [(image.shape[0], image.shape[1]) for image in images]
+            if self.metadata.graph == "full":
+                return MaskChoice(context, self._check, names).find(outputs, sizes, wanted)
+        found = [in_image(one, size, names) for one, size in zip(self.collect(outputs), sizes, strict=True)]
+        return found if wanted is None else [one.select_by(wanted) for one in found]
+
     def collect(self, outputs: list[dict[str, NDArray[Any]]]) -> list[NetworkDetections]:
         """Detections of each image in what `TensorRTContext.run` returned; heads of a raw graph are post-processed
         here. What cannot be is left out, see `OutputCheck`."""
@@ -92,7 +121,7 @@ class TensorRTEngine:
         `observer`, if there is one, follows the runs from memory of the host.
         Raises EngineError where memory does not suffice, or the engine was closed.
         """
-        return TensorRTContext(self.plan, self.device, observer)
+        return TensorRTContext(self.plan, self.device, self._kernels, observer)
 
     @property
     def plan(self) -> LoadedPlan:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from yolact.runtime.cuda.device import Device
+from yolact.runtime.cuda.kernels import installed_kernels
 from yolact.runtime.errors import EngineError
 from yolact.runtime.metadata import ModelMetadata
 from yolact.runtime.tensorrt.engine import TensorRTEngine
@@ -59,7 +60,8 @@ def open_plan(
                     f"{path} has no sidecar {sidecar_of(path).name} and was not built by yolact-build, so its classes "
                     "and sizes are unknown; give the ONNX file it was built from with --metadata"
                 )
-            return TensorRTEngine(engine, here.tensorrt.module, known, opened, logger.reason)
+            kernels = installed_kernels(opened)
+            return TensorRTEngine(engine, here.tensorrt.module, known, opened, logger.reason, kernels)
         finally:
             del engine  # where it was refused, TensorRT frees it here, while its device is current
 

@@ -66,7 +66,10 @@ RUNTIME_MUTATIONS = (
         ("test_detections.py",),
     ),
     Mutation(
-        "region-begins-late", "(first - 0.5) / scale - 0.5", "(first + 0.5) / scale - 0.5", ("test_detections.py",)
+        "region-begins-late",
+        "(np.asarray(first) - 0.5) / scale - 0.5",
+        "(np.asarray(first) + 0.5) / scale - 0.5",
+        ("test_detections.py",),
     ),
     Mutation(
         "mask-at-the-threshold",
@@ -211,8 +214,62 @@ RUNTIME_MUTATIONS = (
     ),
     Mutation(
         "masks-of-another-image",
-        "i * (masks.nbytes // self._plan.max_batch)",
-        "i * (masks.nbytes // count)",
+        "masks.address + index * (masks.nbytes // self._plan.max_batch)",
+        "masks.address + index * masks.nbytes",
+        ("test_host_cuda.py",),
+    ),
+    Mutation(
+        "upload-ends-early",
+        "last.data + last.height * last.row_stride - self._memory.address",
+        "last.data - self._memory.address",
+        ("test_host_cuda.py",),
+    ),
+    Mutation(
+        "all-images-into-one-input",
+        "output + index * self._size**2 * 3",
+        "output",
+        ("test_host_cuda.py",),
+    ),
+    Mutation(
+        "bits-of-the-first-image-overwritten",
+        "ends = start + one.sizes.cumsum()",
+        "ends = one.sizes.cumsum()",
+        ("test_host_cuda.py",),
+    ),
+    Mutation(
+        "regions-of-the-image-before",
+        "first, start = first + one.launched, int(ends[-1])",
+        "first, start = one.launched, int(ends[-1])",
+        ("test_host_cuda.py",),
+    ),
+    Mutation(
+        "regions-left-from-before",
+        "regions[:], offsets[:] = 0, 0",
+        "offsets[:] = 0",
+        ("test_host_cuda.py",),
+    ),
+    Mutation(
+        "masks-full-of-nan-pass",
+        "return bool(are_probabilities(self.context.fetch_masks",
+        "return True or bool(are_probabilities(self.context.fetch_masks",
+        ("test_host_cuda.py",),
+    ),
+    Mutation(
+        "what-is-wanted-chosen-by-score",
+        "ranking = scores if mask_scores is None else mask_scores",
+        "ranking = scores",
+        ("test_host_cuda.py",),
+    ),
+    Mutation(
+        "box-region-without-the-crop-padding",
+        "boxes[:, [axis, axis + 2]].astype(np.float64) * cells + (-padding, padding)",
+        "boxes[:, [axis, axis + 2]].astype(np.float64) * cells",
+        ("test_detections.py",),
+    ),
+    Mutation(
+        "pinned-memory-freed-while-it-grows-no-more",
+        "if size <= len(self.host):",
+        "if size < 0:",
         ("test_host_cuda.py",),
     ),
     Mutation(

@@ -12,7 +12,9 @@ import torch.nn.functional as F
 from pycocotools import mask as coco
 
 from yolact.runtime.detections import Detections
-from yolact.runtime.images.geometry import ImageTransform
+from yolact.runtime.images.geometry import ImageTransform, Region
+from yolact.runtime.images.packed_masks import PackedMask
+from yolact.runtime.postprocess.mask_assembly import cells_inside
 
 IMAGE_SIZES = [(1, 1), (7, 300), (138, 138), (480, 640), (721, 1280), (61, 40)]
 
@@ -267,6 +269,42 @@ REJECTED = {
     "mask_scores": np.zeros(1, np.float32),
     "mask_probabilities": np.zeros((3, 4, 4), np.float32),
 }
+BITS = (PackedMask(Region(0, 0, 0, 0), np.zeros((0, 0), np.uint8)),)
+
+
+@pytest.mark.parametrize(
+    ("masks", "sentence"),
+    [
+        ({"mask_bits": 2 * BITS}, "expected either mask_probabilities or mask_bits, got both"),
+        ({"mask_probabilities": None}, "expected either mask_probabilities or mask_bits, got none"),
+        (
+            {"mask_probabilities": None, "mask_bits": BITS},
+            r"mask_bits must have shape \(2,\) to go with 2 scores, got \(1,\)",
+        ),
+    ],
+)
+def test_masks_are_of_one_kind(masks: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ValueError, match=f"^{sentence}$"):
+        Detections(**vars(detections(2, (48, 64))) | masks)
+
+
+@pytest.mark.parametrize("image_size", [(48, 64), (7, 301), (300, 9), (1, 1)])
+def test_regions_of_boxes_hold_those_of_masks(image_size: tuple[int, int]) -> None:
+    """The region that a mask may need at most, one that fills its crop, lies in that of its box."""
+    rng = np.random.default_rng(3)
+    boxes = np.sort(rng.uniform(-0.5, 1.5, (300, 2, 2)), axis=1).reshape(-1, 4).astype(np.float32)
+    transform, grid = ImageTransform(image_size), (23, 30)
+    masks = cells_inside(boxes, grid).astype(np.float32)
+    regions = transform.mask_regions(boxes, grid, 1)
+    assert regions.dtype == np.int32 and (regions >= 0).all() and (regions[:, 2:] <= image_size).all()
+    assert (regions[:, :2] <= regions[:, 2:]).all()
+    for (top, left, bottom, right), mask in zip(regions.tolist(), masks, strict=True):
+        needed = transform.upsample_mask(mask)[0]
+        if 0 not in needed.shape:
+            assert top <= needed.top <= needed.bottom <= bottom and left <= needed.left <= needed.right <= right
+    inside = (boxes > 0.2).all(axis=1) & (boxes < 0.8).all(axis=1)
+    larger = (regions[inside, 2:] - regions[inside, :2]) - (boxes[inside, 2:] - boxes[inside, :2])[:, ::-1] * image_size
+    assert inside.any() and (larger <= 2 + 5 * np.array(image_size) / grid).all()
 
 
 @pytest.mark.parametrize("field", REJECTED)

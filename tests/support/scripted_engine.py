@@ -36,7 +36,7 @@ def write_engine(
     """An engine file with known answers: these four in every image, masks filling their boxes; in a black one, nothing.
 
     `mask_scores` makes it a model with mask re-scoring, `batch` one that takes so many images and no other number;
-    `other` answers take the place of these.
+    `other` answers take the place of these, and may be more.
     """
     masks = np.zeros((4, CELLS, CELLS), np.float32)
     for mask, box in zip(masks, BOXES, strict=True):
@@ -52,7 +52,8 @@ def write_engine(
     if mask_scores is not None:
         answers["mask_scores"] = np.array(mask_scores, np.float32)
     config = ModelConfig("scripted", "resnet50", IMAGE_SIZE, CLASS_NAMES, mask_rescoring=mask_scores is not None)
-    metadata = ModelMetadata("full", config, PostprocessConfig(max_detections=4), "", "0")
+    most = len(answers["scores"])
+    metadata = ModelMetadata("full", config, PostprocessConfig(max_detections=most), "", "0")
     proto = helper.make_model(
         scripted_graph(answers, batch or "N"), opset_imports=[helper.make_opsetid("", 17)], ir_version=8
     )
@@ -62,17 +63,19 @@ def write_engine(
 
 
 def scripted_graph(answers: dict[str, np.ndarray], batch: int | str) -> onnx.GraphProto:
-    """A count of 4, or 0 where the image is black, and the same answers for each image of the batch."""
+    """A count of all, or 0 where the image is black, and the same answers for each image of the batch."""
     nodes = [
         helper.make_node("Cast", ["images"], ["levels"], to=TensorProto.FLOAT),
         helper.make_node("ReduceMax", ["levels"], ["brightest"], axes=[1, 2, 3], keepdims=0),
         helper.make_node("Clip", ["brightest", "zero", "one"], ["visible"]),
-        helper.make_node("Mul", ["visible", "four"], ["count"]),
+        helper.make_node("Mul", ["visible", "all"], ["count"]),
         helper.make_node("Cast", ["count"], ["counts"], to=TensorProto.INT32),
         helper.make_node("Unsqueeze", ["counts", "last"], ["num_detections"]),
         helper.make_node("Shape", ["images"], ["batch"], start=0, end=1),
     ]
-    constants = {name: np.array(value, np.float32) for name, value in (("zero", 0), ("one", 1), ("four", 4))}
+    constants = {
+        name: np.array(value, np.float32) for name, value in (("zero", 0), ("one", 1), ("all", len(answers["scores"])))
+    }
     constants["last"] = np.array([-1])
     outputs = [helper.make_tensor_value_info("num_detections", TensorProto.INT32, [batch, 1])]
     for name, values in answers.items():

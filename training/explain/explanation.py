@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from yolact.runtime.config import ModelConfig, PostprocessConfig
 from yolact.runtime.contract import DETECTION_COEFFICIENTS, HEADS, INPUT_NAME, output_specs
-from yolact.runtime.detections import Detections, rank
-from yolact.runtime.detector import in_image
+from yolact.runtime.detections import Detections, in_image
 from yolact.runtime.errors import EngineError
 from yolact.runtime.images.arrays import BoolArray, FloatArray, Image
 from yolact.runtime.images.preprocess import Preprocessor, fill_batch
@@ -26,6 +25,7 @@ from yolact.runtime.onnx.session import open_session, run_session
 from yolact.runtime.postprocess.mask_assembly import cells_inside, sigmoid
 from yolact.runtime.postprocess.output_check import OutputCheck
 from yolact.runtime.postprocess.postprocess import ImageHeads, NetworkDetections
+from yolact.runtime.selection import rank
 from yolact.runtime.tensorrt.plan_file import read_plan_header
 
 if TYPE_CHECKING:

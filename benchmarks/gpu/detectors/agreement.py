@@ -16,8 +16,7 @@ import numpy as np
 from yolact.diff.detection_diff import DetectionTotals, compare_detections
 from yolact.diff.gates import Limits, detection_gates
 from yolact.runtime.config import PostprocessConfig
-from yolact.runtime.detections import Detections
-from yolact.runtime.detector import in_image
+from yolact.runtime.detections import Detections, in_image
 from yolact.runtime.images.arrays import BoolArray, FloatArray, Image
 from yolact.runtime.images.geometry import ImageTransform, Region
 from yolact.runtime.output_files import replacing

@@ -13,7 +13,7 @@ from typing import Any
 from benchmarks.gpu.detectors.agreement import Found
 from benchmarks.gpu.detectors.pytorch import Contender
 from yolact.runtime.config import PostprocessConfig
-from yolact.runtime.detector import in_image
+from yolact.runtime.detections import in_image
 from yolact.runtime.engine import DeviceChoice, Engine
 from yolact.runtime.images.preprocess import Preprocessor
 from yolact.runtime.metadata import Precision

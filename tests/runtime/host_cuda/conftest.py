@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import missing
 import pytest
 
 # In the main test process there must be no libcuda that is none.
@@ -35,18 +36,43 @@ def device() -> Iterator[object]:
     with_context.close()
 
 
+@pytest.fixture(scope="session")
+def kernels_folder() -> Path:
+    """The folder of the project's kernels, built for this CPU, whose launches the host driver puts on its streams."""
+    import ctypes
+
+    from host_cuda.host_driver import LIBRARY
+
+    if "YOLACT_HOST_KERNELS" not in os.environ:
+        pytest.skip(missing.CUDA_TOOLKIT)
+    path = Path(os.environ["YOLACT_HOST_KERNELS"])
+    ctypes.CDLL(str(path)).host_cuda_put_on_streams(LIBRARY.host_cuda_launch)
+    return path.parent
+
+
+@pytest.fixture
+def kernels(kernels_folder: Path) -> object:
+    """The library in that folder."""
+    from yolact.runtime.cuda.kernels import LIBRARY, KernelLibrary
+
+    return KernelLibrary(kernels_folder / LIBRARY.name)
+
+
 @pytest.fixture
 def open_plan(device: object) -> Iterator[Callable[..., object]]:
-    """Makes TensorRTEngine of an exported file: (path, min_batch, max_batch, trt=...), closed after the test."""
+    """Makes TensorRTEngine of an exported file: (path, min_batch, max_batch, trt=..., kernels=...), closed after the
+    test."""
     from host_cuda.host_tensorrt import TENSORRT, HostEngine
 
     from yolact.runtime.tensorrt.engine import TensorRTEngine
 
     opened = []
 
-    def open_(path: Path, *batch: int, trt: object = TENSORRT, **options: bool) -> tuple[object, HostEngine]:
+    def open_(
+        path: Path, *batch: int, trt: object = TENSORRT, kernels: object = None, **options: bool
+    ) -> tuple[object, HostEngine]:
         host = HostEngine(path, *batch, **options)
-        engine = TensorRTEngine(host, trt, host.onnx.metadata, device, host.reason)
+        engine = TensorRTEngine(host, trt, host.onnx.metadata, device, host.reason, kernels)
         opened.append((engine, host))
         return engine, host
 

@@ -92,6 +92,7 @@ static struct { const char *name; long value; } counters[] = {
     {"misuse", 0}, {"device_memory", 0}, {"pinned_memory", 0}, {"contexts", 0}, {"streams", 0}, {"events", 0},
     {"graphs", 0}, {"execs", 0}, {"allocations", 0}, {"created", 0}, {"uploaded", 0}, {"downloaded", 0},
     {"launches", 0}, {"captures", 0}, {"synchronisations", 0}, {"unsupported", 0},
+    {"kernels", 0}, {"copies", 0},
     /* settings */
     {"devices", 2}, {"memory", 1L << 30}, {"interleave", 0},
 };
@@ -193,6 +194,7 @@ static void perform(Object *stream, Op *op) {
         memcpy(op->to, op->from, op->size);
         now += up ? 1 : 10;
         *count(up ? "uploaded" : "downloaded") += (long)op->size;
+        ++*count("copies");
         return;
     case CALL: /* without the lock: the function may take other locks, Python's for one */
         stream->busy = 1;
@@ -428,6 +430,15 @@ int cuLaunchHostFunc(void *handle, void (*function)(void *), void *data) {
     ENTER(1);
     Object *stream = find(handle, STREAM);
     CHECK(stream, INVALID_HANDLE);
+    return leave(put(stream, (Op){.kind = CALL, .function = function, .data = data}));
+}
+
+/* Not the driver's: the project's kernels, built for this CPU, are launched through it. */
+int host_cuda_launch(void *handle, void (*function)(void *), void *data) {
+    ENTER(1);
+    Object *stream = find(handle, STREAM);
+    CHECK(stream, INVALID_HANDLE);
+    ++*count("kernels");
     return leave(put(stream, (Op){.kind = CALL, .function = function, .data = data}));
 }
 

@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <csetjmp>
 #include <cstdio>
+#include <cstdlib>
 #include <memory>
+#include <mutex>
 #include <random>
 #include <vector>
 
@@ -206,6 +208,8 @@ uint64_t exchange(unsigned mask, uint64_t value, int source_lane)
     return got;
 }
 
+namespace {
+
 cudaError_t run(const std::function<void()>& thread, dim3 grid, dim3 block, size_t shared_bytes)
 {
     const uint64_t size = uint64_t{block.x} * block.y * block.z;
@@ -237,6 +241,41 @@ cudaError_t run(const std::function<void()>& thread, dim3 grid, dim3 block, size
     return cudaSuccess;
 }
 
+// A driver without a GPU (tests/runtime/host_cuda), which says when what is put on its streams happens.
+using Put = int (*)(cudaStream_t stream, void (*work)(void*), void* data);
+Put put_on_stream;
+
+struct Launch {
+    std::function<void()> thread;
+    dim3 grid, block;
+    size_t shared_bytes;
+};
+
+// Ends the process where a launch fails: nobody would hear of an error at this point.
+void perform(void* data)
+{
+    static std::mutex one_at_a_time;  // the fibres and their place are the process's
+    const std::lock_guard<std::mutex> lock(one_at_a_time);
+    const auto& work = *static_cast<Launch*>(data);
+    if (run(work.thread, work.grid, work.block, work.shared_bytes) != cudaSuccess) {
+        std::fprintf(stderr, "a launch on a stream failed\n");
+        std::abort();
+    }
+}
+
+}  // namespace
+
+cudaError_t launch(
+    const std::function<void()>& thread, dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream)
+{
+    if (put_on_stream == nullptr) {
+        return run(thread, grid, block, shared_bytes);
+    }
+    // Never freed: what a stream records as a graph runs again and again.
+    auto* work = new Launch{thread, grid, block, shared_bytes};
+    return static_cast<cudaError_t>(put_on_stream(stream, perform, work));
+}
+
 }  // namespace host_cuda
 
 extern "C" {
@@ -248,6 +287,9 @@ void host_cuda_schedule(unsigned seed)
     host_cuda::schedule = seed;
     host_cuda::random_order.seed(seed);
 }
+
+// From now on launches go to the driver's streams.
+void host_cuda_put_on_streams(host_cuda::Put put) { host_cuda::put_on_stream = put; }
 
 const char* cudaGetErrorName(cudaError_t error)
 {

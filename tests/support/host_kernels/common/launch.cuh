@@ -40,7 +40,8 @@ struct Place {
 };
 
 const Place& here();
-cudaError_t run(const std::function<void()>& thread, dim3 grid, dim3 block, size_t shared_bytes);
+cudaError_t launch(
+    const std::function<void()>& thread, dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream);
 unsigned char* dynamicShared();
 
 int waitForBlock(int flag);                                         // the or of all threads' flags
@@ -142,9 +143,10 @@ T max(T a, T b)
 namespace yolact {
 
 template <typename... Params, typename... Args>
-cudaError_t launch(void (*kernel)(Params...), dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t, Args... args)
+cudaError_t launch(
+    void (*kernel)(Params...), dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream, Args... args)
 {
-    return host_cuda::run([=] { kernel(static_cast<Params>(args)...); }, grid, block, shared_bytes);
+    return host_cuda::launch([=] { kernel(static_cast<Params>(args)...); }, grid, block, shared_bytes, stream);
 }
 
 inline unsigned char* dynamicShared() { return host_cuda::dynamicShared(); }
