@@ -137,8 +137,7 @@ def _compare_inside(
         for image in _progress(images, "layers" if request.layers else "heads"):
             yield fill_batch(preprocess([image.read()]), batch)
 
-    limit = request.limits.max_head_error
-    return compare_tensors(tested, reference, names, batches(), layers=request.layers, limit=limit)
+    return compare_tensors(tested, reference, names, batches(), layers=request.layers)
 
 
 def _notes_on_heads(

@@ -105,7 +105,10 @@ def optimisation_error(proto: onnx.ModelProto, names: Sequence[str], device: Dev
         run_session(open_session(part, device, optimise=optimise), names, {INPUT_NAME: images})
         for optimise in (True, False)
     )
-    return max(TensorDiff(name).add(a, b) for name, a, b in zip(names, optimised, plain, strict=True))
+    diffs = [TensorDiff(name) for name in names]
+    for diff, a, b in zip(diffs, optimised, plain, strict=True):
+        diff.add(a, b)
+    return max(diff.relative for diff in diffs)
 
 
 def onnx_runner(proto: onnx.ModelProto, name: str, names: Sequence[str], device: DeviceChoice) -> Any:

@@ -53,22 +53,20 @@ class TensorDiff:
     _reference_energy: float = 0.0
     _product: float = 0.0
 
-    def add(self, tested: NDArray[Any], reference: NDArray[Any]) -> float:
-        """Count one image's values; arrays of one shape. Returns the relative error of this image alone."""
+    def add(self, tested: NDArray[Any], reference: NDArray[Any]) -> None:
+        """Count one image's values; arrays of one shape."""
         a, b = (np.asarray(array, np.float64).ravel() for array in (tested, reference))
         self.count += a.size
         if not (np.isfinite(a).all() and np.isfinite(b).all()):
             self.is_finite = False
-            return math.inf
+            return
         difference = np.abs(a - b)
-        squares, energy = float(difference @ difference), float(b @ b)
         self.max_abs = max(self.max_abs, float(difference.max(initial=0)))
         self._absolute += float(difference.sum())
-        self._squares += squares
+        self._squares += float(difference @ difference)
         self._tested_energy += float(a @ a)
-        self._reference_energy += energy
+        self._reference_energy += float(b @ b)
         self._product += float(a @ b)
-        return _relative(squares, energy, a.size)
 
     def add_own(self, recomputed: NDArray[Any], reference: NDArray[Any]) -> None:
         """Count one image's values, recomputed by the layer from the reference's values at its inputs."""

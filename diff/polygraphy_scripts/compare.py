@@ -37,7 +37,7 @@ def compare_outputs(tested: Any, reference: Any) -> OrderedDict[str, bool]:
     limits = Limits(**from_json(os.environ.get("YOLACT_DIFF_LIMITS", "{}")))
     shared = [name for name in tested if name in reference and name not in (*_DETECTIONS, DETECTION_COEFFICIENTS)]
     names = [name for name in shared if np.asarray(tested[name]).dtype.kind == "f"]
-    figures = TensorFigures(names, limits.max_head_error)
+    figures = TensorFigures(names)
     figures(tested, reference)
     verdicts = OrderedDict((name, True) for name in names)
     for diff in figures.diffs.values():
