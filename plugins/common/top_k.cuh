@@ -36,7 +36,7 @@ __device__ inline void bitonicSort(uint64_t* keys, int count)
     for (int size = 2; size <= count; size *= 2) {
         for (int stride = size / 2; stride > 0; stride /= 2) {
             for (int pair = threadIdx.x; pair < count / 2; pair += blockDim.x) {
-                const int low = 2 * stride * (pair / stride) + pair % stride;
+                const int low = 2 * pair - (pair & (stride - 1));
                 const bool descending = (low & size) == 0;
                 const uint64_t a = keys[low], b = keys[low + stride];
                 if ((a < b) == descending) {
@@ -68,53 +68,60 @@ struct TopK {
     uint64_t* buffer;
     State* state;
     int k;
+    int held = 0;    // keys in the buffer: the state's count, known to each thread without reading it
+    int sorted = 0;  // as many of them are known to be in order
 
     static int bufferSize(int k, int threads) { return powerOfTwoFrom(k + threads); }
 
-    __device__ void begin()
+    // Keys up to `least` are not wanted at all. Only the first thread's `least` counts.
+    __device__ void begin(uint64_t least)
     {
         if (threadIdx.x == 0) {
-            *state = {0, 0};
+            *state = {least, 0};
         }
         __syncthreads();
     }
 
-    // All threads of the block must call this, those without a key with 0.
-    __device__ void offer(uint64_t key, int capacity)
+    // All threads of the block must call this, those without a key with 0. Returns how many keys were not dropped.
+    __device__ int offer(uint64_t key, int capacity)
     {
-        if (key > state->least) {
+        const bool wanted = key > state->least;
+        if (wanted) {
             buffer[atomicAdd(&state->count, 1)] = key;
         }
-        __syncthreads();
-        const int count = state->count;
-        __syncthreads();  // all threads read the count before one of them raises it
-        if (count + static_cast<int>(blockDim.x) > capacity) {
-            shrink(count);
+        const int taken = __syncthreads_count(wanted);
+        held += taken;
+        if (held + static_cast<int>(blockDim.x) > capacity) {
+            shrink();
         }
+        return taken;
     }
 
     // The number of keys found, at most k; they are at the start of the buffer, largest first.
     __device__ int finish()
     {
-        shrink(state->count);
-        return state->count;
+        if (held != sorted) {
+            shrink();
+        }
+        return held;
     }
 
 private:
-    __device__ void shrink(int count)
+    __device__ void shrink()
     {
         int padded = 2;
-        while (padded < count) {
+        while (padded < held) {
             padded *= 2;
         }
-        for (int i = count + threadIdx.x; i < padded; i += blockDim.x) {
+        for (int i = held + threadIdx.x; i < padded; i += blockDim.x) {
             buffer[i] = 0;
         }
         __syncthreads();
         bitonicSort(buffer, padded);
         if (threadIdx.x == 0) {
-            *state = {count < k ? 0 : buffer[k - 1], min(count, k)};
+            *state = {held < k ? state->least : buffer[k - 1], min(held, k)};
         }
+        held = sorted = min(held, k);
         __syncthreads();
     }
 };

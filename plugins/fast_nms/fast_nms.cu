@@ -247,7 +247,7 @@ __global__ void __launch_bounds__(kListThreads)
     float* areas = reinterpret_cast<float*>(boxes + depth);
 
     TopK top{keys, &state, depth};
-    top.begin();
+    top.begin(0);
     for (int first = 0; first < count; first += blockDim.x) {
         const int index = first + threadIdx.x;
         uint64_t key = 0;
@@ -301,7 +301,7 @@ __global__ void __launch_bounds__(kImageThreads)
     const int count = scratch.counts[image].survivors;
     const uint64_t* survivors = scratch.survivors + static_cast<size_t>(image) * per_image;
     TopK top{reinterpret_cast<uint64_t*>(dynamicShared()), &state, p.max_detections};
-    top.begin();
+    top.begin(0);
     for (int first = 0; first < count; first += blockDim.x) {
         const int index = first + threadIdx.x;
         top.offer(index < count ? survivors[index] : 0, capacity);

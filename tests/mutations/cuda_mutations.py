@@ -18,17 +18,13 @@ CUDA_MUTATIONS = (
     # common/top_k.cuh
     Mutation("tie-to-the-higher-id", _KEYS, _KEYS.replace("~", ""), _NMS),
     Mutation("sort-waits-for-warps-only", "stride > 32 || next > 32", "stride > 64 || next > 64", _NMS),
-    Mutation("full-buffer-is-not-shrunk", "count + static_cast<int>(blockDim.x) > capacity", "count > capacity", _NMS),
-    Mutation("filter-by-the-best-key", "count < k ? 0 : buffer[k - 1]", "count < k ? 0 : buffer[0]", _NMS),
+    Mutation("full-buffer-is-not-shrunk", "held + static_cast<int>(blockDim.x) > capacity", "held > capacity", _NMS),
+    Mutation("filter-by-the-best-key", "held < k ? state->least : buffer[k - 1]", "held < k ? 0 : buffer[0]", _NMS),
     Mutation(
-        "buffer-keeps-old-keys", "for (int i = count + threadIdx.x; i", "for (int i = count + 1 + threadIdx.x; i", _NMS
+        "buffer-keeps-old-keys", "for (int i = held + threadIdx.x; i", "for (int i = held + 1 + threadIdx.x; i", _NMS
     ),
-    Mutation(
-        "count-is-read-late",
-        "__syncthreads();  // all threads read the count before one of them raises it",
-        "",
-        _NMS,
-    ),
+    Mutation("pairs-of-half-the-stride", "(pair & (stride - 1))", "(pair & (stride / 2))", _NMS),
+    Mutation("buffer-is-taken-for-sorted", "if (held != sorted) {", "if (sorted == 0) {", _NMS),
     # common/workspace.h
     Mutation(
         "workspace-rounds-down",

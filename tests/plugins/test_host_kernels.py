@@ -53,7 +53,7 @@ def test_what_forgets_to_wait_depends_on_the_order(library: ctypes.CDLL) -> None
 def test_warp_operations(library: ctypes.CDLL, seed: int) -> None:
     library.host_cuda_schedule(seed)
     values = np.random.default_rng(seed).integers(0, 1000, 64).astype(np.int32)
-    output = np.empty((64, 6), np.int32)
+    output = np.empty((64, 7), np.int32)
     assert library.sample_warp(address(values), address(output)) == 0
     lanes = np.arange(64)
     warps = values.reshape(2, 32)
@@ -64,6 +64,7 @@ def test_warp_operations(library: ctypes.CDLL, seed: int) -> None:
     np.testing.assert_array_equal(output[:, 3].view(np.uint32), ballots.repeat(32))
     np.testing.assert_array_equal(output[:, 4], (warps > 900).any(axis=1).repeat(32))
     np.testing.assert_array_equal(output[:, 5], (values > 990).any())
+    np.testing.assert_array_equal(output[:, 6], (values & 1).sum())
 
 
 def test_grids_and_blocks_of_three_dimensions(library: ctypes.CDLL) -> None:

@@ -49,7 +49,7 @@ jmp_buf scheduler;
 ucontext_t scheduler_context;
 const std::function<void()>* body;
 Place place;
-int current, threads, at_block, block_flag, block_result;
+int current, threads, at_block, block_flags, block_result;
 bool broken;
 unsigned char* shared_end;
 unsigned char* shared;
@@ -120,7 +120,7 @@ bool runBlock()
         fibres[t]->thread = {t % size.x, t / size.x % size.y, t / (size.x * size.y)};
     }
     warps.assign((threads + kWarp - 1) / kWarp, Warp{});
-    at_block = block_flag = 0;
+    at_block = block_flags = 0;
     broken = false;
     for (bool progress = true; progress;) {
         progress = false;
@@ -161,10 +161,10 @@ int laneId() { return current % kWarp; }
 
 int waitForBlock(int flag)
 {
-    block_flag |= flag;
+    block_flags += flag != 0;
     if (++at_block == threads) {
-        block_result = block_flag;
-        at_block = block_flag = 0;
+        block_result = block_flags;
+        at_block = block_flags = 0;
         for (int t = 0; t < threads; ++t) {
             fibres[t]->state = State::kReady;
         }

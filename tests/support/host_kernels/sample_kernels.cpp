@@ -21,13 +21,14 @@ __global__ void rotate(int* output, bool wait)
 __global__ void warpOperations(const int* input, int* output)
 {
     const int value = input[threadIdx.x];
-    int* row = output + threadIdx.x * 6;
+    int* row = output + threadIdx.x * 7;
     row[0] = __shfl_xor_sync(kAllLanes, value, 5);
     row[1] = __shfl_sync(kAllLanes, value, 3, 8);
     row[2] = __shfl_down_sync(kAllLanes, value, 2);
     row[3] = static_cast<int>(__ballot_sync(kAllLanes, value & 1));
     row[4] = __any_sync(kAllLanes, value > 900);
     row[5] = __syncthreads_or(value > 990);
+    row[6] = __syncthreads_count(value & 1);
 }
 
 __global__ void someThreadsWait()

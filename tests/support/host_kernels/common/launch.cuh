@@ -44,7 +44,7 @@ cudaError_t launch(
     const std::function<void()>& thread, dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream);
 unsigned char* dynamicShared();
 
-int waitForBlock(int flag);                                         // the or of all threads' flags
+int waitForBlock(int flag);                                         // how many threads' flags are set
 uint64_t exchange(unsigned mask, uint64_t value, int source_lane);  // the value that a lane of the warp gave
 unsigned waitForWarp(unsigned mask, bool flag);                     // one bit for each lane
 int laneId();
@@ -65,7 +65,8 @@ T shuffle(unsigned mask, T value, int source, int width)
 }  // namespace host_cuda
 
 inline void __syncthreads() { host_cuda::waitForBlock(0); }
-inline int __syncthreads_or(int flag) { return host_cuda::waitForBlock(flag != 0); }
+inline int __syncthreads_or(int flag) { return host_cuda::waitForBlock(flag) != 0; }
+inline int __syncthreads_count(int flag) { return host_cuda::waitForBlock(flag); }
 inline void __syncwarp(unsigned mask = 0xffffffffu) { host_cuda::waitForWarp(mask, false); }
 inline unsigned __ballot_sync(unsigned mask, int flag) { return host_cuda::waitForWarp(mask, flag != 0); }
 inline int __any_sync(unsigned mask, int flag) { return host_cuda::waitForWarp(mask, flag != 0) != 0; }
