@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import partial
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
 from typing import overload
 
+import numpy as np
+
 from yolact.runtime.config import PostprocessConfig
+from yolact.runtime.detection_stream import DetectionStream, StreamSource
 from yolact.runtime.detections import Detections, in_image
 from yolact.runtime.engine import DeviceChoice, Engine, EngineOptions, ImageEngine
 from yolact.runtime.engine_files import open_engine
 from yolact.runtime.errors import EngineError, UsageError
+from yolact.runtime.fields import whole
 from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.image_files import read_image
 from yolact.runtime.images.preprocess import Preprocessor, check_image, fill_batch
@@ -159,6 +163,56 @@ class Detector:
         wanted = _selection(score_threshold, top_k, class_ids)
         if not isinstance(images, (list, tuple)):  # one image, or no image at all, which the preprocessor reports
             return self._detect_batch([images], wanted)[0]  # type: ignore[list-item]
+        return self._detect_all(images, wanted)
+
+    def stream(
+        self,
+        images: Iterable[StreamSource],
+        in_flight: int = 2,
+        *,
+        batch_size: int = 1,
+        score_threshold: float | None = None,
+        top_k: int | None = None,
+        class_ids: Collection[int] | None = None,
+    ) -> DetectionStream:
+        """Detect instances in many images, with batches in flight.
+
+        >>> with detector.stream(paths, batch_size=8, score_threshold=0.15) as found:
+        ...     for path, detections in zip(paths, found):
+        ...         print(path, detections)
+
+        On a plan so many batches run at once, each in a context of its own: one is read and uploaded while another is
+        in the network. On an ONNX file, whose network keeps the CPU busy by itself, images are read ahead.
+
+        Args:
+            images: images or names of files, as for a call, or functions that read one. They are asked for when their
+                turn is near, in this thread, and read in others.
+            in_flight: batches that were begun and not yet yielded; memory follows it.
+            batch_size: images in a batch; the last may have fewer.
+            score_threshold, top_k, class_ids: as for a call.
+
+        Returns:
+            An iterator over the Detections of each image, in order. Where something is wrong with an image, its turn
+            raises that, and the one after it can be asked for all the same.
+
+        Raises:
+            EngineError: the detector was closed.
+            TypeError, ValueError: `images` is one image, a number is out of range, or what is wanted is not as
+                `Detections.select` says.
+        """
+        if isinstance(images, (str, PathLike)) or (isinstance(images, np.ndarray) and images.ndim < 4):
+            raise TypeError(f"expected several images, got one {type(images).__name__}; call the detector with it")
+        wanted = _selection(score_threshold, top_k, class_ids)
+        return DetectionStream(
+            partial(self._detect_all, wanted=wanted),
+            images,
+            batch_size=whole("batch_size", batch_size, 1, 1 << 16),
+            in_flight=whole("in_flight", in_flight, 1, 64),
+            overlapping=isinstance(self.engine, ImageEngine),
+        )
+
+    def _detect_all(self, images: Sequence[_Source], wanted: Selection | None) -> list[Detections]:
+        """In batches of the largest size that the engine takes."""
         size = self.max_batch or max(len(images), 1)
         batches = [images[start : start + size] for start in range(0, len(images), size)]
         return [found for batch in batches for found in self._detect_batch(batch, wanted)]

@@ -5,15 +5,19 @@ from __future__ import annotations
 import difflib
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
+from typing import TypedDict
 
 from tqdm import tqdm
 
 from yolact.runtime.class_names import visible
 from yolact.runtime.config import DISPLAY_SCORE_THRESHOLD, DISPLAY_TOP_K
+from yolact.runtime.detection_stream import DetectionStream, StreamSource
 from yolact.runtime.detections import Detections, summarise
 from yolact.runtime.detector import Detector
 from yolact.runtime.engine import EngineOptions
@@ -21,7 +25,7 @@ from yolact.runtime.engine_files import open_engine
 from yolact.runtime.errors import ImageError, UsageError
 from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.drawing import annotate
-from yolact.runtime.images.sources import Source, expand_source, open_ahead
+from yolact.runtime.images.sources import Source, expand_source, is_image_file
 from yolact.runtime.images.video import VideoFile, VideoReader
 from yolact.runtime.output_files import OutputNames, check_output, check_output_folder
 from yolact.runtime.picture_writer import PictureWriter
@@ -79,9 +83,10 @@ def run_inference(request: InferenceRequest, say: Say, report: Say) -> bool:
         run = _Run(request, detector, class_ids, names, results, say, report)
         bar = stack.enter_context(tqdm(total=len(sources), unit=" sources", disable=None if len(sources) > 1 else True))
         stack.enter_context(run.pictures)
-        for source, open_source in open_ahead(sources):
-            complete &= _is_done(run, source, open_source)
-            bar.update()
+        for are_files, some in groupby(sources, is_image_file):
+            for done in _process_files(run, some) if are_files else (_is_done(run, source) for source in some):
+                complete &= done
+                bar.update()
     return complete and run.pictures.complete
 
 
@@ -149,6 +154,12 @@ def _expand(arguments: Sequence[str], report: Say) -> tuple[list[Source], bool]:
     return sources, complete
 
 
+class _Wanted(TypedDict):
+    score_threshold: float
+    top_k: int
+    class_ids: Sequence[int] | None
+
+
 @dataclass
 class _Run:
     """What all sources of a run share: the detector, the outputs and who is told."""
@@ -169,10 +180,31 @@ class _Run:
     def detect(self, image: Image) -> Detections:
         """What to show of one image. Leaves the time this took in `milliseconds`."""
         start = time.perf_counter()
-        threshold, top_k = self.request.score_threshold, self.request.top_k
-        detections = self.detector(image, score_threshold=threshold, top_k=top_k, class_ids=self.class_ids)
+        detections = self.detector(image, **self._wanted)
         self.milliseconds = 1000 * (time.perf_counter() - start)
         return detections
+
+    def stream(self, images: Iterable[StreamSource]) -> DetectionStream:
+        """What to show of each of many images."""
+        return self.detector.stream(images, **self._wanted)
+
+    @property
+    def _wanted(self) -> _Wanted:
+        return {
+            "score_threshold": self.request.score_threshold,
+            "top_k": self.request.top_k,
+            "class_ids": self.class_ids,
+        }
+
+    def picture(self, source: Source, image: Image, detections: Detections) -> None:
+        """Draw and write one image, in the background."""
+        path = self.names.reserve(source.stem, source.image_suffix)
+        self.pictures.add(source, image, detections, path, self.summarise(detections))
+
+    def fail(self, error: ImageError) -> None:
+        """Report a source that failed, after what came before it."""
+        self.pictures.finish()
+        self.report(str(error))
 
     def summarise(self, detections: Detections) -> str:
         return f"{summarise(detections)}, {self.milliseconds:.1f} ms"
@@ -183,20 +215,58 @@ class _Run:
             self.results.add(to_row(source.name, detections, self.request.masks, frame))
 
 
-def _is_done(run: _Run, source: Source, open_source: Callable[[], Image | VideoReader]) -> bool:
-    """Process one source; False where it failed, which is reported."""
+class _ImageFile:
+    """Reads the image of a file when it is called, and keeps it."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.image: Image | None = None
+
+    def __call__(self) -> Image:
+        image = self.source.open()
+        assert not isinstance(image, VideoReader)
+        self.image = image
+        return image
+
+
+def _process_files(run: _Run, sources: Iterable[Source]) -> Iterator[bool]:
+    """Process image files, of which the next are begun while one is drawn; for each, whether it was done."""
+    begun = deque[_ImageFile]()
+
+    def begin() -> Iterator[_ImageFile]:
+        for source in sources:
+            begun.append(_ImageFile(source))
+            yield begun[-1]
+
+    with run.stream(begin()) as stream:
+        while True:
+            try:
+                detections = next(stream, None)
+            except ImageError as error:
+                begun.popleft()
+                run.fail(error)
+                yield False
+                continue
+            if detections is None:
+                return
+            file = begun.popleft()
+            assert file.image is not None
+            run.milliseconds = stream.milliseconds
+            run.picture(file.source, file.image, detections)
+            yield True
+
+
+def _is_done(run: _Run, source: Source) -> bool:
+    """Process one source that is no image file; False where it failed, which is reported."""
     try:
-        media = open_source()
+        media = source.open()
         if isinstance(media, VideoReader):
             run.pictures.finish()  # lines and rows come in the order of the sources
             _process_video(run, source, media)
         else:
-            detections = run.detect(media)
-            path = run.names.reserve(source.stem, source.image_suffix)
-            run.pictures.add(source, media, detections, path, run.summarise(detections))
+            run.picture(source, media, run.detect(media))
     except ImageError as error:
-        run.pictures.finish()
-        run.report(str(error))
+        run.fail(error)
         return False
     return True
 

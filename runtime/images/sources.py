@@ -5,9 +5,6 @@ from __future__ import annotations
 import glob
 import os
 import re
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -95,22 +92,12 @@ def _expand_path(argument: str) -> list[Source]:
     return [Source(argument, path)]
 
 
-def open_ahead(sources: Iterable[Source]) -> Iterator[tuple[Source, Callable[[], Image | VideoReader]]]:
-    """Each source with a function that opens it. Image files are read while the source before is still worked on.
+def is_image_file(source: Source) -> bool:
+    """Whether it is read to its end from a file, so that it can be read ahead and in another thread.
 
     Videos, cameras, URLs and pipes open when they are asked for: frames would grow stale, and in another thread waiting
     for a server or a writer could not be interrupted.
     """
-    with ThreadPoolExecutor(1) as pool:
-        following = deque[tuple[Source, Callable[[], Image | VideoReader]]]()
-        for source in sources:
-            following.append((source, pool.submit(source.open).result if _is_image_file(source) else source.open))
-            if len(following) > 1:
-                yield following.popleft()
-        yield from following
-
-
-def _is_image_file(source: Source) -> bool:
     path = source.location
     return isinstance(path, Path) and not _has_suffix(path, VIDEO_SUFFIXES) and path.is_file()
 

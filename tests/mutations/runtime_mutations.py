@@ -267,6 +267,30 @@ RUNTIME_MUTATIONS = (
         ("test_detections.py",),
     ),
     Mutation(
+        "stream-one-batch-too-many",
+        "len(self._pending) < self._in_flight",
+        "len(self._pending) <= self._in_flight",
+        ("test_detection_stream.py",),
+    ),
+    Mutation(
+        "stream-ends-at-a-bad-image",
+        "if isinstance(outcome, Exception):",
+        "if isinstance(outcome, Exception) and not self.close():",
+        ("test_detection_stream.py",),
+    ),
+    Mutation(
+        "stream-forgets-the-batch-before-a-torn-list",
+        "                if batch:\n                    self._submit(batch)\n",
+        "",
+        ("test_detection_stream.py",),
+    ),
+    Mutation(
+        "stream-runs-one-after-the-other",
+        "ThreadPoolExecutor(in_flight if overlapping else 1",
+        "ThreadPoolExecutor(1",
+        ("test_host_cuda.py",),
+    ),
+    Mutation(
         "pinned-memory-freed-while-it-grows-no-more",
         "if size <= len(self.host):",
         "if size < 0:",

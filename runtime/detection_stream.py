@@ -1,0 +1,132 @@
+"""Detections of many images, one after the other, with batches in flight."""
+
+from __future__ import annotations
+
+import time
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from os import PathLike
+from types import TracebackType
+
+from yolact.runtime.detections import Detections
+from yolact.runtime.images.arrays import Image
+from yolact.runtime.images.image_files import read_image
+from yolact.runtime.images.preprocess import check_image
+
+StreamSource = Image | str | PathLike[str] | Callable[[], Image]
+"""An image, the name of a file, or what reads one, in another thread."""
+
+_Find = Callable[[Sequence[Image]], list[Detections]]
+_Read = list[Image | Exception]
+_Found = tuple[list[Detections | Exception], float]
+
+
+class DetectionStream(Iterator[Detections]):
+    """Yields the detections of each image in order; see `Detector.stream`.
+
+    What is wrong with an image is raised when its turn comes, and the next call of `next` goes on with the image after
+    it. So is a batch's failure, for each of its images. Leaving the context, `close`, an interrupt, or dropping the
+    stream ends what is in flight; what has not begun is left.
+
+    Attributes:
+        milliseconds: what detecting in the batch of the last image took, from images in memory on.
+    """
+
+    def __init__(
+        self, find: _Find, sources: Iterable[StreamSource], *, batch_size: int, in_flight: int, overlapping: bool
+    ) -> None:
+        """Use `Detector.stream`. `overlapping`: `find` may run several times at once, and gains by it."""
+        self._find, self._sources = find, iter(sources)
+        self._batch_size, self._in_flight, self._overlapping = batch_size, in_flight, overlapping
+        self._pending = deque[Future[_Read | _Found]]()
+        self._ready = deque[Detections | Exception]()
+        self.milliseconds = 0.0
+        self._pool = ThreadPoolExecutor(in_flight if overlapping else 1, "yolact-stream")
+        self._finalizer = weakref.finalize(self, self._pool.shutdown, wait=False, cancel_futures=True)
+
+    def __next__(self) -> Detections:
+        try:
+            while not self._ready:
+                self._fill()
+                if not self._pending:
+                    self.close()
+                    raise StopIteration
+                done = self._pending.popleft().result()
+                outcomes, self.milliseconds = done if isinstance(done, tuple) else _detect(self._find, done)
+                self._ready.extend(outcomes)
+        except BaseException:
+            self.close()
+            raise
+        outcome = self._ready.popleft()
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    def _fill(self) -> None:
+        """Begin with as many batches as may be in flight. Where the sources fail, that is raised in its turn."""
+        while self._finalizer.alive and len(self._pending) < self._in_flight:
+            batch: list[StreamSource] = []
+            try:
+                batch.extend(islice(self._sources, self._batch_size))
+            except Exception as error:
+                failed: Future[_Read | _Found] = Future()
+                failed.set_exception(error)
+                self._sources = iter(())
+                if batch:
+                    self._submit(batch)
+                self._pending.append(failed)
+                return
+            if not batch:
+                return
+            self._submit(batch)
+
+    def _submit(self, batch: list[StreamSource]) -> None:
+        find = self._find if self._overlapping else None
+        self._pending.append(self._pool.submit(_work, find, batch))
+
+    def close(self) -> None:
+        """End what is in flight and wait for that. Calling it again does nothing."""
+        self._sources = iter(())
+        self._pending.clear()
+        self._finalizer.detach()
+        self._pool.shutdown(cancel_futures=True)
+
+    def __enter__(self) -> DetectionStream:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _work(find: _Find | None, sources: Sequence[StreamSource]) -> _Read | _Found:
+    """What a thread does with a batch: read it and, where `find` is given, detect."""
+    images = [_read(source) for source in sources]
+    return images if find is None else _detect(find, images)
+
+
+def _read(source: StreamSource) -> Image | Exception:
+    try:
+        if isinstance(source, (str, PathLike)):
+            return read_image(source)
+        image = source() if callable(source) else source
+        check_image(image)
+        return image
+    except Exception as error:
+        return error
+
+
+def _detect(find: _Find, images: _Read) -> _Found:
+    """The detections of those images that could be read, or why there are none; and how long it took, ms."""
+    readable = [image for image in images if not isinstance(image, Exception)]
+    start = time.perf_counter()
+    try:
+        found = iter(find(readable) if readable else [])
+        outcomes = [image if isinstance(image, Exception) else next(found) for image in images]
+    except Exception as error:
+        outcomes = [image if isinstance(image, Exception) else error for image in images]
+    return outcomes, 1000 * (time.perf_counter() - start)

@@ -1,0 +1,90 @@
+"""`Detector.stream` on a plan: batches in flight on contexts of their own, on the host driver."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from host_cuda.host_driver import configure, count, counted, fail_next
+from host_cuda.host_tensorrt import HostEngine
+
+from yolact.runtime.cuda.kernels import KernelLibrary
+from yolact.runtime.detector import Detector
+from yolact.runtime.errors import EngineError
+from yolact.runtime.images.arrays import Image
+from yolact.runtime.onnx.engine import OnnxEngine
+from yolact.runtime.tensorrt.engine import TensorRTEngine
+
+Open = Callable[..., tuple[TensorRTEngine, HostEngine]]
+
+
+def images() -> list[Image]:
+    """Ten of different sizes and shades, of which some are black."""
+    return [np.full((9 + 3 * index, 30 - index, 3), 25 * (index % 4), np.uint8) for index in range(10)]
+
+
+@pytest.mark.parametrize("interleave", [0, 1])
+@pytest.mark.parametrize(("in_flight", "batch_size"), [(1, 2), (2, 1), (3, 3), (4, 2)])
+def test_results_are_those_of_calls(
+    open_plan: Open, kernels: KernelLibrary, engine: Path, in_flight: int, batch_size: int, interleave: int
+) -> None:
+    configure("interleave", interleave)
+    plan, _ = open_plan(engine, kernels=kernels)
+    expected = Detector(OnnxEngine(engine))(images(), score_threshold=0.5)
+    assert {len(one) for one in expected} == {0, 3}
+    for _ in range(3):
+        stream = Detector(plan).stream(images(), in_flight, batch_size=batch_size, score_threshold=0.5)
+        for found, right in zip(stream, expected, strict=True):
+            np.testing.assert_array_equal(found.boxes, right.boxes)
+            assert found.image_size == right.image_size and found.rle() == right.rle()
+            assert found.mask_bits is not None
+    assert 1 <= count("streams") <= in_flight
+
+
+def test_as_many_batches_run_at_once_as_are_in_flight(open_plan: Open, kernels: KernelLibrary, engine: Path) -> None:
+    plan, host = open_plan(engine, kernels=kernels)
+    host.before_run = threading.Barrier(3, timeout=20).wait  # nothing goes on before three are in the network
+    assert len(list(Detector(plan).stream(images()[:9], 3))) == 9
+    assert count("streams") == 3
+
+
+def test_a_run_that_fails_fails_at_its_images_alone(open_plan: Open, kernels: KernelLibrary, engine: Path) -> None:
+    plan, _ = open_plan(engine, kernels=kernels)
+
+    def sources() -> Iterator[Callable[[], Image]]:
+        for index, image in enumerate(images()):
+
+            def read(index: int = index, image: Image = image) -> Image:
+                if index == 5:  # the second of the third batch
+                    fail_next("cuStreamSynchronize", 719)
+                return image
+
+            yield read
+
+    stream = Detector(plan).stream(sources(), 1, batch_size=2)
+    failed, heights = [], []
+    for index in range(10):
+        try:
+            heights.append(next(stream).image_size[0])
+        except EngineError as error:
+            assert "cuStreamSynchronize failed" in str(error)
+            failed.append(index)
+    assert failed == [4, 5] and heights == [9 + 3 * index for index in range(10) if index not in failed]
+    assert next(stream, None) is None
+
+
+def test_memory_follows_the_batches_in_flight(open_plan: Open, kernels: KernelLibrary, engine: Path) -> None:
+    plan, _ = open_plan(engine, kernels=kernels)
+    detector, image = Detector(plan), np.full((40, 50, 3), 9, np.uint8)
+    list(detector.stream([image] * 8, 2))
+    held = {name: count(name) for name in ("device_memory", "pinned_memory", "streams")}
+    with counted("allocations") as allocations:
+        list(detector.stream([image] * 40, 2))
+        with detector.stream([image] * 40, 2) as stream:
+            next(stream)
+    if held["streams"] == 2:  # the second thread came to work while the first one did
+        assert allocations == [0]
+    assert all(count(name) <= 2 * size for name, size in held.items()) and count("streams") <= 2
