@@ -25,8 +25,8 @@ class Evaluation:
     Attributes:
         scores: average precision of boxes and masks.
         box_results, mask_results: see `to_results`; both in the order of the images.
-        detector_ms: median milliseconds of an image from pixels in memory to detections, on a plan with another batch in
-            flight; a batch is divided evenly.
+        detector_ms: median milliseconds of an image from pixels in memory to detections, on a plan with another batch
+            in flight; a batch is divided evenly.
         mask_ms: median milliseconds of an image from there to masks of its size in RLE.
     """
 
