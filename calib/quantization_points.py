@@ -42,6 +42,9 @@ class Consumer(NamedTuple):
     position: int
 
 
+_Readers = dict[str, list[Consumer]]
+
+
 class QuantizationPoints(NamedTuple):
     """Where to quantise.
 
@@ -83,14 +86,16 @@ def find_quantization_points(
     convolutions = [n for n in chosen if n.op_type == "Conv" and n.input[1] in weights and _can_round(n, platform)]
     if not convolutions:
         raise UsageError("nothing is left to quantise; give more --int8-modules or fewer --exclude")
-    readers: dict[str, list[Consumer]] = {node.input[0]: [] for node in convolutions}
+    readers: _Readers = {node.input[0]: [] for node in convolutions}
     for node in convolutions:
         readers[node.input[0]].append(Consumer(node.name, 0))
     for node in chosen:
-        if any(_POSITIONS in name for name in layers[node.name]):
+        if _is_position(layers[node.name]):
             continue
         for index in _rounded_inputs(node, platform):
             readers.setdefault(node.input[index], []).append(Consumer(node.name, index))
+    left_alone = {name for name, names in layers.items() if _is_excluded(names, exclude) or _is_position(names)}
+    _share_roundings(graph.node, {node.name for node in convolutions}, left_alone, readers)
     return QuantizationPoints(tuple(node.name for node in convolutions), tuple(map(tuple, readers.values())))
 
 
@@ -98,6 +103,32 @@ def layer_names(proto: onnx.ModelProto, points: QuantizationPoints) -> tuple[str
     """The convolutions by the names of their modules, in network order: the head's, shared by all levels, once."""
     weights = {node.name: node.input[1] for node in proto.graph.node if node.op_type == "Conv"}
     return tuple(dict.fromkeys(weights[name].removesuffix(".weight") for name in points.convolutions))
+
+
+def _share_roundings(
+    nodes: Iterable[onnx.NodeProto], convolutions: Collection[str], left_alone: Collection[str], readers: _Readers
+) -> None:
+    """Let a convolution read what one in INT8 makes as others read it: rounded.
+
+    FPN reads what the backbone's next block reads rounded. With one rounding for both, all that the convolution makes
+    is INT8, and only then a CPU computes the sum before it in INT8.
+
+    Args:
+        nodes: of the graph, in its order.
+        convolutions: names of those in INT8.
+        left_alone: names of nodes that read nothing rounded.
+        readers: of each rounded tensor; more are added.
+    """
+    makers: dict[str, str] = {}  # of a tensor the convolution that it comes from, through first inputs
+    for node in nodes:
+        if node.op_type != "Conv":
+            maker = makers.get(node.input[0], "") if node.input else ""
+        else:
+            maker, tensor, consumer = node.name, node.input[0], Consumer(node.name, 0)
+            known = readers.get(tensor, [consumer])
+            if makers.get(tensor) in convolutions and node.name not in left_alone and consumer not in known:
+                known.append(consumer)
+        makers.update(dict.fromkeys(node.output, maker))
 
 
 def _can_round(convolution: onnx.NodeProto, platform: Platform) -> bool:
@@ -134,6 +165,10 @@ def _layers(nodes: Iterable[onnx.NodeProto]) -> dict[str, tuple[str, ...]]:
 
 def _is_excluded(names: Collection[str], exclude: Iterable[str]) -> bool:
     return any(f"{name}.".startswith(f"{one}.") for one in exclude for name in names)
+
+
+def _is_position(names: Collection[str]) -> bool:
+    return any(_POSITIONS in name for name in names)
 
 
 def _check_exclusions(exclude: Iterable[str], layers: Iterable[Collection[str]]) -> None:

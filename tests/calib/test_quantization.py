@@ -59,6 +59,10 @@ def wide(points: QuantizationPoints, low: float = -4.0, high: float = 12.0) -> R
     return {consumer: (low, high) for consumers in points.activations for consumer in consumers}
 
 
+READ_WHAT_INT8_MAKES = ("fpn.lat_layers.1", "fpn.lat_layers.2")
+"""Convolutions of FPN that read C4 and C3, which the backbone's next blocks read too. C5 is read by nobody else."""
+
+
 @pytest.mark.parametrize("platform", PLATFORMS)
 @pytest.mark.parametrize("modules", [*DEFAULT_MODULES.values()], ids=len)
 def test_chosen_convolutions_read_rounded_tensors_and_no_others(
@@ -76,13 +80,56 @@ def test_chosen_convolutions_read_rounded_tensors_and_no_others(
         chosen = weight.startswith(prefixes) and weight.endswith(".weight") and "offset_mask" not in weight
         if platform == "tensorrt" and any(one.name == "group" and one.i > 1 for one in node.attribute):
             chosen = False  # depthwise
-        assert [name.endswith(".dequantized") for name in node.input[:2]] == [chosen, chosen], node.name
+        reads_rounded = chosen or node.name in READ_WHAT_INT8_MAKES
+        assert [name.endswith(".dequantized") for name in node.input[:2]] == [reads_rounded, chosen], node.name
         if len(node.input) == 3:
             assert node.input[2].endswith(".dequantized") == (chosen and platform == "cpu")
     assert not [node.name for node in after.graph.node if "offset_mask" in node.name and "quantize" in node.name]
     made = {name for node in after.graph.node for name in node.output}
     assert {name for node in proto.graph.node for name in node.output} <= made  # layers keep their names
     assert [output.name for output in after.graph.output] == [output.name for output in proto.graph.output]
+
+
+def unrounded_readers(before: onnx.ModelProto, after: onnx.ModelProto) -> dict[str, set[str]]:
+    """By tensor those that read it as it is, though others read it rounded."""
+    rounded = {node.input[0] for node in after.graph.node if node.op_type == "QuantizeLinear"}
+    found: dict[str, set[str]] = {}
+    for node in after.graph.node:
+        for tensor in set(node.input) & rounded & {name for node in before.graph.node for name in node.output}:
+            if node.op_type != "QuantizeLinear":
+                found.setdefault(tensor, set()).add(node.name)
+    return found
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_what_int8_makes_is_rounded_for_all_convolutions(proto: onnx.ModelProto, platform: Platform) -> None:
+    """P3 comes out of a convolution of FPN: the head reads it unrounded where FPN is not in INT8, else rounded too.
+
+    FPN's enlarging reads nothing rounded for TensorRT, as before.
+    """
+    tops = ("fpn.lat_layers.0", "fpn.lat_layers.1.merged")
+    enlarging = {top: {f"{top}.resized"} for top in tops} if platform == "tensorrt" else {}
+    head = {"fpn.pred_layers.2.relu": {"P3/prediction_layers.0.upfeature.0"}}
+    for modules in (DEFAULT_MODULES["tensorrt"], ("backbone", "fpn", "protonet"), tuple(MODULES)):
+        points = find_quantization_points(proto, modules, (), platform)
+        left = unrounded_readers(proto, quantised(proto, points, wide(points), platform))
+        assert left == (enlarging if "fpn" in modules else head)
+
+
+@pytest.mark.parametrize(
+    ("exclude", "tensor", "reader"),
+    [
+        ("fpn.lat_layers.1", "backbone.layers.2.5", "fpn.lat_layers.1"),  # asked to be left alone
+        ("backbone.layers.2.5.conv3", "backbone.layers.2.5", "fpn.lat_layers.1"),  # so it is not made in INT8
+        ("backbone.layers.3.0.downsample.0", "backbone.layers.2.5", "backbone.layers.3.0.downsample.1"),
+    ],
+)
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_what_is_excluded_shares_nothing(
+    resnet: onnx.ModelProto, exclude: str, tensor: str, reader: str, platform: Platform
+) -> None:
+    points = find_quantization_points(resnet, DEFAULT_MODULES["tensorrt"], [exclude], platform)
+    assert reader in unrounded_readers(resnet, quantised(resnet, points, wide(points), platform))[tensor]
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
@@ -106,10 +153,16 @@ def test_points_are_the_same_in_every_precision(resnet: onnx.ModelProto, precisi
         onnx.checker.check_model(quantised(other, points, wide(points), platform), full_check=True)
 
 
-def test_on_a_cpu_every_chosen_convolution_computes_in_int8(resnet: onnx.ModelProto, tmp_path: Path) -> None:
-    """ONNX Runtime fuses it only where its result is rounded too: all but Protonet's last, which is an output."""
+@pytest.mark.parametrize(("modules", "sums"), [(tuple(MODULES), 16 + 2), (DEFAULT_MODULES["tensorrt"], 16 - 1)])
+def test_on_a_cpu_every_chosen_convolution_computes_in_int8(
+    modules: tuple[str, ...], sums: int, tmp_path: Path
+) -> None:
+    """ONNX Runtime fuses it only where its result is rounded too: all but Protonet's last, which is an output.
+
+    The sums are the backbone's and FPN's. Without FPN the backbone's last is read by nobody who reads it rounded.
+    """
     raw = export_model(seeded(CONFIGS["resnet50"]), LIMITS, weights_sha256="", graph="raw")
-    points = find_quantization_points(raw, MODULES, (), "cpu")
+    points = find_quantization_points(raw, modules, (), "cpu")
     settings = onnxruntime.SessionOptions()
     settings.optimized_model_filepath = str(tmp_path / "optimised.onnx")
     settings.log_severity_level = 4
@@ -117,7 +170,7 @@ def test_on_a_cpu_every_chosen_convolution_computes_in_int8(resnet: onnx.ModelPr
     onnxruntime.InferenceSession(after.SerializeToString(), settings, providers=["CPUExecutionProvider"])
     kinds = Counter(node.op_type for node in onnx.load(tmp_path / "optimised.onnx").graph.node)
     assert kinds["QLinearConv"] == len(points.convolutions) - 1
-    assert kinds["QLinearAdd"] == 16 + 2  # residual sums and FPN's
+    assert kinds["QLinearAdd"] == sums
 
 
 def test_points_of_tensorrt_are_among_those_of_a_cpu(proto: onnx.ModelProto) -> None:
