@@ -22,6 +22,10 @@ except ImportError:  # Windows
 
 _T = TypeVar("_T")
 
+# OpenCV 4 and OpenCV 5.
+_set_log_level = getattr(cv2, "setLogLevel", None) or cv2.utils.logging.setLogLevel
+_WARNING = 3  # LOG_LEVEL_WARNING
+
 _STDERR = 2
 _LARGEST_FILE = 1 << 20
 _WINDOW_SECONDS = 0.05  # decoders that begin later wait until stderr was given back, so that nobody waits long for it
@@ -98,14 +102,14 @@ class _Capture:
             return
         self._use_file()
         # Commands keep OpenCV silent otherwise.
-        self._level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_WARNING)
+        self._level = _set_log_level(_WARNING)
         os.dup2(self._file, _STDERR)
 
     def _close(self) -> None:
         if self._stderr < 0:
             return
         os.dup2(self._stderr, _STDERR)
-        cv2.utils.logging.setLogLevel(self._level)
+        _set_log_level(self._level)
         text = self._read(self._told)
         self._told += len(text.encode(errors="surrogateescape"))
         others = [line for line in text.splitlines(keepends=True) if line.strip() and not _MESSAGE.match(line)]

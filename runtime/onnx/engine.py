@@ -94,6 +94,11 @@ class OnnxEngine:
 def _why_not_opened(path: Path, reason: str) -> str:
     if path.suffix.lower() == ".pth":
         return f"{path} is a checkpoint; export it with yolact-export --weights {path}"
+    if "Unsupported model IR version" in reason or "only *guarantees* support for models stamped" in reason:
+        return (
+            f"{path} was exported for a newer ONNX Runtime than {onnxruntime.__version__}; update that with "
+            "pip install -U onnxruntime, or export the file again with --opset 20"
+        )
     if "YolactFastNms" in reason:
         return (
             f"{path} was exported with --functions strip, for TensorRT with plugins only; export it again with "
