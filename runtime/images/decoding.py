@@ -42,6 +42,9 @@ _UNKNOWN = re.compile(r"not implemented|not supported|not configured|[Uu]nsuppor
 
 _WARNING = re.compile(r"\[ *WARN:")
 
+_OPTIONAL = {"AVIF": ".avif", "GIF": ".gif", "JPEG 2000": ".jp2", "WebP": ".webp"}
+"""Formats that not every release and build of OpenCV reads, and their suffixes."""
+
 
 def decode_image(data: bytes, name: str, *, upright: bool = True) -> Image:
     """Decode the contents of an image file as `read_image` does; `name` stands for it in errors.
@@ -96,6 +99,8 @@ def _find_fault(data: bytes, kind: str, image: NDArray[Any] | None, messages: li
         unknown = jpeg_obstacle(data)
     if unknown:
         return f"of a kind that OpenCV does not decode ({unknown}); {convert}"
+    if image is None and kind in _OPTIONAL and not cv2.haveImageWriter(_OPTIONAL[kind]):  # no reader either
+        return f"in a format that OpenCV {cv2.__version__} does not read; update opencv-python-headless, or {convert}"
     if image is None and kind == "TIFF":  # of which there are more kinds than messages
         return f"damaged or truncated, or of a kind that OpenCV does not decode; {again}, or {convert}"
     if image is None:

@@ -38,10 +38,12 @@ def oldest(make_once: MakeOnce) -> Path:
     return make_once("oldest", install)
 
 
-def infer(engine: Path, folder: Path, packages: Path | None) -> subprocess.CompletedProcess[str]:
+def infer(
+    engine: Path, folder: Path, packages: Path | None, photos: str = "photos"
+) -> subprocess.CompletedProcess[str]:
     """`yolact-infer` on the photos in the folder, with these packages before those of this environment."""
     path = os.pathsep.join([*([str(packages)] if packages else []), os.environ.get("PYTHONPATH", "")])
-    command = [sys.executable, "-m", "yolact.cli.infer", "--engine", engine, folder / "photos"]
+    command = [sys.executable, "-m", "yolact.cli.infer", "--engine", engine, folder / photos]
     command += ["--json", folder / "found.json", "--output", folder / "pictures", "--score-threshold", "0"]
     return subprocess.run(
         [str(part) for part in command], env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True
@@ -85,4 +87,14 @@ def test_a_file_for_newer_ones_says_so(
     assert done.stderr == (
         f"error: {engine} was exported for a newer ONNX Runtime than 1.17.0; update that with "
         "pip install -U onnxruntime, or export the file again with --opset 20\n"
+    )
+
+
+def test_a_picture_for_newer_ones_says_so(oldest: Path, folder: Path, tiny_engine: Path) -> None:
+    (folder / "picture").write_bytes(cv2.imencode(".gif", np.zeros((20, 30, 3), np.uint8))[1].tobytes())
+    done = infer(tiny_engine, folder, oldest, "picture")
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"error: {folder / 'picture'}: this GIF is in a format that OpenCV 4.8.0 does not read; update "
+        "opencv-python-headless, or convert it to PNG\n"
     )
