@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import partial
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
-from typing import overload
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 
@@ -24,6 +24,9 @@ from yolact.runtime.images.preprocess import Preprocessor, check_image, fill_bat
 from yolact.runtime.metadata import ModelMetadata
 from yolact.runtime.selection import Selection
 from yolact.runtime.wording import count_noun, list_some, printable
+
+if TYPE_CHECKING:
+    from yolact.runtime.cuda.device_detections import DeviceDetections
 
 _Source = Image | str | PathLike[str]
 
@@ -165,6 +168,28 @@ class Detector:
             return self._detect_batch([images], wanted)[0]  # type: ignore[list-item]
         return self._detect_all(images, wanted)
 
+    def on_device(
+        self,
+        images: Sequence[_Source],
+        *,
+        score_threshold: float | None = None,
+        top_k: int | None = None,
+        class_ids: Collection[int] | None = None,
+    ) -> list[DeviceDetections]:
+        """As a call with a list, with results that stay on the GPU: boxes, scores, classes and bits of masks.
+
+        >>> (found,) = detector.on_device(["photo.jpg"], score_threshold=0.15)
+        >>> boxes = torch.as_tensor(found.boxes, device="cuda")  # or cupy.asarray(found.boxes), without a copy
+
+        Raises:
+            UsageError: this is no plan of a full graph, or the kernels of yolact-build-plugins are not there.
+        """
+        wanted, engine = _selection(score_threshold, top_k, class_ids), self.engine
+        if not isinstance(engine, ImageEngine):
+            raise UsageError(f"results stay on the GPU with a TensorRT plan, and this engine runs on {engine.device}")
+        batches = map(_read, self._split(images))
+        return [found for batch in batches for found in engine.find_on_device(batch, wanted)]
+
     def stream(
         self,
         images: Iterable[StreamSource],
@@ -212,17 +237,17 @@ class Detector:
         )
 
     def _detect_all(self, images: Sequence[_Source], wanted: Selection | None) -> list[Detections]:
-        """In batches of the largest size that the engine takes."""
+        return [found for batch in self._split(images) for found in self._detect_batch(batch, wanted)]
+
+    def _split(self, images: Sequence[_Source]) -> Iterator[Sequence[_Source]]:
+        """Batches of the largest size that the engine takes."""
         size = self.max_batch or max(len(images), 1)
-        batches = [images[start : start + size] for start in range(0, len(images), size)]
-        return [found for batch in batches for found in self._detect_batch(batch, wanted)]
+        return (images[start : start + size] for start in range(0, len(images), size))
 
     def _detect_batch(self, sources: Sequence[_Source], wanted: Selection | None) -> list[Detections]:
         engine = self.engine
-        images = [read_image(source) if isinstance(source, (str, PathLike)) else source for source in sources]
+        images = _read(sources)
         if isinstance(engine, ImageEngine) and engine.takes_images:
-            for image in images:
-                check_image(image)
             return engine.find(images, wanted)
         batch = fill_batch(self._preprocess(images), engine.min_batch)
         found = [
@@ -261,6 +286,14 @@ class Detector:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _read(sources: Sequence[_Source]) -> list[Image]:
+    """The images of a batch, checked."""
+    images = [read_image(source) if isinstance(source, (str, PathLike)) else source for source in sources]
+    for image in images:
+        check_image(image)
+    return images
 
 
 def _selection(score_threshold: float | None, top_k: int | None, class_ids: Collection[int] | None) -> Selection | None:

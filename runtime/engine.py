@@ -12,6 +12,7 @@ from yolact.runtime.errors import UsageError
 if TYPE_CHECKING:  # the commands name devices before they load what runs a network
     from collections.abc import Sequence
 
+    from yolact.runtime.cuda.device_detections import DeviceDetections
     from yolact.runtime.detections import Detections
     from yolact.runtime.images.arrays import Image
     from yolact.runtime.metadata import ModelMetadata
@@ -63,6 +64,9 @@ class ImageEngine(Engine, Protocol):
 
         None wants all, in the network's order.
         """
+
+    def find_on_device(self, images: Sequence[Image], wanted: Selection | None = None) -> list[DeviceDetections]:
+        """As `find`, with results that stay on the GPU. Raises UsageError where it cannot do so here."""
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ class DeviceArray:
         return {
             "shape": self.shape,
             "typestr": self.dtype.str,
-            "data": (self.address, False),
+            "data": (self.address if self.nbytes else 0, False),  # an array without elements has no address
             "strides": None,
             # Handle 0 is ambiguous to the interface, which calls the legacy default stream 1.
             "stream": None if self.stream is None else self.stream.handle or 1,

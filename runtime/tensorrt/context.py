@@ -19,14 +19,17 @@ from numpy.typing import NDArray
 from yolact.runtime.contract import INPUT_NAME
 from yolact.runtime.cuda.arrays import DeviceArray, as_device_array, as_stream
 from yolact.runtime.cuda.device import Device, DeviceMemory, Event, Graph, PinnedMemory, Stream
+from yolact.runtime.cuda.device_detections import DeviceDetections
 from yolact.runtime.cuda.kernels import KernelLibrary
 from yolact.runtime.errors import EngineError, UsageError
 from yolact.runtime.images.arrays import FloatArray, Image
 from yolact.runtime.images.packed_masks import PackedMask
 from yolact.runtime.tensorrt.context_resources import Held, Prepared
 from yolact.runtime.tensorrt.image_upload import ImageUpload
+from yolact.runtime.tensorrt.kept_results import KeptResults
 from yolact.runtime.tensorrt.loaded_plan import Execution, LoadedPlan
-from yolact.runtime.tensorrt.mask_download import MaskDownload, WantedMasks
+from yolact.runtime.tensorrt.mask_download import MaskDownload
+from yolact.runtime.tensorrt.mask_kernels import MaskKernels, WantedMasks
 from yolact.runtime.tensorrt.run_observer import NoObserver, RunObserver
 
 COUNT, MASKS = "num_detections", "masks"
@@ -65,8 +68,9 @@ class TensorRTContext:
         self._staging: dict[str, NDArray[Any]] = {}
         if kernels is not None:
             self._upload = ImageUpload(device, kernels, plan.images.shape[0])
-            self._download = MaskDownload(device, kernels)
-            self._held.memory += [self._upload, self._download]
+            masks = MaskKernels(device, kernels)
+            self._download, self._keep = MaskDownload(device, masks), KeptResults(device, masks)
+            self._held.memory += [self._upload, masks, self._download, self._keep]
 
     def enqueue(
         self, images: object, outputs: Mapping[str, object] | None = None, stream: object = None
@@ -201,6 +205,15 @@ class TensorRTContext:
                 stream.synchronise()
             found = self._download.collect(wanted, total)
             self._observer.on_host("collected")
+            return found
+
+    def keep(
+        self, wanted: Sequence[WantedMasks], known: Sequence[Mapping[str, NDArray[Any]]]
+    ) -> list[DeviceDetections]:
+        """As `mask_bits`, left on the GPU in memory that is the caller's, with other arrays of the same detections."""
+        with self._running() as stream:
+            found = self._keep.enqueue(wanted, known, stream)
+            stream.synchronise()
             return found
 
     def fetch_masks(self, index: int, count: int) -> FloatArray:

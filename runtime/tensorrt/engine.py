@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from yolact.runtime.config import PostprocessConfig
 from yolact.runtime.cuda.device import Device
+from yolact.runtime.cuda.device_detections import DeviceDetections
 from yolact.runtime.cuda.kernels import KernelLibrary
 from yolact.runtime.detections import Detections, in_image
-from yolact.runtime.errors import EngineError
+from yolact.runtime.errors import EngineError, UsageError
 from yolact.runtime.images.arrays import Image
 from yolact.runtime.metadata import ModelMetadata
 from yolact.runtime.postprocess.output_check import OutputCheck
@@ -97,15 +98,30 @@ class TensorRTEngine:
             UsageError: the plan takes no such batch.
             EngineError: the run failed, or the engine was closed.
         """
-        names = self.metadata.config.class_names
-        black = [np.zeros((1, 1, 3), np.uint8)] * (self.min_batch - len(images))
+        names, sizes = self.metadata.config.class_names, [(image.shape[0], image.shape[1]) for image in images]
         with self._borrowed() as context:
-            outputs = context.run_images([*images, *black])[: len(images)]
-            sizes = [(image.shape[0], image.shape[1]) for image in images]
+            outputs = self._run(context, images)
             if self.metadata.graph == "full":
                 return MaskChoice(context, self._check, names).find(outputs, sizes, wanted)
         found = [in_image(one, size, names) for one, size in zip(self.collect(outputs), sizes, strict=True)]
         return found if wanted is None else [one.select_by(wanted) for one in found]
+
+    def find_on_device(self, images: Sequence[Image], wanted: Selection | None = None) -> list[DeviceDetections]:
+        """As `find`, with results that stay on the GPU. Raises UsageError where this plan or machine cannot do so."""
+        if self.metadata.graph != "full" or not self.takes_images:
+            raise UsageError(
+                "results stay on the GPU with a plan of a full graph and the project's kernels: export it without "
+                "--graph raw, and run yolact-build-plugins"
+            )
+        sizes = [(image.shape[0], image.shape[1]) for image in images]
+        with self._borrowed() as context:
+            outputs = self._run(context, images)
+            return MaskChoice(context, self._check, self.metadata.config.class_names).keep(outputs, sizes, wanted)
+
+    def _run(self, context: TensorRTContext, images: Sequence[Image]) -> list[dict[str, NDArray[Any]]]:
+        """The outputs of these images, which are run with black ones where the plan takes no so small batch."""
+        black = [np.zeros((1, 1, 3), np.uint8)] * (self.min_batch - len(images))
+        return context.run_images([*images, *black])[: len(images)]
 
     def collect(self, outputs: list[dict[str, NDArray[Any]]]) -> list[NetworkDetections]:
         """Detections of each image in what `TensorRTContext.run` returned; heads of a raw graph are post-processed

@@ -8,6 +8,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from yolact.runtime.cuda.device_detections import DeviceDetections
 from yolact.runtime.cuda.kernels import MASKS_TO_IMAGE_MAX_PIXELS
 from yolact.runtime.detections import Detections, in_image
 from yolact.runtime.images.geometry import ImageTransform
@@ -16,7 +17,7 @@ from yolact.runtime.postprocess.mask_assembly import CROP_PADDING
 from yolact.runtime.postprocess.output_check import OutputCheck, are_probabilities
 from yolact.runtime.selection import Selection
 from yolact.runtime.tensorrt.context import TensorRTContext
-from yolact.runtime.tensorrt.mask_download import WantedMasks
+from yolact.runtime.tensorrt.mask_kernels import WantedMasks
 
 _PADDING = CROP_PADDING + 1
 """Cells: one more than the crop's, as TensorRT may round its limits otherwise than NumPy."""
@@ -51,9 +52,7 @@ class MaskChoice:
             sizes: of the images, pixels.
             wanted: None for all, in the network's order.
         """
-        requests = [
-            self._request(index, *of_image, wanted) for index, of_image in enumerate(zip(outputs, sizes, strict=True))
-        ]
+        requests = self._requests(outputs, sizes, wanted)
         most = _MOST_BYTES // len(requests)
         fits = [max(one.image_size) <= MASKS_TO_IMAGE_MAX_PIXELS and one.sizes.sum() <= most for one in requests]
         bits = self.context.mask_bits([one if fit else one.first(0) for one, fit in zip(requests, fits, strict=True)])
@@ -63,6 +62,20 @@ class MaskChoice:
             else self._with_probabilities(index, outputs[index], sizes[index], wanted)
             for index, masks in enumerate(bits)
         ]
+
+    def keep(
+        self, outputs: Sequence[Outputs], sizes: Sequence[tuple[int, int]], wanted: Selection | None
+    ) -> list[DeviceDetections]:
+        """As `find`, on the GPU. Of a mask whose probabilities are no numbers, the pixels are not set there."""
+        requests = self._requests(outputs, sizes, wanted)
+        known = [_known(one, request) for one, request in zip(outputs, requests, strict=True)]
+        return self.context.keep(requests, known)
+
+    def _requests(
+        self, outputs: Sequence[Outputs], sizes: Sequence[tuple[int, int]], wanted: Selection | None
+    ) -> list[WantedMasks]:
+        pairs = enumerate(zip(outputs, sizes, strict=True))
+        return [self._request(index, one, size, wanted) for index, (one, size) in pairs]
 
     def _request(self, index: int, outputs: Outputs, size: tuple[int, int], wanted: Selection | None) -> WantedMasks:
         """The masks of the detections of an image that can be and that are wanted."""
@@ -85,14 +98,10 @@ class MaskChoice:
         return bool(are_probabilities(self.context.fetch_masks(index, int(empty.max()) + 1)[empty]).all())
 
     def _with_bits(self, outputs: Outputs, request: WantedMasks, bits: tuple[PackedMask, ...]) -> Detections:
-        rows, transform = request.rows, ImageTransform(request.image_size)
         return Detections(
-            boxes=transform.boxes_to_image(outputs["boxes"][rows]),
-            scores=outputs["scores"][rows],
-            class_ids=outputs["classes"][rows],
-            mask_scores=outputs["mask_scores"][rows] if "mask_scores" in outputs else None,
+            **{"mask_scores": None} | _known(outputs, request),
             mask_probabilities=None,
-            transform=transform,
+            transform=ImageTransform(request.image_size),
             names=self.names,
             mask_bits=bits,
         )
@@ -107,3 +116,14 @@ class MaskChoice:
         arrays = [outputs["boxes"], outputs["scores"], outputs["classes"], masks, *later]
         found = in_image(self.check.of_outputs(count, arrays)[0], size, self.names)
         return found if wanted is None else found.select_by(wanted)
+
+
+def _known(outputs: Outputs, request: WantedMasks) -> dict[str, Any]:
+    """What is known on the host of the detections whose masks are wanted, by the names of Detections."""
+    rows = request.rows
+    known = {
+        "boxes": ImageTransform(request.image_size).boxes_to_image(outputs["boxes"][rows]),
+        "scores": outputs["scores"][rows],
+        "class_ids": outputs["classes"][rows],
+    }
+    return known | {"mask_scores": outputs["mask_scores"][rows]} if "mask_scores" in outputs else known

@@ -3,61 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from yolact.runtime.cuda.arrays import DeviceArray
 from yolact.runtime.cuda.device import Device, Stream
-from yolact.runtime.cuda.kernels import KernelLibrary, MasksToImageParams, MasksToImageTensors
 from yolact.runtime.cuda.mirrored_memory import MirroredMemory
 from yolact.runtime.images.geometry import Region
 from yolact.runtime.images.packed_masks import PackedMask
-
-_PLACE_BYTES = 16 + 8
-"""Of one mask: its region, four int32, and where its bits begin, int64."""
-
-
-@dataclass(frozen=True)
-class WantedMasks:
-    """The masks that are wanted of one image.
-
-    Attributes:
-        image_size: (height, width) of the image, pixels.
-        masks: all of the image's, (D, Hp, Wp) float32.
-        rows: (n,) which of them.
-        regions: (n, 4) int32 top, left, bottom, right of each, inside the image.
-    """
-
-    image_size: tuple[int, int]
-    masks: DeviceArray
-    rows: NDArray[np.intp]
-    regions: NDArray[np.int32]
-
-    @property
-    def sizes(self) -> NDArray[np.int64]:
-        """(n,) bytes of each mask's bits."""
-        top, left, bottom, right = self.regions.T.astype(np.int64)
-        sizes: NDArray[np.int64] = (bottom - top) * ((right - left + 7) // 8)
-        return sizes
-
-    def first(self, count: int) -> WantedMasks:
-        """The first of them."""
-        return replace(self, rows=self.rows[:count], regions=self.regions[:count])
-
-    @property
-    def launched(self) -> int:
-        """How many masks from the first on the kernel looks at, which are all that it must and few more."""
-        return int(self.rows.max(initial=-1)) + 1 if self.sizes.any() else 0
+from yolact.runtime.tensorrt.mask_kernels import MaskKernels, WantedMasks
 
 
 class MaskDownload:
-    """Makes bits of masks: a copy of their places to the GPU, a kernel for each image, and one copy back."""
+    """Makes bits of the masks of a batch, and fetches all in one copy."""
 
-    def __init__(self, device: Device, kernels: KernelLibrary) -> None:
-        self._kernels = kernels
-        self._places, self._bits = MirroredMemory(device), MirroredMemory(device)
+    def __init__(self, device: Device, masks: MaskKernels) -> None:
+        self._masks = masks
+        self._bits = MirroredMemory(device)
 
     def enqueue(self, wanted: Sequence[WantedMasks], stream: Stream) -> int:
         """Put all of it on a stream; none of an earlier call may be pending.
@@ -65,37 +26,13 @@ class MaskDownload:
         Returns how many bytes come back; where they are none, nothing was put there.
         Raises EngineError where memory does not suffice.
         """
-        total = sum(int(one.sizes.sum()) for one in wanted)
-        count = sum(one.launched for one in wanted)
-        if not total:
-            return 0
-        self._bits.reserve(total)
-        self._places.reserve(count * _PLACE_BYTES)
-        self._write_places(wanted, count)
-        self._places.upload(count * _PLACE_BYTES, stream)
-        first = 0
-        for one in wanted:
-            if one.launched:
-                _, height, width = one.masks.shape
-                params = MasksToImageParams(one.launched, height, width, *one.image_size, total)
-                regions, offsets = self._places.address + 16 * first, self._places.address + 16 * count + 8 * first
-                tensors = MasksToImageTensors(one.masks.address, regions, offsets, self._bits.address)
-                self._kernels.masks_to_image(params, tensors, stream.handle)
-                first += one.launched
-        self._bits.download(total, stream)
+        starts = np.cumsum([0, *(one.sizes.sum() for one in wanted)]).tolist()
+        total: int = starts[-1]
+        if total:
+            self._bits.reserve(total)
+            self._masks.enqueue(wanted, [self._bits.address + start for start in starts[:-1]], stream)
+            self._bits.download(total, stream)
         return total
-
-    def _write_places(self, wanted: Sequence[WantedMasks], count: int) -> None:
-        """All regions, then all offsets; the regions of masks between wanted ones are empty."""
-        regions = self._places.host[: 16 * count].view(np.int32).reshape(count, 4)
-        offsets = self._places.host[16 * count : _PLACE_BYTES * count].view(np.int64)
-        regions[:], offsets[:] = 0, 0
-        first = start = 0
-        for one in wanted:
-            if one.launched:
-                ends = start + one.sizes.cumsum()
-                offsets[first + one.rows], regions[first + one.rows] = ends - one.sizes, one.regions
-                first, start = first + one.launched, int(ends[-1])
 
     def collect(self, wanted: Sequence[WantedMasks], total: int) -> list[tuple[PackedMask, ...]]:
         """The masks of each image in the order of its rows, when the stream has come to the end of `enqueue`'s work."""
@@ -111,5 +48,4 @@ class MaskDownload:
 
     def close(self) -> None:
         """Free the memory, on which no work may be pending."""
-        self._places.close()
         self._bits.close()

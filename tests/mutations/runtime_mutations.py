@@ -232,14 +232,26 @@ RUNTIME_MUTATIONS = (
     ),
     Mutation(
         "bits-of-the-first-image-overwritten",
-        "ends = start + one.sizes.cumsum()",
-        "ends = one.sizes.cumsum()",
+        "[self._bits.address + start for start in starts[:-1]]",
+        "[self._bits.address for start in starts[:-1]]",
         ("test_host_cuda.py",),
     ),
     Mutation(
         "regions-of-the-image-before",
-        "first, start = first + one.launched, int(ends[-1])",
-        "first, start = one.launched, int(ends[-1])",
+        "self._places.address + 16 * first, self._places.address",
+        "self._places.address, self._places.address",
+        ("test_host_cuda.py",),
+    ),
+    Mutation(
+        "kept-results-staged-in-one-place",
+        "self._staging.host[first + start : first + start + array.nbytes]",
+        "self._staging.host[start : start + array.nbytes]",
+        ("test_host_cuda.py",),
+    ),
+    Mutation(
+        "kept-results-not-waited-for",
+        "            found = self._keep.enqueue(wanted, known, stream)\n            stream.synchronise()\n",
+        "            found = self._keep.enqueue(wanted, known, stream)\n",
         ("test_host_cuda.py",),
     ),
     Mutation(

@@ -13,17 +13,19 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from host_cuda.host_driver import configure, count, counted, fail_next
+from host_cuda.host_driver import as_array, configure, count, counted, fail_next
 from host_cuda.host_tensorrt import TENSORRT, TENSORRT_RTX, HostEngine
 from scripted_engine import write_engine
 
+from yolact.runtime.cuda.arrays import DeviceArray
 from yolact.runtime.cuda.device import Device
 from yolact.runtime.cuda.kernels import LIBRARY, KernelLibrary, installed_kernels
 from yolact.runtime.detections import Detections
 from yolact.runtime.detector import Detector
-from yolact.runtime.errors import ImageError, YolactError
+from yolact.runtime.errors import ImageError, UsageError, YolactError
 from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.drawing import annotate
+from yolact.runtime.images.geometry import Region
 from yolact.runtime.onnx.engine import OnnxEngine
 from yolact.runtime.tensorrt.engine import TensorRTEngine
 
@@ -280,6 +282,50 @@ def test_what_is_too_large_for_the_gpu_goes_through_the_cpu(
         for found, right, kind in zip(results, expected, kinds, strict=True):
             np.testing.assert_array_equal(found.boxes, right.boxes)
             assert found.rle() == right.rle() and (found.mask_bits is not None) == (kind == "b")
+
+
+def on_host(array: DeviceArray) -> np.ndarray:
+    interface = array.__cuda_array_interface__
+    assert interface["strides"] is interface["stream"] is None and not interface["data"][1]
+    assert interface["data"][0] % 4 == 0 and (interface["data"][0] == 0) == (array.nbytes == 0)
+    return as_array(array.address, interface["shape"], np.dtype(interface["typestr"]))
+
+
+@pytest.mark.parametrize("rescored", [True, False])
+def test_results_may_stay_on_the_gpu(
+    open_plan: Open, kernels: KernelLibrary, hundred_engine: Path, engine: Path, rescored: bool
+) -> None:
+    path = hundred_engine if rescored else engine
+    plan, _ = open_plan(path, 2, 2, kernels=kernels)
+    detector, images = Detector(plan), shaded((61, 97), (8, 30), (35, 16))
+    with counted("downloaded") as downloaded:
+        kept = detector.on_device(images, score_threshold=0.2, top_k=9)
+    most = plan.metadata.postprocess.max_detections
+    assert downloaded == [4 * (4 + most * (16 + 4 + 4 + 4 * rescored))]  # two batches of two; no bits
+    detector.on_device(shaded((200, 100), (64, 64)))  # into other memory
+    for found, right in zip(kept, Detector(OnnxEngine(path))(images, score_threshold=0.2, top_k=9), strict=True):
+        assert len(found) == len(right) and found.image_size == right.image_size
+        for name in ("boxes", "scores", "class_ids", *(["mask_scores"] if rescored else [])):
+            np.testing.assert_array_equal(on_host(getattr(found, name)), getattr(right, name))
+        assert rescored or found.mask_scores is None
+        bits, masks = on_host(found.bits), np.zeros((len(found), *found.image_size), np.bool_)
+        for mask, region, offset in zip(masks, on_host(found.regions).tolist(), on_host(found.offsets), strict=True):
+            height, width = Region(*region).shape
+            rows = bits[offset:][: height * ((width + 7) // 8)].reshape(height, -1)
+            mask[Region(*region).slices] = np.unpackbits(rows, axis=1)[:, :width]
+        np.testing.assert_array_equal(masks, right.masks)
+    assert detector.on_device([]) == []
+
+
+def test_where_results_cannot_stay_on_the_gpu(
+    open_plan: Open, kernels: KernelLibrary, engine: Path, tiny_raw_engine: Path
+) -> None:
+    sentence = "results stay on the GPU with a plan of a full graph and the project's kernels"
+    for plan, _ in (open_plan(engine), open_plan(tiny_raw_engine, kernels=kernels)):
+        with pytest.raises(UsageError, match=sentence):
+            Detector(plan).on_device(shaded((9, 9)))
+    with pytest.raises(UsageError, match="results stay on the GPU with a TensorRT plan, and this engine runs on cpu"):
+        Detector(OnnxEngine(engine)).on_device(shaded((9, 9)))
 
 
 @pytest.mark.parametrize("bad", [None, np.zeros((4, 4), np.uint8), np.zeros((0, 4, 3), np.uint8), np.zeros((4, 4, 3))])
