@@ -12,6 +12,30 @@ __device__ inline float toFloat(float value) { return value; }
 __device__ inline float toFloat(__half value) { return __half2float(value); }
 __device__ inline float toFloat(__nv_bfloat16 value) { return __bfloat162float(value); }
 
+// Two values of a type of 16 bits that lie side by side.
+template <typename T>
+struct PairOf;
+template <>
+struct PairOf<__half> {
+    using type = __half2;
+};
+template <>
+struct PairOf<__nv_bfloat16> {
+    using type = __nv_bfloat162;
+};
+template <typename T>
+__device__ typename PairOf<T>::type pairOf(float both);
+template <>
+__device__ inline __half2 pairOf<__half>(float both)
+{
+    return __float2half2_rn(both);
+}
+template <>
+__device__ inline __nv_bfloat162 pairOf<__nv_bfloat16>(float both)
+{
+    return __float2bfloat162_rn(both);
+}
+
 // Calls `action` with a value of the C++ type that `type` stands for. Only the type of that value matters.
 template <typename Action>
 cudaError_t withElementType(int type, Action action)

@@ -33,16 +33,16 @@ CUDA_MUTATIONS = (
         _NMS,
     ),
     # fast_nms/fast_nms.cu
-    Mutation("workspace-of-one-list", "images * listsOf(p) * depthOf(p)", "images * depthOf(p)", _NMS),
-    Mutation("counts-of-one-image-are-cleared", "0, p.batch * sizeof(Counts)", "0, sizeof(Counts)", _NMS),
+    Mutation("workspace-of-one-list", "lists * roomOf(p, depthOf(p))", "images * roomOf(p, depthOf(p))", _NMS),
+    Mutation("counts-of-one-image-are-cleared", "0, p.batch * sizeof(ImageState)", "0, sizeof(ImageState)", _NMS),
     Mutation("logits-copy-is-not-waited-for", "    __syncthreads();\n    return copy;", "    return copy;", _NMS),
     Mutation(
         "logits-copy-lacks-its-end",
-        "for (int i = head + vectors * kPerVector + threadIdx.x; i < n; i",
-        "for (int i = head + vectors * kPerVector + threadIdx.x; i + 1 < n; i",
+        "if (tail + i < n) {",
+        "if (tail + i + 1 < n) {",
         _NMS,
     ),
-    Mutation("no-room-for-a-shifted-copy", "rows * row_bytes + 16;", "rows * row_bytes;", _NMS),
+    Mutation("no-room-for-a-shifted-copy", "shape.rows * row_bytes + 16;", "shape.rows * row_bytes;", _NMS),
     Mutation("softmax-of-the-smallest", "value = fmaxf(value, __shfl", "value = fminf(value, __shfl", _NMS),
     Mutation(
         "softmax-without-the-last-class",
@@ -54,11 +54,22 @@ CUDA_MUTATIONS = (
         "candidate-at-the-threshold", "probability > p.score_threshold;", "probability >= p.score_threshold;", _NMS
     ),
     Mutation(
-        "rows-leave-the-warp",
-        "!__any_sync(kAllLanes, numerator > p.score_threshold)",
-        "!(numerator > p.score_threshold)",
+        "two-logits-at-a-time-without-the-last",
+        "fmaxf(toFloat(logits[first]), toFloat(logits[end - 1]))",
+        "toFloat(logits[first])",
         _NMS,
     ),
+    Mutation(
+        "two-logits-at-a-time-with-the-background", "int i = (first + 1) / 2 + lane;", "int i = first / 2 + lane;", _NMS
+    ),
+    Mutation("rows-of-a-warp-overlap", "within) * apart +", "within) +", _NMS),
+    Mutation(
+        "rows-that-passed-are-not-waited-for",
+        "findings.largest[place] = largest;\n    }\n    __syncthreads();",
+        "findings.largest[place] = largest;\n    }",
+        _NMS,
+    ),
+    Mutation("pairs-of-one-image", "&state.pairs[i], findings", "&scratch.images[0].pairs[i], findings", _NMS),
     Mutation(
         "best-class-is-never-the-first",
         "c = p.classes - 1 - lane; c >= 0; c -= lanes",
@@ -68,14 +79,14 @@ CUDA_MUTATIONS = (
     Mutation("one-row-too-many", "const bool exists = row < count;", "const bool exists = row <= count;", _NMS),
     Mutation(
         "every-lane-adds-the-candidate",
-        "exists && score.is_candidate && lane == 0",
-        "exists && score.is_candidate",
+        "if (lane == 0) {\n        const T* location",
+        "{\n        const T* location",
         _NMS,
     ),
     Mutation(
         "candidates-of-all-images-in-one-count",
-        "&scratch.counts[image].candidates, found",
-        "&scratch.counts[0].candidates, found",
+        "&state.candidates, findings.found",
+        "&scratch.images[0].candidates, findings.found",
         _NMS,
     ),
     Mutation(
@@ -92,8 +103,56 @@ CUDA_MUTATIONS = (
         "int start = 0; start + kWarp < rank && !suppressed;",
         _NMS,
     ),
-    Mutation("first-survivor-is-lost", "if (slots[rank] >= 0) {", "if (slots[rank] > 0) {", _NMS),
-    Mutation("coefficients-past-the-count", "gathered[i] = d < found ?", "gathered[i] = d <= found ?", _NMS),
+    Mutation(
+        "bin-of-a-score-too-high",
+        "max(static_cast<int>(__float_as_uint",
+        "1 + max(static_cast<int>(__float_as_uint",
+        _NMS,
+    ),
+    Mutation(
+        "cut-above-the-bin",
+        "static_cast<unsigned>(bin + kLowestBin)",
+        "static_cast<unsigned>(bin + 1 + kLowestBin)",
+        _NMS,
+    ),
+    Mutation("bins-of-later-lanes-are-not-counted", "from += lane + step < kWarp ? later : 0;", "", _NMS),
+    Mutation(
+        "bin-of-the-first-lane-with-enough",
+        "kWarp - 1 - __clz(static_cast<int>(enough))",
+        "__ffs(static_cast<int>(enough)) - 1",
+        _NMS,
+    ),
+    Mutation("no-second-pass", "state.best_survivors >= p.max_detections", "state.best_survivors >= 0", _NMS),
+    Mutation(
+        "second-pass-with-a-survivor-too-many",
+        "state.best_survivors >= p.max_detections",
+        "state.best_survivors > p.max_detections",
+        _NMS,
+    ),
+    Mutation(
+        "lists-cut-short-are-complete",
+        "if (ranked < min(depth, count)) {",
+        "if (ranked < min(depth, count) && ranked < 1) {",
+        _NMS,
+    ),
+    Mutation("second-pass-ranks-the-best-only", "top.begin(second ? 0 : below)", "top.begin(below)", _NMS),
+    Mutation("survivors-are-counted-twice", "second ? below : ~0ull", "~0ull", _NMS),
+    Mutation("survivors-of-one-warp-only", "kept += __popc(alive);", "kept = __popc(alive);", _NMS),
+    Mutation("survivors-past-the-room", "if (key != 0 && place < room) {", "if (key != 0) {", _NMS),
+    Mutation("lists-end-with-rubbish", "place < kept[found[index]]", "place < room", _NMS),
+    Mutation(
+        "worse-survivors-are-never-read",
+        "if (taken == 0) {\n            return;",
+        "if (taken < 99) {\n            return;",
+        _NMS,
+    ),
+    Mutation("coefficients-past-the-count", "coefficients[i] = T(0.0f);", "coefficients[i] = T(1.0f);", _NMS),
+    Mutation(
+        "row-of-coefficients-without-its-end",
+        "i < vectors; i += kRowThreads",
+        "i + 1 < vectors; i += kRowThreads",
+        _NMS,
+    ),
     # fast_nms/fast_nms_check.cpp
     Mutation(
         "ids-fill-32-bits",

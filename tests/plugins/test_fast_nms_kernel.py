@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from fast_nms_calls import Arrays, check, make_inputs, params_of, run
+from fast_nms_calls import Arrays, check, make_inputs, params_of, run, run_and_tell
 from ml_dtypes import bfloat16
 
 from yolact.runtime.config import PostprocessConfig
@@ -66,7 +66,9 @@ def test_the_official_size(backend: Backend) -> None:
     config = PostprocessConfig()
     inputs = make_inputs(1, 19248, 80, seed=0, dtype=np.float16, coefficients=32)
     inputs["confidences"][:, :, 0] += np.where(np.random.default_rng(1).random(19248) < 0.02, 0, 30).astype(np.float16)
-    assert check(run(backend, inputs, config), inputs, config) == [100]
+    outputs, passes = run_and_tell(backend, inputs, config)
+    assert check(outputs, inputs, config) == [100]
+    assert passes == ["best"]
 
 
 def tied_inputs(batch: int, priors: int, classes: int, seed: int) -> Arrays:
@@ -87,6 +89,44 @@ def test_equal_scores_and_overlaps_at_the_threshold(backend: Backend, name: str,
     inputs = tied_inputs(3, priors, classes, seed=classes)
     counts = check(run(backend, inputs, CONFIGS[name]), inputs, CONFIGS[name])
     assert (max(counts) == 0) == (name == "no candidate")
+
+
+def crowded_inputs(batch: int, priors: int, classes: int, seed: int, spots: int) -> Arrays:
+    """Every prior a candidate, and all boxes near one of a few spots, so that most suppress each other."""
+    inputs = make_inputs(batch, priors, classes, seed, np.float16)
+    rng = np.random.default_rng(seed)
+    centres = np.linspace(0.1, 0.9, spots)[rng.integers(spots, size=priors)]
+    inputs["priors"] = np.stack([centres, centres, *np.full((2, priors), 0.05)], axis=1).astype(np.float32)
+    inputs["locations"] *= 0.1
+    inputs["confidences"][..., 0] = -5
+    return inputs
+
+
+@pytest.mark.parametrize(
+    ("spots", "top_k", "limit", "passes"),
+    [
+        (600, 200, 7, "best"),  # most of the best survive
+        (1, 200, 8, "second"),  # one of each list does: fewer than are wanted
+        (3, 200, 24, "second"),
+        (3, 1, 7, "all"),  # no list has more to rank
+        (600, 40, 100, "all"),
+    ],
+)
+def test_the_best_pairs_decide_or_all_are_ranked(
+    backend: Backend, spots: int, top_k: int, limit: int, passes: str
+) -> None:
+    config = PostprocessConfig(top_k=top_k, max_detections=limit, nms_threshold=0.3)
+    inputs = crowded_inputs(2, 400, 7, seed=spots, spots=spots)
+    outputs, told = run_and_tell(backend, inputs, config)
+    check(outputs, inputs, config)
+    assert told == [passes] * 2
+
+
+def test_more_survivors_of_one_score_than_are_sorted_at_once(backend: Backend) -> None:
+    config = PostprocessConfig(score_threshold=0.0, nms_threshold=1.0, max_detections=40)
+    inputs = make_inputs(1, 50, 40, seed=3, dtype=np.float16)
+    inputs["confidences"][:] = 0
+    assert check(run(backend, inputs, config), inputs, config) == [40]
 
 
 def test_all_scores_equal(backend: Backend) -> None:

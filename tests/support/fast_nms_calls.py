@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 Arrays = dict[str, np.ndarray]
 
 
+STATE_BYTES = (4 + 2 * 128) * 4
+"""Of `ImageState` in plugins/fast_nms/scratch.cuh; the states of all images come first in the workspace."""
+
 INPUTS = ("locations", "confidences", "coefficients", "priors")
 
 
@@ -40,6 +43,12 @@ def params_of(inputs: Arrays, config: PostprocessConfig) -> FastNmsParams:
 
 def run(backend: Backend, inputs: Arrays, config: PostprocessConfig) -> Arrays:
     """The outputs by name. Memory starts as rubbish everywhere."""
+    return run_and_tell(backend, inputs, config)[0]
+
+
+def run_and_tell(backend: Backend, inputs: Arrays, config: PostprocessConfig) -> tuple[Arrays, list[str]]:
+    """The outputs, and for each image whether the first pass over the lists ranked everything, ranked less but enough,
+    or was followed by a second one: `all`, `best` or `second`."""
     params = params_of(inputs, config)
     rows = (params.batch, params.max_detections)
     outputs = {
@@ -59,8 +68,16 @@ def run(backend: Backend, inputs: Arrays, config: PostprocessConfig) -> Arrays:
     backend.library.fast_nms(params, FastNmsTensors(**addresses), workspace.address, backend.stream)
     for name, buffer in buffers.items():
         np.testing.assert_array_equal(buffer.read(inputs[name].dtype, inputs[name].shape), inputs[name])
-    workspace.read(np.uint8, (-1,))
-    return {name: results[name].read(*spec) for name, spec in outputs.items()}
+    states = (
+        workspace.read(np.uint8, (-1,))[: params.batch * STATE_BYTES]
+        .view(np.int32)
+        .reshape(params.batch, STATE_BYTES // 4)
+    )
+    passes = [
+        ("best" if survivors >= params.max_detections else "second") if undecided else "all"
+        for survivors, undecided in states[:, 1:3].tolist()
+    ]
+    return {name: results[name].read(*spec) for name, spec in outputs.items()}, passes
 
 
 def make_inputs(
