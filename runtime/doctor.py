@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import yolact
 from yolact.runtime.cuda.gpu import Gpu, find_gpu
-from yolact.runtime.engine import EngineOptions
+from yolact.runtime.engine import EngineOptions, ImageEngine
 from yolact.runtime.engine_files import open_engine
 from yolact.runtime.errors import EngineError, YolactError
 from yolact.runtime.metadata import ModelMetadata
@@ -148,6 +148,11 @@ def examine_engine(path: Path, options: EngineOptions) -> Iterator[Finding]:
         return
     if identity is None:
         yield _describe_model(engine.metadata)
+    if isinstance(engine, ImageEngine):
+        place = (
+            "on the GPU" if engine.takes_images else "on the CPU, without kernels for this GPU: yolact-build-plugins"
+        )
+        yield Finding("images and masks", engine.takes_images, f"stretched {place}")
     engine.close()
     yield Finding("verdict", True, f"{path} runs here")
 

@@ -297,7 +297,7 @@ def test_results_may_stay_on_the_gpu(
 ) -> None:
     path = hundred_engine if rescored else engine
     plan, _ = open_plan(path, 2, 2, kernels=kernels)
-    detector, images = Detector(plan), shaded((61, 97), (8, 30), (35, 16))
+    detector, images = Detector(plan), shaded((61, 97), (35, 16), (8, 30))
     with counted("downloaded") as downloaded:
         kept = detector.on_device(images, score_threshold=0.2, top_k=9)
     most = plan.metadata.postprocess.max_detections

@@ -12,6 +12,9 @@ from host_cuda.host_tensorrt import TENSORRT, write_plan
 from scripted_engine import infer, read_json, write_video
 
 from yolact.runtime.cuda.kernels import LIBRARY
+from yolact.runtime.detector import Detector
+from yolact.runtime.doctor import examine_engine
+from yolact.runtime.engine import EngineOptions
 from yolact.runtime.images.arrays import Image
 
 
@@ -51,3 +54,23 @@ def test_infer_writes_what_it_writes_with_the_onnx_file(
     pictures, rows, lines = written[plan]
     assert len(pictures) == 5 and sum(len(row["detections"]) for row in rows) > 8 and len(lines) == 8
     assert count("contexts") == 0
+
+
+@pytest.mark.parametrize("built", [True, False])
+def test_doctor_says_where_images_and_masks_are_stretched(
+    plan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, built: bool
+) -> None:
+    if not built:
+        monkeypatch.setattr("yolact.runtime.cuda.kernels.LIBRARY", tmp_path / LIBRARY.name)
+    findings = {finding.title: finding for finding in examine_engine(plan, EngineOptions())}
+    place = "on the GPU" if built else "on the CPU, without kernels for this GPU: yolact-build-plugins"
+    assert findings["images and masks"] == ("images and masks", built, f"stretched {place}")
+    assert findings["verdict"].usable
+
+
+def test_a_plan_opened_by_its_name_streams(plan: Path, tiny_engine: Path, photos: list[Image]) -> None:
+    with Detector.open(plan) as detector, Detector.open(tiny_engine) as onnx:
+        small = [cv2.resize(photo, (90, 70)) for photo in photos]
+        for found, right in zip(detector.stream(small, 2), onnx(small), strict=True):
+            assert found.rle() == right.rle() and found.mask_bits is not None
+        assert "cuda:0" in repr(detector)
