@@ -1,4 +1,5 @@
 // One kernel: every thread has one cell of the prototype grid and writes that cell of the masks of kChunk detections.
+// Where no cell of a warp lies in the crops of four detections, its threads share the zeros of all their cells instead.
 // mask_assembly.h explains the shapes B, D, K, Hp, Wp and the type T.
 #include "mask_assembly/mask_assembly.h"
 
@@ -12,9 +13,12 @@ namespace yolact {
 namespace {
 
 constexpr unsigned kAllLanes = 0xffffffffu;
-constexpr int kThreads = 256;
-constexpr int kChunk = 32;  // detections per block: a thread has one bit for each in an unsigned
-constexpr int kGroup = 4;   // detections that share each load of a prototype; a float4 holds their coefficients
+constexpr int kWarp = 32;
+constexpr int kThreads = 128;
+constexpr int kChunk = 32;              // detections per block: a thread has one bit for each in an unsigned
+constexpr int kGroup = 4;               // detections that are summed together; a float4 holds their coefficients
+constexpr int kUsualCoefficients = 32;  // so many prototype values of a cell are kept in registers
+static_assert(kChunk == kWarp, "each lane tests the crop of one detection");
 
 // A crop has the cells with a column in [left, right) and a row in [top, bottom). The limits are not rounded, as in the
 // official `crop`.
@@ -34,12 +38,13 @@ __device__ Crop cropOf(float4 box, const YolactMaskAssemblyParams& p)
 __device__ void loadCrops(
     Crop* crops, const YolactMaskAssemblyParams& p, const YolactMaskAssemblyTensors& t, int image, int first)
 {
-    const int count = min(t.num_detections[image], p.detections);
-    for (int i = threadIdx.x; i < kChunk; i += blockDim.x) {
+    const int count = min(t.num_detections[image], p.detections), i = threadIdx.x;
+    if (i < kChunk) {
         const size_t index = static_cast<size_t>(image) * p.detections + first + i;
         crops[i] = first + i < count ? cropOf(reinterpret_cast<const float4*>(t.boxes)[index], p)
                                      : Crop{INFINITY, INFINITY, -INFINITY, -INFINITY};
     }
+    __syncthreads();
 }
 
 // Writes the chunk's coefficients into shared memory, as float4 [group][k]. They are 0 past the last detection.
@@ -49,24 +54,90 @@ __device__ void loadCoefficients(
 {
     float* elements = reinterpret_cast<float*>(coefficients);
     const T* source = static_cast<const T*>(t.detection_coefficients);
-    for (int i = threadIdx.x; i < kChunk * p.coefficients; i += blockDim.x) {
-        const int d = i / p.coefficients, k = i % p.coefficients;
-        const size_t index = (static_cast<size_t>(image) * p.detections + first + d) * p.coefficients + k;
-        elements[(d / kGroup * p.coefficients + k) * kGroup + d % kGroup] =
-            first + d < p.detections ? toFloat(source[index]) : 0;
+    for (int d = threadIdx.x / kWarp; d < kChunk; d += kThreads / kWarp) {
+        const size_t row = static_cast<size_t>(image) * p.detections + first + d;
+        for (int k = threadIdx.x % kWarp; k < p.coefficients; k += kWarp) {
+            elements[(d / kGroup * p.coefficients + k) * kGroup + d % kGroup] =
+                first + d < p.detections ? toFloat(source[row * p.coefficients + k]) : 0;
+        }
     }
 }
 
 __device__ float sigmoid(float x) { return 1 / (1 + expf(-x)); }
 
-// The mask logits of four detections at one cell. The cell's K prototype values lie `cells` apart.
+// The detections whose crop may have cells of a warp, whose cells are [first, last]: one bit for each. All threads of
+// the warp must call this. The rows decide, and the columns too where all cells are of one row.
+__device__ unsigned cropsNear(const Crop* crops, int first, int last, int width)
+{
+    const Crop crop = crops[threadIdx.x % kWarp];
+    const int top = first / width, bottom = last / width;
+    bool near = static_cast<float>(bottom) >= crop.top && static_cast<float>(top) < crop.bottom;
+    if (top == bottom) {
+        near = near && static_cast<float>(last - bottom * width) >= crop.left &&
+               static_cast<float>(first - top * width) < crop.right;
+    }
+    return __ballot_sync(kAllLanes, near);
+}
+
+// One cell, and the detections whose crops it lies in.
+struct Hits {
+    unsigned mine;     // bit d: the crop of detection d has the cell
+    unsigned of_warp;  // bit d: it has a cell of some thread of the warp
+};
+
+__device__ Hits hitsOf(const Crop* crops, unsigned near, bool exists, float row, float column)
+{
+    Hits hits{0, 0};
+    for (unsigned left = near; left != 0; left &= left - 1) {  // the same in all threads of the warp
+        const int d = __ffs(static_cast<int>(left)) - 1;
+        const Crop crop = crops[d];
+        const bool hit = exists && column >= crop.left && column < crop.right && row >= crop.top && row < crop.bottom;
+        hits.mine |= hit ? 1u << d : 0;
+        hits.of_warp |= __any_sync(kAllLanes, hit) ? 1u << d : 0;
+    }
+    return hits;
+}
+
+// The prototype values of one cell, `cells` apart: in registers where their number is known to the compiler, else read
+// again for each group of detections.
+template <typename T, int kCount>
+struct Prototypes {
+    float values[kCount];
+
+    __device__ void load(const T* __restrict__ source, int, int cells)
+    {
+#pragma unroll
+        for (int k = 0; k < kCount; ++k) {
+            values[k] = toFloat(source[static_cast<size_t>(k) * cells]);
+        }
+    }
+    __device__ int count() const { return kCount; }
+    __device__ float at(int k) const { return values[k]; }
+};
 template <typename T>
-__device__ float4 combine(const T* prototypes, const float4* coefficients, int count, int cells)
+struct Prototypes<T, 0> {
+    const T* __restrict__ source;
+    int number;
+    size_t apart;
+
+    __device__ void load(const T* first, int count, int cells)
+    {
+        source = first;
+        number = count;
+        apart = cells;
+    }
+    __device__ int count() const { return number; }
+    __device__ float at(int k) const { return toFloat(source[k * apart]); }
+};
+
+// The mask logits of four detections at one cell.
+template <typename T, int kCount>
+__device__ float4 combine(const Prototypes<T, kCount>& prototypes, const float4* coefficients)
 {
     float4 sum = make_float4(0, 0, 0, 0);
-#pragma unroll 4
-    for (int k = 0; k < count; ++k) {
-        const float value = toFloat(prototypes[static_cast<size_t>(k) * cells]);
+#pragma unroll(kCount > 0 ? kCount : 4)
+    for (int k = 0; k < prototypes.count(); ++k) {
+        const float value = prototypes.at(k);
         const float4 factor = coefficients[k];
         sum.x = fmaf(factor.x, value, sum.x);
         sum.y = fmaf(factor.y, value, sum.y);
@@ -76,47 +147,59 @@ __device__ float4 combine(const T* prototypes, const float4* coefficients, int c
     return sum;
 }
 
+// Zeros the warp's cells, from `cell` on, of `rows` masks, up to kGroup, each 8 lanes those of one with 16 bytes a
+// lane. Masks are aligned to 16 bytes and so is their number of cells, so no four cells reach beyond a mask.
+__device__ void writeZeros(float* masks, int rows, int cell, int cells)
+{
+    constexpr int kLanes = kWarp / kGroup;
+    const int lane = threadIdx.x % kWarp, row = lane / kLanes, start = cell + lane % kLanes * kGroup;
+    if (row < rows && start < cells) {
+        *reinterpret_cast<float4*>(masks + static_cast<size_t>(row) * cells + start) = make_float4(0, 0, 0, 0);
+    }
+}
+
 // Grid (ceil(Hp * Wp / kThreads), ceil(D / kChunk), B). Dynamic shared memory: coefficients [kChunk / kGroup][K]
-// float4.
-template <typename T>
-__global__ void __launch_bounds__(kThreads) assembleMasks(YolactMaskAssemblyParams p, YolactMaskAssemblyTensors t)
+// float4. kCount is K, or 0 for any. `wide`: masks and the number of cells are multiples of 16 bytes.
+template <typename T, int kCount>
+__global__ void __launch_bounds__(kThreads)
+    assembleMasks(YolactMaskAssemblyParams p, YolactMaskAssemblyTensors t, bool wide)
 {
     __shared__ Crop crops[kChunk];
     float4* coefficients = reinterpret_cast<float4*>(dynamicShared());
     const int first = blockIdx.y * kChunk, image = blockIdx.z;
     const int chunk = min(kChunk, p.detections - first);
     const int cells = p.height * p.width, cell = blockIdx.x * kThreads + threadIdx.x;
+    const int of_warp = cell - threadIdx.x % kWarp;
     const bool exists = cell < cells;
 
     loadCrops(crops, p, t, image, first);
-    __syncthreads();
-    const float row = static_cast<float>(cell / p.width), column = static_cast<float>(cell % p.width);
-    unsigned inside = 0;  // bit d: the cell lies in the crop of detection first + d
-    for (int d = 0; exists && d < chunk; ++d) {
-        const Crop crop = crops[d];
-        const bool hit = column >= crop.left && column < crop.right && row >= crop.top && row < crop.bottom;
-        inside |= hit ? 1u << d : 0;
-    }
-    if (__syncthreads_or(inside != 0)) {  // the same answer in all threads of the block
+    const unsigned near = cropsNear(crops, of_warp, min(of_warp + kWarp, cells) - 1, p.width);
+    const int row = cell / p.width;
+    const Hits hits = hitsOf(crops, near, exists, static_cast<float>(row), static_cast<float>(cell - row * p.width));
+    if (__syncthreads_or(hits.of_warp != 0)) {  // the same answer in all threads of the block
         loadCoefficients<T>(coefficients, p, t, image, first);
     }
     __syncthreads();
 
-    const T* prototypes = static_cast<const T*>(t.prototypes) + static_cast<size_t>(image) * p.coefficients * cells;
+    Prototypes<T, kCount> prototypes;
+    const T* source = static_cast<const T*>(t.prototypes) + static_cast<size_t>(image) * p.coefficients * cells;
+    if (hits.of_warp != 0) {
+        prototypes.load(source + (exists ? cell : 0), p.coefficients, cells);
+    }
     float* masks = t.masks + (static_cast<size_t>(image) * p.detections + first) * cells;
-    for (int d = 0; d < chunk; d += kGroup) {
-        const unsigned wanted = inside >> d & ((1u << kGroup) - 1);
-        float4 logits = make_float4(0, 0, 0, 0);
-        if (__any_sync(kAllLanes, wanted != 0)) {
-            const int group = d / kGroup;
-            logits =
-                combine(prototypes + (exists ? cell : 0), coefficients + group * p.coefficients, p.coefficients, cells);
+    for (int d = 0; d < chunk; d += kGroup, masks += static_cast<size_t>(kGroup) * cells) {
+        const bool any = (hits.of_warp >> d & ((1u << kGroup) - 1)) != 0;
+        if (wide && !any) {
+            writeZeros(masks, chunk - d, of_warp, cells);
+            continue;
         }
+        const float4 logits =
+            any ? combine(prototypes, coefficients + d / kGroup * p.coefficients) : make_float4(0, 0, 0, 0);
         const float values[kGroup] = {logits.x, logits.y, logits.z, logits.w};
 #pragma unroll
         for (int i = 0; i < kGroup; ++i) {
             if (exists && d + i < chunk) {
-                masks[static_cast<size_t>(d + i) * cells + cell] = wanted >> i & 1 ? sigmoid(values[i]) : 0.0f;
+                masks[static_cast<size_t>(i) * cells + cell] = hits.mine >> (d + i) & 1 ? sigmoid(values[i]) : 0.0f;
             }
         }
     }
@@ -140,9 +223,13 @@ cudaError_t yolact_mask_assembly(
         return cudaErrorMisalignedAddress;
     }
     const int cells = p.height * p.width;
+    const bool wide = cells % 4 == 0 && isAligned(tensors->masks, sizeof(float4));
     const dim3 grid((cells + kThreads - 1) / kThreads, (p.detections + kChunk - 1) / kChunk, p.batch);
     const size_t shared = kChunk / kGroup * p.coefficients * sizeof(float4);
     return withElementType(p.type, [&](auto element) {
-        return launch(assembleMasks<decltype(element)>, grid, kThreads, shared, stream, p, *tensors);
+        using T = decltype(element);
+        return p.coefficients == kUsualCoefficients
+                   ? launch(assembleMasks<T, kUsualCoefficients>, grid, kThreads, shared, stream, p, *tensors, wide)
+                   : launch(assembleMasks<T, 0>, grid, kThreads, shared, stream, p, *tensors, wide);
     });
 }

@@ -166,9 +166,46 @@ CUDA_MUTATIONS = (
     Mutation("crop-excludes-its-top", "row >= crop.top", "row > crop.top", _ASSEMBLY),
     Mutation("mask-past-the-count", "first + i < count ? cropOf", "first + i <= count ? cropOf", _ASSEMBLY),
     Mutation(
-        "threads-load-coefficients-alone", "if (__syncthreads_or(inside != 0)) {", "if (inside != 0) {", _ASSEMBLY
+        "threads-load-coefficients-alone",
+        "if (__syncthreads_or(hits.of_warp != 0)) {",
+        "if (hits.of_warp != 0) {",
+        _ASSEMBLY,
     ),
     Mutation("masks-past-the-chunk", "if (exists && d + i < chunk) {", "if (exists) {", _ASSEMBLY),
+    Mutation(
+        "zeros-of-three-masks",
+        "if (row < rows && start < cells) {",
+        "if (row < rows - 1 && start < cells) {",
+        _ASSEMBLY,
+    ),
+    Mutation("zeros-past-the-chunk", "if (row < rows && start < cells) {", "if (start < cells) {", _ASSEMBLY),
+    Mutation("zeros-past-the-mask", "if (row < rows && start < cells) {", "if (row < rows) {", _ASSEMBLY),
+    Mutation(
+        "zeros-though-not-aligned",
+        "cells % 4 == 0 && isAligned(tensors->masks, sizeof(float4))",
+        "cells % 4 == 0",
+        _ASSEMBLY,
+    ),
+    Mutation(
+        "zeros-of-odd-masks",
+        "cells % 4 == 0 && isAligned(tensors->masks, sizeof(float4))",
+        "isAligned(tensors->masks, sizeof(float4))",
+        _ASSEMBLY,
+    ),
+    Mutation(
+        "warp-of-two-rows-has-the-last",
+        "static_cast<float>(top) < crop.bottom;",
+        "static_cast<float>(bottom) < crop.bottom;",
+        _ASSEMBLY,
+    ),
+    Mutation("warp-of-two-rows-has-columns", "if (top == bottom) {", "if (top <= bottom) {", _ASSEMBLY),
+    Mutation("lanes-see-their-own-hits", "__any_sync(kAllLanes, hit) ? 1u << d", "hit ? 1u << d", _ASSEMBLY),
+    Mutation(
+        "any-number-of-coefficients-is-usual",
+        "p.coefficients == kUsualCoefficients",
+        "p.coefficients >= kUsualCoefficients",
+        _ASSEMBLY,
+    ),
     # masks_to_image/masks_to_image.cu
     Mutation("pixel-at-the-threshold", "blend > kThreshold && k < count", "blend >= kThreshold && k < count", _IMAGES),
     Mutation("bits-beyond-the-region", "blend > kThreshold && k < count", "blend > kThreshold && k <= count", _IMAGES),

@@ -74,6 +74,21 @@ def test_counts_out_of_range_are_clamped(backend: Backend, count: int) -> None:
     check(masks, inputs)
 
 
+@pytest.mark.parametrize("grid", [(12, 40), (13, 38)])
+def test_masks_that_are_aligned_to_their_elements_only(backend: Backend, grid: tuple[int, int]) -> None:
+    """Whether four cells can be written at once depends on the address and on the size of a mask."""
+    inputs = make_inputs(1, 35, grid, seed=5, dtype=np.float16)
+    params = params_of(inputs)
+    buffers = {name: backend.put(array) for name, array in inputs.items()}
+    size = 35 * grid[0] * grid[1]
+    masks = backend.put(np.full(size + 4, -1, np.float32))
+    addresses = {name: buffer.address for name, buffer in buffers.items()}
+    backend.library.mask_assembly(params, MaskAssemblyTensors(**addresses, masks=masks.address + 4), backend.stream)
+    values = masks.read(np.float32, (size + 4,))
+    assert values[0] == -1 and (values[-3:] == -1).all()
+    np.testing.assert_array_equal(values[1:-3].reshape(1, 35, *grid), run(backend, inputs))
+
+
 def test_no_image(backend: Backend) -> None:
     assert run(backend, make_inputs(0, 10, (20, 20), seed=0)).size == 0
 
