@@ -17,11 +17,12 @@ from yolact.cli.options.int8 import check_cache_output, int8_options, read_calib
 from yolact.cli.options.postprocess import postprocess_options
 from yolact.cli.options.values import FILE, OUTPUT_FILE
 from yolact.engines.plan_output import check_plan_output, write_plan
-from yolact.export.checkpoint_inputs import load_model, read_check_images, sha256_of
+from yolact.export.checkpoint_inputs import load_model, read_check_images
 from yolact.export.destination import Destination, choose_destination
 from yolact.export.int8 import check_opset, choose_arithmetic
 from yolact.export.summary import describe_onnx
 from yolact.runtime.errors import UsageError
+from yolact.runtime.file_digest import sha256_of
 from yolact.runtime.output_files import check_output, write_output
 
 if TYPE_CHECKING:

@@ -6,22 +6,18 @@ A cache is keyed by what it depends on: the layers of the network, TensorRT's ve
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 from typing import Any
 
+from yolact.runtime.cache_folder import cache_folder
 from yolact.runtime.errors import UsageError
 from yolact.runtime.output_files import replacing
 from yolact.runtime.tensorrt.flavour import TensorRt
 
 
 def default_folder() -> Path | None:
-    """The folder of timing caches in the user's cache folder (XDG); None for a user without a home."""
-    try:
-        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    except RuntimeError:  # a user without a home, as in some containers
-        return None
-    return Path(base) / "yolact" / "timing"
+    """The folder of timing caches in the user's cache folder; None for a user without a home."""
+    return cache_folder("timing")
 
 
 def cache_key(network: Any, tensorrt: TensorRt, gpu: str) -> str:

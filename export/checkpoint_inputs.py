@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import hashlib
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -68,12 +67,3 @@ def read_check_images(paths: Sequence[Path]) -> list[Image]:
     from yolact.runtime.images.image_files import read_image
 
     return [read_image(path) for path in paths] or [make_check_image()]
-
-
-def sha256_of(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file's contents."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()

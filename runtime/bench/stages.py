@@ -67,8 +67,10 @@ class OnnxSteps:
 
     def check_batch(self, count: int) -> None:
         """See StagedEngine."""
-        fixed = self._engine.max_batch
-        if fixed is not None and count != fixed:
+        fixed, most = self._engine.min_batch, self._engine.max_batch
+        if most is not None and fixed < most < count:
+            raise UsageError(f"with --device tensorrt a file takes batches of up to {most}, got --batch {count}")
+        if fixed == most and count != fixed:
             raise UsageError(
                 f"this file was exported for batches of {fixed}, got --batch {count}; leave --batch out, or export it "
                 "with yolact-export --batch dynamic"

@@ -5,16 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
 from yolact.runtime.config import PostprocessConfig
-from yolact.runtime.contract import INPUT_NAME, contradiction, input_spec, output_specs
+from yolact.runtime.contract import INPUT_NAME, TensorSpec, contradiction, input_spec, output_specs
 from yolact.runtime.engine import CPU, DeviceChoice
 from yolact.runtime.errors import EngineError
+from yolact.runtime.file_digest import sha256_of
 from yolact.runtime.images.arrays import Image
 from yolact.runtime.metadata import ModelMetadata
-from yolact.runtime.onnx.session import ModelRefused, open_session, run_session
+from yolact.runtime.onnx.providers import MOST_BATCH, TensorRtModel
+from yolact.runtime.onnx.session import ModelRefused, open_session, run_into
 from yolact.runtime.postprocess.output_check import OutputCheck
 from yolact.runtime.postprocess.postprocess import ImageHeads, NetworkDetections
 
@@ -38,7 +41,8 @@ class OnnxEngine:
         """
         self.device = device
         try:
-            self._session: Any = open_session(path, device, threads=threads)
+            tensorrt = _describe(path) if device.kind == "tensorrt" else None
+            self._session: Any = open_session(path, device, threads=threads, tensorrt=tensorrt)
         except ModelRefused as error:
             raise EngineError(_why_not_opened(path, str(error))) from error
         try:
@@ -47,9 +51,9 @@ class OnnxEngine:
         except UnicodeDecodeError:
             raise EngineError(f"{path} has texts that are no UTF-8; export it again with yolact-export") from None
         self._check = OutputCheck(self._metadata.config)
-        batch = next(t for t in self._session.get_inputs() if t.name == INPUT_NAME).shape[0]
-        self.min_batch: int = batch if isinstance(batch, int) else 1
-        self.max_batch: int | None = batch if isinstance(batch, int) else None
+        batch = _fixed_batch(self._session)
+        self.min_batch: int = batch or 1
+        self.max_batch: int | None = batch or (MOST_BATCH if device.kind == "tensorrt" else None)
 
     @property
     def metadata(self) -> ModelMetadata:
@@ -67,7 +71,10 @@ class OnnxEngine:
         """
         if self._session is None:  # another thread has closed it
             raise EngineError("this engine was closed; open it again")
-        return run_session(self._session, self._outputs, {INPUT_NAME: images})
+        shapes = ((spec.dtype, (len(images), *spec.shape)) for spec in self._outputs.values())
+        arrays: list[NDArray[Any]] = [np.empty(shape, dtype) for dtype, shape in shapes]
+        run_into(self._session, dict(zip(self._outputs, arrays, strict=True)), images)
+        return arrays
 
     def detect(self, images: Image) -> list[NetworkDetections]:
         """Detections of each image of a batch (N, S, S, 3) uint8 BGR."""
@@ -91,6 +98,22 @@ class OnnxEngine:
         self._check.close()
 
 
+def _describe(path: Path) -> TensorRtModel:
+    """What the TensorRT provider has to know of a file before it opens it, from a session on the CPU.
+
+    Raises as `open_session`, and EngineError for a file of something else.
+    """
+    session = open_session(path, optimise=False)
+    metadata = ModelMetadata.from_props(session.get_modelmeta().custom_metadata_map, str(path))
+    return TensorRtModel(metadata, _fixed_batch(session) is None, sha256_of(path))
+
+
+def _fixed_batch(session: onnxruntime.InferenceSession) -> int | None:
+    """The only batch that a file takes, None where it takes any."""
+    batch = next((t.shape[0] for t in session.get_inputs() if t.name == INPUT_NAME and t.shape), None)
+    return batch if isinstance(batch, int) else None
+
+
 def _why_not_opened(path: Path, reason: str) -> str:
     if path.suffix.lower() == ".pth":
         return f"{path} is a checkpoint; export it with yolact-export --weights {path}"
@@ -112,8 +135,10 @@ def _why_not_opened(path: Path, reason: str) -> str:
     return f"{path} cannot be opened as an ONNX model: {reason}; export it again with yolact-export"
 
 
-def _check_contract(session: onnxruntime.InferenceSession, metadata: ModelMetadata, path: Path) -> list[str]:
-    """The names of the outputs in contract order. Raises EngineError for the first tensor that breaks the contract."""
+def _check_contract(
+    session: onnxruntime.InferenceSession, metadata: ModelMetadata, path: Path
+) -> dict[str, TensorSpec]:
+    """The outputs in contract order. Raises EngineError for the first tensor that breaks the contract."""
     outputs = output_specs(metadata.graph, metadata.config, metadata.postprocess)
     inputs = session.get_inputs()
     found = {t.name: (t.type, tuple(t.shape[1:])) for t in [*inputs, *session.get_outputs()]}
@@ -129,4 +154,4 @@ def _check_contract(session: onnxruntime.InferenceSession, metadata: ModelMetada
     if len(inputs) > 1:
         unknown = ", ".join(sorted(t.name for t in inputs if t.name != INPUT_NAME))
         raise EngineError(f"{path} has inputs that no YOLACT has: {unknown}; export the model again with yolact-export")
-    return list(outputs)
+    return outputs

@@ -1,4 +1,4 @@
-"""ONNX Runtime's sessions: the one place that sets their options, chooses their providers and words their failures."""
+"""ONNX Runtime's sessions: the one place that sets their options and words their failures."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
 from yolact.runtime.contract import INPUT_NAME
 from yolact.runtime.engine import CPU, DeviceChoice
-from yolact.runtime.errors import EngineError, UsageError
+from yolact.runtime.errors import EngineError
 from yolact.runtime.fields import whole
 from yolact.runtime.onnx.external_data import refuse_external_data
+from yolact.runtime.onnx.providers import PROVIDERS, TensorRtModel, check_provider, load_libraries, provider_options
 from yolact.runtime.wording import one_line
 
 if TYPE_CHECKING:
@@ -26,29 +28,11 @@ class ModelRefused(EngineError):
 
 SOFTWARE = f"ONNX Runtime {onnxruntime.__version__}"
 
-_PROVIDERS = {
-    "cpu": ("CPUExecutionProvider",),
-    "cuda": ("CUDAExecutionProvider", "CPUExecutionProvider"),
-    "tensorrt": ("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"),
-}
-"""ONNX Runtime's execution providers for each kind of device. An operator runs on the first one that has it."""
-
 MAX_THREADS = 4096
 """More than machines have cores."""
 
 _ERRORS_ONLY = 3
 """A severity of ONNX Runtime's log: it prints errors and keeps warnings to itself."""
-
-
-def check_provider(device: DeviceChoice) -> None:
-    """Raise UsageError where this ONNX Runtime was built without what the device needs."""
-    available = onnxruntime.get_available_providers()
-    provider = _PROVIDERS[device.kind][0]
-    if provider not in available:  # ONNX Runtime itself would go on with the CPU and a warning
-        raise UsageError(
-            f"this ONNX Runtime has no {provider} for {device}, only {', '.join(available)}; "
-            "replace it by a package that has: pip uninstall onnxruntime, then pip install onnxruntime-gpu"
-        )
 
 
 def session_options(threads: int | None = None, *, optimise: bool = True) -> onnxruntime.SessionOptions:
@@ -66,7 +50,12 @@ def session_options(threads: int | None = None, *, optimise: bool = True) -> onn
 
 
 def open_session(
-    model: Path | onnx.ModelProto, device: DeviceChoice = CPU, *, threads: int | None = None, optimise: bool = True
+    model: Path | onnx.ModelProto,
+    device: DeviceChoice = CPU,
+    *,
+    threads: int | None = None,
+    optimise: bool = True,
+    tensorrt: TensorRtModel | None = None,
 ) -> onnxruntime.InferenceSession:
     """Open a model with ONNX Runtime.
 
@@ -75,6 +64,7 @@ def open_session(
         device: the CPU, or a GPU through ONNX Runtime's CUDA or TensorRT provider.
         threads: threads within an operator; None lets ONNX Runtime take the physical cores.
         optimise: let ONNX Runtime rewrite the graph before it runs, as it does by default.
+        tensorrt: what the TensorRT provider is told of the file; without, it takes its own defaults.
 
     Raises:
         ModelRefused: ONNX Runtime cannot open it.
@@ -84,15 +74,17 @@ def open_session(
     options = session_options(threads, optimise=optimise)
     check_provider(device)
     source = _checked(model) if isinstance(model, Path) else model.SerializeToString()
+    told = "" if device.kind == "cpu" else load_libraries()
+    providers = provider_options(device, tensorrt)
     try:
-        session = onnxruntime.InferenceSession(source, options, providers=_provider_options(device), enable_fallback=0)
+        session = onnxruntime.InferenceSession(source, options, providers=providers, enable_fallback=0)
     except Exception as error:  # ONNX Runtime's exceptions share no public base class
         raise ModelRefused(f"{SOFTWARE} refuses the model ({one_line(error)})") from error
-    used, wanted = session.get_providers()[0], _PROVIDERS[device.kind][0]
+    used, wanted = session.get_providers()[0], PROVIDERS[device.kind][0]
     if used != wanted:
         raise EngineError(
             f"{SOFTWARE} fell back to {used} for {device}: {wanted} does not load, mostly because libraries of CUDA, "
-            "cuDNN or TensorRT are missing; see yolact-doctor"
+            f"cuDNN or TensorRT are missing{f' ({told})' if told else ''}; see yolact-doctor"
         )
     return session
 
@@ -107,12 +99,6 @@ def _checked(path: Path) -> str:
     return str(path)
 
 
-def _provider_options(device: DeviceChoice) -> list[tuple[str, dict[str, str]]]:
-    """Execution providers, best first, with their options."""
-    options = {} if device.kind == "cpu" else {"device_id": str(device.index)}
-    return [(name, options if name != "CPUExecutionProvider" else {}) for name in _PROVIDERS[device.kind]]
-
-
 def run_session(
     session: onnxruntime.InferenceSession, outputs: Sequence[str], inputs: Mapping[str, NDArray[Any]]
 ) -> list[NDArray[Any]]:
@@ -123,6 +109,27 @@ def run_session(
     try:
         values: list[NDArray[Any]] = session.run(list(outputs), dict(inputs))
     except Exception as error:  # ONNX Runtime's exceptions share no public base class
-        shape = inputs[INPUT_NAME].shape
-        raise EngineError(f"ONNX Runtime could not run a batch of shape {shape} ({one_line(error)})") from error
+        raise _not_run(inputs[INPUT_NAME], error) from error
     return values
+
+
+def run_into(session: onnxruntime.InferenceSession, outputs: Mapping[str, NDArray[Any]], images: NDArray[Any]) -> None:
+    """Compute outputs of a batch of images (N, S, S, 3) right into the arrays of their names.
+
+    `run_session` hands over copies of what ONNX Runtime fetched, from a GPU too; the masks of an image have 7.6 MB.
+
+    Raises EngineError where ONNX Runtime fails, and where an output has another shape or type than its array.
+    """
+    binding = session.io_binding()
+    images = np.ascontiguousarray(images)  # it has to live until the end of the run
+    try:
+        binding.bind_cpu_input(INPUT_NAME, images)
+        for name, array in outputs.items():
+            binding.bind_output(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
+        session.run_with_iobinding(binding)
+    except Exception as error:  # ONNX Runtime's exceptions share no public base class
+        raise _not_run(images, error) from error
+
+
+def _not_run(images: NDArray[Any], error: Exception) -> EngineError:
+    return EngineError(f"ONNX Runtime could not run a batch of shape {images.shape} ({one_line(error)})")

@@ -37,7 +37,7 @@ def _builder(module: str) -> None:
 
 def _provider(kind: str) -> None:
     from yolact.runtime.engine import DeviceChoice
-    from yolact.runtime.onnx.session import check_provider
+    from yolact.runtime.onnx.providers import check_provider
 
     try:
         check_provider(DeviceChoice.parse(kind))
