@@ -10,7 +10,7 @@ from yolact.runtime.tensorrt.run_observer import HostMoment, StreamMoment
 
 
 class CopyClock:
-    """Times the copies to the GPU and back, as the observer of a context. Its events become part of the CUDA graphs."""
+    """Times the ways to the GPU and back, as the observer of a context. Its events become part of the CUDA graphs."""
 
     def __init__(self, device: Device) -> None:
         """`device`: that of the context. Raises EngineError where no event can be made."""
@@ -29,7 +29,10 @@ class CopyClock:
 
     @property
     def host_to_device_ms(self) -> float:
-        """What copying the batch of the last run to pinned memory and from there to the GPU took."""
+        """What copying the images of the last run to pinned memory and from there to the network's input took.
+
+        Where images are stretched on the GPU, that is in it.
+        """
         on_host = self._seconds["staged"] - self._seconds["begun"]
         return 1000 * on_host + self._events["uploaded"].milliseconds_since(self._events["upload"])
 
@@ -37,7 +40,8 @@ class CopyClock:
     def device_to_host_ms(self) -> float:
         """What copying the results of the last run took: to pinned memory and from there to arrays of their own.
 
-        Waiting for the masks is counted too: they are fetched only when their number is known.
+        Where masks are enlarged on the CPU, waiting for them is counted too: they are fetched when their number is
+        known.
         """
         on_host = self._seconds["collected"] - self._seconds["finished"]
         return 1000 * on_host + self._events["downloaded"].milliseconds_since(self._events["download"])

@@ -20,7 +20,6 @@ from yolact.runtime.cuda.device import Device
 from yolact.runtime.engine import CPU, Engine, EngineOptions
 from yolact.runtime.engine_files import open_engine
 from yolact.runtime.errors import EngineError, YolactError
-from yolact.runtime.postprocess.postprocess import NetworkDetections
 from yolact.runtime.tensorrt.plan_file import read_plan_header
 
 WARM_UPS = 3
@@ -96,7 +95,7 @@ def _measure(
     batches = list(dict.fromkeys(request.batches)) or [engine.min_batch]
     for batch in batches:
         steps.check_batch(batch)
-    detector = StagedDetector(steps, engine.metadata.config.image_size, request.masks)
+    detector = StagedDetector(steps, request.masks)
     load, before = machine.load_average(), machine.read_clocks(gpu)
     rows = [measure_batch(detector, photos, batch, request.duration_s) for batch in batches]
     image = photos.first().decode()
@@ -176,29 +175,30 @@ def measure_batch(detector: StagedDetector, photos: Photos, batch: int, duration
 
 
 def measure_detections(
-    detector: StagedDetector, found: NetworkDetections, image_size: tuple[int, int], duration_s: float
+    detector: StagedDetector, found: Any, image_size: tuple[int, int], duration_s: float
 ) -> dict[str, Any]:
     """What boxes and masks at image size (height, width) take for some of the detections, the best ones.
 
-    The numbers of detections take turns, so that a machine that changes its speed does so for all of them.
+    `found` is what `detector.find` returned. The numbers of detections take turns, so that a machine that changes its
+    speed does so for all of them.
     """
-    most = min(len(found.scores), KEPT[-1])
+    count_found = len(detector.finish([found], [image_size])[0])
+    most = min(count_found, KEPT[-1])
     kept = sorted({count for count in KEPT if count < most} | {most})
-    parts = {count: found[:count] for count in kept}
     samples: dict[int, list[float]] = {count: [] for count in kept}
     for _ in range(WARM_UPS):
-        for part in parts.values():
-            detector.finish(part, image_size)
+        for count in kept:
+            detector.finish([found], [image_size], count)
     for _ in _until(duration_s, "detections"):
-        for count, part in parts.items():
+        for count in kept:
             start = time.perf_counter()
-            detector.finish(part, image_size)
+            detector.finish([found], [image_size], count)
             samples[count].append(1000 * (time.perf_counter() - start))
     latencies = [summarise_runs(samples[count], 1) for count in kept]
     return {
         "width_px": image_size[1],
         "height_px": image_size[0],
-        "found": len(found.scores),
+        "found": count_found,
         "runs": len(samples[most]),
         "counts": [{"detections": count, **latency} for count, latency in zip(kept, latencies, strict=True)],
         "ms_per_detection": fit_slope(kept, [latency["p50_ms"] for latency in latencies]),

@@ -7,13 +7,16 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
+import numpy as np
+
 from yolact.runtime.bench.copy_clock import CopyClock
 from yolact.runtime.bench.photos import EncodedImage
 from yolact.runtime.detections import Detections, in_image
 from yolact.runtime.errors import UsageError
 from yolact.runtime.images.arrays import Image
-from yolact.runtime.images.preprocess import Preprocessor, fill_batch
+from yolact.runtime.images.preprocess import Preprocessor
 from yolact.runtime.postprocess.postprocess import NetworkDetections
+from yolact.runtime.selection import Selection
 from yolact.runtime.tensorrt.engine import TensorRTEngine
 from yolact.runtime.tensorrt.flavour import FLAVOURS
 
@@ -42,14 +45,22 @@ class StagedEngine(Protocol):
     def check_batch(self, count: int) -> None:
         """Raise UsageError unless this many images can run at once."""
 
-    def run(self, images: Image) -> tuple[Any, dict[Stage, float]]:
-        """Outputs for a batch (N, S, S, 3), and the milliseconds of the copies to the device and back.
+    def prepare(self, images: Sequence[Image]) -> Any:
+        """What the CPU makes of a batch (H, W, 3) before it goes to the engine."""
+
+    def run(self, prepared: Any) -> tuple[Any, dict[Stage, float]]:
+        """Outputs of a batch, and the milliseconds of the ways to the device and back.
 
         An engine on the CPU, and one whose copies cannot be timed apart, has no entry for them.
         """
 
-    def collect(self, outputs: Any) -> list[NetworkDetections]:
-        """Detections of each image."""
+    def collect(self, outputs: Any) -> Sequence[Any]:
+        """What was found in each image."""
+
+    def finish(
+        self, found: Sequence[Any], sizes: Sequence[tuple[int, int]], top_k: int | None = None
+    ) -> list[Detections]:
+        """The best `top_k` detections, or all, in images of these sizes (height, width)."""
 
     def close(self) -> None:
         """Free what was made for the steps; the engine stays open."""
@@ -63,6 +74,7 @@ class OnnxSteps:
 
         self.software = SOFTWARE
         self._engine = engine
+        self.prepare: Callable[[Sequence[Image]], Image] = Preprocessor(engine.metadata.config.image_size)
         self.collect = engine.collect
 
     def check_batch(self, count: int) -> None:
@@ -76,9 +88,15 @@ class OnnxSteps:
                 "with yolact-export --batch dynamic"
             )
 
-    def run(self, images: Image) -> tuple[Any, dict[Stage, float]]:
+    def run(self, prepared: Image) -> tuple[Any, dict[Stage, float]]:
         """See StagedEngine."""
-        return self._engine.run(images), {}
+        return self._engine.run(prepared), {}
+
+    def finish(
+        self, found: Sequence[NetworkDetections], sizes: Sequence[tuple[int, int]], top_k: int | None = None
+    ) -> list[Detections]:
+        """See StagedEngine."""
+        return _on_cpu(found, sizes, top_k)
 
     def close(self) -> None:
         """There is nothing to free."""
@@ -91,23 +109,47 @@ class TensorRTSteps:
         module = engine.plan.trt
         title = next(flavour.title for flavour in FLAVOURS if flavour.module == module.__name__)
         self.software = f"{title} {module.__version__}"
-        self._clock = CopyClock(engine.device)
+        self._engine, self._clock = engine, CopyClock(engine.device)
         self._context = engine.create_context(self._clock)
         self.check_batch = engine.plan.check_batch
-        self.collect = engine.collect
+        self._preprocess = Preprocessor(engine.metadata.config.image_size)
+        self._makes_masks = engine.takes_images and engine.metadata.graph == "full"
 
-    def run(self, images: Image) -> tuple[Any, dict[Stage, float]]:
+    def prepare(self, images: Sequence[Image]) -> Any:
         """See StagedEngine."""
-        outputs = self._context.run(images)
+        return images if self._engine.takes_images else self._preprocess(images)
+
+    def run(self, prepared: Any) -> tuple[Any, dict[Stage, float]]:
+        """See StagedEngine."""
+        run = self._context.run_images if self._engine.takes_images else self._context.run
+        outputs = run(prepared)
         return outputs, {
             "host_to_device": self._clock.host_to_device_ms,
             "device_to_host": self._clock.device_to_host_ms,
         }
 
+    def collect(self, outputs: Any) -> Sequence[Any]:
+        """See StagedEngine."""
+        return outputs if self._makes_masks else self._engine.collect(outputs)
+
+    def finish(
+        self, found: Sequence[Any], sizes: Sequence[tuple[int, int]], top_k: int | None = None
+    ) -> list[Detections]:
+        """See StagedEngine. Masks that the GPU makes are those of the last run."""
+        if not self._makes_masks:
+            return _on_cpu(found, sizes, top_k)
+        return self._engine.choice(self._context).find(found, sizes, None if top_k is None else Selection(top_k=top_k))
+
     def close(self) -> None:
         """See StagedEngine."""
         self._context.close()
         self._clock.close()
+
+
+def _on_cpu(
+    found: Sequence[NetworkDetections], sizes: Sequence[tuple[int, int]], top_k: int | None
+) -> list[Detections]:
+    return [in_image(one if top_k is None else one[:top_k], size) for one, size in zip(found, sizes, strict=True)]
 
 
 def in_steps(engine: OnnxEngine | TensorRTEngine) -> StagedEngine:
@@ -132,10 +174,9 @@ class Timed(NamedTuple):
 class StagedDetector:
     """Turns the image files of a batch into detections and masks at image size, and times every stage of that."""
 
-    def __init__(self, engine: StagedEngine, image_size: int, masks: MaskForm) -> None:
-        """`image_size`: side of the network's input, pixels. `masks`: what is made of each image's masks."""
+    def __init__(self, engine: StagedEngine, masks: MaskForm) -> None:
+        """`masks`: what is made of each image's masks."""
         self._engine = engine
-        self._preprocess = Preprocessor(image_size)
         self._make_masks = MAKE_MASKS[masks]
 
     def __call__(self, files: Sequence[EncodedImage]) -> Timed:
@@ -143,12 +184,12 @@ class StagedDetector:
         clock = [time.perf_counter()]
         images = [file.decode() for file in files]
         clock.append(time.perf_counter())
-        batch = self._preprocess(images)
+        batch = self._engine.prepare(images)
         clock.append(time.perf_counter())
         outputs, copies = self._engine.run(batch)
         clock.append(time.perf_counter())
         found = self._engine.collect(outputs)
-        detections = [self.finish(one, image.shape[:2]) for one, image in zip(found, images, strict=True)]
+        detections = self.finish(found, [(image.shape[0], image.shape[1]) for image in images])
         clock.append(time.perf_counter())
         decode, preprocess, run, postprocess = (1000 * (b - a) for a, b in pairwise(clock))
         return Timed(
@@ -157,12 +198,16 @@ class StagedDetector:
             | {"postprocess": postprocess, "end_to_end": 1000 * (clock[-1] - clock[0])},
         )
 
-    def find(self, image: Image, batch: int) -> NetworkDetections:
-        """What the network finds in an image, which runs in a batch of `batch`."""
-        return self._engine.collect(self._engine.run(fill_batch(self._preprocess([image]), batch))[0])[0]
+    def find(self, image: Image, batch: int) -> Any:
+        """What the network finds in an image, which runs in a batch of `batch`; for `finish`, until the next run."""
+        black = [np.zeros((1, 1, 3), np.uint8)] * (batch - 1)
+        return self._engine.collect(self._engine.run(self._engine.prepare([image, *black]))[0])[0]
 
-    def finish(self, found: NetworkDetections, image_size: tuple[int, int]) -> Detections:
+    def finish(
+        self, found: Sequence[Any], sizes: Sequence[tuple[int, int]], top_k: int | None = None
+    ) -> list[Detections]:
         """The end of post-processing: boxes in pixels, and masks at image size, which are made and dropped again."""
-        detections = in_image(found, image_size)
-        self._make_masks(detections)
+        detections = self._engine.finish(found, sizes, top_k)
+        for one in detections:
+            self._make_masks(one)
         return detections

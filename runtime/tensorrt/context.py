@@ -192,7 +192,9 @@ class TensorRTContext:
             self._replay(count)
             stream.synchronise()
             self._observer.on_host("finished")
-            return self._collect(count)
+            results = self._collect(count)
+            self._observer.on_host("collected")
+            return results
 
     def mask_bits(self, wanted: Sequence[WantedMasks]) -> list[tuple[PackedMask, ...]]:
         """Masks of the last `run_images` as bits at image resolution, for each image those that are wanted.
@@ -203,9 +205,7 @@ class TensorRTContext:
             total = self._download.enqueue(wanted, stream)
             if total:
                 stream.synchronise()
-            found = self._download.collect(wanted, total)
-            self._observer.on_host("collected")
-            return found
+            return self._download.collect(wanted, total)
 
     def keep(
         self, wanted: Sequence[WantedMasks], known: Sequence[Mapping[str, NDArray[Any]]]

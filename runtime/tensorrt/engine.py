@@ -102,7 +102,7 @@ class TensorRTEngine:
         with self._borrowed() as context:
             outputs = self._run(context, images)
             if self.metadata.graph == "full":
-                return MaskChoice(context, self._check, names).find(outputs, sizes, wanted)
+                return self.choice(context).find(outputs, sizes, wanted)
         found = [in_image(one, size, names) for one, size in zip(self.collect(outputs), sizes, strict=True)]
         return found if wanted is None else [one.select_by(wanted) for one in found]
 
@@ -116,7 +116,11 @@ class TensorRTEngine:
         sizes = [(image.shape[0], image.shape[1]) for image in images]
         with self._borrowed() as context:
             outputs = self._run(context, images)
-            return MaskChoice(context, self._check, self.metadata.config.class_names).keep(outputs, sizes, wanted)
+            return self.choice(context).keep(outputs, sizes, wanted)
+
+    def choice(self, context: TensorRTContext) -> MaskChoice:
+        """What makes detections of what this engine's context has found with `run_images`, in a full graph."""
+        return MaskChoice(context, self._check, self.metadata.config.class_names)
 
     def _run(self, context: TensorRTContext, images: Sequence[Image]) -> list[dict[str, NDArray[Any]]]:
         """The outputs of these images, which are run with black ones where the plan takes no so small batch."""

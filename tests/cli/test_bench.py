@@ -53,7 +53,7 @@ def encoded(image: Image, name: str = "image") -> EncodedImage:
 
 
 def staged(engine: OnnxEngine, masks: MaskForm = "full") -> StagedDetector:
-    return StagedDetector(OnnxSteps(engine), engine.metadata.config.image_size, masks)
+    return StagedDetector(OnnxSteps(engine), masks)
 
 
 # ---- figures ----
@@ -150,28 +150,26 @@ def test_masks_are_made_in_the_form_asked_for(engine: Path) -> None:
 class Recording(StagedDetector):
     """Remembers what it finished."""
 
-    def finish(self, found: NetworkDetections, image_size: tuple[int, int]) -> Detections:
-        self.seen = [*getattr(self, "seen", []), (found, image_size)]
-        return super().finish(found, image_size)
+    def finish(self, *arguments: Any) -> list[Detections]:
+        found = super().finish(*arguments)
+        self.seen = [*getattr(self, "seen", []), found]
+        return found
 
 
 @pytest.mark.parametrize("mask_scores", [None, [0.9, 0.8, 0.7, 0.6]])
 def test_detections_are_kept_from_the_best(tmp_path: Path, mask_scores: list[float] | None) -> None:
     engine = OnnxEngine(write_engine(tmp_path / "scripted.onnx", mask_scores))
-    detector = Recording(OnnxSteps(engine), 64, "rle")
+    detector = Recording(OnnxSteps(engine), "rle")
     found = detector.find(np.full((20, 30, 3), 255, np.uint8), 1)
     table = measure_detections(detector, found, (20, 30), 0.01)
     assert [row["detections"] for row in table["counts"]] == [0, 1, 4]  # of 0, 1, 10, 50, 100: as many as there are
     assert (table["found"], table["width_px"], table["height_px"]) == (4, 30, 20)
-    counts = [len(part.scores) for part, _ in detector.seen]
-    assert counts == [0, 1, 4] * (WARM_UPS + table["runs"])
-    for part, size in detector.seen:
-        assert size == (20, 30)
-        for name, values in vars(part).items():
-            whole = getattr(found, name)
-            assert (values is None) == (whole is None)
-            if values is not None:
-                np.testing.assert_array_equal(values, whole[: len(part.scores)])
+    whole, *parts = [one for (one,) in detector.seen]
+    assert list(map(len, parts)) == [0, 1, 4] * (WARM_UPS + table["runs"]) and len(whole) == 4
+    for part in parts:
+        assert part.image_size == (20, 30)
+        for name in ("boxes", "scores", "class_ids", "mask_scores", "mask_probabilities"):
+            np.testing.assert_array_equal(getattr(part, name), getattr(whole[: len(part)], name))
 
 
 @pytest.mark.parametrize(("found", "kept"), [(0, [0]), (1, [0, 1]), (10, [0, 1, 10]), (99, [0, 1, 10, 50, 99]),

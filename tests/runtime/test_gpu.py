@@ -186,7 +186,7 @@ def test_stages_are_those_of_the_detector(engine: TensorRTEngine, photos: list[n
 
     files = [EncodedImage("photo", cv2.imencode(".png", photo)[1].tobytes()) for photo in photos]
     expected, steps = Detector(engine)(photos), in_steps(engine)
-    detector = StagedDetector(steps, engine.metadata.config.image_size, "full")
+    detector = StagedDetector(steps, "full")
     for _ in range(3):  # plainly, recorded, replayed: the events must come every time
         timed = detector(files)
         for found, other in zip(timed.detections, expected, strict=True):

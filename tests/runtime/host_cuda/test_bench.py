@@ -17,6 +17,7 @@ from yolact.runtime.bench.copy_clock import CopyClock
 from yolact.runtime.bench.photos import EncodedImage, Photos, find_photos
 from yolact.runtime.bench.report import report_lines
 from yolact.runtime.cuda.device import Device, Stream, TimingEvent
+from yolact.runtime.cuda.kernels import KernelLibrary
 from yolact.runtime.detector import Detector
 from yolact.runtime.errors import EngineError, UsageError
 from yolact.runtime.tensorrt.engine import TensorRTEngine
@@ -99,16 +100,24 @@ def test_a_run_that_fails_does_not_spoil_the_next(
     context.close()
 
 
-@pytest.mark.parametrize("graph", ["full", "raw"])
+@pytest.mark.parametrize(("graph", "on_gpu"), [("full", False), ("raw", False), ("full", True), ("raw", True)])
 def test_detections_are_the_detectors(
-    open_plan: Open, tiny_engine: Path, tiny_raw_engine: Path, photos: list[np.ndarray], graph: str
+    open_plan: Open,
+    request: pytest.FixtureRequest,
+    tiny_engine: Path,
+    tiny_raw_engine: Path,
+    photos: list[np.ndarray],
+    graph: str,
+    on_gpu: bool,
 ) -> None:
     import cv2
 
-    plan, _ = open_plan(tiny_engine if graph == "full" else tiny_raw_engine)
+    kernels = request.getfixturevalue("kernels") if on_gpu else None
+    plan, _ = open_plan(tiny_engine if graph == "full" else tiny_raw_engine, kernels=kernels)
+    photos = [cv2.resize(photo, (120, 90 + index)) for index, photo in enumerate(photos)]
     steps = stages.in_steps(plan)
     assert steps.software == "TensorRT 10.7.0"
-    detector = stages.StagedDetector(steps, plan.metadata.config.image_size, "rle")
+    detector = stages.StagedDetector(steps, "rle")
     files = [EncodedImage("photo", cv2.imencode(".png", photo)[1].tobytes()) for photo in photos]
     for _ in range(3):
         timed = detector(files)
@@ -118,6 +127,19 @@ def test_detections_are_the_detectors(
         for one, other in zip(timed.detections, Detector(plan)(photos), strict=True):
             np.testing.assert_array_equal(one.boxes, other.boxes)
             np.testing.assert_array_equal(one.masks, other.masks)
+            assert (one.mask_bits is None) == (other.mask_bits is None) == (not on_gpu or graph == "raw")
+    steps.close()
+
+
+def test_the_gpu_makes_masks_of_the_best(open_plan: Open, kernels: KernelLibrary, engine: Path) -> None:
+    plan, _ = open_plan(engine, kernels=kernels)
+    steps = stages.in_steps(plan)
+    detector = stages.StagedDetector(steps, "rle")
+    found = detector.find(np.full((20, 30, 3), 255, np.uint8), 2)
+    with counted("kernels") as launched, counted("downloaded") as downloaded:
+        table = measure.measure_detections(detector, found, (20, 30), 1e-9)
+    assert table["found"] == 4 and [row["detections"] for row in table["counts"]] == [0, 1, 4]
+    assert launched == [1 + 4 * 2] and downloaded[0] > 0  # all, then three warm-ups and a run of 1 and of 4; 0 are none
     steps.close()
 
 
