@@ -18,8 +18,8 @@ from yolact.runtime.tensorrt.flavour import (
     load_flavour,
 )
 
-OLDEST_TENSORRT = Version(10, 0)
-"""The first with strongly typed networks from ONNX files with local functions, as needed here."""
+OLDEST_TENSORRT = Version(10, 3)
+"""The oldest that the runtime can run plans of: 10.0 has no `device_memory_size_v2`."""
 
 
 class BuilderMissing(YolactError):

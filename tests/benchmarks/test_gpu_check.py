@@ -307,7 +307,8 @@ def test_the_tables_of_nothing(tmp_path: Path) -> None:
 
 
 MOVED = 'from yolact.runtime.cuda import kernels; from pathlib import Path; kernels.LIBRARY = Path("/none")'
-WITHOUT = {"recorded": "", "tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx", "ort-cuda": "", "ort-tensorrt": ""}
+WITHOUT = {"recorded": "", "ort-cuda": "", "ort-tensorrt": ""}
+WITHOUT |= {"tensorrt": "", "tensorrt-cpu": "tensorrt", "tensorrt-rtx": "", "tensorrt-rtx-cpu": "tensorrt_rtx"}
 
 
 @pytest.mark.parametrize("contender", WITHOUT)

@@ -6,12 +6,13 @@ It is the same code but for the recording in CUDA graphs.
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import missing
 import numpy as np
@@ -23,6 +24,7 @@ from benchmarks.gpu.check.plan import COMPILING_DETECTORS, DETECTORS
 from benchmarks.gpu.check.skipping import Skip
 from benchmarks.gpu.detectors import measuring, step
 from benchmarks.gpu.detectors.agreement import Found, differences
+from benchmarks.gpu.detectors.engines import ImageContender, open_plan
 from benchmarks.gpu.detectors.measuring import (
     CONTENDERS,
     Setting,
@@ -34,11 +36,14 @@ from benchmarks.gpu.detectors.measuring import (
 from benchmarks.gpu.detectors.pytorch import Contender, mask_regions
 from benchmarks.gpu.detectors.step import NEEDS, run_contender
 from benchmarks.networks import seeded_model
+from yolact.runtime import engine_files
 from yolact.runtime.config import ModelConfig, PostprocessConfig
 from yolact.runtime.detections import Detections
+from yolact.runtime.detector import Detector
 from yolact.runtime.errors import YolactError
 from yolact.runtime.images.check_image import make_check_image
 from yolact.runtime.images.geometry import ImageTransform
+from yolact.runtime.onnx.engine import OnnxEngine
 from yolact.runtime.postprocess.mask_assembly import assemble_masks
 
 IMAGE_SIZE = (90, 130)
@@ -85,6 +90,38 @@ def test_finds_what_numpy_finds(opened: Callable[..., Contender], setting: Setti
         assert not wrong
         assert totals.matched > 20 and totals.median_mask_iou > 0.99 and not totals.missed
     one.close()
+
+
+class EngineOfImages:
+    """An engine that takes images, as plans do on a GPU: a whole detector of the runtime on the CPU."""
+
+    takes_images = True
+
+    def __init__(self, path: Path) -> None:
+        self.find = Detector(OnnxEngine(path))
+
+
+def test_an_engine_that_takes_images(setting: Setting) -> None:
+    one = ImageContender(cast(Any, EngineOfImages(setting.export_file())))
+    totals, wrong = check(one, setting, 3, reference(one, setting), 1)
+    assert not wrong and totals.matched > 20 and not totals.missed
+    EngineOfImages.takes_images = False
+    with pytest.raises(YolactError, match="expected kernels for this GPU"):
+        ImageContender(cast(Any, EngineOfImages(setting.export_file())))
+
+
+def test_a_plan_is_built_once(setting: Setting, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The second contender on it takes the first one's."""
+    pytest.importorskip("tensorrt_rtx", reason=missing.TENSORRT_RTX)
+    here, opened, row = replace(setting, folder=tmp_path), list[Path](), dict[str, Any]()
+    shutil.copy(setting.export_file(), tmp_path)
+    monkeypatch.setattr(engine_files, "open_engine", opened.append)
+    for _ in range(2):
+        open_plan("tensorrt_rtx", here.export_file, 2, row)
+        if "build_seconds" in row:
+            assert opened[0].is_file() and len(opened) == 1
+            row.clear()
+    assert not row and opened[0] == opened[1]
 
 
 @pytest.mark.parametrize("name", OPENINGS)
@@ -197,8 +234,10 @@ MISSING = {
     "recorded": "the CUDA kernels are not built",
     "ort-cuda": "has no CUDAExecutionProvider",
     "ort-tensorrt": "has no TensorrtExecutionProvider",
-    "tensorrt": "TensorRT",
-    "tensorrt-rtx": "driver|not installed",
+    "tensorrt": "the CUDA kernels are not built",
+    "tensorrt-cpu": "TensorRT",
+    "tensorrt-rtx": "the CUDA kernels are not built",
+    "tensorrt-rtx-cpu": "driver|not installed",
 }
 
 

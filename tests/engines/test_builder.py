@@ -17,10 +17,11 @@ from typing import Any, NamedTuple
 import missing
 import onnx
 import pytest
+from repository import ROOT
 
 from yolact.engines.build_options import BuildOptions
 from yolact.engines.builder import BuiltPlan, _Build, build_plan
-from yolact.engines.builder_choice import BuilderMissing, choose_builder
+from yolact.engines.builder_choice import OLDEST_TENSORRT, BuilderMissing, _check_usable, choose_builder
 from yolact.engines.plugin_use import fit_functions
 from yolact.runtime.config import ModelConfig, PostprocessConfig
 from yolact.runtime.contract import input_spec, output_specs
@@ -373,3 +374,12 @@ def test_bodies_go_where_they_would_win_over_plugins(tiny_engine: Path, version:
     proto = onnx.load(tiny_engine)
     fit_functions(proto, TensorRt(TENSORRT, Module, version))
     assert {function.name for function in proto.functions} == kept
+
+
+def test_the_oldest_tensorrt_is_the_one_that_the_package_asks_for() -> None:
+    before = Version(OLDEST_TENSORRT.major, OLDEST_TENSORRT.minor - 1)
+    with pytest.raises(
+        BuilderMissing, match=rf"{before.major}\.{before.minor}\S* is too old, 10\.3 or later is needed"
+    ):
+        _check_usable(TensorRt(TENSORRT, object(), before))
+    assert f'"tensorrt>={OLDEST_TENSORRT.major}.{OLDEST_TENSORRT.minor}"' in (ROOT / "pyproject.toml").read_text()

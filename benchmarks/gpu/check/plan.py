@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from benchmarks.gpu.check.steps import Step
-from yolact.runtime.cuda.kernels import LIBRARY
+from yolact.runtime.cuda.built_libraries import DESCRIPTION, LIBRARY_FOLDER
 
 TIME_LIMIT = 540
 """Seconds for a call, as long as nothing else is asked for."""
@@ -19,7 +19,13 @@ NETWORKS = ("yolact_resnet50", "yolact_base")
 """The first is measured unasked."""
 
 DETECTORS = {"recorded": 30, "eager": 30, "eager-fp32": 25, "ort-cuda": 25}
-COMPILING_DETECTORS = {"tensorrt": 75, "tensorrt-rtx": 40, "ort-tensorrt": 50}
+COMPILING_DETECTORS = {
+    "tensorrt": 70,
+    "tensorrt-cpu": 15,  # takes the plans of the step before it
+    "tensorrt-rtx": 35,
+    "tensorrt-rtx-cpu": 10,
+    "ort-tensorrt": 50,
+}
 """Names in `detectors.measuring.CONTENDERS`, in order of their value, and the seconds that are kept for each."""
 
 SANITIZER = "compute_sanitizer"
@@ -42,10 +48,11 @@ def plan_steps(folder: Path) -> list[Step]:
             for name, limit in limits.items()
         ]
 
+    unbuilt = not (LIBRARY_FOLDER / DESCRIPTION).is_file()
     return [
         step("environment", "environment", 30, needs="", always=True),
-        step("build", "build", 60, str(folder / "environment.json"), always=not LIBRARY.is_file()),
-        step("tests", "tests", 70, "-k", f"not {SANITIZER}"),
+        step("build", "build", 60, str(folder / "environment.json"), always=unbuilt),
+        step("tests", "tests", 60, "-k", f"not {SANITIZER}"),
         step("racecheck", "tests", 40, "-k", FEW),
         step("kernels", "kernels", 35),
         *detectors(DETECTORS),

@@ -14,7 +14,8 @@ from benchmarks.gpu.detectors.agreement import Found
 from benchmarks.gpu.detectors.pytorch import Contender
 from yolact.runtime.config import PostprocessConfig
 from yolact.runtime.detections import in_image
-from yolact.runtime.engine import DeviceChoice, Engine
+from yolact.runtime.engine import DeviceChoice, Engine, ImageEngine
+from yolact.runtime.errors import YolactError
 from yolact.runtime.images.preprocess import Preprocessor
 from yolact.runtime.metadata import Precision
 from yolact.runtime.output_files import replacing
@@ -54,6 +55,27 @@ class EngineContender(Contender):
         self._engine.close()
 
 
+class ImageContender(Contender):
+    """The runtime's own way on a plan: the GPU resizes images, runs the engine and enlarges masks to bits."""
+
+    def __init__(self, engine: ImageEngine) -> None:
+        if not engine.takes_images:
+            raise YolactError("expected kernels for this GPU, which resize images and enlarge masks, got none")
+        self._engine = engine
+        self.stages = {"images to masks": self._find_stage}
+
+    def _find_stage(self) -> None:
+        self._detections = self._engine.find(self.images)
+
+    def found(self) -> list[Found]:
+        """What the last run found in each image."""
+        return [Found(one.boxes, one.scores, one.class_ids, list(one.iter_masks())) for one in self._detections]
+
+    def close(self) -> None:
+        """Close the engine."""
+        self._engine.close()
+
+
 def export(model: Yolact, config: PostprocessConfig, precision: Precision, folder: Path) -> Path:
     """The ONNX file of a network for any batch; an earlier call's file of this name is taken as it is."""
     import onnx
@@ -74,8 +96,8 @@ def open_onnx(kind: str, export_file: Callable[[], Path]) -> Contender:
     return EngineContender(OnnxEngine(export_file(), device=DeviceChoice.parse(kind)))
 
 
-def open_tensorrt(module: str, export_file: Callable[[], Path], batch: int, row: dict[str, Any]) -> Contender:
-    """A contender on a plan for exactly this batch, built by `tensorrt` or `tensorrt_rtx`.
+def open_plan(module: str, export_file: Callable[[], Path], batch: int, row: dict[str, Any]) -> Engine:
+    """A plan for exactly this batch, built by `tensorrt` or `tensorrt_rtx` unless an earlier call of the check has.
 
     The row gets the seconds of the build.
     """
@@ -85,13 +107,14 @@ def open_tensorrt(module: str, export_file: Callable[[], Path], batch: int, row:
     from yolact.runtime.engine_files import open_engine
     from yolact.runtime.onnx.exported_model import read_exported_model
 
-    options = BuildOptions(min_batch=batch, opt_batch=batch, max_batch=batch)
-    tensorrt = choose_builder(options, module)
     path = export_file()
-    start = time.perf_counter()
-    built = build_plan(read_exported_model(path), options, tensorrt)
-    row["build_seconds"] = round(time.perf_counter() - start, 1)
-    row["plugins"] = list(built.identity.plugins)
     plan = path.with_name(f"{path.stem}-{module}-{batch}.plan")
-    built.save(plan)
-    return EngineContender(open_engine(plan))
+    if not plan.is_file():
+        options = BuildOptions(min_batch=batch, opt_batch=batch, max_batch=batch)
+        tensorrt = choose_builder(options, module)
+        start = time.perf_counter()
+        built = build_plan(read_exported_model(path), options, tensorrt)
+        row["build_seconds"] = round(time.perf_counter() - start, 1)
+        row["plugins"] = list(built.identity.plugins)
+        built.save(plan)
+    return open_engine(plan)

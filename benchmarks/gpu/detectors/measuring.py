@@ -2,9 +2,9 @@
 
 One run takes a batch of decoded images, (480, 640, 3) uint8 BGR NumPy arrays in ordinary memory, and is over when
 boxes, scores, classes and binary masks at 480 x 640 of all detections (up to 100 an image) are in the host's memory:
-dense bools for the official way, packed bits inside the masks' regions for our kernels, bools inside those regions for
-engines. Runs follow each other without overlap. Stages are timed in runs of their own, which wait after each stage, so
-that they add up to a little more than a whole run.
+dense bools for the official way, packed bits inside the masks' regions for our kernels, bools inside those regions
+where a CPU enlarges the masks. Runs follow each other without overlap. Stages are timed in runs of their own, which
+wait after each stage, so that they add up to a little more than a whole run.
 
 Each contender and network is a step of the check; one by itself is timed by
 
@@ -29,7 +29,7 @@ import torch
 from benchmarks.figures import write_figures
 from benchmarks.gpu.check.skipping import seconds_left
 from benchmarks.gpu.detectors.agreement import differences, reference_detections
-from benchmarks.gpu.detectors.engines import export, open_onnx, open_tensorrt
+from benchmarks.gpu.detectors.engines import EngineContender, ImageContender, export, open_onnx, open_plan
 from benchmarks.gpu.detectors.pytorch import Contender, Eager, Recorded
 from benchmarks.networks import seeded_model
 from yolact.runtime.config import PostprocessConfig
@@ -48,6 +48,7 @@ BATCHES = (1, 32, 8)
 IMAGE_SIZE = (480, 640)
 DISTINCT_IMAGES = 4
 WARM_UPS, LEAST_RUNS, MOST_RUNS, SECONDS = 2, 3, 60, 1.0
+RTX = "tensorrt_rtx"
 TYPES: dict[str, torch.dtype] = {"fp16": torch.float16, "fp32": torch.float32}
 
 
@@ -108,8 +109,8 @@ def _onnx(setting: Setting, batch: int, row: dict[str, Any], kind: str) -> Conte
     return open_onnx(kind, setting.export_file)
 
 
-def _tensorrt(setting: Setting, batch: int, row: dict[str, Any], module: str) -> Contender:
-    return open_tensorrt(module, setting.export_file, batch, row)
+def _plan(setting: Setting, batch: int, row: dict[str, Any], module: str, way: Callable[[Any], Contender]) -> Contender:
+    return way(open_plan(module, setting.export_file, batch, row))
 
 
 CONTENDERS: dict[str, tuple[str, Opening]] = {
@@ -119,8 +120,13 @@ CONTENDERS: dict[str, tuple[str, Opening]] = {
         "eager PyTorch in float32 (convolutions in TF32), official steps",
         partial(_eager, precision="fp32"),
     ),
-    "tensorrt": ("TensorRT", partial(_tensorrt, module="tensorrt")),
-    "tensorrt-rtx": ("TensorRT for RTX", partial(_tensorrt, module="tensorrt_rtx")),
+    "tensorrt": ("TensorRT, all on the GPU", partial(_plan, module="tensorrt", way=ImageContender)),
+    "tensorrt-cpu": ("TensorRT, the CPU around it", partial(_plan, module="tensorrt", way=EngineContender)),
+    "tensorrt-rtx": ("TensorRT for RTX, all on the GPU", partial(_plan, module=RTX, way=ImageContender)),
+    "tensorrt-rtx-cpu": (
+        "TensorRT for RTX, the CPU around it",
+        partial(_plan, module="tensorrt_rtx", way=EngineContender),
+    ),
     "ort-cuda": ("ONNX Runtime, CUDA provider", partial(_onnx, kind="cuda")),
     "ort-tensorrt": ("ONNX Runtime, TensorRT provider", partial(_onnx, kind="tensorrt")),
 }

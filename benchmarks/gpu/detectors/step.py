@@ -35,6 +35,11 @@ def _builder(module: str) -> None:
         raise Skip(str(error)) from error
 
 
+def _builder_and_kernels(module: str) -> None:
+    _kernels()
+    _builder(module)
+
+
 def _provider(kind: str) -> None:
     from yolact.runtime.engine import DeviceChoice
     from yolact.runtime.onnx.providers import check_provider
@@ -49,8 +54,10 @@ NEEDS: dict[str, Callable[[], None]] = {
     "recorded": _kernels,
     "eager": _nothing,
     "eager-fp32": _nothing,
-    "tensorrt": partial(_builder, "tensorrt"),
-    "tensorrt-rtx": partial(_builder, "tensorrt_rtx"),
+    "tensorrt": partial(_builder_and_kernels, "tensorrt"),
+    "tensorrt-cpu": partial(_builder, "tensorrt"),
+    "tensorrt-rtx": partial(_builder_and_kernels, "tensorrt_rtx"),
+    "tensorrt-rtx-cpu": partial(_builder, "tensorrt_rtx"),
     "ort-cuda": partial(_provider, "cuda"),
     "ort-tensorrt": partial(_provider, "tensorrt"),
 }
