@@ -84,14 +84,14 @@ def test_images_of_any_size_and_layout(
 ) -> None:
     path = tiny_engine if graph == "full" else tiny_raw_engine
     plan, _ = open_plan(path, trt=trt, kernels=kernels)
-    images = odd_images(photos)[:: 2 if graph == "raw" else 1]
+    images = odd_images(photos)[:: 1 if (graph, trt) == ("full", TENSORRT) else 2]
     expected = Detector(OnnxEngine(path))(images)
     assert max(len(one) for one in expected) == 20 and sum(one.masks.any() for one in expected) >= 5
     for found, right, image in zip(Detector(plan)(images), expected, images, strict=True):
         assert_same(found, right, image, bits=graph == "full")
 
 
-@pytest.mark.parametrize(("least", "most"), [(1, 1), (2, 2), (1, 4), (3, 8)])
+@pytest.mark.parametrize(("least", "most"), [(1, 1), (2, 2), (3, 8)])
 def test_batches_of_images_of_different_sizes(
     open_plan: Open, kernels: KernelLibrary, tiny_engine: Path, photos: list[Image], least: int, most: int
 ) -> None:
@@ -127,6 +127,12 @@ def hundred_engine(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_engine(path, rng.uniform(0, 1, 100).astype(np.float32).tolist(), **hundred(rng))
 
 
+@pytest.fixture(scope="module")
+def onnx(hundred_engine: Path) -> Detector:
+    """What runs that file on the CPU."""
+    return Detector(OnnxEngine(hundred_engine))
+
+
 def shaded(*sizes: tuple[int, int]) -> list[Image]:
     """Images (height, width) that are not black, but for those of height 8."""
     return [np.full((*size, 3), 200 if size[0] != 8 else 0, np.uint8) for size in sizes]
@@ -145,13 +151,17 @@ WANTED: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("wanted", WANTED)
 def test_what_is_wanted_is_what_select_chooses(
-    open_plan: Open, kernels: KernelLibrary, thread_order: ThreadOrder, hundred_engine: Path, wanted: dict[str, Any]
+    open_plan: Open,
+    kernels: KernelLibrary,
+    thread_order: ThreadOrder,
+    hundred_engine: Path,
+    onnx: Detector,
+    wanted: dict[str, Any],
 ) -> None:
     plan, _ = open_plan(hundred_engine, kernels=kernels)
-    images = shaded((61, 97), (8, 30), (35, 16), (64, 64))
-    onnx = Detector(OnnxEngine(hundred_engine))
+    images = shaded((61, 97), (8, 30), (35, 16))
     everything = onnx(images)
-    assert [len(one) for one in everything] == [100, 0, 100, 100]
+    assert [len(one) for one in everything] == [100, 0, 100]
     expected = [one.select(**wanted) for one in everything] if wanted else everything
     Detector(plan)(images)  # leaves the places of other masks
     thread_order(1)  # masks that nobody wants would come last now
@@ -159,8 +169,8 @@ def test_what_is_wanted_is_what_select_chooses(
         Detector(plan)(images, **wanted), onnx(images, **wanted), expected, images, strict=True
     ):
         assert_same(found, right, image)
-        assert_same(told, right, image, bits=False)
-        assert_same(found[::-3], right[::-3], image)
+        assert told.rle() == right.rle() and told.scores.tolist() == right.scores.tolist()
+        assert found[::-3].rle() == right[::-3].rle()
 
 
 COSTS = ("kernels", "launches", "synchronisations", "copies", "uploaded", "downloaded", "created", "allocations")
@@ -203,10 +213,12 @@ def test_only_a_larger_batch_allocates(open_plan: Open, kernels: KernelLibrary, 
 
 
 @pytest.mark.parametrize("interleave", [0, 1])
-def test_threads_at_once(open_plan: Open, kernels: KernelLibrary, hundred_engine: Path, interleave: int) -> None:
+def test_threads_at_once(
+    open_plan: Open, kernels: KernelLibrary, hundred_engine: Path, onnx: Detector, interleave: int
+) -> None:
     configure("interleave", interleave)
     plan, host = open_plan(hundred_engine, kernels=kernels)
-    detector, onnx = Detector(plan), Detector(OnnxEngine(hundred_engine))
+    detector = Detector(plan)
     work = [shaded((30, 41)), shaded((8, 9), (50, 20)), shaded((64, 64), (17, 90), (8, 8))]
     expected = [onnx(images, top_k=20) for images in work]
     if not interleave:  # three runs are held at the same place
@@ -232,7 +244,7 @@ FAILING = [
 @pytest.mark.parametrize("later", [0, 1])
 @pytest.mark.parametrize("function", FAILING)
 def test_a_run_that_fails_leaves_nothing_behind(
-    open_plan: Open, kernels: KernelLibrary, hundred_engine: Path, function: str, later: int
+    open_plan: Open, kernels: KernelLibrary, hundred_engine: Path, onnx: Detector, function: str, later: int
 ) -> None:
     plan, _ = open_plan(hundred_engine, kernels=kernels)
     detector = Detector(plan)
@@ -242,7 +254,6 @@ def test_a_run_that_fails_leaves_nothing_behind(
     fail_next(function, 400)
     with pytest.raises(YolactError, match=r"CUDA_ERROR_INVALID_HANDLE|CUDA error 400"):
         detector(large, top_k=4)
-    onnx = Detector(OnnxEngine(hundred_engine))
     for images in (small, large, small, large):
         for found, right, image in zip(detector(images, top_k=4), onnx(images, top_k=4), images, strict=True):
             assert_same(found, right, image)
@@ -268,11 +279,11 @@ def test_masks_that_are_no_numbers(
 
 
 def test_what_is_too_large_for_the_gpu_goes_through_the_cpu(
-    open_plan: Open, kernels: KernelLibrary, hundred_engine: Path, monkeypatch: pytest.MonkeyPatch
+    open_plan: Open, kernels: KernelLibrary, hundred_engine: Path, onnx: Detector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan, _ = open_plan(hundred_engine, kernels=kernels)
     images = [*shaded((50, 60), (8, 9)), np.full((1, (1 << 18) + 1, 3), 90, np.uint8), *shaded((20, 20))]
-    expected = Detector(OnnxEngine(hundred_engine))(images, top_k=3)
+    expected = onnx(images, top_k=3)
     for most_image, most_bits, kinds in ((1 << 30, 1 << 30, "bbpb"), (100, 1 << 30, "bbpb"), (1 << 30, 400, "pbpb")):
         monkeypatch.setattr("yolact.runtime.tensorrt.image_upload._MOST_BYTES", most_image)
         monkeypatch.setattr("yolact.runtime.tensorrt.mask_choice._MOST_BYTES", most_bits)
