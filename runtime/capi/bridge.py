@@ -98,7 +98,7 @@ def as_bgr(pixels: memoryview, height: int, width: int, stride: int, format_: in
 
 def as_buffers(found: Detections) -> Buffers:
     """The arrays of one image in the order and types of `yolact_detections`."""
-    masks = [((r.top, r.left, *r.shape), np.packbits(mask, axis=1)) for r, mask in found.iter_masks()]
+    masks = [((region.top, region.left, *region.shape), bits) for region, bits in found.packed_masks()]
     return (
         np.asarray(found.boxes, np.float32).tobytes(),
         np.asarray(found.scores, np.float32).tobytes(),

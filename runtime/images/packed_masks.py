@@ -22,6 +22,11 @@ class PackedMask(NamedTuple):
     region: Region
     bits: NDArray[np.uint8]
 
+    @classmethod
+    def pack(cls, region: Region, mask: BoolArray) -> PackedMask:
+        """Of a mask (h, w) bool inside its region."""
+        return cls(region, np.packbits(mask, axis=1))
+
     def unpack(self) -> BoolArray:
         """The mask (h, w) bool inside its region."""
         return np.unpackbits(self.bits, axis=1, count=self.region.shape[1]).view(np.bool_)

@@ -49,6 +49,8 @@ def assert_same(found: Detections, expected: Detections, image: Image, bits: boo
     assert found.rle() == expected.rle() and found.polygons() == expected.polygons()
     np.testing.assert_array_equal(annotate(image, found), annotate(image, expected))
     assert (found.mask_bits is not None) == bits
+    for packed, (region, mask) in zip(found.packed_masks(), found.iter_masks(), strict=True):
+        assert packed.region == region and packed.bits.tolist() == np.packbits(mask, axis=1).tolist()
     assert found.names == expected.names and found.image_size == expected.image_size == image.shape[:2]
 
 
