@@ -32,8 +32,10 @@ class MirroredMemory:
         """
         if size <= len(self.host):
             return
+        if len(self.host):
+            size += size // 4  # so that sizes which grow slowly seldom allocate
+        size = max(size, _LEAST)
         self.close()
-        size = max(size + size // 4, _LEAST)  # so that sizes which grow slowly seldom allocate
         try:
             memory = DeviceMemory(self._device, size)
             self._held.append(memory)

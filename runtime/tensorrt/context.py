@@ -30,6 +30,7 @@ from yolact.runtime.tensorrt.kept_results import KeptResults
 from yolact.runtime.tensorrt.loaded_plan import Execution, LoadedPlan
 from yolact.runtime.tensorrt.mask_download import MaskDownload
 from yolact.runtime.tensorrt.mask_kernels import MaskKernels, WantedMasks
+from yolact.runtime.tensorrt.output_block import OutputBlock
 from yolact.runtime.tensorrt.run_observer import NoObserver, RunObserver
 
 COUNT, MASKS = "num_detections", "masks"
@@ -66,6 +67,10 @@ class TensorRTContext:
         self._activations: DeviceMemory | None = None
         self._buffers: dict[str, DeviceArray] = {}
         self._staging: dict[str, NDArray[Any]] = {}
+        fetched = {name: spec for name, spec in plan.outputs.items() if name != MASKS}
+        self._fetched = OutputBlock(device, fetched, plan.max_batch)
+        self._held.memory.append(self._fetched)
+        self._unfetched = [INPUT_NAME, *(plan.outputs.keys() - fetched.keys())]
         if kernels is not None:
             self._upload = ImageUpload(device, kernels, plan.images.shape[0])
             masks = MaskKernels(device, kernels)
@@ -275,8 +280,8 @@ class TensorRTContext:
         """
         prepared = self._prepare(count)
         if not prepared.ran:
-            names = (INPUT_NAME, *self._plan.outputs)
-            prepared.execution.bind({name: self._buffer(name).first(count) for name in names})
+            own = {name: self._buffer(name).first(count) for name in self._unfetched}
+            prepared.execution.bind(own | self._fetched.on_device(count))
             self._work(prepared.execution, count)
             prepared.ran = True
             return
@@ -309,17 +314,15 @@ class TensorRTContext:
         """
         execution.enqueue(self.stream)
         self._observer.on_stream("download", self.stream)
-        for name in self._plan.outputs:
-            if name != MASKS:
-                self.stream.download(self._stage(name)[:count], self._buffer(name).address)
+        self._fetched.download(count, self.stream)
         self._observer.on_stream("downloaded", self.stream)
 
     def _collect(self, count: int) -> list[dict[str, NDArray[Any]]]:
         """The outputs of each image but the masks, from the staging buffers, cut to the image's detections."""
-        staging = {name: self._stage(name) for name in self._plan.outputs if name != MASKS}
+        staging = self._fetched.on_host(count)
         if COUNT not in staging:
             return [{name: array[i].copy() for name, array in staging.items()} for i in range(count)]
-        counts, most = staging.pop(COUNT)[:count].copy(), self._plan.outputs[MASKS].shape[0]
+        counts, most = staging.pop(COUNT).copy(), self._plan.outputs[MASKS].shape[0]
         if not ((counts >= 0) & (counts <= most)).all():
             raise EngineError(
                 f"the plan reports {counts.ravel().tolist()} detections of at most {most}; build it again"

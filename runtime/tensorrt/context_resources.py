@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Protocol
 
-from yolact.runtime.cuda.device import Device, DeviceMemory, Event, Graph, PinnedMemory, Stream
+from yolact.runtime.cuda.device import Device, Event, Graph, Stream
 from yolact.runtime.errors import EngineError
-from yolact.runtime.tensorrt.image_upload import ImageUpload
-from yolact.runtime.tensorrt.kept_results import KeptResults
 from yolact.runtime.tensorrt.loaded_plan import Execution
-from yolact.runtime.tensorrt.mask_download import MaskDownload
-from yolact.runtime.tensorrt.mask_kernels import MaskKernels
+
+
+class _Closes(Protocol):
+    def close(self) -> None: ...
 
 
 @dataclass
@@ -51,9 +52,7 @@ class Held:
     ready: Event  # comes when the work is done that a caller's array is still waiting for
     plain: list[Execution] = field(default_factory=list)
     prepared: dict[int, Prepared] = field(default_factory=dict)
-    memory: list[DeviceMemory | PinnedMemory | ImageUpload | MaskKernels | MaskDownload | KeptResults] = field(
-        default_factory=list
-    )
+    memory: list[_Closes] = field(default_factory=list)
 
     def free(self) -> None:
         """Wait for what still runs, then free everything."""

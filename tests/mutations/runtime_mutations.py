@@ -279,6 +279,18 @@ RUNTIME_MUTATIONS = (
         ("test_detections.py",),
     ),
     Mutation(
+        "outputs-copied-but-for-the-last",
+        "*_, (_, _, stop) = self._places(count)",
+        "*_, (_, stop, _) = self._places(count)",
+        ("test_host_cuda.py",),
+    ),
+    Mutation(
+        "outputs-not-aligned",
+        "start = -(-stop // ALIGNMENT) * ALIGNMENT",
+        "start = stop",
+        ("test_host_cuda.py",),
+    ),
+    Mutation(
         "stream-one-batch-too-many",
         "len(self._pending) < self._in_flight",
         "len(self._pending) <= self._in_flight",

@@ -54,6 +54,11 @@ def counted(name: str) -> Iterator[list[int]]:
     grown.append(count(name) - before)
 
 
+def one_copy(*sizes: int) -> int:
+    """Bytes of arrays that lie one after the other, each from a multiple of 256 on."""
+    return sum(size + -size % 256 for size in sizes[:-1]) + sizes[-1]
+
+
 class ForeignArray:
     """Memory of the GPU as another library would show it; `interface` overrides what it says of itself."""
 

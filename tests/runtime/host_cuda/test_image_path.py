@@ -13,7 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from host_cuda.host_driver import as_array, configure, count, counted, fail_next
+from host_cuda.host_driver import as_array, configure, count, counted, fail_next, one_copy
 from host_cuda.host_tensorrt import TENSORRT, TENSORRT_RTX, HostEngine
 from scripted_engine import write_engine
 
@@ -190,15 +190,14 @@ def test_what_a_run_costs(open_plan: Open, kernels: KernelLibrary, tmp_path: Pat
         found = detector(images, top_k=top_k)
         grown = [count(name) - old for name, old in zip(COSTS, before, strict=True)]
     assert [len(one) for one in found] == [top_k, 0, top_k]
-    padded = [-(-image.nbytes // 256) * 256 for image in images[:-1]]
     bits = sum(mask.bits.nbytes for one in found for mask in one.mask_bits or ())
     assert dict(zip(COSTS, grown, strict=True)) == {
         "kernels": 3 + 2 * (top_k > 0),  # each image is stretched, as are the masks of each image that has some
         "launches": 1,  # of a graph: network and copies
         "synchronisations": 1 + (top_k > 0),
-        "copies": 1 + 4 + 2 * (top_k > 0),
-        "uploaded": sum(padded) + images[-1].nbytes + 2 * top_k * 24,
-        "downloaded": 3 * (4 + 100 * (16 + 4 + 4)) + bits,
+        "copies": 2 + 2 * (top_k > 0),
+        "uploaded": one_copy(*(image.nbytes for image in images)) + 2 * top_k * 24,
+        "downloaded": one_copy(3 * 4, 3 * 100 * 16, 3 * 100 * 4, 3 * 100 * 4) + bits,
         "created": 0,
         "allocations": 0,
     }
@@ -314,7 +313,8 @@ def test_results_may_stay_on_the_gpu(
     with counted("downloaded") as downloaded:
         kept = detector.on_device(images, score_threshold=0.2, top_k=9)
     most = plan.metadata.postprocess.max_detections
-    assert downloaded == [4 * (4 + most * (16 + 4 + 4 + 4 * rescored))]  # two batches of two; no bits
+    outputs = one_copy(2 * 4, 2 * most * 16, *[2 * most * 4] * (3 if rescored else 2))
+    assert downloaded == [2 * outputs]  # of two batches of two; no bits
     detector.on_device(shaded((200, 100), (64, 64)))  # into other memory
     for found, right in zip(kept, Detector(OnnxEngine(path))(images, score_threshold=0.2, top_k=9), strict=True):
         assert len(found) == len(right) and found.image_size == right.image_size

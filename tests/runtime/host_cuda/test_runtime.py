@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from host_cuda.host_driver import ForeignArray, configure, count, counted, current_context, fail_next
+from host_cuda.host_driver import ForeignArray, configure, count, counted, current_context, fail_next, one_copy
 from host_cuda.host_tensorrt import (
     TENSORRT,
     TENSORRT_RTX,
@@ -90,6 +90,11 @@ def black_and_white(pattern: str) -> Image:
     return np.stack([np.full((IMAGE_SIZE, IMAGE_SIZE, 3), 255 * (letter == "w"), np.uint8) for letter in pattern])
 
 
+def counts_and_boxes(images: int) -> int:
+    """Bytes of counts, boxes, scores and classes, which come in one copy."""
+    return one_copy(images * 4, images * 4 * 16, images * 4 * 4, images * 4 * 4)
+
+
 @pytest.mark.parametrize("pattern", ["b", "w", "wb", "bw", "bbb", "www", "wbwb"])
 def test_only_masks_of_detections_are_copied(open_plan: Open, engine: Path, pattern: str) -> None:
     plan, _ = open_plan(engine)
@@ -100,7 +105,7 @@ def test_only_masks_of_detections_are_copied(open_plan: Open, engine: Path, patt
         assert_identical(found, OnnxEngine(engine).detect(images))
         assert [len(one.scores) for one in found] == [4 * (letter == "w") for letter in pattern]
         assert uploaded == [images.nbytes]
-        assert downloaded == [len(images) * (4 + 4 * (16 + 4 + 4)) + white * 4 * 16 * 16 * 4]
+        assert downloaded == [counts_and_boxes(len(images)) + white * 4 * 16 * 16 * 4]
 
 
 def test_only_masks_up_to_the_count_are_copied(open_plan: Open, engine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,7 +122,7 @@ def test_only_masks_up_to_the_count_are_copied(open_plan: Open, engine: Path, mo
     for images in (4, 2, 4, 4):
         with counted("downloaded") as downloaded:
             found = plan.detect(black_and_white("w" * images))
-        assert downloaded == [images * (4 + 4 * (16 + 4 + 4)) + sum(counts[:images]) * 16 * 16 * 4]
+        assert downloaded == [counts_and_boxes(images) + sum(counts[:images]) * 16 * 16 * 4]
         for one, length in zip(found, counts, strict=False):
             for name in ("boxes", "scores", "class_ids", "masks"):
                 np.testing.assert_array_equal(getattr(one, name), getattr(whole, name)[:length])
