@@ -411,7 +411,8 @@ def test_peak_memory_is_a_peak_of_this_process() -> None:
     peak = machine.peak_host_memory_mib()
     assert peak is not None and peak * 2**20 >= min(block.nbytes, pages * 4096)
     del block
-    assert machine.peak_host_memory_mib() >= peak
+    # It stays, but for what Linux counts by processor and sums up now and then.
+    assert machine.peak_host_memory_mib() >= peak - 2
 
 
 def test_a_machine_that_tells_nothing(engine: Path, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
