@@ -224,4 +224,16 @@ EXPORT_MUTATIONS = (
         "            if error > worst * 2:",
         ("test_layer_diff.py", "test_diff_cli.py"),
     ),
+    Mutation(
+        "fpn-reads-what-int8-makes-unrounded",
+        "known = readers.get(tensor, [consumer])",
+        "known = [consumer]",
+        ("test_quantization.py", "test_int8_plan.py"),
+    ),
+    Mutation(
+        "excluded-layers-read-rounded",
+        "and node.name not in left_alone and",
+        "and",
+        ("test_quantization.py",),
+    ),
 )

@@ -363,4 +363,22 @@ RUNTIME_MUTATIONS = (
         ("test_gpu_code.py",),
     ),
     Mutation("camera-of-four-digits", 'r"\\d{1,3}", argument', 'r"\\d{1,4}", argument', ("test_sources.py",)),
+    Mutation(
+        "engine-of-other-weights",
+        'f"{onnxruntime.__version__} {model.sha256}"',
+        'f"{onnxruntime.__version__}"',
+        ("test_onnx_providers.py",),
+    ),
+    Mutation(
+        "check-runs-again-what-is-done",
+        "step.always or not resumed.is_done(step.name)",
+        "step.always or resumed.is_done(step.name)",
+        ("test_gpu_check_record.py",),
+    ),
+    Mutation(
+        "check-skips-and-loses-the-result",
+        "if name not in self.kept or one.status in TRIED",
+        "if one.status",
+        ("test_gpu_check_record.py",),
+    ),
 )
