@@ -10,12 +10,26 @@ namespace yolact {
 constexpr int kImageThreads = 512;
 constexpr int kRowThreads = 4;  // of those that write one detection
 
+// Survivors of an image's lists. A list's memory has numbers in it beyond the survivors too, which may be read and mean
+// nothing: so a key need not wait for the number of survivors.
+struct Lists {
+    const int* kept;            // (L)
+    const uint64_t* survivors;  // (L, room)
+    int room;
+
+    // The key of a survivor; 0 where the list has fewer.
+    __device__ uint64_t at(int list, int place) const
+    {
+        const uint64_t key = survivors[static_cast<size_t>(list) * room + min(place, room - 1)];
+        return place < kept[list] ? key : 0;
+    }
+};
+
 // The lists whose best survivor is above `below`, in any order; returns their number.
-__device__ inline int findLists(
-    uint16_t* found, int* number, const int* kept, const uint64_t* survivors, int lists, int room, uint64_t below)
+__device__ inline int findLists(uint16_t* found, int* number, const Lists& lists, int count, uint64_t below)
 {
-    for (int list = threadIdx.x; list < lists; list += blockDim.x) {
-        if (kept[list] > 0 && survivors[static_cast<size_t>(list) * room] > below) {
+    for (int list = threadIdx.x; list < count; list += blockDim.x) {
+        if (lists.at(list, 0) > below) {
             found[atomicAdd(number, 1)] = static_cast<uint16_t>(list);
         }
     }
@@ -24,19 +38,17 @@ __device__ inline int findLists(
 }
 
 // Offers the survivors of these lists. A warp takes 32 of a list, which come best first; where none of any list was
-// worth keeping, those after them are not either.
-__device__ inline void offerSurvivors(
-    TopK& top, int capacity, const uint16_t* found, int number, const int* kept, const uint64_t* survivors, int room)
+// worth keeping, those after them are not either. Keys are read one round ahead.
+__device__ inline void offerSurvivors(TopK& top, int capacity, const uint16_t* found, int number, const Lists& lists)
 {
-    const int lane = threadIdx.x % kWarp, warps = blockDim.x / kWarp;
-    for (int start = 0; start < room; start += kWarp) {
+    const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp, warps = blockDim.x / kWarp;
+    for (int start = 0; start < lists.room; start += kWarp) {
         int taken = 0;
+        uint64_t next = warp < number ? lists.at(found[warp], start + lane) : 0;
         for (int first = 0; first < number; first += warps) {
-            const int index = first + threadIdx.x / kWarp, place = start + lane;
-            uint64_t key = 0;
-            if (index < number && place < kept[found[index]]) {
-                key = survivors[static_cast<size_t>(found[index]) * room + place];
-            }
+            const uint64_t key = next;
+            const int following = first + warps + warp;
+            next = following < number ? lists.at(found[following], start + lane) : 0;
             taken += top.offer(key, capacity);
         }
         if (taken == 0) {
@@ -93,10 +105,10 @@ __device__ void writeDetections(
     }
 }
 
-// Grid (B). Dynamic shared memory: `capacity` keys, then numbers of lists [lists].
+// Grid (B). Dynamic shared memory: `capacity` keys, then numbers of lists [count].
 template <typename T>
 __global__ void __launch_bounds__(kImageThreads, 1)
-    keepBest(YolactFastNmsParams p, YolactFastNmsTensors t, Scratch scratch, int lists, int room, int capacity)
+    keepBest(YolactFastNmsParams p, YolactFastNmsTensors t, Scratch scratch, int count, int room, int capacity)
 {
     __shared__ TopK::State top_state;
     __shared__ int number;
@@ -110,11 +122,11 @@ __global__ void __launch_bounds__(kImageThreads, 1)
     TopK top{keys, &top_state, p.max_detections};
     top.begin(below);
     if (state.candidates > 0) {
-        const int* kept = scratch.kept + static_cast<size_t>(image) * lists;
-        const uint64_t* survivors = scratch.survivors + static_cast<size_t>(image) * lists * room;
+        const size_t first = static_cast<size_t>(image) * count;
+        const Lists lists{scratch.kept + first, scratch.survivors + first * room, room};
         uint16_t* found = reinterpret_cast<uint16_t*>(keys + capacity);
-        const int with_some = findLists(found, &number, kept, survivors, lists, room, top_state.least);
-        offerSurvivors(top, capacity, found, with_some, kept, survivors, room);
+        const int with_some = findLists(found, &number, lists, count, top_state.least);
+        offerSurvivors(top, capacity, found, with_some, lists);
     }
     const int found = top.finish();
     if (threadIdx.x == 0) {

@@ -124,12 +124,6 @@ CUDA_MUTATIONS = (
     ),
     Mutation("no-second-pass", "state.best_survivors >= p.max_detections", "state.best_survivors >= 0", _NMS),
     Mutation(
-        "second-pass-with-a-survivor-too-many",
-        "state.best_survivors >= p.max_detections",
-        "state.best_survivors > p.max_detections",
-        _NMS,
-    ),
-    Mutation(
         "lists-cut-short-are-complete",
         "if (ranked < min(depth, count)) {",
         "if (ranked < min(depth, count) && ranked < 1) {",
@@ -139,7 +133,7 @@ CUDA_MUTATIONS = (
     Mutation("survivors-are-counted-twice", "second ? below : ~0ull", "~0ull", _NMS),
     Mutation("survivors-of-one-warp-only", "kept += __popc(alive);", "kept = __popc(alive);", _NMS),
     Mutation("survivors-past-the-room", "if (key != 0 && place < room) {", "if (key != 0) {", _NMS),
-    Mutation("lists-end-with-rubbish", "place < kept[found[index]]", "place < room", _NMS),
+    Mutation("lists-end-with-rubbish", "place < kept[list] ? key : 0", "place < room ? key : 0", _NMS),
     Mutation(
         "worse-survivors-are-never-read",
         "if (taken == 0) {\n            return;",
