@@ -1,5 +1,5 @@
 // One kernel: every thread has one cell of the prototype grid and writes that cell of the masks of kChunk detections.
-// Where no cell of a warp lies in the crops of four detections, its threads share the zeros of all their cells instead.
+// Where no cell of a warp lies in the crop of a detection, its threads share the zeros of all their cells instead.
 // mask_assembly.h explains the shapes B, D, K, Hp, Wp and the type T.
 #include "mask_assembly/mask_assembly.h"
 
@@ -47,19 +47,17 @@ __device__ void loadCrops(
     __syncthreads();
 }
 
-// Writes the chunk's coefficients into shared memory, as float4 [group][k]. They are 0 past the last detection.
+// Writes the chunk's coefficients into shared memory, as float32 [kChunk][K]. They are 0 past the last detection.
 template <typename T>
 __device__ void loadCoefficients(
-    float4* coefficients, const YolactMaskAssemblyParams& p, const YolactMaskAssemblyTensors& t, int image, int first)
+    float* coefficients, const YolactMaskAssemblyParams& p, const YolactMaskAssemblyTensors& t, int image, int first)
 {
-    float* elements = reinterpret_cast<float*>(coefficients);
-    const T* source = static_cast<const T*>(t.detection_coefficients);
-    for (int d = threadIdx.x / kWarp; d < kChunk; d += kThreads / kWarp) {
-        const size_t row = static_cast<size_t>(image) * p.detections + first + d;
-        for (int k = threadIdx.x % kWarp; k < p.coefficients; k += kWarp) {
-            elements[(d / kGroup * p.coefficients + k) * kGroup + d % kGroup] =
-                first + d < p.detections ? toFloat(source[row * p.coefficients + k]) : 0;
-        }
+    const size_t start = (static_cast<size_t>(image) * p.detections + first) * p.coefficients;
+    const T* source = static_cast<const T*>(t.detection_coefficients) + start;
+    const int number = min(kChunk, p.detections - first) * p.coefficients;
+#pragma unroll 4
+    for (int i = threadIdx.x; i < kChunk * p.coefficients; i += kThreads) {
+        coefficients[i] = i < number ? toFloat(source[i]) : 0;
     }
 }
 
@@ -98,8 +96,8 @@ __device__ Hits hitsOf(const Crop* crops, unsigned near, bool exists, float row,
     return hits;
 }
 
-// The prototype values of one cell, `cells` apart: in registers where their number is known to the compiler, else read
-// again for each group of detections.
+// The prototype values of one cell, `cells` apart: in registers where their number kCount is known to the compiler,
+// else read again for each detection.
 template <typename T, int kCount>
 struct Prototypes {
     float values[kCount];
@@ -111,63 +109,78 @@ struct Prototypes {
             values[k] = toFloat(source[static_cast<size_t>(k) * cells]);
         }
     }
-    __device__ int count() const { return kCount; }
-    __device__ float at(int k) const { return values[k]; }
+
+    // The mask logit of a detection. Its coefficients are aligned to 16 bytes.
+    __device__ float combine(const float* coefficients) const
+    {
+        static_assert(kCount % 4 == 0);
+        float sum = 0;
+#pragma unroll
+        for (int k = 0; k < kCount; k += 4) {
+            const float4 factors = *reinterpret_cast<const float4*>(coefficients + k);
+            sum = fmaf(factors.x, values[k], sum);
+            sum = fmaf(factors.y, values[k + 1], sum);
+            sum = fmaf(factors.z, values[k + 2], sum);
+            sum = fmaf(factors.w, values[k + 3], sum);
+        }
+        return sum;
+    }
 };
 template <typename T>
 struct Prototypes<T, 0> {
-    const T* __restrict__ source;
-    int number;
+    const T* source;
+    int count;
     size_t apart;
 
-    __device__ void load(const T* first, int count, int cells)
+    __device__ void load(const T* first, int number, int cells)
     {
         source = first;
-        number = count;
+        count = number;
         apart = cells;
     }
-    __device__ int count() const { return number; }
-    __device__ float at(int k) const { return toFloat(source[k * apart]); }
+
+    __device__ float combine(const float* coefficients) const
+    {
+        const T* value = source;
+        float sum = 0;
+#pragma unroll 8
+        for (int k = 0; k < count; ++k, value += apart) {
+            sum = fmaf(coefficients[k], toFloat(*value), sum);
+        }
+        return sum;
+    }
 };
 
-// The mask logits of four detections at one cell.
-template <typename T, int kCount>
-__device__ float4 combine(const Prototypes<T, kCount>& prototypes, const float4* coefficients)
+// Zeros the warp's cells, from `cell` on, in the masks that are not in `hit`: 16 bytes a lane where `wide`, 8 lanes for
+// each mask. Then masks are aligned to 16 bytes and so is their number of cells, so no four cells reach beyond a mask.
+__device__ void writeZeros(float* masks, unsigned hit, int chunk, int cell, int cells, bool wide)
 {
-    float4 sum = make_float4(0, 0, 0, 0);
-#pragma unroll(kCount > 0 ? kCount : 4)
-    for (int k = 0; k < prototypes.count(); ++k) {
-        const float value = prototypes.at(k);
-        const float4 factor = coefficients[k];
-        sum.x = fmaf(factor.x, value, sum.x);
-        sum.y = fmaf(factor.y, value, sum.y);
-        sum.z = fmaf(factor.z, value, sum.z);
-        sum.w = fmaf(factor.w, value, sum.w);
-    }
-    return sum;
-}
-
-// Zeros the warp's cells, from `cell` on, of `rows` masks, up to kGroup, each 8 lanes those of one with 16 bytes a
-// lane. Masks are aligned to 16 bytes and so is their number of cells, so no four cells reach beyond a mask.
-__device__ void writeZeros(float* masks, int rows, int cell, int cells)
-{
-    constexpr int kLanes = kWarp / kGroup;
-    const int lane = threadIdx.x % kWarp, row = lane / kLanes, start = cell + lane % kLanes * kGroup;
-    if (row < rows && start < cells) {
-        *reinterpret_cast<float4*>(masks + static_cast<size_t>(row) * cells + start) = make_float4(0, 0, 0, 0);
+    const int lane = threadIdx.x % kWarp;
+    const int lanes = wide ? kWarp / kGroup : kWarp, each = wide ? kGroup : 1, rows = wide ? kGroup : 1;
+    const int start = cell + lane % lanes * each;
+    int d = lane / lanes;
+    float* to = masks + static_cast<size_t>(d) * cells + start;
+    for (; d < chunk; d += rows, to += rows * static_cast<size_t>(cells)) {
+        if (hit >> d & 1 || start >= cells) {
+            continue;
+        }
+        if (wide) {
+            *reinterpret_cast<float4*>(to) = make_float4(0, 0, 0, 0);
+        } else {
+            *to = 0;
+        }
     }
 }
 
-// Grid (ceil(Hp * Wp / kThreads), ceil(D / kChunk), B). Dynamic shared memory: coefficients [kChunk / kGroup][K]
-// float4. kCount is K, or 0 for any. `wide`: masks and the number of cells are multiples of 16 bytes.
+// Grid (ceil(Hp * Wp / kThreads), ceil(D / kChunk), B). Dynamic shared memory: coefficients [kChunk][K] float32. kCount
+// is K, or 0 for any. `wide`: masks and the number of cells are multiples of 16 bytes.
 template <typename T, int kCount>
 __global__ void __launch_bounds__(kThreads)
     assembleMasks(YolactMaskAssemblyParams p, YolactMaskAssemblyTensors t, bool wide)
 {
     __shared__ Crop crops[kChunk];
-    float4* coefficients = reinterpret_cast<float4*>(dynamicShared());
+    float* coefficients = reinterpret_cast<float*>(dynamicShared());
     const int first = blockIdx.y * kChunk, image = blockIdx.z;
-    const int chunk = min(kChunk, p.detections - first);
     const int cells = p.height * p.width, cell = blockIdx.x * kThreads + threadIdx.x;
     const int of_warp = cell - threadIdx.x % kWarp;
     const bool exists = cell < cells;
@@ -181,26 +194,19 @@ __global__ void __launch_bounds__(kThreads)
     }
     __syncthreads();
 
+    float* masks = t.masks + (static_cast<size_t>(image) * p.detections + first) * cells;
+    writeZeros(masks, hits.of_warp, min(kChunk, p.detections - first), of_warp, cells, wide);
+    if (hits.of_warp == 0) {
+        return;
+    }
     Prototypes<T, kCount> prototypes;
     const T* source = static_cast<const T*>(t.prototypes) + static_cast<size_t>(image) * p.coefficients * cells;
-    if (hits.of_warp != 0) {
-        prototypes.load(source + (exists ? cell : 0), p.coefficients, cells);
-    }
-    float* masks = t.masks + (static_cast<size_t>(image) * p.detections + first) * cells;
-    for (int d = 0; d < chunk; d += kGroup, masks += static_cast<size_t>(kGroup) * cells) {
-        const bool any = (hits.of_warp >> d & ((1u << kGroup) - 1)) != 0;
-        if (wide && !any) {
-            writeZeros(masks, chunk - d, of_warp, cells);
-            continue;
-        }
-        const float4 logits =
-            any ? combine(prototypes, coefficients + d / kGroup * p.coefficients) : make_float4(0, 0, 0, 0);
-        const float values[kGroup] = {logits.x, logits.y, logits.z, logits.w};
-#pragma unroll
-        for (int i = 0; i < kGroup; ++i) {
-            if (exists && d + i < chunk) {
-                masks[static_cast<size_t>(i) * cells + cell] = hits.mine >> (d + i) & 1 ? sigmoid(values[i]) : 0.0f;
-            }
+    prototypes.load(source + (exists ? cell : 0), p.coefficients, cells);
+    for (unsigned left = hits.of_warp; left != 0; left &= left - 1) {
+        const int d = __ffs(static_cast<int>(left)) - 1;
+        const float logit = prototypes.combine(coefficients + d * (kCount > 0 ? kCount : p.coefficients));
+        if (exists) {
+            masks[static_cast<size_t>(d) * cells + cell] = hits.mine >> d & 1 ? sigmoid(logit) : 0.0f;
         }
     }
 }
@@ -225,7 +231,7 @@ cudaError_t yolact_mask_assembly(
     const int cells = p.height * p.width;
     const bool wide = cells % 4 == 0 && isAligned(tensors->masks, sizeof(float4));
     const dim3 grid((cells + kThreads - 1) / kThreads, (p.detections + kChunk - 1) / kChunk, p.batch);
-    const size_t shared = kChunk / kGroup * p.coefficients * sizeof(float4);
+    const size_t shared = kChunk * p.coefficients * sizeof(float);
     return withElementType(p.type, [&](auto element) {
         using T = decltype(element);
         return p.coefficients == kUsualCoefficients
