@@ -45,6 +45,7 @@ class Detector:
         if not hasattr(engine, "detect"):
             raise TypeError(f"expected an opened engine, got {type(engine).__name__}; open a file with Detector.open")
         self._engine: Engine | None = engine
+        self._image_engine = engine if isinstance(engine, ImageEngine) else None
         self._preprocess = Preprocessor(engine.metadata.config.image_size)
         self._reopen: partial[Detector] | None = None
         self._metadata: ModelMetadata = engine.metadata
@@ -185,10 +186,11 @@ class Detector:
             UsageError: this is no plan of a full graph, or the kernels of yolact-build-plugins are not there.
         """
         wanted, engine = _selection(score_threshold, top_k, class_ids), self.engine
-        if not isinstance(engine, ImageEngine):
+        finder = self._image_engine
+        if finder is None:
             raise UsageError(f"results stay on the GPU with a TensorRT plan, and this engine runs on {engine.device}")
         batches = map(_read, self._split(images))
-        return [found for batch in batches for found in engine.find_on_device(batch, wanted)]
+        return [found for batch in batches for found in finder.find_on_device(batch, wanted)]
 
     def stream(
         self,
@@ -247,8 +249,8 @@ class Detector:
     def _detect_batch(self, sources: Sequence[_Source], wanted: Selection | None) -> list[Detections]:
         engine = self.engine
         images = _read(sources)
-        if isinstance(engine, ImageEngine) and engine.takes_images:
-            return engine.find(images, wanted)
+        if self._image_engine is not None and self._image_engine.takes_images:
+            return self._image_engine.find(images, wanted)
         batch = fill_batch(self._preprocess(images), engine.min_batch)
         found = [
             in_image(detections, (image.shape[0], image.shape[1]), self.class_names)
@@ -277,7 +279,7 @@ class Detector:
         """Free the engine. Calling it again does nothing."""
         if self._engine is not None:
             self._engine.close()
-        self._engine = None
+        self._engine = self._image_engine = None
 
     def __enter__(self) -> Detector:
         return self

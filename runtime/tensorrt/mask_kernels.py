@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,14 +34,14 @@ class WantedMasks:
     rows: NDArray[np.intp]
     regions: NDArray[np.int32]
 
-    @property
+    @cached_property
     def sizes(self) -> NDArray[np.int64]:
         """(n,) bytes of each mask's bits."""
         top, left, bottom, right = self.regions.T.astype(np.int64)
         sizes: NDArray[np.int64] = (bottom - top) * ((right - left + 7) // 8)
         return sizes
 
-    @property
+    @cached_property
     def offsets(self) -> NDArray[np.int64]:
         """(n,) where each mask's bits begin among those of the image."""
         offsets: NDArray[np.int64] = self.sizes.cumsum() - self.sizes
@@ -50,7 +51,7 @@ class WantedMasks:
         """The first of them."""
         return replace(self, rows=self.rows[:count], regions=self.regions[:count])
 
-    @property
+    @cached_property
     def launched(self) -> int:
         """How many masks from the first on the kernel looks at, which are all that it must and few more."""
         return int(self.rows.max(initial=-1)) + 1 if self.sizes.any() else 0
