@@ -44,7 +44,7 @@ class DetectionStream(Iterator[Detections]):
         self._pending = deque[Future[_Read | _Found]]()
         self._ready = deque[Detections | Exception]()
         self.milliseconds = 0.0
-        self._pool = ThreadPoolExecutor(in_flight if overlapping else 1, "yolact-stream")
+        self._pool = ThreadPoolExecutor(in_flight if overlapping else 1, "yolact stream")
         self._finalizer = weakref.finalize(self, self._pool.shutdown, wait=False, cancel_futures=True)
 
     def __next__(self) -> Detections:
