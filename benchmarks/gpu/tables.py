@@ -44,3 +44,40 @@ def _resources(row: Figures | None) -> str:
     if row is None:
         return "-"
     return f"{row['registers']}, {row['static_shared_bytes']} B, {row['spilled_bytes']} B"
+
+
+def cost_sheet(figures: Figures) -> str:
+    """What each launch of the plugins costs: blocks, bytes, occupancy, and an estimate beside the floor of bytes."""
+    rows: list[tuple[Any, ...]] = []
+    for row in figures["sheet"]:
+        held = ", ".join(f"{share:.0%}" for share in row["occupancy"].values())
+        size = f"{row['blocks']} x {row['threads']}, {row['dynamic_shared_bytes'] / 1000:.1f} kB"
+        rows.append((f"`{row['kernel']}`", size, held, f"{row['bytes'] / 1e6:.2f}", *_times(row["batches"])))
+    floors, estimates = (
+        [sum(row["batches"][batch][key] for row in figures["sheet"]) for batch in figures["sheet"][0]["batches"]]
+        for key in ("floor_us", "estimate_us")
+    )
+    gaps = len(figures["sheet"]) + 1
+    sums = [f"{value:.1f}" for pair in zip(floors, (time + gaps for time in estimates), strict=True) for value in pair]
+    rows.append((f"together, with a memset and {gaps} gaps of 1 us", "", "", "", *sums))
+    archs = ", ".join(figures["sheet"][0]["occupancy"])
+    head = ["launch", "blocks x threads, dynamic shared", f"occupancy on {archs}", "MB an image"]
+    for batch in figures["sheet"][0]["batches"]:
+        head += [f"batch {batch}: floor, us", "estimate, us"]
+    return table(head, rows)
+
+
+def _times(batches: Figures) -> list[str]:
+    return [f"{value:.1f}" for times in batches.values() for value in (times["floor_us"], times["estimate_us"])]
+
+
+def loops(figures: Figures) -> str:
+    """The innermost loops of each kernel for sm_90, in FP16 where it has a type: instructions by kind."""
+    rows: dict[tuple[Any, ...], None] = {}  # each once: the compiler repeats loops of functions that it inlines
+    for row in figures["kernels"]:
+        if row["arch"] == "sm_90" and row["type"] in ("fp16", "-"):
+            for loop in row["loops"]:
+                kinds = [f"{number} {kind}" for kind, number in loop.items() if kind not in ("in", "instructions")]
+                if kinds:
+                    rows[f"`{row['kernel']}`", f"`{loop['in']}`", loop["instructions"], ", ".join(kinds)] = None
+    return table(("kernel", "loop in", "instructions", "of which"), rows)

@@ -71,7 +71,9 @@ RESULTS_SHOWN = {
     "int8_photos": _result("int8_photos", _PHOTOS, {"accuracy": accuracy.int8_accuracy}),
     "precision": _result("precision", "accuracy precision --images DIR", _PRECISION),
     "plans": _result("plans", "gpu plans", {"plans": gpu.plans}),
-    "kernel_resources": _result("kernel_resources", "gpu resources", {"kernels": gpu.resources}),
+    "kernel_resources": _result(
+        "kernel_resources", "gpu resources", {"sheet": gpu.cost_sheet, "loops": gpu.loops, "kernels": gpu.resources}
+    ),
     "training": Result(
         "python -m benchmarks.training speed --config NAME --data SPEC --json FILE",
         {"speed": training.speed, "memory": training.memory},

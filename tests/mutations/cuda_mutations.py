@@ -23,7 +23,13 @@ CUDA_MUTATIONS = (
     Mutation(
         "buffer-keeps-old-keys", "for (int i = held + threadIdx.x; i", "for (int i = held + 1 + threadIdx.x; i", _NMS
     ),
-    Mutation("pairs-of-half-the-stride", "(pair & (stride - 1))", "(pair & (stride / 2))", _NMS),
+    Mutation("pairs-of-half-the-stride", "pair & (stride - 1)", "pair & (stride / 2)", _NMS),
+    Mutation(
+        "sorting-steps-divide",
+        "2 * pair - (pair & (stride - 1))",
+        "2 * stride * (pair / stride) + pair % stride",
+        ("test_kernel_compilation.py",),
+    ),
     Mutation("buffer-is-taken-for-sorted", "if (held != sorted) {", "if (sorted == 0) {", _NMS),
     # common/workspace.h
     Mutation(
@@ -61,6 +67,12 @@ CUDA_MUTATIONS = (
     ),
     Mutation(
         "two-logits-at-a-time-with-the-background", "int i = (first + 1) / 2 + lane;", "int i = first / 2 + lane;", _NMS
+    ),
+    Mutation(
+        "logits-of-16-bits-one-at-a-time",
+        "        best = __hmax2(best, pairs[i]);",
+        "        best = __hmax2(best, pairOf<T>(toFloat(logits[2 * i])));",
+        ("test_kernel_compilation.py",),
     ),
     Mutation("rows-of-a-warp-overlap", "within) * apart +", "within) +", _NMS),
     Mutation(

@@ -1,6 +1,7 @@
-"""What every CUDA kernel takes of a multiprocessor, by the compiler's own report: registers, shared memory, spills.
+"""What every CUDA kernel takes of a multiprocessor, by the compiler's own report and by the machine code it makes:
+registers, shared memory, spills, instructions of loops; and what the launches of the plugins cost.
 
-python -m benchmarks.gpu resources [--arch sm_86 --arch sm_90] [--json benchmarks/results/kernel_resources.json]
+python -m benchmarks.gpu resources [--arch ARCH ...] [--json benchmarks/results/kernel_resources.json]
 """
 
 from __future__ import annotations
@@ -17,11 +18,19 @@ from tqdm import tqdm
 from benchmarks.commands import json_option
 from benchmarks.figures import write_figures
 from benchmarks.gpu import tables
+from benchmarks.gpu.kernels import sass
+from benchmarks.gpu.kernels.estimate import estimate, floor, occupancy
+from benchmarks.gpu.kernels.workload import launches
 from yolact.cli.command import reports_errors
 from yolact.plugins.build import SOURCES, BuildFailed, find_tools
 from yolact.runtime.errors import YolactError
 
 ELEMENT_TYPES = {"float": "fp32", "__half": "fp16", "__nv_bfloat16": "bf16", "": "-"}
+
+SHEET_ARCHS = ("sm_87", "sm_89", "sm_90")
+"""Jetson Orin, GeForce RTX 40, and the H200 that times are estimated for."""
+
+Code = dict[str, list[sass.Instruction]]
 
 _REPORT = re.compile(
     r"Function properties for (?P<symbol>\S+)\n"
@@ -30,40 +39,82 @@ _REPORT = re.compile(
 )
 
 
-def compile_kernels(nvcc: Path, source: Path, arch: str) -> str:
-    """The compiler's report on one file. Raises YolactError where it does not compile."""
+def compile_kernels(nvcc: Path, source: Path, arch: str) -> tuple[str, Code]:
+    """The compiler's report on one file, and the machine code of its kernels by symbol.
+
+    Raises YolactError where it does not compile.
+    """
     with tempfile.TemporaryDirectory() as folder:
-        command = [str(nvcc), "-std=c++17", "--fmad=false", "-Xptxas=-v", f"-arch={arch}", "-I", str(SOURCES)]
-        done = subprocess.run([*command, "-c", source, "-o", f"{folder}/x.o"], capture_output=True, text=True)
-    if done.returncode:
-        raise YolactError(f"nvcc does not compile {source.name} for {arch}: {done.stderr[-500:]}")
-    return done.stderr
+        cubin = Path(folder, "kernels.cubin")
+        command = [str(nvcc), "-std=c++17", "--fmad=false", "-lineinfo", "-Xptxas=-v", f"-arch={arch}"]
+        command += ["-I", str(SOURCES), "-cubin", str(source), "-o", str(cubin)]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            raise YolactError(f"nvcc does not compile {source.name} for {arch}: {done.stderr[-500:]}")
+        return done.stderr, sass.disassemble(cubin)
 
 
-def read_report(report: str, source: Path, arch: str) -> list[dict[str, Any]]:
+def read_report(report: str, code: Code, source: Path, arch: str) -> list[dict[str, Any]]:
     """One row for each instance of a kernel."""
     rows = []
     for found in _REPORT.finditer(report):
         shared = re.search(r"(\d+) bytes smem", found["rest"])
         name = subprocess.run(["c++filt", found["symbol"]], capture_output=True, text=True, check=True).stdout
-        kernel = re.search(r"(\w+)(?:<(\w+)>)?\(yolact|(\w+)(?:<(\w+)>)?\(", name.replace("(anonymous namespace)", ""))
+        kernel = re.search(
+            r"(\w+)(?:<(\w+)(?:, (\d+))?>)?\(", name.replace("(anonymous namespace)", "").replace("(int)", "")
+        )
         assert kernel is not None, name
+        instructions = code[found["symbol"]]
         rows.append(
             {
+                "symbol": found["symbol"],
                 "file": str(source.relative_to(SOURCES)),
-                "kernel": kernel[1] or kernel[3],
-                "type": ELEMENT_TYPES[kernel[2] or kernel[4] or ""],
+                "kernel": kernel[1] + (", any K" if kernel[3] == "0" else ""),
+                "type": ELEMENT_TYPES[kernel[2] or ""],
                 "arch": arch,
                 "registers": int(found["registers"]),
                 "static_shared_bytes": int(shared[1]) if shared else 0,
                 "spilled_bytes": int(found["stores"]) + int(found["loads"]) + int(found["stack"]),
+                "code": sass.count(instructions),
+                "loops": [{"in": loop.function, **sass.count(loop.instructions)} for loop in sass.loops(instructions)],
             }
         )
     return rows
 
 
+def cost_sheet(rows: list[dict[str, Any]], codes: dict[str, Code]) -> list[dict[str, Any]]:
+    """What the launches of both plugins cost at YOLACT-550's sizes in FP16, in their order."""
+    sheet = []
+    for launch in launches():
+        found = {row["arch"]: row for row in rows if (row["kernel"], row["type"]) == (launch.kernel, "fp16")}
+        row = found["sm_90"]
+        (code,) = (code for symbol, code in codes["sm_90"].items() if symbol == row["symbol"])
+        held = {
+            arch: round(occupancy(launch, found[arch]["registers"], row["static_shared_bytes"], int(arch[3:])), 3)
+            for arch in SHEET_ARCHS
+        }
+        times = {
+            str(batch): {
+                "floor_us": round(floor(launch, batch) * 1e6, 2),
+                "estimate_us": round(estimate(launch, code, row, batch) * 1e6, 2),
+            }
+            for batch in (1, 32)
+        }
+        cost = {"kernel": launch.kernel, "blocks": launch.blocks, "threads": launch.threads}
+        cost |= {"dynamic_shared_bytes": launch.shared, "bytes": launch.bytes, "occupancy": held, "batches": times}
+        sheet.append(cost)
+    return sheet
+
+
 @click.command()
-@click.option("--arch", "archs", multiple=True, default=("sm_86", "sm_90"), show_default=True)
+@click.option(
+    "--arch",
+    "archs",
+    multiple=True,
+    default=SHEET_ARCHS,
+    show_default=True,
+    help="sm_87, sm_89 and sm_90 are needed for the cost sheet.",
+)
 @json_option
 @reports_errors
 def main(archs: tuple[str, ...], json_path: Path | None) -> None:
@@ -75,7 +126,17 @@ def main(archs: tuple[str, ...], json_path: Path | None) -> None:
     version = subprocess.run([nvcc, "--version"], capture_output=True, text=True, check=True).stdout
     release = re.search(r"release ([\d.]+)", version)
     jobs = [(source, arch) for source in sorted(SOURCES.glob("*/*.cu")) for arch in archs]
-    rows = [row for job in tqdm(jobs, disable=None) for row in read_report(compile_kernels(nvcc, *job), *job)]
-    figures = {"compiler": f"nvcc {release[1] if release else 'unknown'}", "kernels": rows}
-    print(tables.resources(figures))
+    rows: list[dict[str, Any]] = []
+    codes: dict[str, Code] = {arch: {} for arch in archs}
+    for source, arch in tqdm(jobs, disable=None):
+        report, code = compile_kernels(nvcc, source, arch)
+        rows += read_report(report, code, source, arch)
+        codes[arch] |= code
+    figures: dict[str, Any] = {"compiler": f"nvcc {release[1] if release else 'unknown'}", "kernels": rows}
+    if set(SHEET_ARCHS) <= set(archs):
+        figures["sheet"] = cost_sheet(rows, codes)
+        print(tables.cost_sheet(figures), end="\n\n")
+    for row in rows:
+        del row["symbol"]  # it changes with the folder that the sources lie in
+    print(tables.loops(figures), tables.resources(figures), sep="\n\n")
     write_figures(json_path, figures)

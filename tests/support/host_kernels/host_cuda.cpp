@@ -55,6 +55,7 @@ unsigned char* shared_end;
 unsigned char* shared;
 unsigned schedule;
 std::mt19937 random_order;
+std::vector<unsigned> launches;  // grid, threads and shared memory of each: five numbers
 
 void yield()
 {
@@ -221,6 +222,7 @@ cudaError_t run(const std::function<void()>& thread, dim3 grid, dim3 block, size
         return cudaErrorInvalidValue;
     }
     threads = static_cast<int>(size);
+    launches.insert(launches.end(), {grid.x, grid.y, grid.z, block.x * block.y * block.z, unsigned(shared_bytes)});
     prepare();
     body = &thread;
     place.block_size = block;
@@ -265,8 +267,7 @@ void perform(void* data)
 
 }  // namespace
 
-cudaError_t launch(
-    const std::function<void()>& thread, dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream)
+cudaError_t launch(const std::function<void()>& thread, dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream)
 {
     if (put_on_stream == nullptr) {
         return run(thread, grid, block, shared_bytes);
@@ -290,6 +291,16 @@ void host_cuda_schedule(unsigned seed)
 
 // From now on launches go to the driver's streams.
 void host_cuda_put_on_streams(host_cuda::Put put) { host_cuda::put_on_stream = put; }
+
+// Copies at most `room` of the launches since the last call, five numbers each, and returns how many there were.
+int host_cuda_launches(unsigned* numbers, int room)
+{
+    std::vector<unsigned>& launches = host_cuda::launches;
+    const int count = static_cast<int>(launches.size() / 5);
+    std::copy_n(launches.begin(), 5 * std::min(count, room), numbers);
+    launches.clear();
+    return count;
+}
 
 const char* cudaGetErrorName(cudaError_t error)
 {
