@@ -30,10 +30,13 @@ inline int powerOfTwoFrom(int value)
 
 // Sorts the keys, the largest first. `count` must be a power of two. All threads of the block must call this, and it
 // synchronises them at the end. As long as the stride is at most 32, the threads of warp w compare keys within
-// [64 w, 64 w + 64), which no other warp touches, so between such steps a barrier of the warp is enough.
+// [64 w, 64 w + 64), which no other warp touches, so between such steps a barrier of the warp is enough, and where
+// there are no more keys than that, the other warps only wait.
 __device__ inline void bitonicSort(uint64_t* keys, int count)
 {
-    for (int size = 2; size <= count; size *= 2) {
+    constexpr int kOfWarp = 64;  // keys that one warp sorts without the others
+    const int last = count > kOfWarp || threadIdx.x < kOfWarp / 2 ? count : 0;
+    for (int size = 2; size <= last; size *= 2) {
         for (int stride = size / 2; stride > 0; stride /= 2) {
             for (int pair = threadIdx.x; pair < count / 2; pair += blockDim.x) {
                 const int low = 2 * pair - (pair & (stride - 1));
@@ -44,8 +47,8 @@ __device__ inline void bitonicSort(uint64_t* keys, int count)
                     keys[low + stride] = a;
                 }
             }
-            const int next = stride > 1 ? stride / 2 : size;
-            if (stride > 32 || next > 32) {
+            const int next = stride > 1 ? stride / 2 : size < count ? size : 0;
+            if (stride > kOfWarp / 2 || next > kOfWarp / 2) {
                 __syncthreads();
             } else {
                 __syncwarp();

@@ -17,7 +17,13 @@ __device__ inline unsigned idOf(uint64_t key) { return ~static_cast<unsigned>(ke
 CUDA_MUTATIONS = (
     # common/top_k.cuh
     Mutation("tie-to-the-higher-id", _KEYS, _KEYS.replace("~", ""), _NMS),
-    Mutation("sort-waits-for-warps-only", "stride > 32 || next > 32", "stride > 64 || next > 64", _NMS),
+    Mutation(
+        "sort-waits-for-warps-only",
+        "stride > kOfWarp / 2 || next > kOfWarp / 2",
+        "stride > kOfWarp || next > kOfWarp",
+        _NMS,
+    ),
+    Mutation("one-warp-sorts-128-keys", "count > kOfWarp ||", "count > 2 * kOfWarp ||", _NMS),
     Mutation("full-buffer-is-not-shrunk", "held + static_cast<int>(blockDim.x) > capacity", "held > capacity", _NMS),
     Mutation("filter-by-the-best-key", "held < k ? state->least : buffer[k - 1]", "held < k ? 0 : buffer[0]", _NMS),
     Mutation(

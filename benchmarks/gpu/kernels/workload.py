@@ -111,7 +111,12 @@ def _suppress() -> Launch:
         CANDIDATES * (STATISTICS + (CLASSES + 1) * HALF) + PAIRS * BOX + SURVIVORS * KEY,
         waits=6,
         barriers=8,
-        straight={"offerCandidates": 2 * warps, "offer": 2 * warps, "bitonicSort": _SORT_STEPS * warps / 4},
+        straight={
+            **dict.fromkeys(("binOfBest", "keyBelowBin", "writeSurvivors"), CLASSES),  # the first warp of each block
+            "offerCandidates": 2 * warps,
+            "offer": 2 * warps,
+            "bitonicSort": _SORT_STEPS * CLASSES / 4,
+        },
         loops={
             "bitonicSort": ("shared", 4 * _SORT_STEPS * CLASSES),
             "suppressWithinLists": ("load of 16 B", CLASSES),
@@ -141,7 +146,7 @@ def _keep_best() -> Launch:
         STATE + CLASSES * (FLOAT + KEY) + DETECTIONS * (2 * BOX + 2 * COEFFICIENTS * HALF + 2 * FLOAT),
         waits=7,
         barriers=24,
-        straight={"offer": 8 * 16, "at": 8 * 16, "bitonicSort": _BEST_STEPS * 16 / 4},
+        straight={"binOfBest": 1, "offer": 8 * 16, "at": 8 * 16, "bitonicSort": _BEST_STEPS * 16 / 4},
         loops={
             "findLists": ("load of 8 B", 3),
             "bitonicSort": ("shared", 4 * 4 * _BEST_STEPS),
