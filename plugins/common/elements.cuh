@@ -1,6 +1,8 @@
 // Element types in device code. Kernels convert every value that they load to float32 and compute in float32.
 #pragma once
 
+#include <math.h>
+
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
 
@@ -23,17 +25,22 @@ template <>
 struct PairOf<__nv_bfloat16> {
     using type = __nv_bfloat162;
 };
-template <typename T>
-__device__ typename PairOf<T>::type pairOf(float both);
-template <>
-__device__ inline __half2 pairOf<__half>(float both)
+__device__ inline __half2 pairOf(__half, float low, float high) { return __floats2half2_rn(low, high); }
+__device__ inline __nv_bfloat162 pairOf(__nv_bfloat16, float low, float high)
 {
-    return __float2half2_rn(both);
+    return __floats2bfloat162_rn(low, high);
 }
-template <>
-__device__ inline __nv_bfloat162 pairOf<__nv_bfloat16>(float both)
+
+// The larger values of two pairs, each place on its own. NaN is passed over. CUDA 12.0 knows an instruction for both
+// types from sm_80 on only, and elsewhere nothing.
+template <typename T>
+__device__ typename PairOf<T>::type largerOf(typename PairOf<T>::type a, typename PairOf<T>::type b)
 {
-    return __float2bfloat162_rn(both);
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+    return __hmax2(a, b);
+#else
+    return pairOf(T{}, fmaxf(__low2float(a), __low2float(b)), fmaxf(__high2float(a), __high2float(b)));
+#endif
 }
 
 // Calls `action` with a value of the C++ type that `type` stands for. Only the type of that value matters.

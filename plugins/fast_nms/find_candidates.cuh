@@ -93,10 +93,10 @@ __device__ float largestOf(const T* logits, int first, int end, int lane, int la
 {
     using Pair = typename PairOf<T>::type;
     const Pair* pairs = reinterpret_cast<const Pair*>(logits);
-    Pair best = pairOf<T>(-INFINITY);
+    Pair best = pairOf(T{}, -INFINITY, -INFINITY);
 #pragma unroll 4
     for (int i = (first + 1) / 2 + lane; i < end / 2; i += lanes) {
-        best = __hmax2(best, pairs[i]);
+        best = largerOf<T>(best, pairs[i]);
     }
     float largest = fmaxf(__low2float(best), __high2float(best));
     if (lane == 0) {

@@ -76,8 +76,8 @@ CUDA_MUTATIONS = (
     ),
     Mutation(
         "logits-of-16-bits-one-at-a-time",
-        "        best = __hmax2(best, pairs[i]);",
-        "        best = __hmax2(best, pairOf<T>(toFloat(logits[2 * i])));",
+        "best = largerOf<T>(best, pairs[i]);",
+        "best = largerOf<T>(best, pairOf(T{}, toFloat(logits[2 * i]), -INFINITY));",
         ("test_kernel_compilation.py",),
     ),
     Mutation("rows-of-a-warp-overlap", "within) * apart +", "within) +", _NMS),
