@@ -94,6 +94,30 @@ __device__ inline int writeSurvivors(
     return min(kept, room);
 }
 
+// Leaves the survivors among the keys of the block's list to the last kernel, and to the second pass whether it is
+// needed. All threads of one warp must call this.
+__device__ inline void leaveSurvivors(
+    const uint64_t* keys, int ranked, const YolactFastNmsParams& p, const Scratch& scratch, int depth, uint64_t below,
+    bool second)
+{
+    ImageState& state = scratch.images[blockIdx.y];
+    const int list = blockIdx.x, room = roomOf(p, depth);
+    const size_t index = static_cast<size_t>(blockIdx.y) * gridDim.x + list;
+    uint64_t* survivors = scratch.survivors + index * room;
+    const uint64_t counted = second ? below : ~0ull;  // those above were counted in the first pass
+    const int kept =
+        writeSurvivors(keys, ranked, static_cast<unsigned>(list) * p.priors, survivors, room, state.survivors, counted);
+    if (threadIdx.x % kWarp == 0) {
+        scratch.kept[index] = kept;
+        if (!second) {
+            atomicAdd(&state.best_survivors, kept);
+            if (ranked < min(depth, state.candidates)) {
+                state.undecided = 1;
+            }
+        }
+    }
+}
+
 // A box depends on better ones of its list only. So the best pairs of candidate and class alone decide everything where
 // `max_detections` of them survive: the first pass ranks nothing else. For the other images the second pass ranks
 // everything.
@@ -104,8 +128,8 @@ __global__ void __launch_bounds__(kListThreads) suppressWithinLists(
     YolactFastNmsParams p, YolactFastNmsTensors t, Scratch scratch, int depth, int capacity, bool second)
 {
     __shared__ TopK::State top_state;
-    const int list = blockIdx.x, image = blockIdx.y;
-    ImageState& state = scratch.images[image];
+    const int image = blockIdx.y;
+    const ImageState& state = scratch.images[image];
     const int count = state.candidates;
     if (count == 0 || (second && (!state.undecided || state.best_survivors >= p.max_detections))) {
         return;
@@ -130,21 +154,7 @@ __global__ void __launch_bounds__(kListThreads) suppressWithinLists(
     suppressKeys(keys, boxes, areas, ranked, p.nms_threshold);
 
     if (threadIdx.x < kWarp) {
-        const int room = roomOf(p, depth);
-        const size_t index = static_cast<size_t>(image) * gridDim.x + list;
-        const unsigned first_id = static_cast<unsigned>(list) * p.priors;
-        // Those above `below` were counted in the first pass.
-        const int kept = writeSurvivors(
-            keys, ranked, first_id, scratch.survivors + index * room, room, state.survivors, second ? below : ~0ull);
-        if (threadIdx.x == 0) {
-            scratch.kept[index] = kept;
-            if (!second) {
-                atomicAdd(&state.best_survivors, kept);
-                if (ranked < min(depth, count)) {
-                    state.undecided = 1;
-                }
-            }
-        }
+        leaveSurvivors(keys, ranked, p, scratch, depth, below, second);
     }
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from mutation import Mutation
 
 _NMS = ("test_fast_nms_kernel.py",)
+_PASSES = ("test_fast_nms_passes.py",)
 _ASSEMBLY = ("test_mask_assembly_kernel.py",)
 _IMAGES = ("test_masks_to_image.py",)
 _RESIZE = ("test_resize_pack.py",)
@@ -140,15 +141,15 @@ CUDA_MUTATIONS = (
         "__ffs(static_cast<int>(enough)) - 1",
         _NMS,
     ),
-    Mutation("no-second-pass", "state.best_survivors >= p.max_detections", "state.best_survivors >= 0", _NMS),
+    Mutation("no-second-pass", "state.best_survivors >= p.max_detections", "state.best_survivors >= 0", _PASSES),
     Mutation(
         "lists-cut-short-are-complete",
-        "if (ranked < min(depth, count)) {",
-        "if (ranked < min(depth, count) && ranked < 1) {",
+        "if (ranked < min(depth, state.candidates)) {",
+        "if (ranked < min(depth, state.candidates) && ranked < 1) {",
         _NMS,
     ),
-    Mutation("second-pass-ranks-the-best-only", "top.begin(second ? 0 : below)", "top.begin(below)", _NMS),
-    Mutation("survivors-are-counted-twice", "second ? below : ~0ull", "~0ull", _NMS),
+    Mutation("second-pass-ranks-the-best-only", "top.begin(second ? 0 : below)", "top.begin(below)", _PASSES),
+    Mutation("survivors-are-counted-twice", "second ? below : ~0ull", "~0ull", _PASSES),
     Mutation("survivors-of-one-warp-only", "kept += __popc(alive);", "kept = __popc(alive);", _NMS),
     Mutation("survivors-past-the-room", "if (key != 0 && place < room) {", "if (key != 0) {", _NMS),
     Mutation("lists-end-with-rubbish", "place < kept[list] ? key : 0", "place < room ? key : 0", _NMS),

@@ -91,40 +91,6 @@ def test_equal_scores_and_overlaps_at_the_threshold(backend: Backend, name: str,
     assert (max(counts) == 0) == (name == "no candidate")
 
 
-def crowded_inputs(priors: int, classes: int, spots: int) -> Arrays:
-    """All boxes near one of a few spots, so that most suppress each other, but for 30 elsewhere that score less."""
-    inputs = make_inputs(2, priors, classes, seed=spots, dtype=np.float16)
-    rng = np.random.default_rng(spots)
-    centres = np.linspace(0.1, 0.9, spots)[rng.integers(spots, size=priors)]
-    inputs["priors"] = np.stack([centres, centres, *np.full((2, priors), 0.05)], axis=1).astype(np.float32)
-    inputs["priors"][-30:, 1] = 2 + np.arange(30)
-    inputs["locations"] *= 0.1
-    inputs["confidences"][..., 0] = -5
-    inputs["confidences"][:, -30:] *= 0.2
-    return inputs
-
-
-@pytest.mark.parametrize(
-    ("spots", "top_k", "limit", "passes"),
-    [
-        (600, 400, 7, "best"),  # most of the best survive
-        (1, 400, 8, "second"),  # one of each list does, then those elsewhere
-        (3, 400, 24, "second"),
-        (1, 400, 30, "second"),
-        (3, 1, 7, "all"),  # no list has more to rank
-        (600, 40, 100, "all"),
-    ],
-)
-def test_the_best_pairs_decide_or_all_are_ranked(
-    backend: Backend, spots: int, top_k: int, limit: int, passes: str
-) -> None:
-    config = PostprocessConfig(top_k=top_k, max_detections=limit, nms_threshold=0.3)
-    inputs = crowded_inputs(400, 7, spots)
-    outputs, told = run_and_tell(backend, inputs, config)
-    assert check(outputs, inputs, config) == [limit] * 2
-    assert told == [passes] * 2
-
-
 def test_more_survivors_of_one_score_than_are_sorted_at_once(backend: Backend) -> None:
     config = PostprocessConfig(score_threshold=0.0, nms_threshold=1.0, max_detections=40)
     inputs = make_inputs(1, 50, 40, seed=3, dtype=np.float16)

@@ -112,7 +112,7 @@ def _suppress() -> Launch:
         waits=6,
         barriers=8,
         straight={
-            **dict.fromkeys(("binOfBest", "keyBelowBin", "writeSurvivors"), CLASSES),  # the first warp of each block
+            **dict.fromkeys(("binOfBest", "keyBelowBin", "leaveSurvivors"), CLASSES),  # the first warp of each block
             "offerCandidates": 2 * warps,
             "offer": 2 * warps,
             "bitonicSort": _SORT_STEPS * CLASSES / 4,
