@@ -23,7 +23,7 @@ TOLD = {
     "docs/diff.md": [rf"`--score-threshold` \({SCORE}, as the official display\)"],
     "README.md": [
         rf"\[--score-threshold {SCORE}\] \[--top-k {TOP_K}\]",
-        rf"select\(score_threshold={SCORE}\)",
+        rf"detector\(image, score_threshold={SCORE}\)",
         rf"--score-threshold {PostprocessConfig().score_threshold} --nms-threshold {PostprocessConfig().nms_threshold} "
         rf"--nms-top-k {PostprocessConfig().top_k} --max-detections {PostprocessConfig().max_detections} ",
     ],
