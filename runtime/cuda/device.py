@@ -229,8 +229,10 @@ class Stream:
 class Event(_Resource):
     """A point in a stream that another stream, or the host, can wait for."""
 
+    _flags = WITHOUT_TIMING
+
     def __init__(self, device: Device) -> None:
-        super().__init__(device, "cuEventDestroy", "cuEventCreate", WITHOUT_TIMING)
+        super().__init__(device, "cuEventDestroy", "cuEventCreate", self._flags)
 
     def record(self, stream: Stream) -> None:
         """Let the event come when the work put on the stream so far is done; in a graph, at each of its launches."""
@@ -242,15 +244,10 @@ class Event(_Resource):
             self.device.call("cuEventSynchronize", self.handle)
 
 
-class TimingEvent(_Resource):
-    """A point in a stream that remembers when it came."""
+class TimingEvent(Event):
+    """An event that remembers when it came."""
 
-    def __init__(self, device: Device) -> None:
-        super().__init__(device, "cuEventDestroy", "cuEventCreate", WITH_TIMING)
-
-    def record(self, stream: Stream) -> None:
-        """Let the event come when the work put on the stream so far is done; in a graph, at each of its launches."""
-        self.device.call("cuEventRecordWithFlags", self.handle, stream.handle, EXTERNAL if stream.is_recording else 0)
+    _flags = WITH_TIMING
 
     def milliseconds_since(self, earlier: TimingEvent) -> float:
         """Time between two events that have come, in steps of about half a microsecond."""
