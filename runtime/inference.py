@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import difflib
 import os
-import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
-from typing import TypedDict
 
 from tqdm import tqdm
 
 from yolact.runtime.class_names import visible
 from yolact.runtime.config import DISPLAY_SCORE_THRESHOLD, DISPLAY_TOP_K
-from yolact.runtime.detection_stream import DetectionStream, StreamSource
 from yolact.runtime.detections import Detections, summarise
 from yolact.runtime.detector import Detector
 from yolact.runtime.engine import EngineOptions
@@ -31,6 +28,9 @@ from yolact.runtime.output_files import OutputNames, check_output, check_output_
 from yolact.runtime.picture_writer import PictureWriter
 from yolact.runtime.results import JsonResults, MaskFormat, to_row
 from yolact.runtime.wording import Say, count_noun, list_some, printable
+
+_IN_FLIGHT = 2
+"""Batches that are begun at once: one is in the network while another is drawn."""
 
 
 @dataclass(frozen=True)
@@ -83,10 +83,9 @@ def run_inference(request: InferenceRequest, say: Say, report: Say) -> bool:
         run = _Run(request, detector, class_ids, names, results, say, report)
         bar = stack.enter_context(tqdm(total=len(sources), unit=" sources", disable=None if len(sources) > 1 else True))
         stack.enter_context(run.pictures)
-        for are_files, some in groupby(sources, is_image_file):
-            for done in _process_files(run, some) if are_files else (_is_done(run, source) for source in some):
-                complete &= done
-                bar.update()
+        for done in _process(run, sources):
+            complete &= done
+            bar.update()
     return complete and run.pictures.complete
 
 
@@ -154,12 +153,6 @@ def _expand(arguments: Sequence[str], report: Say) -> tuple[list[Source], bool]:
     return sources, complete
 
 
-class _Wanted(TypedDict):
-    score_threshold: float
-    top_k: int
-    class_ids: Sequence[int] | None
-
-
 @dataclass
 class _Run:
     """What all sources of a run share: the detector, the outputs and who is told."""
@@ -177,24 +170,36 @@ class _Run:
     def __post_init__(self) -> None:
         self.pictures = PictureWriter(self.request.masks, self.results, self.say, self.report)
 
-    def detect(self, image: Image) -> Detections:
-        """What to show of one image. Leaves the time this took in `milliseconds`."""
-        start = time.perf_counter()
-        detections = self.detector(image, **self._wanted)
-        self.milliseconds = 1000 * (time.perf_counter() - start)
-        return detections
+    def detect(
+        self, inputs: Iterable[_Input], *, live: bool = False
+    ) -> Generator[tuple[_Input, Detections | ImageError], None, None]:
+        """What to show of each image, in order, or why there is nothing; leaves the time that took in `milliseconds`.
 
-    def stream(self, images: Iterable[StreamSource]) -> DetectionStream:
-        """What to show of each of many images."""
-        return self.detector.stream(images, **self._wanted)
-
-    @property
-    def _wanted(self) -> _Wanted:
-        return {
-            "score_threshold": self.request.score_threshold,
-            "top_k": self.request.top_k,
-            "class_ids": self.class_ids,
-        }
+        The next images are begun meanwhile, unless they are `live`: one that waits grows stale. They run in batches of
+        the least size that the engine takes, which it would be filled up to anyway.
+        """
+        begun = deque[_Input]()
+        batch_size = 1 if live else self.detector.engine.min_batch
+        with self.detector.stream(
+            _remember(inputs, begun),
+            1 if live else _IN_FLIGHT,
+            batch_size=batch_size,
+            score_threshold=self.request.score_threshold,
+            top_k=self.request.top_k,
+            class_ids=self.class_ids,
+        ) as stream:
+            while True:
+                outcome: Detections | ImageError | None
+                try:
+                    outcome = next(stream, None)
+                except ImageError as error:
+                    if not begun:  # no image failed, but what they come from, such as a video that breaks off
+                        raise
+                    outcome = error
+                if outcome is None:
+                    return
+                self.milliseconds = stream.milliseconds
+                yield begun.popleft(), outcome
 
     def picture(self, source: Source, image: Image, detections: Detections) -> None:
         """Draw and write one image, in the background."""
@@ -215,56 +220,55 @@ class _Run:
             self.results.add(to_row(source.name, detections, self.request.masks, frame))
 
 
-class _ImageFile:
-    """Reads the image of a file when it is called, and keeps it."""
+class _Input:
+    """An image whose turn comes. Where it is not given, it is read when this is called, and kept."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, image: Image | None = None) -> None:
         self.source = source
-        self.image: Image | None = None
+        self._image = image
 
     def __call__(self) -> Image:
-        image = self.source.open()
-        assert not isinstance(image, VideoReader)
-        self.image = image
-        return image
+        if self._image is None:
+            image = self.source.open()
+            assert not isinstance(image, VideoReader)
+            self._image = image
+        return self._image
 
 
-def _process_files(run: _Run, sources: Iterable[Source]) -> Iterator[bool]:
-    """Process image files, of which the next are begun while one is drawn; for each, whether it was done."""
-    begun = deque[_ImageFile]()
+def _remember(inputs: Iterable[_Input], begun: deque[_Input]) -> Iterator[_Input]:
+    for one in inputs:
+        begun.append(one)
+        yield one
 
-    def begin() -> Iterator[_ImageFile]:
-        for source in sources:
-            begun.append(_ImageFile(source))
-            yield begun[-1]
 
-    with run.stream(begin()) as stream:
-        while True:
-            try:
-                detections = next(stream, None)
-            except ImageError as error:
-                begun.popleft()
-                run.fail(error)
-                yield False
-                continue
-            if detections is None:
-                return
-            file = begun.popleft()
-            assert file.image is not None
-            run.milliseconds = stream.milliseconds
-            run.picture(file.source, file.image, detections)
-            yield True
+def _process(run: _Run, sources: Iterable[Source]) -> Iterator[bool]:
+    """Process all sources; for each, whether it was done."""
+    for are_files, some in groupby(sources, is_image_file):
+        if are_files:
+            yield from _process_images(run, map(_Input, some))
+        else:
+            yield from (_is_done(run, source) for source in some)
+
+
+def _process_images(run: _Run, inputs: Iterable[_Input]) -> Iterator[bool]:
+    """Process images, of which the next are begun while one is drawn; for each, whether it was done."""
+    with closing(run.detect(inputs)) as found:
+        for one, outcome in found:
+            if isinstance(outcome, ImageError):
+                run.fail(outcome)
+            else:
+                run.picture(one.source, one(), outcome)
+            yield not isinstance(outcome, ImageError)
 
 
 def _is_done(run: _Run, source: Source) -> bool:
     """Process one source that is no image file; False where it failed, which is reported."""
     try:
         media = source.open()
-        if isinstance(media, VideoReader):
-            run.pictures.finish()  # lines and rows come in the order of the sources
-            _process_video(run, source, media)
-        else:
-            run.picture(source, media, run.detect(media))
+        if not isinstance(media, VideoReader):
+            return all(_process_images(run, [_Input(source, media)]))
+        run.pictures.finish()  # lines and rows come in the order of the sources
+        _process_video(run, source, media)
     except ImageError as error:
         run.fail(error)
         return False
@@ -273,14 +277,17 @@ def _is_done(run: _Run, source: Source) -> bool:
 
 def _process_video(run: _Run, source: Source, reader: VideoReader) -> None:
     video = VideoFile(run.names.reserve(source.stem, ".mp4"), reader.fps)
+    bar = tqdm(total=reader.frame_count, desc=printable(source.name), leave=False, unit=" frames", disable=None)
+    frames = (_Input(source, image) for image in reader)
     try:
-        with reader, video:
-            frames = tqdm(reader, printable(source.name), reader.frame_count, leave=False, unit=" frames", disable=None)
-            for index, image in enumerate(frames):
-                detections = run.detect(image)
-                video.write(annotate(image, detections))
-                run.record_frame(source, detections, index)
-                run.say(f"{source.name} frame {index}: {run.summarise(detections)}")
+        with reader, video, bar, closing(run.detect(frames, live=reader.is_live)) as found:
+            for index, (frame, outcome) in enumerate(found):
+                if isinstance(outcome, ImageError):
+                    raise outcome
+                video.write(annotate(frame(), outcome))
+                run.record_frame(source, outcome, index)
+                run.say(f"{source.name} frame {index}: {run.summarise(outcome)}")
+                bar.update()
     finally:  # what was written before the video broke off or Ctrl-C ended it is kept
         if video.is_saved:
             run.say(f"{source.name}: {count_noun(video.frame_count, 'frame')} -> {video.path}")

@@ -25,6 +25,7 @@ class VideoReader:
         name: how it is called in errors.
         fps: frames per second.
         frame_count: frames the container announces, None for cameras and streams. Often an estimate.
+        is_live: whether nothing tells its length: then frames come when they happen.
     """
 
     def __init__(self, location: str | int, name: str) -> None:
@@ -44,6 +45,7 @@ class VideoReader:
         self.fps = rate if 0 < rate <= _MAX_FPS else _DEFAULT_FPS
         count = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
         self.frame_count = int(count) if count > 0 and not self._is_camera else None
+        self.is_live = self.frame_count is None
 
     def __iter__(self) -> Iterator[Image]:
         """Frames (H, W, 3) uint8 BGR, upright.

@@ -315,6 +315,30 @@ RUNTIME_MUTATIONS = (
         ("test_host_cuda.py",),
     ),
     Mutation(
+        "a-camera's-frames-wait",
+        "1 if live else _IN_FLIGHT",
+        "_IN_FLIGHT",
+        ("test_infer_video.py",),
+    ),
+    Mutation(
+        "a-camera's-frames-wait-for-a-batch",
+        "batch_size = 1 if live else self.detector.engine.min_batch",
+        "batch_size = self.detector.engine.min_batch",
+        ("test_infer_video.py",),
+    ),
+    Mutation(
+        "frames-run-in-batches-of-one",
+        "batch_size = 1 if live else self.detector.engine.min_batch",
+        "batch_size = 1",
+        ("test_infer_video.py",),
+    ),
+    Mutation(
+        "a-video-that-breaks-off-is-a-bad-image",
+        "if not begun:  # no image failed",
+        "if False:  # no image failed",
+        ("test_infer_cli.py",),
+    ),
+    Mutation(
         "pinned-memory-freed-while-it-grows-no-more",
         "if size <= len(self.host):",
         "if size < 0:",

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from host_cuda.host_driver import configure, count, counted, fail_next
 from host_cuda.host_tensorrt import HostEngine
+from scripted_engine import infer, read_json, write_photo, write_video
 
 from yolact.runtime.cuda.kernels import KernelLibrary
 from yolact.runtime.detector import Detector
@@ -42,6 +43,32 @@ def test_results_are_those_of_calls(
             assert found.image_size == right.image_size and found.rle() == right.rle()
             assert found.mask_bits is not None
     assert 1 <= count("streams") <= in_flight
+
+
+@pytest.mark.parametrize("batch", [(), (3, 3)])
+def test_yolact_infer_draws_what_it_draws_with_the_onnx_file(
+    open_plan: Open,
+    kernels: KernelLibrary,
+    engine: Path,
+    here: Path,
+    batch: tuple[int, ...],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A video and photos, with two batches at once: the same pictures, frames and JSON."""
+    write_video(here / "film.avi", 8)
+    for index in range(5):
+        write_photo(here / "in" / f"{index}.png", 20 + index, 30)
+    sources = ("film.avi", "in", "--json")
+    assert infer(engine, *sources, "expected.json", "--output", "expected").exit_code == 0
+    plan, _ = open_plan(engine, *batch, kernels=kernels)
+    monkeypatch.setattr("yolact.runtime.inference.open_engine", lambda *_: plan)
+    result = infer(engine, *sources, "found.json", "--output", "found")
+    assert result.exit_code == 0, result.stderr
+    assert read_json(here / "found.json") == read_json(here / "expected.json")
+    names = [path.name for path in sorted((here / "expected").iterdir())]
+    assert len(names) == 6
+    for name in names:
+        assert (here / "found" / name).read_bytes() == (here / "expected" / name).read_bytes(), name
 
 
 def test_as_many_batches_run_at_once_as_are_in_flight(open_plan: Open, kernels: KernelLibrary, engine: Path) -> None:

@@ -1,0 +1,148 @@
+"""`yolact-infer` on videos and cameras: the frames that one call each would give, read ahead where nobody waits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from scripted_engine import infer, read_json, write_engine, write_photo
+
+from yolact.runtime.detector import Detector
+from yolact.runtime.errors import EngineError
+from yolact.runtime.images.arrays import Image
+from yolact.runtime.images.drawing import annotate
+from yolact.runtime.images.video import VideoFile, VideoReader
+from yolact.runtime.inference import InferenceRequest, run_inference
+from yolact.runtime.results import to_row
+
+
+def write_film(path: Path, frames: int, size: tuple[int, int] = (96, 64)) -> Path:
+    """Frames of which no two are alike, among them black ones."""
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, size)
+    random = np.random.default_rng(5)
+    for index in range(frames):
+        blurred = cv2.GaussianBlur(random.integers(0, 256, (size[1], size[0], 3)).astype(np.uint8), (0, 0), 3)
+        writer.write(blurred if index % 4 else np.zeros_like(blurred))
+    writer.release()
+    return path
+
+
+def decoded(path: Path) -> list[Image]:
+    with VideoReader(str(path), path.name) as reader:
+        return list(reader)
+
+
+@pytest.mark.parametrize("frames", [1, 2, 7])
+@pytest.mark.parametrize("batch", [None, 3])
+def test_a_video_is_what_its_frames_are(
+    tiny_engine: Path, here: Path, frames: int, batch: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Frame by frame in Python; a file that takes batches of three alone is given full ones."""
+    engine = tiny_engine if batch is None else write_engine(here / "three.onnx", batch=batch)
+    film, rows = write_film(here / "film.avi", frames), []
+    with Detector.open(engine) as detector, VideoFile(here / "expected.mp4", 10) as expected:
+        for index, image in enumerate(decoded(film)):
+            found = detector(image).select(0.05, 15)
+            expected.write(annotate(image, found))
+            rows.append(to_row("film.avi", found, "rle", index))
+    if batch is None:
+        assert sum(len(row["detections"]) for row in rows) > frames / 4
+    sizes: list[int] = []
+    split = Detector._split
+    monkeypatch.setattr(Detector, "_split", lambda self, images: sizes.append(len(images)) or split(self, images))
+    result = infer(engine, "film.avi", "--json", "found.json", "--score-threshold", "0.05")
+    assert result.exit_code == 0, result.stderr
+    assert read_json(here / "found.json") == rows
+    assert (here / "yolact-output" / "film.mp4").read_bytes() == (here / "expected.mp4").read_bytes()
+    assert result.stdout.count("film.avi frame ") == frames
+    full, rest = divmod(frames, batch or 1)
+    assert sizes == [batch or 1] * full + [rest] * (rest > 0)
+
+
+def test_images_of_a_folder_fill_the_batches_of_a_file(here: Path) -> None:
+    engine = write_engine(here / "three.onnx", batch=3)
+    for index in range(5):
+        write_photo(here / "in" / f"{index}.png", 20 + index, 30)
+    (here / "in" / "1-damaged.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    result = infer(engine, "in", "--json", "found.json")
+    assert result.exit_code == 1 and result.stderr.count("1-damaged.png: ") == result.stderr.count("\n") == 1
+    assert [row["height"] for row in read_json(here / "found.json")] == [20, 21, 22, 23, 24]
+
+
+class Capture:
+    """An opened cv2.VideoCapture of ten frames, which tells before each how many lines were said."""
+
+    def __init__(self, announced: int, said: list[str]) -> None:
+        self.announced, self.said, self.seen = announced, said, list[int]()
+
+    def isOpened(self) -> bool:
+        return True
+
+    def get(self, key: int) -> float:
+        return float({cv2.CAP_PROP_FPS: 10, cv2.CAP_PROP_FRAME_COUNT: self.announced}.get(key, 0))
+
+    def read(self) -> tuple[bool, Image | None]:
+        self.seen.append(len(self.said))
+        number = len(self.seen)
+        return (True, np.full((24, 32, 3), 20 * number, np.uint8)) if number <= 10 else (False, None)
+
+    def release(self) -> None:
+        pass
+
+
+def watched(here: Path, engine: Path, source: str, announced: int, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many lines had been said when each frame was asked for."""
+    said: list[str] = []
+    capture = Capture(announced, said)
+    monkeypatch.setattr("yolact.runtime.images.video.cv2.VideoCapture", lambda *_: capture)
+    monkeypatch.setattr("yolact.runtime.images.video._holds_frames", lambda *_: True)
+    run_inference(InferenceRequest(engine, [source], output=here / "out"), said.append, lambda _: None)
+    assert len(said) == 10 + 1
+    return capture.seen
+
+
+@pytest.mark.parametrize("batch", [None, 3])
+@pytest.mark.parametrize(("source", "announced"), [("0", 10), ("rtsp://host/live", 0), ("http://host/live.m3u8", -1)])
+def test_a_live_frame_never_waits(
+    here: Path, source: str, announced: int, batch: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = write_engine(here / "any.onnx", batch=batch)
+    assert watched(here, engine, source, announced, monkeypatch) == list(range(11))
+
+
+@pytest.mark.parametrize(
+    ("batch", "seen"),
+    [(None, [0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9]), (3, [0, 0, 0, 0, 0, 0, 3, 3, 3, 6, 6])],
+    ids=["any", "three"],
+)
+def test_two_batches_of_frames_are_held_at_most(
+    here: Path, batch: int | None, seen: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = write_engine(here / "any.onnx", batch=batch)
+    assert watched(here, engine, "http://host/film.mp4", 10, monkeypatch) == seen
+
+
+@pytest.mark.parametrize("batch", [None, 2])
+def test_a_frame_that_fails_ends_the_video_there(
+    here: Path, batch: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, calls = write_engine(here / "any.onnx", batch=batch), list[int]()
+    find: Callable[..., object] = Detector._detect_batch
+
+    def fail_at_the_third(*given: object) -> object:
+        calls.append(1)
+        if len(calls) == 3:
+            raise EngineError("the GPU has fallen off")
+        return find(*given)
+
+    monkeypatch.setattr(Detector, "_detect_batch", fail_at_the_third)
+    write_film(here / "film.avi", 9)
+    result = infer(engine, "film.avi", "--json", "found.json")
+    done = 2 * (batch or 1)
+    assert result.exit_code == 4 and result.stderr == "error: the GPU has fallen off\n"
+    assert result.stdout.endswith(f"film.avi: {done} frames -> {Path('yolact-output/film.mp4')}\n")
+    assert not (here / "found.json").exists()
+    assert len(decoded(here / "yolact-output" / "film.mp4")) == done
