@@ -123,15 +123,16 @@ class NetworkWriter:
     def _backbone(self, x: str) -> list[str]:
         """C3, C4, C5."""
         backbone = self._model.backbone
+        layers = list(backbone.layers)
         if isinstance(backbone, ResNet):
-            stem: Iterable[nn.Module] = (backbone.conv1, backbone.bn1, backbone.relu, backbone.maxpool)
+            first: Iterable[nn.Module] = (backbone.conv1, backbone.bn1, backbone.relu, backbone.maxpool)
         elif isinstance(backbone, MobileNetV2):
-            stem = backbone.stem
+            first = layers.pop(0)
         else:
-            stem = backbone._preconv
-        x = self._chain(stem, x, channels_reversed=True)
-        stages = []
-        for layer in backbone.layers:
+            first = backbone._preconv
+        x = self._chain(first, x, channels_reversed=True)
+        stages = [x] if isinstance(backbone, MobileNetV2) else []
+        for layer in layers:
             x = self._emit(layer, x)
             stages.append(x)
         return [stages[index] for index in backbone.selected_layers]

@@ -170,7 +170,7 @@ def shifted(found: Found) -> Found:
 SPOILT: dict[str, Callable[[Found], Found]] = {
     "classes": lambda found: replace(found, class_ids=(found.class_ids + 1) % 3),
     "boxes": lambda found: replace(found, boxes=found.boxes * np.float32(0.9)),
-    "scores": lambda found: replace(found, ranking_scores=found.ranking_scores * np.float32(0.9)),
+    "scores": lambda found: replace(found, ranking_scores=found.ranking_scores * np.float32(0.8)),
     "masks": shifted,
     "empty masks": lambda found: replace(found, masks=[(region, mask & False) for region, mask in found.masks]),
     "half": lambda found: Found(*(getattr(found, name)[::2] for name in found.__dataclass_fields__)),

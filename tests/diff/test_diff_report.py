@@ -34,7 +34,7 @@ from yolact.runtime.images.geometry import ImageTransform
 from yolact.runtime.images.image_files import write_image
 
 CHROMIUM = shutil.which("chromium")
-DAMAGED, DAMAGED_LAYER = "backbone.layers.2.1.conv.0.0", "backbone.layers.2.1.conv.0.1"
+DAMAGED, DAMAGED_LAYER = "backbone.layers.3.1.conv.0.0", "backbone.layers.3.1.conv.0.1"
 AWKWARD = "a<b>&'\"$x.png"  # a name that HTML and templates must not take for their own
 
 

@@ -33,8 +33,8 @@ from yolact.runtime.errors import EngineError
 from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.preprocess import Preprocessor
 
-DAMAGED = "backbone.layers.2.1.conv.0.0"
-DAMAGED_LAYER = "backbone.layers.2.1.conv.0.1"
+DAMAGED = "backbone.layers.3.1.conv.0.0"
+DAMAGED_LAYER = "backbone.layers.3.1.conv.0.1"
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +163,7 @@ def test_the_damaged_module_is_named_first(small: Path, batches: list[Image], tm
 def test_figures_are_those_of_the_tensors(small: Path, batches: list[Image], tmp_path: Path) -> None:
     damaged = damage(small, tmp_path / "damaged.onnx", DAMAGED)
     diffs = compare(damaged, small, batches)
-    names = [DAMAGED_LAYER, "backbone.layers.2.1", "P5/prediction_layers.0.conf_layer", *HEADS]
+    names = [DAMAGED_LAYER, "backbone.layers.3.1", "P5/prediction_layers.0.conf_layer", *HEADS]
     ours, theirs = (
         [
             np.concatenate(same)
@@ -212,7 +212,7 @@ def test_checkpoints_have_the_layers_of_exported_files(
     assert all(diff.relative < 1e-4 and diff.added < 1e-5 for diff in same.values())
     convolutions = {name.removesuffix(".weight") for name in state_convolutions()}
     assert len(same) >= len(convolutions)
-    for name in (DAMAGED_LAYER, "backbone.layers.2.2", "fpn.lat_layers.1", "P7/prediction_layers.0.mask_layer", *HEADS):
+    for name in (DAMAGED_LAYER, "backbone.layers.3.2", "fpn.lat_layers.1", "P7/prediction_layers.0.mask_layer", *HEADS):
         assert name in same
     pairs = {"checkpoint": (checkpoint, damaged), "file": (damaged, checkpoint)}
     suspect = first_suspect(list(compare(*pairs[tested], batches[:1]).values()))

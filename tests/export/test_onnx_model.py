@@ -102,7 +102,7 @@ def test_mobilenet_computes_the_same_and_keeps_its_names(size: int) -> None:
     differences = verify_model(proto, model, LIMITS, "full", [make_check_image()], None).differences
     assert max(d.largest for d in differences) < 1e-4
     produced = {name for node in proto.graph.node for name in node.output}
-    assert {"backbone.stem.1", "backbone.layers.1.1", "backbone.layers.5.2.conv.3", "fpn.lat_layers.0"} <= produced
+    assert {"backbone.layers.0.1", "backbone.layers.2.1", "backbone.layers.6.2.conv.3", "fpn.lat_layers.0"} <= produced
     depthwise = [node for node in proto.graph.node if any(a.name == "group" and a.i > 1 for a in node.attribute)]
     assert len(depthwise) == 16
 
@@ -127,7 +127,7 @@ def test_every_opset_computes_the_same(opset: int) -> None:
 def test_layers_carry_the_names_of_the_modules(model: Yolact) -> None:
     proto = export_model(model, LIMITS, weights_sha256="")
     outputs = {name for node in proto.graph.node for name in node.output}
-    wanted = ["backbone.stem.1", "backbone.layers.1.1", "fpn.lat_layers.0", "proto_net.8"]
+    wanted = ["backbone.layers.0.1", "backbone.layers.2.1", "fpn.lat_layers.0", "proto_net.8"]
     assert outputs >= {*wanted, "P3/prediction_layers.0.conf_layer"}  # the levels share the head's module
     features: dict[str, torch.Tensor] = {}
     for name, module in model.named_modules():
@@ -142,7 +142,7 @@ def test_layers_carry_the_names_of_the_modules(model: Yolact) -> None:
     assert set(features) == set(wanted)
     for name, expected in features.items():
         # An activation in place overwrites what a hook saw: ReLU6 in the backbone, ReLU elsewhere.
-        most = 6 if name == "backbone.stem.1" else np.inf
+        most = 6 if name == "backbone.layers.0.1" else np.inf
         ours = np.clip(found[name], 0, most) if (expected >= 0).all() else found[name]
         np.testing.assert_allclose(ours, expected.numpy(), rtol=0, atol=1e-4, err_msg=name)
 
@@ -184,7 +184,7 @@ def corrupt(proto: onnx.ModelProto, tensor: str) -> None:
     initializer.CopyFrom(onnx.numpy_helper.from_array(values, tensor))
 
 
-@pytest.mark.parametrize("tensor", ["backbone.stem.0.weight", "prediction_layers.0.bbox_layer.bias", "priors"])
+@pytest.mark.parametrize("tensor", ["backbone.layers.0.0.weight", "prediction_layers.0.bbox_layer.bias", "priors"])
 def test_a_wrong_file_does_not_pass_the_check(model: Yolact, tensor: str) -> None:
     proto = export_model(model, LIMITS, weights_sha256="")
     corrupt(proto, tensor)

@@ -225,7 +225,7 @@ def change(proto: onnx.ModelProto, tensor: str, function: Callable[[np.ndarray],
 
 
 REFUSED = {
-    "weights shifted": ("backbone.stem.0.weight", lambda w: w + w.dtype.type(0.05), "differs from PyTorch by"),
+    "weights shifted": ("backbone.layers.0.0.weight", lambda w: w + w.dtype.type(0.05), "differs from PyTorch by"),
     "a wrong bias": ("prediction_layers.0.bbox_layer.bias", lambda b: b + b.dtype.type(0.5), "'locations' differs"),
     "weights too large": (
         "fpn.lat_layers.0.weight",

@@ -27,4 +27,6 @@ def seeded_weights(config: ModelConfig) -> dict[str, Tensor]:
 
 @lru_cache(maxsize=4)
 def _drawn(config: ModelConfig) -> dict[str, Tensor]:
-    return seeded_state_dict(config, background_bias=1.0 if config.backbone == "mobilenet_v2" else 7.0)
+    if config.backbone == "mobilenet_v2":
+        return seeded_state_dict(config, seed=7, background_bias=1.0)
+    return seeded_state_dict(config, background_bias=7.0)

@@ -190,9 +190,9 @@ def test_small_batches_freeze_the_statistics(batch_size: int, frozen: bool) -> N
     before = weights(trainer)
     next(trainer.steps())
     moved = {name for name, tensor in weights(trainer).items() if not torch.equal(tensor, before[name])}
-    assert "backbone.stem.0.weight" in moved and "proto_net.0.bias" in moved
+    assert "backbone.layers.0.0.weight" in moved and "proto_net.0.bias" in moved
     for part in ("running_mean", "running_var", "weight", "bias"):
-        assert (f"backbone.stem.1.{part}" in moved) is not frozen, part
+        assert (f"backbone.layers.0.1.{part}" in moved) is not frozen, part
 
 
 @pytest.mark.parametrize("amp", ["bf16", "fp16"])

@@ -100,9 +100,9 @@ def _backbone_name(name: str) -> str:
 
 def _mobilenet_name(index: int, rest: str) -> str:
     if index == 0:
-        return f"stem.{rest}"
+        return f"layers.0.{rest}"
     block = index - 1
-    for stage, (_, _, blocks, _) in enumerate(STAGES):
+    for stage, (_, _, blocks, _) in enumerate(STAGES, 1):
         if block < blocks:
             return f"layers.{stage}.{block}.{rest}"
         block -= blocks

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2))
-"""Expansion, output channels, blocks and stride of the first block, of each stage after the stem."""
+"""Expansion, output channels, blocks and stride of the first block, of each stage after the first layer."""
 
 STEM_CHANNELS = 32
 
@@ -40,20 +40,19 @@ class InvertedResidual(nn.Module):
 
 
 class MobileNetV2(nn.Module):
-    """MobileNetV2 without its last, widest layers, which the pyramid does not use.
+    """MobileNetV2 without its last, widest layers, which the pyramid does not use; official names of parameters.
 
     Attributes:
-        channels: channels of the six stage outputs.
+        channels: channels of the outputs of the first layer and of the six stages.
         selected_layers: which of them are C3, C4 and C5. C4 comes before the stage that widens it at the same stride.
     """
 
-    channels = tuple(stage[1] for stage in STAGES)
-    selected_layers = (2, 3, 5)
+    channels = (STEM_CHANNELS, *(stage[1] for stage in STAGES))
+    selected_layers = (3, 4, 6)
 
     def __init__(self) -> None:
         super().__init__()
-        self.stem = _conv(3, STEM_CHANNELS, 3, stride=2)
-        self.layers = nn.ModuleList()
+        self.layers = nn.ModuleList([_conv(3, STEM_CHANNELS, 3, stride=2)])
         in_channels = STEM_CHANNELS
         for expansion, out_channels, blocks, stride in STAGES:
             stage = []
@@ -63,8 +62,8 @@ class MobileNetV2(nn.Module):
             self.layers.append(nn.Sequential(*stage))
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Normalised RGB images (B, 3, S, S) -> outputs of the six stages, strides 2 to 32."""
-        x = self.stem(images)
+        """Normalised RGB images (B, 3, S, S) -> outputs of the first layer and the six stages, strides 2 to 32."""
+        x = images
         outputs = []
         for layer in self.layers:
             x = layer(x)

@@ -277,18 +277,18 @@ def test_a_network_that_breaks_is_worst(small: onnx.ModelProto) -> None:
 def test_layers_of_a_block_that_is_left_out_are_not_named_again(small: onnx.ModelProto) -> None:
     selection = Int8Selection(small, ("backbone",), (), "tensorrt")
     parts = {part.name: part for part in find_parts(selection, "layers")}
-    inside = parts["backbone.layers.1.1.conv.0.0"]
-    block = Part("backbone.layers.1.1", ("backbone.layers.1.1",), inside.points, True)
+    inside = parts["backbone.layers.2.1.conv.0.0"]
+    block = Part("backbone.layers.2.1", ("backbone.layers.2.1",), inside.points, True)
     whole, rest = selection.points(), selection.points([block])
     assert whole is not None and rest is not None
     block = block._replace(points=difference(whole, rest))
     assert set(inside.points.convolutions) < set(block.points.convolutions)
-    other = parts["backbone.stem.0"]
+    other = parts["backbone.layers.0.0"]
     for order in ([block, inside, other], [inside, block, other]):
         ranking = [PartCost(part, 1.0) for part in order]
         bad = {*block.points.convolutions, *other.points.convolutions}
         proposal = propose(selection, ranking, lambda points, bad=bad: len(bad & set(points.convolutions)), 0.5)  # type: ignore[misc]
-        assert proposal.met and proposal.exclude == ("backbone.layers.1.1", "backbone.stem.0")
+        assert proposal.met and proposal.exclude == ("backbone.layers.2.1", "backbone.layers.0.0")
         assert len(proposal.parts) == (2 if order[0] is block else 3)
 
 

@@ -124,7 +124,7 @@ def test_what_the_file_does_not_fill_follows_the_seed(tmp_path: Path) -> None:
     torch.save(random_state(torchvision_mobilenet()), tmp_path / "w.pth")
     loaded, plain = (initial_model(DEMO, 4, path)[0].state_dict() for path in (tmp_path / "w.pth", None))
     assert torch.equal(loaded["proto_net.0.weight"], plain["proto_net.0.weight"])
-    assert not torch.equal(loaded["backbone.stem.0.weight"], plain["backbone.stem.0.weight"])
+    assert not torch.equal(loaded["backbone.layers.0.0.weight"], plain["backbone.layers.0.0.weight"])
 
 
 def checkpoint(config: ModelConfig, path: Path) -> Path:
