@@ -25,12 +25,16 @@ class MirroredMemory:
         self.address = 0
         self.host: NDArray[np.uint8] = np.empty(0, np.uint8)
 
+    def has(self, size: int) -> bool:
+        """Whether there are at least `size` bytes, so that `reserve` leaves them as they are."""
+        return size <= len(self.host)
+
     def reserve(self, size: int) -> None:
         """See to it that there are at least `size` bytes. Where there were fewer, what was in them is lost.
 
         No work on the memory may be pending. Raises EngineError where so much cannot be allocated; there is none then.
         """
-        if size <= len(self.host):
+        if self.has(size):
             return
         if len(self.host):
             size += size // 4  # so that sizes which grow slowly seldom allocate

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -21,7 +21,7 @@ from yolact.runtime.cuda.arrays import DeviceArray, as_device_array, as_stream
 from yolact.runtime.cuda.device import Device, DeviceMemory, Event, Graph, PinnedMemory, Stream
 from yolact.runtime.cuda.device_detections import DeviceDetections
 from yolact.runtime.cuda.kernels import KernelLibrary
-from yolact.runtime.errors import EngineError, UsageError
+from yolact.runtime.errors import EngineError, UsageError, YolactError
 from yolact.runtime.images.arrays import FloatArray, Image
 from yolact.runtime.images.packed_masks import PackedMask
 from yolact.runtime.tensorrt.context_resources import Held, Prepared
@@ -31,6 +31,7 @@ from yolact.runtime.tensorrt.loaded_plan import Execution, LoadedPlan
 from yolact.runtime.tensorrt.mask_download import MaskDownload
 from yolact.runtime.tensorrt.mask_kernels import MaskKernels, WantedMasks
 from yolact.runtime.tensorrt.output_block import OutputBlock
+from yolact.runtime.tensorrt.recorded_runs import Batch
 from yolact.runtime.tensorrt.run_observer import NoObserver, RunObserver
 
 COUNT, MASKS = "num_detections", "masks"
@@ -72,7 +73,7 @@ class TensorRTContext:
         self._held.memory.append(self._fetched)
         self._unfetched = [INPUT_NAME, *(plan.outputs.keys() - fetched.keys())]
         if kernels is not None:
-            self._upload = ImageUpload(device, kernels, plan.images.shape[0])
+            self._upload = ImageUpload(device, kernels, plan.images.shape[0], self._held.recorded.forget)
             masks = MaskKernels(device, kernels)
             self._download, self._keep = MaskDownload(device, masks), KeptResults(device, masks)
             self._held.memory += [self._upload, masks, self._download, self._keep]
@@ -160,10 +161,8 @@ class TensorRTContext:
             self._observer.on_host("begun")
             np.copyto(self._stage(INPUT_NAME)[:count], images)
             self._observer.on_host("staged")
-            self._observer.on_stream("upload", stream)
-            stream.upload(self._buffer(INPUT_NAME).address, self._stage(INPUT_NAME)[:count])
-            self._observer.on_stream("uploaded", stream)
-            self._replay(count)
+            address, staged = self._buffer(INPUT_NAME).address, self._stage(INPUT_NAME)[:count]
+            self._put_run(Batch(count, ()), lambda: stream.upload(address, staged))
             stream.synchronise()
             self._observer.on_host("finished")
             results = self._collect(count)
@@ -191,10 +190,8 @@ class TensorRTContext:
             self._observer.on_host("begun")
             places = self._upload.stage(images)
             self._observer.on_host("staged")
-            self._observer.on_stream("upload", stream)
-            self._upload.enqueue(places, self._buffer(INPUT_NAME).address, stream)
-            self._observer.on_stream("uploaded", stream)
-            self._replay(count)
+            address = self._buffer(INPUT_NAME).address
+            self._put_run(Batch(count, places), lambda: self._upload.enqueue(places, address, stream))
             stream.synchronise()
             self._observer.on_host("finished")
             results = self._collect(count)
@@ -273,25 +270,52 @@ class TensorRTContext:
                 self._held.ready.record(stream)
                 order.wait(self._held.ready)
 
-    def _replay(self, count: int) -> None:
-        """Put the run of one batch in the staging buffers on our stream, from the second time on as one recorded graph.
+    def _put_run(self, batch: Batch, upload: Callable[[], None]) -> None:
+        """Put the run of one batch on our stream, as one recorded graph where it has come again.
 
-        The first run of a shape is where TensorRT finishes setting up, which cannot be recorded.
+        `upload` puts there what brings the images from the staging buffers to the network's input.
         """
-        prepared = self._prepare(count)
+
+        def bring() -> None:
+            self._observer.on_stream("upload", self.stream)
+            upload()
+            self._observer.on_stream("uploaded", self.stream)
+
+        def everything() -> None:
+            bring()
+            self._work(prepared.execution, batch.images)
+
+        prepared = self._prepare(batch.images)
+        graph = self._held.recorded.find(batch, lambda: self._record(prepared, everything))
+        if graph is not None:
+            graph.launch(self.stream)
+            return
+        bring()
+        self._replay(prepared, batch.images)
+
+    def _record(self, prepared: Prepared, work: Callable[[], None]) -> Graph | None:
+        """What `work` puts on our stream, as a graph; None where that cannot be recorded.
+
+        The first run of a batch size is where TensorRT finishes setting up, which cannot be.
+        """
+        if not prepared.ran or not prepared.recordable:
+            return None
+        try:
+            return Graph(self._device, self.stream, work)
+        except YolactError:  # a layer that synchronises, say; such a context is as good as before without
+            prepared.recordable = False
+            return None
+
+    def _replay(self, prepared: Prepared, count: int) -> None:
+        """Put network and copies back on our stream, from the second time on as one recorded graph."""
         if not prepared.ran:
             own = {name: self._buffer(name).first(count) for name in self._unfetched}
             prepared.execution.bind(own | self._fetched.on_device(count))
-            self._work(prepared.execution, count)
-            prepared.ran = True
-            return
-        if prepared.recordable and prepared.graph is None:
-            try:
-                prepared.graph = Graph(self._device, self.stream, lambda: self._work(prepared.execution, count))
-            except EngineError:  # a layer that synchronises, say; such a context is as good as before without
-                prepared.recordable = False
+        if prepared.graph is None:
+            prepared.graph = self._record(prepared, lambda: self._work(prepared.execution, count))
         if prepared.graph is None:
             self._work(prepared.execution, count)
+            prepared.ran = True
         else:
             prepared.graph.launch(self.stream)
 
@@ -301,7 +325,9 @@ class TensorRTContext:
         prepared = held.pop(count, None)
         if prepared is None:
             if len(held) == MOST_PREPARED:
-                held.pop(next(iter(held))).close()  # runs from the host are waited for, so it is idle
+                oldest = next(iter(held))  # runs from the host are waited for, so it is idle
+                self._held.recorded.forget(oldest)
+                held.pop(oldest).close()
             execution = self._create_execution(native_graphs=True)
             prepared = Prepared(execution, recordable=not self._plan.records_graphs)
         held[count] = prepared

@@ -9,6 +9,7 @@ from typing import Protocol
 from yolact.runtime.cuda.device import Device, Event, Graph, Stream
 from yolact.runtime.errors import EngineError
 from yolact.runtime.tensorrt.loaded_plan import Execution
+from yolact.runtime.tensorrt.recorded_runs import RecordedRuns
 
 
 class _Closes(Protocol):
@@ -23,7 +24,7 @@ class Prepared:
         execution: the context.
         recordable: its work may become a CUDA graph.
         ran: it has run once, so its work can be recorded.
-        graph: its recorded work, None before it is recorded.
+        graph: its recorded work without the upload of images, None before it is recorded.
     """
 
     execution: Execution
@@ -52,6 +53,7 @@ class Held:
     ready: Event  # comes when the work is done that a caller's array is still waiting for
     plain: list[Execution] = field(default_factory=list)
     prepared: dict[int, Prepared] = field(default_factory=dict)
+    recorded: RecordedRuns = field(default_factory=RecordedRuns)
     memory: list[_Closes] = field(default_factory=list)
 
     def free(self) -> None:
@@ -60,6 +62,7 @@ class Held:
             for work in (self.done, self.stream):
                 with suppress(EngineError):  # that an earlier run failed must not keep memory
                     work.synchronise()
+            self.recorded.forget()
             for prepared in self.prepared.values():
                 prepared.close()
             for execution in self.plain:

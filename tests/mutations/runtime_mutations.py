@@ -231,6 +231,42 @@ RUNTIME_MUTATIONS = (
         ("test_host_cuda.py",),
     ),
     Mutation(
+        "recorded-runs-outlive-the-images-memory",
+        "            self._before_replacing()\n",
+        "",
+        ("test_host_cuda.py",),
+    ),
+    Mutation(
+        "recorded-runs-outlive-their-execution",
+        "                self._held.recorded.forget(oldest)\n",
+        "",
+        ("test_host_cuda.py",),
+    ),
+    Mutation(
+        "recorded-run-without-its-images",
+        "            bring()\n            self._work(prepared.execution, batch.images)",
+        "            self._work(prepared.execution, batch.images)",
+        ("test_host_cuda.py",),
+    ),
+    Mutation(
+        "any-sizes-of-a-batch-take-one-recording",
+        "Batch(count, places)",
+        "Batch(count, places[:1])",
+        ("test_host_cuda.py",),
+    ),
+    Mutation(
+        "recordings-given-up-for-a-mixture-of-sizes",
+        "_REPEATS_IF_FULL = 8",
+        "_REPEATS_IF_FULL = 2",
+        ("test_host_cuda.py",),
+    ),
+    Mutation(
+        "the-latest-recording-goes",
+        "self._graphs.pop(next(iter(self._graphs))).close()",
+        "self._graphs.popitem()[1].close()",
+        ("test_host_cuda.py",),
+    ),
+    Mutation(
         "bits-of-the-first-image-overwritten",
         "[self._bits.address + start for start in starts[:-1]]",
         "[self._bits.address for start in starts[:-1]]",

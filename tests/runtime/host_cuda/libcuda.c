@@ -57,6 +57,7 @@ typedef struct Op {
     int kind;
     char *to; const char *from; size_t size; /* UPLOAD, DOWNLOAD */
     void (*function)(void *); void *data;    /* CALL */
+    int kernel;                              /* CALL: of a kernel */
     Object *event, *where; long number;      /* RECORD, WAIT: the n-th record of the event, put on `where`; in graphs it is known when they are launched */
     struct Op *next;
 } Op;
@@ -92,7 +93,7 @@ static struct { const char *name; long value; } counters[] = {
     {"misuse", 0}, {"device_memory", 0}, {"pinned_memory", 0}, {"contexts", 0}, {"streams", 0}, {"events", 0},
     {"graphs", 0}, {"execs", 0}, {"allocations", 0}, {"created", 0}, {"uploaded", 0}, {"downloaded", 0},
     {"launches", 0}, {"captures", 0}, {"synchronisations", 0}, {"unsupported", 0},
-    {"kernels", 0}, {"copies", 0},
+    {"kernels", 0}, {"copies", 0}, {"puts", 0},
     /* settings */
     {"devices", 2}, {"memory", 1L << 30}, {"interleave", 0},
 };
@@ -173,6 +174,7 @@ static int put(Object *stream, Op op) {
     Op *copy = malloc(sizeof *copy);
     *copy = op;
     copy->next = NULL;
+    if (queue->kind == STREAM) ++*count("puts");
     if (queue->first) queue->last->next = copy; else queue->first = copy;
     queue->last = copy;
     return SUCCESS;
@@ -201,6 +203,7 @@ static void perform(Object *stream, Op *op) {
         pthread_mutex_unlock(&mutex);
         op->function(op->data);
         pthread_mutex_lock(&mutex);
+        *count("kernels") += op->kernel;
         stream->busy = 0;
         now += 100;
         pthread_cond_broadcast(&progress);
@@ -438,8 +441,7 @@ int host_cuda_launch(void *handle, void (*function)(void *), void *data) {
     ENTER(1);
     Object *stream = find(handle, STREAM);
     CHECK(stream, INVALID_HANDLE);
-    ++*count("kernels");
-    return leave(put(stream, (Op){.kind = CALL, .function = function, .data = data}));
+    return leave(put(stream, (Op){.kind = CALL, .function = function, .data = data, .kernel = 1}));
 }
 
 int cuEventCreate(void **handle, unsigned flags) {
@@ -526,6 +528,7 @@ int cuGraphLaunch(void *handle, void *stream_handle) {
     ENTER(1);
     Object *exec = find(handle, EXEC), *stream = find(stream_handle, STREAM);
     CHECK(exec && stream, INVALID_HANDLE);
+    long puts = *count("puts") + 1; /* one, of whatever it consists */
     for (Op *op = exec->first; op; op = op->next) {
         Op copy = *op;
         if (op->kind == RECORD || op->kind == WAIT) CHECK(op->event->alive, INVALID_HANDLE);
@@ -539,6 +542,7 @@ int cuGraphLaunch(void *handle, void *stream_handle) {
         }
         put(stream, copy);
     }
+    *count("puts") = puts;
     ++*count("launches");
     return leave(SUCCESS);
 }

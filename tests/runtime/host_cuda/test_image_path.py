@@ -175,25 +175,40 @@ def test_what_is_wanted_is_what_select_chooses(
         assert found[::-3].rle() == right[::-3].rle()
 
 
-COSTS = ("kernels", "launches", "synchronisations", "copies", "uploaded", "downloaded", "created", "allocations")
+COSTS = (
+    "puts",
+    "kernels",
+    "launches",
+    "synchronisations",
+    "copies",
+    "uploaded",
+    "downloaded",
+    "created",
+    "allocations",
+)
 
 
+@pytest.mark.parametrize("repeated", [True, False])
 @pytest.mark.parametrize("top_k", [100, 15, 0])
-def test_what_a_run_costs(open_plan: Open, kernels: KernelLibrary, tmp_path: Path, top_k: int) -> None:
+def test_what_a_run_costs(open_plan: Open, kernels: KernelLibrary, tmp_path: Path, top_k: int, repeated: bool) -> None:
     """Kernels, waits, copies and their bytes are facts of the code: these are all, once a graph is recorded."""
     answers = hundred(np.random.default_rng(6), masks=np.ones((100, 16, 16), np.float32))
     path = write_engine(tmp_path / "costs.onnx", **answers)
     plan, _ = open_plan(path, kernels=kernels)
     detector, images = Detector(plan), shaded((61, 97), (8, 30), (35, 16))
     for _ in range(3):
+        if not repeated:  # of images of other sizes
+            detector(images[::-1], top_k=top_k)
         before = [count(name) for name in COSTS]
         found = detector(images, top_k=top_k)
         grown = [count(name) - old for name, old in zip(COSTS, before, strict=True)]
     assert [len(one) for one in found] == [top_k, 0, top_k]
     bits = sum(mask.bits.nbytes for one in found for mask in one.mask_bits or ())
     assert dict(zip(COSTS, grown, strict=True)) == {
+        # Calls that put work on the stream: the run, and places of masks, the masks of two images, and bits.
+        "puts": (1 if repeated else 1 + 3 + 1) + 4 * (top_k > 0),
         "kernels": 3 + 2 * (top_k > 0),  # each image is stretched, as are the masks of each image that has some
-        "launches": 1,  # of a graph: network and copies
+        "launches": 1,  # of a graph: network and copies, and where shapes repeat all that comes before
         "synchronisations": 1 + (top_k > 0),
         "copies": 2 + 2 * (top_k > 0),
         "uploaded": one_copy(*(image.nbytes for image in images)) + 2 * top_k * 24,

@@ -24,7 +24,11 @@ Open = Callable[..., tuple[TensorRTEngine, HostEngine]]
 
 def images() -> list[Image]:
     """Ten of different sizes and shades, of which some are black."""
-    return [np.full((9 + 3 * index, 30 - index, 3), 25 * (index % 4), np.uint8) for index in range(10)]
+    return [shaded(index, 9 + 3 * index, 30 - index) for index in range(10)]
+
+
+def shaded(index: int, height: int, width: int) -> Image:
+    return np.full((height, width, 3), 25 * (index % 4), np.uint8)
 
 
 @pytest.mark.parametrize("interleave", [0, 1])
@@ -34,10 +38,11 @@ def test_results_are_those_of_calls(
 ) -> None:
     configure("interleave", interleave)
     plan, _ = open_plan(engine, kernels=kernels)
-    expected = Detector(OnnxEngine(engine))(images(), score_threshold=0.5)
+    sources = [*images(), *(shaded(index, 12, 21) for index in range(9))]  # those of one size are recorded as graphs
+    expected = Detector(OnnxEngine(engine))(sources, score_threshold=0.5)
     assert {len(one) for one in expected} == {0, 3}
     for _ in range(3):
-        stream = Detector(plan).stream(images(), in_flight, batch_size=batch_size, score_threshold=0.5)
+        stream = Detector(plan).stream(sources, in_flight, batch_size=batch_size, score_threshold=0.5)
         for found, right in zip(stream, expected, strict=True):
             np.testing.assert_array_equal(found.boxes, right.boxes)
             assert found.image_size == right.image_size and found.rle() == right.rle()
