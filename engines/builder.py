@@ -110,12 +110,7 @@ class _Build:
 
     def _parse(self) -> None:
         """Fill the network from the ONNX file and see that it keeps the contract."""
-        rounded = self._model.metadata.quantization
-        if rounded is not None and rounded.platform == "cpu":
-            raise EngineError(
-                "the ONNX file is rounded to INT8 for ONNX Runtime on a CPU, in a form that TensorRT does not take; "
-                "export it again with --int8 --int8-platform tensorrt"
-            )
+        self._model.metadata.check_for_tensorrt()
         prepare_plugins(self._model.proto, self._tensorrt, self._options.plugins)
         parser = self._module.OnnxParser(self.network, self._logger)
         if not parser.parse(self._model.proto.SerializeToString()):

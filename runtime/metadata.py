@@ -89,6 +89,14 @@ class ModelMetadata:
         """What the network computes in, for people: ``fp16``, or ``fp32 with INT8``."""
         return self.precision if self.quantization is None else f"{self.precision} with INT8"
 
+    def check_for_tensorrt(self) -> None:
+        """Raise EngineError for a network that is rounded in a way that TensorRT does not take."""
+        if self.quantization is not None and self.quantization.platform == "cpu":
+            raise EngineError(
+                "the ONNX file is rounded to INT8 for ONNX Runtime on a CPU, in a form that TensorRT does not take; "
+                "export it again with --int8 --int8-platform tensorrt"
+            )
+
     def with_postprocess(self, settings: PostprocessConfig) -> ModelMetadata:
         """The same model with other post-processing. Raises UsageError for a full graph, which has its own built in."""
         if self.graph != "raw":

@@ -101,10 +101,11 @@ class OnnxEngine:
 def _describe(path: Path) -> TensorRtModel:
     """What the TensorRT provider has to know of a file before it opens it, from a session on the CPU.
 
-    Raises as `open_session`, and EngineError for a file of something else.
+    Raises as `open_session`, and EngineError for a file of something else, or in INT8 for a CPU.
     """
     session = open_session(path, optimise=False)
     metadata = ModelMetadata.from_props(session.get_modelmeta().custom_metadata_map, str(path))
+    metadata.check_for_tensorrt()
     return TensorRtModel(metadata, _fixed_batch(session) is None, sha256_of(path))
 
 

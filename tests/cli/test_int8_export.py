@@ -15,9 +15,11 @@ from repository import DEMO_CHECKPOINT as DEMO
 from yolact.cli import scenes as scenes_cli
 from yolact.cli.bench import main as bench_main
 from yolact.cli.build import main as build_main
+from yolact.cli.diff import main as diff_main
 from yolact.cli.doctor import main as doctor_main
 from yolact.cli.eval import main as eval_main
 from yolact.cli.export import main
+from yolact.cli.infer import main as infer_main
 from yolact.runtime.detector import Detector
 from yolact.runtime.images.check_image import make_check_image
 from yolact.runtime.images.image_files import read_image, write_image
@@ -85,13 +87,25 @@ def test_what_is_said_of_a_file_for_a_cpu(small: tuple[str, ...], scenes: Path) 
     assert "yolact_demo, fp32 with INT8, 256x256" in runner.invoke(eval_main, ["--engine", "a.onnx", *truth]).stdout
     timed = runner.invoke(bench_main, ["--engine", "a.onnx", "--duration", "0.01"])
     assert "256x256, full graph, fp32 with INT8\n" in timed.stdout, timed.output
+    sentence = (
+        "the ONNX file is rounded to INT8 for ONNX Runtime on a CPU, in a form that TensorRT does not take; "
+        "export it again with --int8 --int8-platform tensorrt\n"
+    )
+    on_tensorrt = ("--engine", "a.onnx", "--device", "tensorrt")
+    for command, arguments in (
+        (infer_main, (*on_tensorrt, str(scenes / "images"), "--output", "drawn")),
+        (eval_main, (*on_tensorrt, *truth)),
+        (bench_main, (*on_tensorrt, "--duration", "0.01")),
+        (diff_main, (*on_tensorrt, "--reference", "a.onnx")),
+    ):
+        result = runner.invoke(command, arguments)
+        assert (result.exit_code, result.stderr) == (4, f"error: {sentence}"), result.output
+    assert not any(Path("drawn").iterdir())
+    assert sentence in runner.invoke(doctor_main, on_tensorrt).stdout
     pytest.importorskip("tensorrt_rtx", reason=missing.TENSORRT_RTX)
     result = runner.invoke(build_main, ["--engine", "a.onnx", "--output", "a.plan", "--gpu-arch", "sm_86"])
     assert result.exit_code == 4 and not Path("a.plan").exists()
-    assert result.stderr == (
-        "error: the ONNX file is rounded to INT8 for ONNX Runtime on a CPU, in a form that TensorRT does not take; "
-        "export it again with --int8 --int8-platform tensorrt\n"
-    )
+    assert result.stderr == f"error: {sentence}"
 
 
 def test_for_tensorrt_the_rest_is_fp16(small: tuple[str, ...]) -> None:

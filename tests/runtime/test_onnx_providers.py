@@ -15,6 +15,7 @@ import onnxruntime
 import pytest
 
 from yolact.runtime.config import ModelConfig, PostprocessConfig
+from yolact.runtime.detector import Detector
 from yolact.runtime.engine import DeviceChoice
 from yolact.runtime.errors import EngineError, UsageError
 from yolact.runtime.onnx import providers
@@ -113,6 +114,13 @@ def test_the_precision_of_the_file(
     onnx.save(proto, tmp_path / "int8.onnx")
     options = tensorrt_options(opened, tmp_path / "int8.onnx")[1]
     assert (options["trt_fp16_enable"], options["trt_int8_enable"]) == ("1", "1")
+    entry.value = entry.value.replace("tensorrt", "cpu")
+    onnx.save(proto, tmp_path / "cpu.onnx")
+    already = len(opened)
+    with pytest.raises(EngineError, match="for ONNX Runtime on a CPU, in a form that TensorRT does not take; export"):
+        Detector.open(tmp_path / "cpu.onnx", device="tensorrt")
+    assert len(opened) == already
+    Detector.open(tmp_path / "cpu.onnx", device="cuda").close()
 
 
 def test_engines_of_other_weights_lie_elsewhere(opened: Opened, tiny_engine: Path, tmp_path: Path) -> None:

@@ -58,12 +58,14 @@ NETWORK_RECORDED = (1, False)
 
 def test_sizes_that_come_twice_in_a_row_are_recorded(open_runs: Callable[..., Runs]) -> None:
     run = open_runs()
-    seen = [run(letters) for letters in ("a", "a", "a", "b", "c", "b", "b", "a", "ab", "ba", "ba", "ab", "ab", "b")]
+    seen = [
+        run(letters) for letters in ("a", "a", "a", "b", "c", "b", "b", "a", "ab", "ba", "ba", "ab", "ab", "b", "ac")
+    ]
     assert seen == [
         *(PLAIN, RECORDED, REPLAYED),
         *(NETWORK_RECORDED, PLAIN, PLAIN, RECORDED, REPLAYED),  # `a` is kept meanwhile
         *(PLAIN, NETWORK_RECORDED, RECORDED, PLAIN, RECORDED),  # a batch's order counts
-        REPLAYED,
+        *(REPLAYED, PLAIN),  # and each of its sizes
     ]
 
 
