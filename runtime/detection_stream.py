@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 import weakref
 from collections import deque
@@ -43,6 +44,7 @@ class DetectionStream(Iterator[Detections]):
         self._batch_size, self._in_flight, self._overlapping = batch_size, in_flight, overlapping
         self._pending = deque[Future[_Read | _Found]]()
         self._ready = deque[Detections | Exception]()
+        self._filling = threading.Lock()
         self.milliseconds = 0.0
         self._pool = ThreadPoolExecutor(in_flight if overlapping else 1, "yolact stream")
         self._finalizer = weakref.finalize(self, self._pool.shutdown, wait=False, cancel_futures=True)
@@ -50,13 +52,14 @@ class DetectionStream(Iterator[Detections]):
     def __next__(self) -> Detections:
         try:
             while not self._ready:
-                self._fill()
+                self.begin()
                 if not self._pending:
                     self.close()
                     raise StopIteration
-                done = self._pending.popleft().result()
+                done = self._pending[0].result()  # it counts as in flight until it is done
                 outcomes, self.milliseconds = done if isinstance(done, tuple) else _detect(self._find, done)
                 self._ready.extend(outcomes)
+                self._pending.popleft()
         except BaseException:
             self.close()
             raise
@@ -64,6 +67,14 @@ class DetectionStream(Iterator[Detections]):
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
+
+    def begin(self) -> None:
+        """Begin with what there is, up to the batches in flight, and wait for nothing.
+
+        For sources that have nothing for now and go on later. Another thread may wait in `next` meanwhile.
+        """
+        with self._filling:
+            self._fill()
 
     def _fill(self) -> None:
         """Begin with as many batches as may be in flight. Where the sources fail, that is raised in its turn."""
@@ -89,9 +100,10 @@ class DetectionStream(Iterator[Detections]):
 
     def close(self) -> None:
         """End what is in flight and wait for that. Calling it again does nothing."""
-        self._sources = iter(())
-        self._pending.clear()
-        self._finalizer.detach()
+        with self._filling:
+            self._sources = iter(())
+            self._pending.clear()
+            self._finalizer.detach()
         self._pool.shutdown(cancel_futures=True)
 
     def __enter__(self) -> DetectionStream:

@@ -1,24 +1,32 @@
 """What libyolact.so calls: takes C's arguments, returns plain buffers, or a status and a sentence for an exception.
 
-results.c relies on the layout of the buffers. The numbers of statuses and formats are those of yolact.h.
+The numbers of statuses and formats are those of yolact.h.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from weakref import WeakSet
 
-import cv2
 import numpy as np
 
-from yolact.runtime.detections import Detections
+from yolact.runtime.capi.buffers import Buffers, CImage, as_bgr, as_buffers
+from yolact.runtime.capi.image_stream import ImageStream, StreamEmpty, StreamFull
 from yolact.runtime.detector import Detector
 from yolact.runtime.errors import EngineError, ImageError, UsageError
 from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.decoding import decode_image
 from yolact.runtime.wording import printable
 
-STATUSES: dict[type[Exception], int] = {UsageError: 1, EngineError: 3, MemoryError: 6, ImageError: 4}
+STATUSES: dict[type[Exception], int] = {
+    UsageError: 1,
+    EngineError: 3,
+    MemoryError: 6,
+    ImageError: 4,
+    StreamFull: 8,
+    StreamEmpty: 9,
+}
 """YOLACT_ERROR_... of the exceptions whose sentence is meant for the caller; the first that fits counts."""
 
 CLOSED, INTERNAL = 2, 7
@@ -26,16 +34,6 @@ CLOSED, INTERNAL = 2, 7
 
 ANY_BATCH = 2**31 - 1
 """INT32_MAX: what yolact_max_batch says where any number of images will do."""
-
-_CHANNELS = (3, 3, 1, 4)
-_TO_BGR = (None, cv2.COLOR_RGB2BGR, cv2.COLOR_GRAY2BGR, cv2.COLOR_BGRA2BGR)
-
-CImage = tuple[memoryview, int, int, int, int]
-"""Pixels, height, width, stride in bytes, YOLACT_FORMAT_..."""
-
-Buffers = tuple[bytes, bytes, bytes, bytes | None, bytes, bytes]
-"""The arrays of one image: boxes float32, scores float32, class ids int32, mask scores float32, regions int32 (top,
-left, height, width of each), packed bits."""
 
 
 class Session:
@@ -45,6 +43,7 @@ class Session:
         self._detector: Detector | None = detector
         self._score_threshold, self._top_k = score_threshold, top_k
         self._running = 0
+        self._streams = WeakSet[ImageStream]()
         self._changed = threading.Condition()
         self.class_names = tuple(map(as_c_text, detector.class_names))
         self.max_batch = min(detector.max_batch or ANY_BATCH, ANY_BATCH)
@@ -65,11 +64,23 @@ class Session:
                 self._running -= 1
                 self._changed.notify_all()
 
+    def open_stream(self, in_flight: int, batch_size: int) -> ImageStream:
+        """A stream on this engine, which `close` ends too. 0 for a `batch_size` is the least that the engine takes."""
+        with self._changed:
+            if self._detector is None:
+                raise ReferenceError("this handle was closed by another thread; open the engine again")
+            size = batch_size or self._detector.engine.min_batch
+            stream = ImageStream(self._detector, in_flight, size, self._score_threshold, self._top_k)
+            self._streams.add(stream)
+            return stream
+
     def close(self) -> None:
         """Free the engine once no call runs on it; new calls are refused at once."""
         with self._changed:
             detector, self._detector = self._detector, None
             self._changed.wait_for(lambda: self._running == 0)
+        for stream in list(self._streams):
+            stream.close()
         if detector is not None:
             detector.close()
 
@@ -86,27 +97,6 @@ def open_session(
 def decode(file: bytes) -> Image:
     """The image (H, W, 3) uint8 BGR in the contents of an image file, C-contiguous. Raises ImageError."""
     return np.ascontiguousarray(decode_image(file, "image"))
-
-
-def as_bgr(pixels: memoryview, height: int, width: int, stride: int, format_: int) -> Image:
-    """The image (H, W, 3) uint8 BGR; a view of the caller's memory where that is BGR already."""
-    channels = _CHANNELS[format_]
-    image = np.ndarray((height, width, channels), np.uint8, pixels, strides=(stride, channels, 1))
-    conversion = _TO_BGR[format_]
-    return image if conversion is None else np.asarray(cv2.cvtColor(image, conversion), np.uint8)
-
-
-def as_buffers(found: Detections) -> Buffers:
-    """The arrays of one image in the order and types of `yolact_detections`."""
-    masks = [((region.top, region.left, *region.shape), bits) for region, bits in found.packed_masks()]
-    return (
-        np.asarray(found.boxes, np.float32).tobytes(),
-        np.asarray(found.scores, np.float32).tobytes(),
-        np.asarray(found.class_ids, np.int32).tobytes(),
-        None if found.mask_scores is None else np.asarray(found.mask_scores, np.float32).tobytes(),
-        np.array([region for region, _ in masks], np.int32).tobytes(),
-        b"".join(bits.tobytes() for _, bits in masks),
-    )
 
 
 def as_c_text(text: str) -> bytes:

@@ -22,6 +22,8 @@ const char* yolact_status_string(yolact_status status)
     case YOLACT_ERROR_PYTHON: return "Python environment cannot be used";
     case YOLACT_ERROR_MEMORY: return "not enough memory";
     case YOLACT_ERROR_INTERNAL: return "internal error";
+    case YOLACT_ERROR_FULL: return "stream is full";
+    case YOLACT_ERROR_EMPTY: return "stream is empty";
     }
     return "unknown status";
 }

@@ -26,6 +26,15 @@ static open_handle* find(yolact_handle number)
     return entry;
 }
 
+yolact_handle next_number(void) { return ++last_number; }
+
+yolact_status fail_with_handle(const char* function, yolact_handle number)
+{
+    return fail(
+        YOLACT_ERROR_HANDLE, "%s: expected an open handle, got %llu, which was closed or never given out", function,
+        (unsigned long long)number);
+}
+
 PyObject* find_session(yolact_handle number)
 {
     open_handle* entry = find(number);
@@ -103,7 +112,7 @@ static yolact_status enter(PyObject* session, yolact_handle* handle)
         Py_XDECREF(session);
         return fail_with_exception();
     }
-    *entry = (open_handle){open_handles, ++last_number, session, names, max_batch};
+    *entry = (open_handle){open_handles, next_number(), session, names, max_batch};
     open_handles = entry;
     *handle = entry->number;
     return YOLACT_OK;
@@ -169,7 +178,7 @@ yolact_status yolact_close(yolact_handle handle)
     if (handle == 0)
         return YOLACT_OK;
     if (!python_runs())
-        return fail(YOLACT_ERROR_HANDLE, "expected an open handle, got %llu", (unsigned long long)handle);
+        return fail_with_handle("yolact_close", handle);
     PyGILState_STATE state = PyGILState_Ensure();
     yolact_status status = YOLACT_OK;
     open_handle** link = &open_handles;
@@ -186,9 +195,7 @@ yolact_status yolact_close(yolact_handle handle)
         Py_DECREF(entry->class_names);
         free(entry);
     } else {
-        status = fail(
-            YOLACT_ERROR_HANDLE, "expected an open handle, got %llu, which was closed or never given out",
-            (unsigned long long)handle);
+        status = fail_with_handle("yolact_close", handle);
     }
     PyGILState_Release(state);
     return status;

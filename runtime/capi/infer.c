@@ -3,7 +3,7 @@
 
 static const size_t pixel_sizes[] = {3, 3, 1, 4}; /* bytes, for each format */
 
-static yolact_status check_image(const yolact_image* image, size_t index)
+yolact_status check_image(const yolact_image* image, size_t index)
 {
     int64_t height = image->height, width = image->width;
     if (!image->data)
@@ -27,8 +27,7 @@ static yolact_status check_image(const yolact_image* image, size_t index)
     return YOLACT_OK;
 }
 
-/* An image as bridge.CImage has it. The pixels are not copied. */
-static PyObject* as_python(const yolact_image* image)
+PyObject* image_as_python(const yolact_image* image)
 {
     size_t row = (size_t)image->width * pixel_sizes[image->format];
     Py_ssize_t length =
@@ -44,7 +43,7 @@ static PyObject* all_as_python(const yolact_image* images, size_t count)
 {
     PyObject* list = PyList_New((Py_ssize_t)count);
     for (size_t i = 0; list && i < count; i++) {
-        PyObject* image = as_python(&images[i]);
+        PyObject* image = image_as_python(&images[i]);
         if (image)
             PyList_SetItem(list, (Py_ssize_t)i, image);
         else
@@ -58,9 +57,7 @@ static yolact_status infer_in_python(
 {
     PyObject* session = find_session(handle);
     if (!session)
-        return fail(
-            YOLACT_ERROR_HANDLE, "yolact_infer: expected an open handle, got %llu, which was closed or never given out",
-            (unsigned long long)handle);
+        return fail_with_handle("yolact_infer", handle);
     PyObject* list = all_as_python(images, count);
     PyObject* found = list ? PyObject_CallMethod(session, "infer", "O", list) : NULL;
     yolact_status status = found ? pack_results(found, images, count, results) : fail_with_exception();
@@ -81,9 +78,7 @@ yolact_status yolact_infer(yolact_handle handle, const yolact_image* images, siz
             YOLACT_ERROR_ARGUMENT, "yolact_infer: expected at most %ld images, got %zu", (long)YOLACT_MAX_IMAGES,
             count);
     if (!python_runs())
-        return fail(
-            YOLACT_ERROR_HANDLE, "yolact_infer: expected an open handle, got %llu; call yolact_open first",
-            (unsigned long long)handle);
+        return fail_with_handle("yolact_infer", handle);
     for (size_t i = 0; i < count; i++) {
         yolact_status status = check_image(&images[i], i);
         if (status != YOLACT_OK)

@@ -35,6 +35,21 @@ const char* python_environment(void);
 /* A new reference to the bridge.Session of a handle, or NULL, without an exception, where the handle is not open. */
 PyObject* find_session(yolact_handle handle);
 
+/* A number that no detector and no stream has had. */
+yolact_handle next_number(void);
+
+/* Keeps the sentence that a detector is not open. */
+yolact_status fail_with_handle(const char* function, yolact_handle number);
+
+/* infer.c */
+
+/* Whether an image can be read, `index` being its number in sentences. */
+yolact_status check_image(const yolact_image* image, size_t index);
+
+/* An image that was checked as a new reference to a buffers.CImage, or NULL with an exception set. The pixels are not
+ * copied. */
+PyObject* image_as_python(const yolact_image* image);
+
 /* results.c */
 
 /* Copies what Session.infer returned for `count` images into one block of memory. */

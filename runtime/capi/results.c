@@ -7,7 +7,7 @@
 
 enum { BOXES, SCORES, CLASS_IDS, MASK_SCORES, REGIONS, BITS, PARTS };
 
-/* The bridge.Buffers of one image, which belong to Python. */
+/* The buffers.Buffers of one image, which belong to Python. */
 typedef struct image_buffers {
     const char* data[PARTS]; /* data[MASK_SCORES] is NULL where the model has none */
     Py_ssize_t size[PARTS];
@@ -38,7 +38,7 @@ static int regions_fit(const image_buffers* buffers, const yolact_image* image)
     return (size_t)buffers->size[BITS] == bits;
 }
 
-/* Reads bridge.Buffers of an image. Returns 0 with an exception set where the sizes do not belong together: later
+/* Reads buffers.Buffers of an image. Returns 0 with an exception set where the sizes do not belong together: later
  * copies rely on them to stay inside memory. */
 static int read_buffers(PyObject* tuple, const yolact_image* image, image_buffers* buffers)
 {

@@ -15,7 +15,7 @@
  *     yolact_results_free(results);
  *     yolact_close(detector);
  *
- *   examples/c/detect.c is this as a whole program.
+ *   examples/c/detect.c is this as a whole program. Many images go through a stream: yolact_stream_open.
  *
  *   The library starts the toolkit's Python runtime inside the process at the first yolact_open, so its answers are
  *   those of yolact.runtime.detector.Detector to the bit. It finds the Python environment that it was built with by
@@ -35,14 +35,15 @@
  *
  * Ownership
  *
- *   Images stay the caller's: they are read during yolact_infer only and never written. Results and decoded images
- *   belong to the caller, do not depend on a handle and go back with yolact_results_free and yolact_image_free, which
- *   any thread may call. All text belongs to the library.
+ *   Images stay the caller's: they are read during yolact_infer and yolact_stream_submit only and never written.
+ *   Results and decoded images belong to the caller, do not depend on a handle and go back with yolact_results_free and
+ *   yolact_image_free, which any thread may call. All text belongs to the library.
  *
  * Compatibility
  *
- *   Within a major version of the shared library functions and constants are only added. yolact_options grows at its
- *   end and says by struct_size how much of it the program knows; the other structs keep their layout.
+ *   Within a major version of the shared library functions and constants are only added. yolact_options
+ *   and yolact_stream_options grow at their end and say by struct_size how much of them the program knows; the other
+ *   structs keep their layout.
  */
 #ifndef YOLACT_H
 #define YOLACT_H
@@ -80,7 +81,9 @@ typedef enum yolact_status {
     YOLACT_ERROR_IMAGE = 4,    /* an image of no or too many pixels, or whose stride is less than a row */
     YOLACT_ERROR_PYTHON = 5,   /* the Python environment does not start, or lacks the toolkit */
     YOLACT_ERROR_MEMORY = 6,
-    YOLACT_ERROR_INTERNAL = 7 /* a fault of the toolkit: please report the sentence */
+    YOLACT_ERROR_INTERNAL = 7, /* a fault of the toolkit: please report the sentence */
+    YOLACT_ERROR_FULL = 8,     /* a stream holds as many images as it may: take a result first */
+    YOLACT_ERROR_EMPTY = 9     /* a stream holds no image: there is no result to wait for */
 } yolact_status;
 
 /* What a status means, in a few words; never NULL. */
@@ -191,6 +194,59 @@ yolact_infer(yolact_handle handle, const yolact_image* images, size_t count, yol
 
 /* Frees results with everything they point to. NULL does nothing. */
 YOLACT_API void yolact_results_free(yolact_results* results);
+
+/* ---- Streams ---- */
+
+/* Many images one after the other, with batches in flight: on a plan, upload, network and download of several overlap.
+ * An ONNX file, whose network keeps the CPU busy by itself, runs in yolact_stream_next; a stream is no quicker there
+ * than yolact_infer.
+ *
+ *   for (;;) {
+ *       while (have_image && yolact_stream_submit(stream, &image) == YOLACT_OK) ...have_image = read_next(&image);
+ *       status = yolact_stream_next(stream, &results);         // the results of the image submitted first
+ *       if (status == YOLACT_ERROR_EMPTY) break;               // there was no image any more
+ *       if (status == YOLACT_OK) ...use results->images[0];    // otherwise it is this image that failed
+ *       yolact_results_free(results);
+ *   }
+ *
+ * Threads: all functions may be called at the same time on one stream, for example submit in one thread and next in
+ * another. Images keep the order in which calls of submit begin to copy them, and each result goes to one call of next.
+ * Neither waits for the other: submit says YOLACT_ERROR_FULL and next YOLACT_ERROR_EMPTY, so two threads tell each
+ * other, by a semaphore for instance, when there is something to do.
+ *
+ * Streams are numbers like handles: none is given out twice, nor is it that of a detector. 0 is no stream. */
+typedef uint64_t yolact_stream;
+
+typedef struct yolact_stream_options {
+    size_t struct_size; /* sizeof(yolact_stream_options) */
+    int32_t in_flight;  /* batches that were begun and whose results were not all taken, 1 to 64 */
+    int32_t batch_size; /* images of a batch, 1 to YOLACT_MAX_IMAGES; 0: the fewest that the engine file takes. The
+                           stream holds in_flight * batch_size images at most. */
+} yolact_stream_options;
+
+/* To begin with: yolact_stream_options options = YOLACT_STREAM_OPTIONS_DEFAULT; */
+#define YOLACT_STREAM_OPTIONS_DEFAULT {sizeof(yolact_stream_options), 2, 0}
+
+/* Opens a stream on a detector, whose score_threshold and top_k it has; `options` may be NULL for the defaults. A
+ * detector may have any number of streams, and yolact_infer may run on it meanwhile. */
+YOLACT_API yolact_status
+yolact_stream_open(yolact_handle handle, const yolact_stream_options* options, yolact_stream* stream);
+
+/* Copies an image, of any size and format, into the stream, and begins with its batch once that is full. It waits for
+ * no result. Where the stream is full it says YOLACT_ERROR_FULL, and for an image that cannot be used
+ * YOLACT_ERROR_IMAGE; either way the image is not in the stream, which goes on as if nothing had been submitted. */
+YOLACT_API yolact_status yolact_stream_submit(yolact_stream stream, const yolact_image* image);
+
+/* Gives the results of the image that was submitted first of those in the stream, and waits for them; one image, as
+ * yolact_infer gives them for it. A batch that is not full begins once all before it were taken. Where this image's
+ * batch failed, the status and the sentence say why, and the next call gives the image after it; such a status is not
+ * YOLACT_ERROR_ARGUMENT, _HANDLE or _EMPTY. */
+YOLACT_API yolact_status yolact_stream_next(yolact_stream stream, yolact_results** results);
+
+/* Closes a stream: waits for calls on it and for the batches that run, and drops images whose results were not taken.
+ * Closing 0 does nothing and is no error. Closing the detector ends its streams, on which submit and next then say
+ * YOLACT_ERROR_HANDLE; closing them is still due and gives YOLACT_OK. */
+YOLACT_API yolact_status yolact_stream_close(yolact_stream stream);
 
 #ifdef __cplusplus
 }

@@ -12,6 +12,7 @@ _SERVICE = ("test_c_service.py",)
 _LOAD = ("test_c_service_load.py",)
 _END = ("test_c_service_end.py",)
 _BRIDGE = ("test_capi_bridge.py",)
+_STREAMS = ("test_capi_streams.py",)
 _FUZZ = ("test_c_service_fuzz.py",)
 
 NATIVE_MUTATIONS = (
@@ -38,11 +39,39 @@ NATIVE_MUTATIONS = (
     ),
     Mutation("block-without-room-for-masks", "= aligned(buffers->count * sizeof(yolact_mask));", "= 0;", _PROGRAMS),
     Mutation("padding-of-rows-is-ignored", "(Py_ssize_t)image->stride,", "(Py_ssize_t)row,", _CAPI),
-    Mutation("closed-entry-stays-listed", "        *link = entry->next;", "        ;", ("test_capi_refusals.py",)),
+    Mutation(
+        "closed-entry-stays-listed",
+        "*link = entry->next; /* before any Python code runs, so that no other thread closes it too */\n"
+        "        PyObject* done = PyObject_CallMethod(entry->session",
+        "PyObject* done = PyObject_CallMethod(entry->session",
+        ("test_capi_refusals.py",),
+    ),
     Mutation("arrays-of-any-shape", "pixels->ndim == 3 &&", "", _BRIDGE),
     Mutation("arrays-of-any-type", 'strcmp(pixels->format, "B") == 0', "1", _BRIDGE),
     Mutation("masks-beyond-the-image", "(int64_t)region[0] + region[2] > image->height", "0", _BRIDGE),
     Mutation("results-of-fewer-images", "(size_t)PyList_Size(found) == count;", "count > 0;", _BRIDGE),
+    Mutation("streams-leak", "        Py_DECREF(entry->stream);\n        free(entry);", "", _PROGRAMS),
+    Mutation("streams-share-numbers", "{ return ++last_number; }", "{ return last_number + 1; }", _STREAMS),
+    Mutation(
+        "closed-stream-stays-listed",
+        "*link = entry->next; /* before any Python code runs, so that no other thread closes it too */\n"
+        "        PyObject* done = PyObject_CallMethod(entry->stream",
+        "PyObject* done = PyObject_CallMethod(entry->stream",
+        _STREAMS,
+    ),
+    Mutation(
+        "submitted-pixels-are-borrowed", "pixels.copy() if pixels.base is not None else pixels", "pixels", _STREAMS
+    ),
+    Mutation("streams-grow", "if self._images.held >= self._capacity:", "if False:", _STREAMS),
+    Mutation("a-batch-never-begins-by-itself", "if self._images.fill_a_batch:", "if False:", ("test_host_cuda.py",)),
+    Mutation("half-batches-begin", "(self.fill_a_batch or self._begun == 0)", "True", _STREAMS),
+    Mutation("a-detector-forgets-its-streams", "self._streams.add(stream)", "pass", _PROGRAMS),
+    Mutation(
+        "a-failed-image-stays-held",
+        "            finally:\n                self._images.remove()",
+        "            finally:\n                pass",
+        _STREAMS,
+    ),
     # examples/c_service/
     Mutation("a-hangup-ends-it-at-once", "while (number == SIGHUP);", "while (0);", _END),
     Mutation("endless-bodies-are-awaited", "strtoull(length, NULL, 10) / PATIENCE > most;", "0;", _SERVICE),

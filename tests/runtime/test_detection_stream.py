@@ -121,6 +121,33 @@ def test_sources_are_asked_for_when_their_turn_is_near(detector: Detector, in_fl
             assert len(asked) == min(begun, 40)
 
 
+class Arriving(Iterator[Image]):
+    """Images of which there are none for now."""
+
+    def __init__(self) -> None:
+        self.there: list[Image] = []
+
+    def __next__(self) -> Image:
+        if not self.there:
+            raise StopIteration
+        return self.there.pop(0)
+
+
+def test_sources_may_have_nothing_for_now(detector: Detector) -> None:
+    sources = Arriving()
+    with detector.stream(sources, 2, batch_size=2) as stream:
+        for round_ in range(3):
+            sources.there += map(sized, range(9, 12))
+            stream.begin()
+            assert not sources.there, "two batches may be in flight, of which the second is not full"
+            sources.there += map(sized, range(12, 15))
+            stream.begin()
+            assert len(sources.there) == 3
+            assert [next(stream).image_size[1] for _ in range(6)] == list(range(9, 15)), round_
+    stream.begin()
+    assert next(stream, None) is None
+
+
 @pytest.mark.parametrize("end", ["close", "leave", "drop", "interrupt", "interrupted source"])
 def test_a_stream_that_ends_early_leaves_nothing(detector: Detector, monkeypatch: pytest.MonkeyPatch, end: str) -> None:
     read = []

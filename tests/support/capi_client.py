@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-OK, ARGUMENT, HANDLE, ENGINE, IMAGE, PYTHON, MEMORY, INTERNAL = range(8)
+OK, ARGUMENT, HANDLE, ENGINE, IMAGE, PYTHON, MEMORY, INTERNAL, FULL, EMPTY = range(10)
 BGR, RGB, GRAY, BGRA = range(4)
 
 
@@ -22,6 +22,10 @@ class Options(c.Structure):
         ("threads", c.c_int32),
         ("allow_host_code", c.c_int32),
     )
+
+
+class StreamOptions(c.Structure):
+    _fields_ = (("struct_size", c.c_size_t), ("in_flight", c.c_int32), ("batch_size", c.c_int32))
 
 
 class CImage(c.Structure):
@@ -84,7 +88,10 @@ def load(path: Path) -> Any:
     library.yolact_image_free.restype = None
     library.yolact_class_name.argtypes = [c.c_uint64, c.c_int32]
     library.yolact_class_name.restype = c.c_char_p
-    library.yolact_close.argtypes = [c.c_uint64]
+    library.yolact_close.argtypes = library.yolact_stream_close.argtypes = [c.c_uint64]
+    library.yolact_stream_open.argtypes = [c.c_uint64, c.POINTER(StreamOptions), c.POINTER(c.c_uint64)]
+    library.yolact_stream_submit.argtypes = [c.c_uint64, c.POINTER(CImage)]
+    library.yolact_stream_next.argtypes = [c.c_uint64, c.POINTER(c.POINTER(Results))]
     return library
 
 
@@ -114,6 +121,26 @@ def infer(library: Any, handle: int, images: list[CImage]) -> list[Found]:
     assert status == OK, library.yolact_last_error()
     assert results.contents.count == len(images)
     found = [_copy(results.contents.images[i]) for i in range(len(images))]
+    library.yolact_results_free(results)
+    return found
+
+
+def open_stream(library: Any, handle: int, in_flight: int = 2, batch_size: int = 0) -> int:
+    stream = c.c_uint64(99)
+    chosen = StreamOptions(c.sizeof(StreamOptions), in_flight, batch_size)
+    assert library.yolact_stream_open(handle, chosen, stream) == OK, library.yolact_last_error()
+    return stream.value
+
+
+def take(library: Any, stream: int) -> Found | int:
+    """The next image's results, or why there are none."""
+    results = c.POINTER(Results)(Results())
+    status = int(library.yolact_stream_next(stream, results))
+    assert bool(results) == (status == OK)
+    if status != OK:
+        return status
+    assert results.contents.count == 1
+    found = _copy(results.contents.images[0])
     library.yolact_results_free(results)
     return found
 

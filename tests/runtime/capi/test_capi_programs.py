@@ -73,6 +73,7 @@ def test_the_header_stands_alone(compiler: str, language: str, tmp_path: Path) -
     source = tmp_path / ("program.cpp" if "++" in language else "program.c")
     source.write_text(
         "#include <yolact.h>\n#include <yolact.h>\n"
+        "yolact_stream_options in_turn = YOLACT_STREAM_OPTIONS_DEFAULT;\n"
         "int main(void) { yolact_options options = YOLACT_OPTIONS_DEFAULT; return options.top_k; }\n"
     )
     run([compiler, f"-std={language}", *STRICT, "-fsyntax-only", f"-I{HEADER.parent}", source])
@@ -89,7 +90,7 @@ def test_statuses_agree(capi: Any) -> None:
     names = {name: int(number) for name, number in statuses.items()}
     assert names == {
         name: getattr(client, name)
-        for name in ("OK", "ARGUMENT", "HANDLE", "ENGINE", "IMAGE", "PYTHON", "MEMORY", "INTERNAL")
+        for name in ["OK", "ARGUMENT", "HANDLE", "ENGINE", "IMAGE", "PYTHON", "MEMORY", "INTERNAL", "FULL", "EMPTY"]
     }
     assert set(bridge.STATUSES.values()) | {bridge.CLOSED, bridge.INTERNAL} <= set(names.values())
     texts = {capi.yolact_status_string(number) for number in names.values()}
@@ -172,6 +173,10 @@ def test_threads_that_python_did_not_make(compiled: Callable[[Path], Path], engi
     run([compiled(PROGRAMS / "threads.c"), engine])
 
 
+def test_streams_between_threads(compiled: Callable[[Path], Path], engine: Path) -> None:
+    run([compiled(PROGRAMS / "streams.c"), engine])
+
+
 def test_a_plug_in_outside_the_global_namespace(capi_folder: Path, engine: Path) -> None:
     program = capi_folder / "loads_late"
     run(["cc", "-std=gnu11", *STRICT, f"-I{capi_folder}", PROGRAMS / "loads_late.c", "-o", program, "-ldl"])
@@ -209,6 +214,7 @@ def test_memory_with_sanitizers(
     found = run([sanitized(ROOT / "examples" / "c" / "detect.c"), engine, photo], env=leaks)
     assert found == run([example, engine, photo]) and found.count("\n") == 3
     run([sanitized(PROGRAMS / "threads.c"), engine], env=leaks)
+    run([sanitized(PROGRAMS / "streams.c"), engine], env=leaks)
 
 
 def test_the_services_json_is_that_of_yolact_infer(

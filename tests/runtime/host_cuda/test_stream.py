@@ -12,6 +12,8 @@ from host_cuda.host_driver import configure, count, counted, fail_next
 from host_cuda.host_tensorrt import HostEngine
 from scripted_engine import infer, read_json, write_photo, write_video
 
+from yolact.runtime.capi.bridge import Session
+from yolact.runtime.capi.buffers import CImage
 from yolact.runtime.cuda.kernels import KernelLibrary
 from yolact.runtime.detector import Detector
 from yolact.runtime.errors import EngineError
@@ -120,3 +122,35 @@ def test_memory_follows_the_batches_in_flight(open_plan: Open, kernels: KernelLi
     if held["streams"] == 2:  # the second thread came to work while the first one did
         assert allocations == [0]
     assert all(count(name) <= 2 * size for name, size in held.items()) and count("streams") <= 2
+
+
+def c_image(image: Image) -> CImage:
+    return memoryview(image.reshape(-1)), *image.shape[:2], image.strides[0], 0
+
+
+def test_what_c_submits_begins_before_a_result_is_taken(open_plan: Open, kernels: KernelLibrary, engine: Path) -> None:
+    """The stream of libyolact: both batches are in the network at once, and a third follows."""
+    plan, host = open_plan(engine, kernels=kernels)
+    both, running = threading.Barrier(3, timeout=20), 0
+
+    def meet() -> None:
+        nonlocal running
+        running += 1
+        if running <= 2:
+            both.wait()
+
+    host.before_run = meet
+    session = Session(Detector(plan), 0.5, None)
+    stream = session.open_stream(2, 2)
+    for image in images()[:4]:
+        stream.submit(c_image(image))
+    both.wait()  # nobody has asked for a result yet
+    taken = [stream.take()]
+    stream.submit(c_image(images()[4]))
+    taken += [stream.take() for _ in range(4)]
+    assert [(height, width) for height, width, _ in taken] == [image.shape[:2] for image in images()[:5]]
+    assert [found for *_, (found,) in taken] == session.infer([c_image(image) for image in images()[:5]])
+    stream.submit(c_image(images()[5]))
+    session.close()  # with an image in it
+    with pytest.raises(ReferenceError, match="was closed"):
+        stream.take()
