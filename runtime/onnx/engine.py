@@ -16,6 +16,7 @@ from yolact.runtime.errors import EngineError
 from yolact.runtime.file_digest import sha256_of
 from yolact.runtime.images.arrays import Image
 from yolact.runtime.metadata import ModelMetadata
+from yolact.runtime.onnx.device_input import DeviceInput
 from yolact.runtime.onnx.providers import MOST_BATCH, TensorRtModel
 from yolact.runtime.onnx.session import ModelRefused, open_session, run_into
 from yolact.runtime.postprocess.output_check import OutputCheck
@@ -51,6 +52,7 @@ class OnnxEngine:
         except UnicodeDecodeError:
             raise EngineError(f"{path} has texts that are no UTF-8; export it again with yolact-export") from None
         self._check = OutputCheck(self._metadata.config)
+        self._input = None if device.kind == "cpu" else DeviceInput(device)
         batch = _fixed_batch(self._session)
         self.min_batch: int = batch or 1
         self.max_batch: int | None = batch or (MOST_BATCH if device.kind == "tensorrt" else None)
@@ -73,7 +75,7 @@ class OnnxEngine:
             raise EngineError("this engine was closed; open it again")
         shapes = ((spec.dtype, (len(images), *spec.shape)) for spec in self._outputs.values())
         arrays: list[NDArray[Any]] = [np.empty(shape, dtype) for dtype, shape in shapes]
-        run_into(self._session, dict(zip(self._outputs, arrays, strict=True)), images)
+        run_into(self._session, dict(zip(self._outputs, arrays, strict=True)), images, self._input)
         return arrays
 
     def detect(self, images: Image) -> list[NetworkDetections]:
@@ -95,6 +97,8 @@ class OnnxEngine:
     def close(self) -> None:
         """Free the session."""
         self._session = None
+        if self._input is not None:
+            self._input.close()
         self._check.close()
 
 

@@ -231,6 +231,24 @@ RUNTIME_MUTATIONS = (
         ("test_host_cuda.py",),
     ),
     Mutation(
+        "onnx-runtime-input-left-from-before",
+        "        held.value.update_inplace(images)\n",
+        "",
+        ("test_onnx_providers.py",),
+    ),
+    Mutation(
+        "onnx-runtime-input-shared-by-threads",
+        "            held = self._idle.pop()\n",
+        "            held = self._idle.pop()\n            self._idle.append(held)\n",
+        ("test_onnx_providers.py",),
+    ),
+    Mutation(
+        "int8-file-for-a-cpu-on-the-tensorrt-provider",
+        "    metadata.check_for_tensorrt()\n    return TensorRtModel",
+        "    return TensorRtModel",
+        ("test_onnx_providers.py",),
+    ),
+    Mutation(
         "recorded-runs-outlive-the-images-memory",
         "            self._before_replacing()\n",
         "",

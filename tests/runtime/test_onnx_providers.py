@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import numpy as np
@@ -220,3 +222,75 @@ def test_outputs_of_another_shape_are_refused(tiny_engine: Path) -> None:
             run_into(one, {"num_detections": array}, images)
     with pytest.raises(EngineError, match="could not run"):
         run_into(one, {"num_detections": np.zeros((2, 1), np.int32)}, images.astype(np.float32))
+
+
+@pytest.fixture
+def allocated(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
+    """What was asked for in memory of a GPU, in whose place there is the host's."""
+    asked: list[tuple[Any, ...]] = []
+    real = onnxruntime.OrtValue.ortvalue_from_shape_and_type
+
+    def allocate(shape: list[int], dtype: Any, *device: Any) -> Any:
+        asked.append((*shape, dtype, *device))
+        return real(shape, dtype, "cpu", 0)
+
+    monkeypatch.setattr(onnxruntime.OrtValue, "ortvalue_from_shape_and_type", allocate)
+    return asked
+
+
+@pytest.mark.parametrize("kind", ["cuda", "tensorrt"])
+def test_images_are_bound_in_memory_of_the_gpu_that_is_used_again(
+    allocated: list[tuple[Any, ...]], tiny_engine: Path, kind: str
+) -> None:
+    engine, on_cpu = OnnxEngine(tiny_engine, device=DeviceChoice(kind, 1)), OnnxEngine(tiny_engine)
+    size = engine.metadata.config.image_size
+    rng = np.random.default_rng(4)
+    for count in (2, 2, 1, 1, 2):
+        images = rng.integers(0, 256, (count, size, size, 6), np.uint8)[..., ::2]
+        kept = images.copy()
+        for found, expected in zip(engine.run(images), on_cpu.run(images), strict=True):
+            np.testing.assert_array_equal(found, expected)
+        np.testing.assert_array_equal(images, kept)
+    batch = (size, size, 3, np.dtype(np.uint8), "cuda", 1)
+    assert allocated == [(2, *batch), (1, *batch), (2, *batch)]
+
+
+def test_threads_have_memory_of_their_own_on_the_gpu(
+    allocated: list[tuple[Any, ...]], tiny_engine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, on_cpu = OnnxEngine(tiny_engine, device=DeviceChoice("cuda")), OnnxEngine(tiny_engine)
+    size = engine.metadata.config.image_size
+    together, update = Barrier(2, timeout=20), onnxruntime.OrtValue.update_inplace
+
+    def update_both(value: Any, images: Any) -> None:
+        update(value, images)
+        together.wait()  # both threads have uploaded theirs before one runs
+
+    monkeypatch.setattr(onnxruntime.OrtValue, "update_inplace", update_both)
+    work = [np.full((1, size, size, 3), shade, np.uint8) for shade in (40, 200)]
+    with ThreadPoolExecutor(2) as pool:
+        for _ in range(3):
+            for found, images in zip(pool.map(engine.run, work), work, strict=True):
+                for one, other in zip(found, on_cpu.run(images), strict=True):
+                    np.testing.assert_array_equal(one, other)
+    assert len(allocated) == 2
+    engine.close()
+
+
+def test_memory_of_a_run_that_failed_is_not_used_again(
+    allocated: list[tuple[Any, ...]], tiny_engine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = OnnxEngine(tiny_engine, device=DeviceChoice("cuda"))
+    size = engine.metadata.config.image_size
+    images = np.zeros((1, size, size, 3), np.uint8)
+    with pytest.raises(EngineError, match=r"could not run a batch of shape \(1, "):
+        engine.run(images.astype(np.float32))
+    engine.run(images), engine.run(images)
+    assert len(allocated) == 2
+
+    def fail(*_: Any) -> Any:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(onnxruntime.OrtValue, "ortvalue_from_shape_and_type", fail)
+    with pytest.raises(EngineError, match=r"could not run a batch of shape \(2, .*\(out of memory\)"):
+        engine.run(np.concatenate([images, images]))
