@@ -109,7 +109,8 @@ def main(
     rest in fp16, for a CPU it takes all.
 
     Configurations: yolact_base, yolact_resnet50, yolact_darknet53, yolact_im400, yolact_im700, yolact_resnet50_pascal,
-    yolact_plus_base, yolact_plus_resnet50, yolact_mobilenet_v2, yolact_demo.
+    yolact_plus_base, yolact_plus_resnet50, yolact_edge, yolact_edge_resnet50, yolact_edge_mobilenetv2,
+    yolact_edge_youtubevis, yolact_edge_youtubevis_resnet50, yolact_demo.
 
     Exit codes: 0 done, 1 an input, the build or the output failed, 2 wrong usage, 3 the export differs from PyTorch,
     loses more accuracy than allowed or is not in the precision asked for, 4 ONNX Runtime or TensorRT cannot take it,

@@ -127,7 +127,7 @@ class NetworkWriter:
         if isinstance(backbone, ResNet):
             first: Iterable[nn.Module] = (backbone.conv1, backbone.bn1, backbone.relu, backbone.maxpool)
         elif isinstance(backbone, MobileNetV2):
-            first = layers.pop(0)
+            first = layers.pop(0).children()
         else:
             first = backbone._preconv
         x = self._chain(first, x, channels_reversed=True)

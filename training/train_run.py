@@ -114,7 +114,7 @@ def run_training(request: TrainRequest, say: Say) -> int:
 
 def _tell_about_start(request: TrainRequest, processes: int, fresh: list[str], say: Say) -> None:
     if fresh:
-        say(f"{request.weights} has other classes; starting anew: {', '.join(fresh)}")
+        say(f"{request.weights} has nothing for these classes in {', '.join(fresh)}, which start anew")
     is_new = request.weights is None and not request.resume
     if is_new and request.settings.batch_size_per_device(processes) < STATISTICS_BATCH:
         logger.warning(

@@ -199,7 +199,7 @@ def test_fine_tuning_for_other_classes(whole: Path, tmp_path: Path) -> None:
     arguments = [*OPTIONS, "--data", data, "--weights", whole / LAST, "--iterations", "1", "--output", tmp_path / "run"]
     result = train(*arguments, "--lr", "1e-9", "--warmup", "0")
     assert result.exit_code == 0, result.output
-    assert "other classes; starting anew: prediction_layers.0.conf_layer.weight" in result.output
+    assert "has nothing for these classes in prediction_layers.0.conf_layer.weight" in result.output
     (checkpoint,) = (tmp_path / "run").glob("yolact_demo_*.pth")
     config = load_checkpoint(checkpoint).config
     assert (config.class_names, config.category_ids) == (("edged", "round"), (7, 40))
@@ -225,7 +225,10 @@ def test_a_full_disk_is_reported_and_earlier_files_stay(whole: Path, tmp_path: P
 
 
 RESUMED_WRONGLY = {
-    "configuration": (["--config", "yolact_mobilenet_v2"], "configuration yolact_mobilenet_v2 instead of yolact_demo"),
+    "configuration": (
+        ["--config", "yolact_edge_mobilenetv2"],
+        "configuration yolact_edge_mobilenetv2 instead of yolact_demo",
+    ),
     "size": (["--imgsz", "96"], "another form or other classes of yolact_demo"),
     "data": (["--data", "scenes:12"], "data scenes:12 instead of scenes:11"),
     "batch": (["--batch-size", "4"], "batch_size 4 instead of 2"),

@@ -1,4 +1,4 @@
-"""Reads PyTorch's files without trust: numbers in them never decide how much memory is taken.
+"""Reads files of PyTorch and safetensors without trust: numbers in them never decide how much memory is taken.
 
 Limits, all checked before memory is taken or arithmetic done:
 
@@ -25,6 +25,8 @@ import torch
 from torch import Tensor, nn
 
 from yolact.runtime.errors import CheckpointError
+from yolact.runtime.packages import PackageMissing
+from yolact.training.models.foreign_files import HEAD_SIZE, kind_by_beginning, kind_by_parts
 
 MAX_REUSE = 4
 MAX_SMALL = 512 << 20
@@ -44,19 +46,30 @@ _END, _LONG_END = 22, 22 + 20 + 56
 _IN_LONG_END = 0xFFFFFFFF
 """Stands for a number that is only in the long form."""
 
+MAX_SAFETENSORS_HEADER = 100_000_000
+"""Bytes, the limit of the format."""
+
 _AGAIN = "save it again with torch.save(model.state_dict(), path)"
 
 
 def read_checkpoint_file(path: Path) -> Any:
-    """What `torch.save` wrote into a file: tensors on the CPU, numbers, texts, lists, dictionaries.
+    """What `torch.save` wrote into a file: tensors on the CPU, numbers, texts, lists, dictionaries; or the tensors by
+    name in a file of safetensors, whatever the file is called.
 
-    Raises CheckpointError where the file is missing, damaged, contains code, or goes beyond a limit.
+    Raises CheckpointError where the file is missing, damaged, contains code, goes beyond a limit or is something else,
+    and PackageMissing where it is of safetensors, which is not installed.
     """
     try:
         size = path.stat().st_size
         with path.open("rb") as file:
-            _check_storages(file, size, str(path))
-            content = _load(file, str(path))
+            head = file.read(HEAD_SIZE)
+            if kind := kind_by_beginning(head):
+                raise CheckpointError(f"{path} is {kind}")
+            if _is_of_safetensors(head):
+                content = _load_safetensors(path)
+            else:
+                _check_storages(file, size, str(path))
+                content = _load(file, str(path))
     except OSError as error:
         raise CheckpointError(f"cannot read {path}: {error.strerror or error}; check the path") from None
     total = 0
@@ -87,16 +100,36 @@ def _load(file: BinaryIO, source: str) -> Any:
         raise _damaged(source) from None
 
 
+def _is_of_safetensors(head: bytes) -> bool:
+    """Such a file begins with the length of a JSON text, in 8 bytes, and the text."""
+    return head[8:9] == b"{" and 2 <= int.from_bytes(head[:8], "little") <= MAX_SAFETENSORS_HEADER
+
+
+def _load_safetensors(path: Path) -> dict[str, Tensor]:
+    try:
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+    except ImportError:
+        raise PackageMissing(f"{path}, a file of safetensors,", "that package", "export") from None
+    try:
+        return load_file(path)
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:  # KeyError: a type that PyTorch has not
+        raise CheckpointError(f"{path} is a damaged file of safetensors ({error}); download or copy it again") from None
+
+
 def _damaged(source: str) -> CheckpointError:
     return CheckpointError(f"{source} is not a PyTorch checkpoint or is truncated; download or copy it again")
 
 
 def _check_storages(file: BinaryIO, size: int, source: str) -> None:
     """Raise CheckpointError where loading would take more memory for storages than the file has bytes."""
+    file.seek(0)
     try:
         if file.read(4) == b"PK\x03\x04":  # how torch.load tells the formats apart
             with zipfile.ZipFile(file) as archive:
                 parts = archive.infolist()
+                if kind := kind_by_parts([part.filename for part in parts]):
+                    raise CheckpointError(f"{source} is {kind}")
                 _check_directory(file, size, archive.start_dir)
             if any(part.compress_type != zipfile.ZIP_STORED for part in parts):
                 raise CheckpointError(f"{source} has compressed parts, which torch.save never writes; {_AGAIN}")

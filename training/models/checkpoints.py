@@ -1,4 +1,4 @@
-"""Official checkpoints: safe loading, old key names, recognition of the configuration."""
+"""A network from a checkpoint: its configuration by the file, the file's name or the tensors, and whether they fit."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ from yolact.runtime.errors import CheckpointError, UsageError
 from yolact.runtime.fields import FieldError
 from yolact.runtime.json_text import from_json
 from yolact.runtime.wording import list_some
-from yolact.training.models.checkpoint_file import read_checkpoint_file
 from yolact.training.models.configs import COCO_CLASSES, CONFIGS, get_config
 from yolact.training.models.model import Yolact
+from yolact.training.models.state_dicts import read_state_dict
+from yolact.training.models.tensor_names import TRAINING_ONLY, described
 
 logger = logging.getLogger(__name__)
 
@@ -33,11 +34,12 @@ def load_checkpoint(
     config: ModelConfig | str | None = None,
     class_names: Sequence[str] | None = None,
 ) -> Yolact:
-    """The network stored in a ``.pth`` file, on the CPU and in evaluation mode.
+    """The network stored in a ``.pth`` or ``.safetensors`` file, on the CPU and in evaluation mode.
 
-    The file is never trusted: only tensors are read, and a file with code in it is refused. Accepted are the
-    state dicts of the official repository and of its first release, also with a ``module.`` prefix or wrapped
-    in a dictionary under ``state_dict``, ``model`` or ``net``.
+    The file is never trusted: only tensors are read, and a file with code in it is refused. Accepted are the state
+    dicts of the official repository, of its first release and of YOLACT-Edge, with prefixes and wrappers as
+    `state_dicts.read_state_dict` takes them. What only training needs (``semantic_seg_conv``) may be missing, and is
+    zero then.
 
     Args:
         path: the checkpoint.
@@ -106,42 +108,6 @@ def recognize_config(state: Mapping[str, Tensor]) -> ModelConfig:
     return _adapt(chosen, state)
 
 
-def read_state_dict(path: Path) -> dict[str, Tensor]:
-    """The tensors in a checkpoint, wrappers, prefixes and the first release's leftovers taken off.
-
-    Raises CheckpointError where the file is missing, damaged, contains code or holds no state dict.
-    """
-    content = read_checkpoint_file(path)
-    for wrapper in ("state_dict", "model", "net"):
-        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
-            content = content[wrapper]
-    if not isinstance(content, Mapping) or not all(
-        isinstance(name, str) and isinstance(value, Tensor) for name, value in content.items()
-    ):
-        raise CheckpointError(
-            f"{path} holds no state dict, expected a dictionary of tensors; "
-            "save it again with torch.save(model.state_dict(), path)"
-        )
-    try:
-        return _clean(content)
-    except CheckpointError as error:
-        raise CheckpointError(f"{path}: {error}") from None
-
-
-def _clean(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Without DataParallel's prefix and the first release's leftovers (official yolact.py, load_weights)."""
-    clean = {}
-    for name, tensor in state.items():
-        name = name.removeprefix("module.")
-        old_backbone = re.match(r"backbone\.layer\d", name)
-        old_downsampling = re.match(r"fpn\.downsample_layers\.([2-9]|\d\d)", name)
-        if name in clean:
-            raise CheckpointError(f"{name} is there twice, with and without the prefix module.; remove one of them")
-        if not old_backbone and not old_downsampling:
-            clean[name] = tensor
-    return clean
-
-
 def config_beside(path: Path) -> ModelConfig | None:
     """What training wrote next to the checkpoint, None where there is nothing; another program's JSON is ignored.
 
@@ -164,7 +130,10 @@ def config_beside(path: Path) -> ModelConfig | None:
 
 def _config_of_name(path: Path) -> ModelConfig | None:
     match = re.fullmatch(r"(.+?)_\d+_\d+(_interrupt)?", path.stem)
-    return CONFIGS.get(match[1] if match else path.stem)
+    try:
+        return get_config(match[1] if match else path.stem)
+    except UsageError:
+        return None
 
 
 def _head_sizes(state: Mapping[str, Tensor]) -> tuple[int, int]:
@@ -172,11 +141,7 @@ def _head_sizes(state: Mapping[str, Tensor]) -> tuple[int, int]:
     names = [f"prediction_layers.0.{layer}_layer.bias" for layer in ("bbox", "conf", "mask")]
     missing = [name for name in names if name not in state]
     if missing:
-        first = ", ".join(list(state)[:3]) or "no tensor at all"
-        raise CheckpointError(
-            f"not a YOLACT checkpoint, {missing[0]} is missing (the first tensors are {first}); "
-            "choose one trained with the official code"
-        )
+        raise CheckpointError(f"not a YOLACT checkpoint, {missing[0]} is missing: {described(state)}")
     boxes, confidences, coefficients = (state[name].numel() for name in names)
     anchors = boxes // 4
     if anchors == 0 or boxes % 4 or confidences % anchors or coefficients % anchors or confidences <= anchors:
@@ -223,7 +188,15 @@ def _fit(config: ModelConfig, state: Mapping[str, Tensor], class_names: Sequence
 
 
 def _fitting_configs(state: Mapping[str, Tensor]) -> list[ModelConfig]:
-    return [config for config in CONFIGS.values() if not _differences(_adapt(config, state), state)]
+    """Of those that differ in names and classes only, the one with as many classes as the tensors, else the first."""
+    fitting: dict[ModelConfig, ModelConfig] = {}
+    num_classes, _ = _head_sizes(state)
+    for config in CONFIGS.values():
+        if not _differences(_adapt(config, state), state):
+            architecture = replace(config.with_classes(["any"]), name="any")
+            if fitting.setdefault(architecture, config).num_classes != num_classes == config.num_classes:
+                fitting[architecture] = config
+    return list(fitting.values())
 
 
 def _differences(config: ModelConfig, state: Mapping[str, Tensor]) -> list[str]:
@@ -232,8 +205,7 @@ def _differences(config: ModelConfig, state: Mapping[str, Tensor]) -> list[str]:
     differences = []
     for name in sorted(expected.keys() | state.keys()):
         if name not in state:
-            # PyTorch before 0.4.1 saved no batch counters, and nothing here uses them.
-            if not name.endswith(".num_batches_tracked"):
+            if not TRAINING_ONLY.match(name):
                 differences.append(f"{name} is missing")
         elif name not in expected:
             differences.append(f"{name} is unexpected")
@@ -261,7 +233,7 @@ def check_finite(state: Mapping[str, Tensor]) -> None:
 
 
 def _as_typed(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors in the network's own types; half precision is widened, absent batch counters are zero."""
+    """The tensors in the network's own types; half precision is widened, absent tensors of training are zero."""
     return {
         name: state[name].to(like.dtype) if name in state else torch.zeros(like.shape, dtype=like.dtype)
         for name, like in expected.items()

@@ -1,7 +1,8 @@
-"""Configurations by name: the official ones of YOLACT and YOLACT++ (data/config.py), and two small ones."""
+"""Configurations by name: the official ones of YOLACT, YOLACT++ and YOLACT-Edge, and one for demonstrations."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from yolact.runtime.config import ModelConfig
@@ -27,6 +28,14 @@ PASCAL_CLASSES: tuple[str, ...] = (
     "tvmonitor",
 )
 """The 20 Pascal VOC names in the order of the class ids 0..19."""
+
+YOUTUBE_VIS_CLASSES: tuple[str, ...] = (
+    "person", "giant_panda", "lizard", "parrot", "skateboard", "sedan", "ape", "dog", "snake", "monkey",
+    "hand", "rabbit", "duck", "cat", "cow", "fish", "train", "horse", "turtle", "bear", "motorbike",
+    "giraffe", "leopard", "fox", "deer", "owl", "surfboard", "airplane", "truck", "zebra", "tiger",
+    "elephant", "snowboard", "boat", "shark", "mouse", "frog", "eagle", "earless_seal", "tennis_racket",
+)
+"""The 40 names of YouTube-VIS (2019) in the order of the class ids 0..39."""
 # fmt: on
 
 COCO_CATEGORY_IDS = tuple(id for id in range(1, 91) if id not in (12, 26, 29, 30, 45, 66, 68, 69, 71, 83))
@@ -62,10 +71,10 @@ _PLUS_BASE = replace(
 SCENE_CLASSES: tuple[str, ...] = ("disc", "ring", "triangle", "box", "star", "cross")
 """The shapes of synthetic scenes, see `training.data.scenes`."""
 
-_MOBILENET = replace(_BASE, name="yolact_mobilenet_v2", backbone="mobilenet_v2")
+_EDGE_MOBILENET = replace(_BASE, name="yolact_edge_mobilenetv2", backbone="mobilenet_v2")
 
 _DEMO = replace(
-    _MOBILENET.with_classes(SCENE_CLASSES),
+    _EDGE_MOBILENET.with_classes(SCENE_CLASSES),
     name="yolact_demo",
     image_size=256,
     scales=((16,), (32,), (64,), (128,), (224,)),
@@ -85,21 +94,31 @@ CONFIGS: dict[str, ModelConfig] = {
         _PASCAL,
         _PLUS_BASE,
         replace(_PLUS_BASE, name="yolact_plus_resnet50", backbone="resnet50", deformable_interval=1),
-        _MOBILENET,
+        replace(_BASE, name="yolact_edge"),
+        replace(_RESNET50, name="yolact_edge_resnet50"),
+        _EDGE_MOBILENET,
+        replace(_BASE.with_classes(YOUTUBE_VIS_CLASSES), name="yolact_edge_youtubevis"),
+        replace(_RESNET50.with_classes(YOUTUBE_VIS_CLASSES), name="yolact_edge_youtubevis_resnet50"),
         _DEMO,
     )
 }
-"""The eight official configurations, MobileNetV2 as YolactEdge uses it, and the one of the demonstration model."""
+"""The eight official configurations, the image models of YOLACT-Edge (data/config.py of WisconsinAIVision/yolact_edge),
+and the one of the demonstration model."""
+
+_VIDEO = re.compile(r"^yolact_edge_vid(?:_minimal|_trainflow)?(?=$|_)")
+"""In names of YOLACT-Edge's configurations for video, whose key frames are those of ``yolact_edge_youtubevis``."""
 
 
 def get_config(name: str) -> ModelConfig:
     """The configuration called ``name``, with or without the official suffix ``_config``.
 
+    Those of YOLACT-Edge for video (``yolact_edge_vid_resnet50`` and the like) are the one of their key frames.
+
     Raises:
         UsageError: no such configuration; the message lists the known names.
     """
     try:
-        return CONFIGS[name.removesuffix("_config")]
+        return CONFIGS[_VIDEO.sub("yolact_edge_youtubevis", name.removesuffix("_config"))]
     except KeyError:
         raise UsageError(f"no configuration is called {name!r}; choose one of {', '.join(CONFIGS)}") from None
 

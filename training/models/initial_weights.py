@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from yolact.runtime.config import ModelConfig
 from yolact.runtime.errors import CheckpointError
-from yolact.training.models.checkpoints import check_finite, config_beside, read_state_dict
-from yolact.training.models.mobilenet import STAGES
+from yolact.training.models.checkpoints import check_finite, config_beside
 from yolact.training.models.model import Yolact
+from yolact.training.models.state_dicts import read_state_dict
+from yolact.training.models.tensor_names import HEAD, TRAINING_ONLY, backbone_names, stranger
 
 _CLASS_DEPENDENT = re.compile(r"prediction_layers\.0\.conf_layer\.|semantic_seg_conv\.|maskiou_net\.maskiou_net\.10\.")
 _CLASSIFIER = re.compile(r"fc\.|classifier\.")
@@ -25,12 +26,13 @@ def initial_model(config: ModelConfig, seed: int, weights: Path | None = None) -
     Args:
         config: its architecture and classes.
         seed: of all random weights.
-        weights: a YOLACT checkpoint, whose classes may be others, or ImageNet weights of the backbone as the official
-            code uses them: ``resnet50-19c8e357.pth`` and ``resnet101_reducedfc.pth`` (torchvision's names),
-            ``darknet53.pth``, ``mobilenet_v2-b0353104.pth`` (torchvision's names).
+        weights: a YOLACT checkpoint, whose classes may be others, or ImageNet weights of the backbone: those that the
+            official code uses (``resnet50-19c8e357.pth``, ``resnet101_reducedfc.pth``, ``darknet53.pth``,
+            ``mobilenet_v2-b0353104.pth``), or others with torchvision's or the official names, see `backbone_names`.
 
     Returns:
-        The network, and the names of tensors that ``weights`` did not fill although it is a YOLACT checkpoint.
+        The network, and the names of tensors that ``weights`` did not fill although it is a YOLACT checkpoint: those
+        for other classes, and those of the semantic loss where it has none.
 
     Raises:
         CheckpointError: the file is unreadable or does not fit.
@@ -44,7 +46,7 @@ def initial_model(config: ModelConfig, seed: int, weights: Path | None = None) -
         return model, []
     state = read_state_dict(weights)
     check_finite(state)
-    if any(name.startswith("prediction_layers.") for name in state):
+    if HEAD in state:
         return model, _load_checkpoint(model, state, weights)
     _load_backbone(model, state, weights)
     return model, []
@@ -56,11 +58,13 @@ def _load_checkpoint(model: Yolact, state: Mapping[str, Tensor], path: Path) -> 
     Classes are others where their number differs, or their names, as far as the checkpoint's are known.
     """
     expected = model.state_dict()
-    missing = [name for name in expected if name not in state and not name.endswith("num_batches_tracked")]
+    missing = [name for name in expected if name not in state and not TRAINING_ONLY.match(name)]
     differing = [n for n in state if n not in expected or state[n].shape != expected[n].shape]
     stored = config_beside(path)
     others = stored is not None and stored.class_names != model.config.class_names
-    fresh = [name for name in expected if _CLASS_DEPENDENT.match(name) and (others or name in differing)]
+    fresh = [
+        name for name in expected if _CLASS_DEPENDENT.match(name) and (others or name in differing or name not in state)
+    ]
     wrong = missing + [name for name in differing if name not in fresh]
     if wrong:
         raise CheckpointError(
@@ -73,7 +77,8 @@ def _load_checkpoint(model: Yolact, state: Mapping[str, Tensor], path: Path) -> 
 
 def _load_backbone(model: Yolact, state: Mapping[str, Tensor], path: Path) -> None:
     """Load ImageNet weights; a deformable layer takes the plain one's filters (official backbone.py)."""
-    renamed = {_backbone_name(name): tensor for name, tensor in state.items() if not _CLASSIFIER.match(name)}
+    names = backbone_names(state)
+    renamed = {names[name]: tensor for name, tensor in state.items() if not _CLASSIFIER.match(name)}
     expected = model.backbone.state_dict()
     absent_in_plain = re.compile(r".*(num_batches_tracked|conv2\.conv_offset_mask\.(weight|bias)|conv2\.bias)$")
     wrong = [
@@ -82,28 +87,10 @@ def _load_backbone(model: Yolact, state: Mapping[str, Tensor], path: Path) -> No
         if not absent_in_plain.match(name) and (name not in renamed or renamed[name].shape != like.shape)
     ]
     if wrong:
+        if kind := stranger(state):
+            raise CheckpointError(f"{path} is no YOLACT checkpoint: {kind}")
         raise CheckpointError(
             f"{path} is neither a YOLACT checkpoint nor ImageNet weights of {model.config.backbone}: "
             f"{wrong[0]} is missing or has another shape; check --weights and --config"
         )
     model.backbone.load_state_dict({name: renamed[name] for name in expected if name in renamed}, strict=False)
-
-
-def _backbone_name(name: str) -> str:
-    """This project's name for a tensor of torchvision's ResNet or MobileNetV2, or of the official Darknet-53."""
-    if match := re.match(r"layer([1-4])\.(.*)", name):
-        return f"layers.{int(match[1]) - 1}.{match[2]}"
-    if match := re.match(r"features\.(\d+)\.(.*)", name):
-        return _mobilenet_name(int(match[1]), match[2])
-    return name
-
-
-def _mobilenet_name(index: int, rest: str) -> str:
-    if index == 0:
-        return f"layers.0.{rest}"
-    block = index - 1
-    for stage, (_, _, blocks, _) in enumerate(STAGES, 1):
-        if block < blocks:
-            return f"layers.{stage}.{block}.{rest}"
-        block -= blocks
-    return f"unused.{index}.{rest}"

@@ -12,7 +12,16 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from recorded import CASES, CONFIG_NAMES, IMAGE_NAMES, make_image, stretched
+from recorded import (
+    CASES,
+    CONFIG_NAMES,
+    EDGE_CASES,
+    EDGE_NAMES,
+    IMAGE_NAMES,
+    make_image,
+    recorded_network,
+    stretched,
+)
 
 from yolact.export.onnx_model import export_model
 from yolact.runtime.config import ModelConfig, PostprocessConfig
@@ -23,7 +32,6 @@ from yolact.runtime.postprocess.nms import box_iou
 from yolact.runtime.postprocess.postprocess import ImageHeads, NetworkDetections, postprocess
 from yolact.training.models.configs import CONFIGS
 from yolact.training.models.model import Yolact
-from yolact.training.models.seeded_weights import seeded_state_dict
 
 HEADS = {"loc": "locations", "conf": "confidences", "mask": "coefficients", "proto": "prototypes"}
 
@@ -50,11 +58,8 @@ class Subject:
 def subject(request: pytest.FixtureRequest, shared: Path) -> Subject:
     config = CONFIGS[request.param]
     every_image = request.config.getoption("--parity-table") is not None
-    image_names = [name for name in IMAGE_NAMES if every_image or (config.name, name) in CASES]
-    with torch.device("meta"):
-        model = Yolact(config)
-    model.load_state_dict(seeded_state_dict(config), assign=True)
-    model.eval()
+    image_names = [name for name in IMAGE_NAMES if every_image or (config.name, name) in CASES + EDGE_CASES]
+    model = recorded_network(shared, config.name)
     proto = export_model(model, PostprocessConfig(), weights_sha256="")
     # The recorded inputs were resized in floating point, which uint8 pixels cannot carry. Everything but the type of
     # the input is as exported: its first node casts to float32, whatever comes in.
@@ -122,9 +127,10 @@ def run_onnx(subject: Subject, pixels: torch.Tensor) -> tuple[ImageHeads, Networ
 
 RUNTIMES = {"pytorch": run_pytorch, "onnxruntime": run_onnx}
 
+ALL_NAMES = CONFIG_NAMES + EDGE_NAMES
 QUICK = {
-    "pytorch": ("yolact_plus_resnet50",),
-    "onnxruntime": ("yolact_resnet50", "yolact_plus_resnet50", "yolact_darknet53", "yolact_im400"),
+    "pytorch": ["yolact_plus_resnet50"],
+    "onnxruntime": ["yolact_resnet50", "yolact_plus_resnet50", "yolact_darknet53", "yolact_im400", EDGE_NAMES[0]],
 }
 
 
@@ -134,12 +140,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     For the tables all run in both. What PyTorch computes of the others is compared in `test_model_parity.py`.
     """
     every = metafunc.config.getoption("--parity-table") is not None
-    names = {run: tuple(CONFIG_NAMES) if every else some for run, some in QUICK.items()}
+    names = {run: ALL_NAMES if every else some for run, some in QUICK.items()}
     if "runtime" in metafunc.fixturenames:
-        runs = [(name, run) for name in CONFIG_NAMES for run in RUNTIMES if name in names[run]]
+        runs = [(name, run) for name in ALL_NAMES for run in RUNTIMES if name in names[run]]
         metafunc.parametrize(("subject", "runtime"), runs, indirect=["subject"], scope="module")
     else:
-        metafunc.parametrize("subject", CONFIG_NAMES if every else ["yolact_resnet50"], indirect=True, scope="module")
+        metafunc.parametrize("subject", ALL_NAMES if every else ["yolact_resnet50"], indirect=True, scope="module")
 
 
 def test_agrees_with_the_official_code(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -111,6 +112,34 @@ def test_torchvision_mobilenet(tmp_path: Path) -> None:
     assert all(torch.equal(a, b) for a, b in zip(ours, used, strict=True))
 
 
+def flat(state: State) -> State:
+    """As torchvision's first MobileNetV2 was made: the layers of a block in one sequence, ReLU6 among them."""
+    places = {3: ["0", "1", "3", "4"], 4: ["0", "1", "3", "4", "6", "7"]}
+
+    def renamed(name: str) -> str:
+        match = re.fullmatch(r"features\.(\d+)\.conv\.(\d)(?:\.(\d))?\.(\w+)", name)
+        if match is None:
+            return name
+        block, outer, inner, value = match.groups()
+        expands = f"features.{block}.conv.3.weight" in state
+        place = 2 * int(outer) + int(inner) if inner else int(outer) + (2 if expands else 1)
+        return f"features.{block}.conv.{places[3 + expands][place]}.{value}"
+
+    return {renamed(name): tensor for name, tensor in state.items()}
+
+
+@pytest.mark.parametrize("prefix", ["", "module.", "module.backbone."])
+def test_torchvisions_first_mobilenet(tmp_path: Path, prefix: str) -> None:
+    nested = random_state(torchvision_mobilenet())
+    older = flat(nested)
+    assert older["features.1.conv.3.weight"].shape == (16, 32, 1, 1) and older["features.2.conv.7.bias"].shape == (24,)
+    backbones = []
+    for name, state in (("nested", nested), ("flat", {f"{prefix}{name}": tensor for name, tensor in older.items()})):
+        torch.save(state, tmp_path / f"{name}.pth")
+        backbones.append(initial_model(DEMO, 0, tmp_path / f"{name}.pth")[0].backbone.state_dict())
+    assert all(torch.equal(tensor, backbones[1][name]) for name, tensor in backbones[0].items())
+
+
 def test_official_darknet(tmp_path: Path) -> None:
     config = CONFIGS["yolact_darknet53"]
     torch.manual_seed(1)
@@ -144,6 +173,17 @@ def test_a_checkpoint_with_other_classes(tmp_path: Path) -> None:
         assert torch.equal(tensor, (untouched if name in fresh else source)[name]), name
 
 
+def test_a_checkpoint_without_the_layer_of_the_semantic_loss(tmp_path: Path) -> None:
+    path = checkpoint(DEMO, tmp_path / "w.pth")
+    state = {n: t for n, t in torch.load(path, weights_only=True).items() if not n.startswith("semantic_seg_conv.")}
+    torch.save(state, path)
+    model, fresh = initial_model(DEMO, 0, path)
+    assert fresh == ["semantic_seg_conv.weight", "semantic_seg_conv.bias"]
+    untouched = initial_model(DEMO, 0)[0].state_dict()
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, (untouched if name in fresh else state)[name]), name
+
+
 def test_as_many_classes_with_other_names(tmp_path: Path) -> None:
     config = DEMO.with_classes(tuple("abcdef"))
     path = checkpoint(config, tmp_path / "w.pth")
@@ -170,9 +210,10 @@ def test_a_checkpoint_with_the_same_classes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("state", "message"),
     [
+        ({"proto_net.proto1.0.weight": torch.zeros(1)}, "no YOLACT checkpoint: this is a checkpoint of Yolact_minimal"),
         ({"a": torch.zeros(1)}, "neither a YOLACT checkpoint nor ImageNet weights of mobilenet_v2"),
         (random_state(torchvision_resnet((3, 4, 6, 3))), "neither a YOLACT checkpoint nor ImageNet weights"),
-        ({"prediction_layers.0.bbox_layer.weight": torch.zeros(1)}, "does not fit yolact_demo"),
+        ({"prediction_layers.0.bbox_layer.bias": torch.zeros(1)}, "does not fit yolact_demo"),
         ("nothing", "holds no state dict"),
     ],
 )
@@ -183,7 +224,7 @@ def test_misfits(tmp_path: Path, state: object, message: str) -> None:
 
 
 def test_another_architecture(tmp_path: Path) -> None:
-    path = checkpoint(CONFIGS["yolact_mobilenet_v2"].with_classes(DEMO.class_names), tmp_path / "w.pth")
+    path = checkpoint(CONFIGS["yolact_edge_mobilenetv2"].with_classes(DEMO.class_names), tmp_path / "w.pth")
     with pytest.raises(
         CheckpointError, match=r"does not fit yolact_demo: .* choose the configuration it was trained with"
     ):

@@ -1,0 +1,105 @@
+"""The state dict in a checkpoint: whatever it is wrapped in, beside what else, and however its tensors are called."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from yolact.runtime.errors import CheckpointError
+from yolact.training.models.checkpoint_file import MAX_DEPTH, read_checkpoint_file
+from yolact.training.models.tensor_names import HEAD, TRAINING_ONLY, is_of_video, official_names
+
+logger = logging.getLogger(__name__)
+
+State = Mapping[str, Tensor]
+
+_WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "network", "weights")
+"""Under which programs keep the weights, those first that are taken where several are there."""
+
+MAX_SHOWN = 100
+"""Characters of a name in a file."""
+
+_AVERAGED = re.compile(r"(?:^|[._])(?:ema|swa|averaged?|shadow)(?:$|[._])")
+"""In the name of weights that are averages over the training's last steps."""
+
+_RUN_STATE = {"version", "config", "settings", "data", "iteration", "model", "optimizer"}
+"""What `training.run_folder` writes for a run to go on from."""
+
+
+def read_state_dict(path: Path) -> dict[str, Tensor]:
+    """The tensors in a checkpoint by their official names, see `official_names`.
+
+    They may lie in dictionaries of any names. Where there are averaged weights (``ema``) with all that a network needs
+    beside the plain ones, they are taken; a warning says which were, wherever there was a choice.
+
+    Raises CheckpointError where the file is missing, damaged, contains code, holds no state dict or is something else.
+    """
+    content = read_checkpoint_file(path)
+    if isinstance(content, Mapping) and content.keys() >= _RUN_STATE:
+        raise CheckpointError(
+            f"{path} is the state of a training run, for yolact-train --resume; take {_weights_beside(path, content)}"
+        )
+    found = {where: state for where, state in _state_dicts(content, "", MAX_DEPTH, set()) if "optim" not in where}
+    if not found:
+        raise CheckpointError(
+            f"{path} holds no state dict, expected a dictionary of tensors; "
+            "save it again with torch.save(model.state_dict(), path)"
+        )
+    try:
+        where, state = _choose({where: official_names(state) for where, state in found.items()}, path)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from None
+    if HEAD in state and is_of_video(found[where]):
+        logger.warning(
+            "left out the tensors of %s that YOLACT-Edge guesses frames between key frames with (flow_net, spa); every "
+            "frame is computed as a key frame, which is exact",
+            path,
+        )
+    return state
+
+
+def _weights_beside(path: Path, state: Mapping[Any, Any]) -> str:
+    """The checkpoint that a run wrote together with this state of it."""
+    iteration = state["iteration"]
+    if isinstance(iteration, int):
+        for beside in sorted(path.parent.glob(f"*_{iteration}.pth")) + sorted(path.parent.glob(f"*_{iteration}_*.pth")):
+            return f"{beside.name} beside it"
+    return "the checkpoint that the run wrote beside it, <configuration>_<epoch>_<iteration>.pth"
+
+
+def _state_dicts(content: Any, where: str, levels: int, seen: set[int]) -> Iterator[tuple[str, State]]:
+    """All dictionaries with tensors in them, of which these are kept, and where they are."""
+    if not isinstance(content, Mapping) or id(content) in seen or levels == 0:
+        return
+    seen.add(id(content))
+    tensors = {name: value for name, value in content.items() if isinstance(name, str) and isinstance(value, Tensor)}
+    if tensors:
+        yield where, tensors
+    for name, value in content.items():
+        part = name[:MAX_SHOWN] if isinstance(name, str) else str(name) if isinstance(name, int) else "..."
+        yield from _state_dicts(value, f"{where}.{part}".removeprefix("."), levels - 1, seen)
+
+
+def _choose(found: dict[str, dict[str, Tensor]], path: Path) -> tuple[str, dict[str, Tensor]]:
+    """The weights of a network among all dictionaries of tensors in a file, and where they are."""
+    networks = {where: state for where, state in found.items() if HEAD in state} or found
+    plain = [where for where in networks if not _AVERAGED.search(where)]
+    averaged = [where for where in networks if where not in plain]
+    best = min(plain or averaged, key=lambda where: (_rank(where), -len(networks[where])))
+    needed = {name for name in networks[best] if not TRAINING_ONLY.match(name)}
+    taken = next((where for where in averaged if needed <= networks[where].keys()), best)
+    others = [where for where, state in networks.items() if where != taken and needed & state.keys()]
+    if others:
+        logger.warning("took the weights under %s of %s, not those under %s", taken, path, " or ".join(others))
+    return taken, networks[taken]
+
+
+def _rank(where: str) -> int:
+    """Place of the first known wrapper; all others come last."""
+    names = where.split(".")
+    return next((rank for rank, wrapper in enumerate(_WRAPPERS) if wrapper in names), len(_WRAPPERS))

@@ -1,0 +1,138 @@
+"""The names under which others keep the tensors of a YOLACT network, turned into the official ones, or named."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+from torch import Tensor
+
+from yolact.runtime.errors import CheckpointError
+from yolact.training.models.mobilenet import STAGES
+
+HEAD = "prediction_layers.0.bbox_layer.bias"
+"""Of every YOLACT network; what comes before it in a file comes before all names there."""
+
+_PREFIXES = re.compile(r"^(?:(?:module|model|net|_orig_mod)\.)+")
+"""Of DataParallel, of programs that keep the network as an attribute, and of torch.compile."""
+
+_FIRST_RELEASE = re.compile(r"backbone\.layer\d|fpn\.downsample_layers\.(?:[2-9]|\d\d)")
+"""Leftovers that the official code passes over as well (yolact.py, load_weights)."""
+
+_EDGE_PYRAMID = re.compile(r"fpn_phase_(?:1\.(?=lat_layers\.)|2\.(?=(?:pred|downsample)_layers\.))")
+"""YOLACT-Edge cuts the pyramid in two, so that its video networks can warp in between."""
+
+_EDGE_WIDEST = re.compile(r"backbone\.layers\.(?:7\.0\.conv|8\.[01])\.")
+"""Of YOLACT-Edge's MobileNetV2: two stages that nothing takes its input from."""
+
+_EDGE_VIDEO = re.compile(r"(?:flow_net|flow_net_pre_convs|spa|partial_backbone)\.")
+"""Of YOLACT-Edge's networks for video, to guess the frames between key frames."""
+
+_AVERAGE_COUNT = re.compile(r"n_averaged$")
+"""Of torch.optim.swa_utils.AveragedModel."""
+
+TRAINING_ONLY = re.compile(r"semantic_seg_conv\.|.*\.num_batches_tracked$")
+"""What no detection needs: the layer of the semantic loss, and counters, which PyTorch before 0.4.1 did not save."""
+
+_OTHERS: tuple[tuple[str, str], ...] = (
+    (
+        r"proto_net\.proto1\.|prediction_layers\.(?:bbox|conf|coef)_layer\.",
+        "a checkpoint of Yolact_minimal, whose network enlarges prototypes and features in another way",
+    ),
+    (r"bbox_head\.|mask_head\.|neck\.|rpn_head\.", "a checkpoint of MMDetection, which builds YOLACT in another way"),
+    (r"backbone\.bottom_up\.|proposal_generator\.", "a checkpoint of Detectron2"),
+    (r"roi_heads\.|backbone\.body\.", "a checkpoint of torchvision's detectors"),
+    (r"\d+\.(?:conv|cv\d|m|bn)\.", "a checkpoint of Ultralytics' YOLO"),
+)
+_CHOOSE = "choose one trained with the official code, YOLACT-Edge or yolact-train"
+
+_BACKBONE = re.compile(r"layer[1-4]\.\d|features\.\d|conv1\.weight|_preconv\.|layers\.\d|classifier\.|fc\.")
+
+
+def official_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors by the official names, without what no image needs.
+
+    Prefixes are taken off, YOLACT-Edge's names replaced, and leftovers of the first release, stages that feed nothing
+    and the parts for frames between key frames left out.
+
+    Raises CheckpointError where a tensor is there under two names.
+    """
+    bare = {original: _PREFIXES.sub("", original) for original in state}
+    prefix = next((name.removesuffix(HEAD) for name in bare.values() if name.endswith(HEAD)), None)
+    if prefix is None:  # of a backbone, or of something else
+        return _unique(bare, state)
+    names = {original: _EDGE_PYRAMID.sub("fpn.", name.removeprefix(prefix)) for original, name in bare.items()}
+    surplus = (_FIRST_RELEASE, _EDGE_WIDEST, _EDGE_VIDEO, _AVERAGE_COUNT)
+    kept = {original: name for original, name in names.items() if not any(part.match(name) for part in surplus)}
+    return _unique(kept, state)
+
+
+def is_of_video(names: Iterable[str]) -> bool:
+    """Whether the tensors so called are also to guess frames between key frames, as YOLACT-Edge's for video are."""
+    return any(_EDGE_VIDEO.match(_PREFIXES.sub("", name)) for name in names)
+
+
+def _unique(names: Mapping[str, str], state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors by their new names, of which `names` has one for each old one."""
+    origins: dict[str, str] = {}
+    for original, name in names.items():
+        if name in origins:
+            raise CheckpointError(f"{name} is there twice, as {origins[name]} and as {original}; remove one of them")
+        origins[name] = original
+    return {name: state[original] for name, original in origins.items()}
+
+
+def stranger(names: Iterable[str]) -> str | None:
+    """Which other project's tensors are called so, and what to do, as a sentence's end; None where none is known."""
+    names = list(names)
+    kind = next((kind for pattern, kind in _OTHERS if any(re.match(pattern, name) for name in names)), None)
+    return kind and f"this is {kind}; {_CHOOSE}"
+
+
+def described(names: Iterable[str]) -> str:
+    """Whose tensors are called so, where it is no YOLACT checkpoint, and what to do, as a sentence's end."""
+    names = list(names)
+    if kind := stranger(names):
+        return kind
+    if any(_BACKBONE.match(name) for name in names):
+        return "these are weights of a backbone alone, which detects nothing; yolact-train --weights starts from them"
+    return f"the first tensors are {', '.join(names[:3]) or 'none'}; {_CHOOSE}"
+
+
+def backbone_names(names: Iterable[str]) -> dict[str, str]:
+    """This project's names for the tensors of torchvision's ResNets and MobileNetV2 and of the official Darknet-53.
+
+    torchvision has written MobileNetV2's blocks in two forms: ``features.2.conv.0.0`` and, in its first
+    releases, ``features.2.conv.0``. Names of neither are left as they are.
+    """
+    names = set(names)
+    return {name: _backbone_name(name, names) for name in names}
+
+
+def _backbone_name(name: str, names: set[str]) -> str:
+    if match := re.match(r"(?:backbone\.)?layer([1-4])\.(.*)", name):
+        return f"layers.{int(match[1]) - 1}.{match[2]}"
+    if match := re.match(r"(?:backbone\.)?features\.(\d+)\.(.*)", name):
+        is_flat = f"{name[: match.start(2)]}conv.0.weight" in names
+        return _mobilenet_name(int(match[1]), _nested(match[2], int(match[1])) if is_flat else match[2])
+    return name.removeprefix("backbone.")
+
+
+def _nested(rest: str, index: int) -> str:
+    """``conv.3.weight`` of the flat form as the nested one calls it. The first block has no expansion."""
+    parts = ["conv.0.0", "conv.0.1", "", "conv.1.0", "conv.1.1", "", "conv.2", "conv.3"]
+    if index == 1:
+        parts = ["conv.0.0", "conv.0.1", "", "conv.1", "conv.2"]
+    match = re.fullmatch(r"conv\.(\d)\.(.*)", rest)
+    return f"{parts[int(match[1])]}.{match[2]}" if match and int(match[1]) < len(parts) else rest
+
+
+def _mobilenet_name(index: int, rest: str) -> str:
+    if index == 0:
+        return f"layers.0.{rest}"
+    block = index - 1
+    for stage, (_, _, blocks, _) in enumerate(STAGES, 1):
+        if block < blocks:
+            return f"layers.{stage}.{block}.{rest}"
+        block -= blocks
+    return f"unused.{index}.{rest}"
