@@ -12,6 +12,7 @@ from yolact.cli.command import command, report, say
 from yolact.cli.options.common import (
     engine_option,
     folder_option,
+    jpeg_decoder_option,
     json_option,
     max_pixels_option,
     score_threshold_option,
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     help="Masks in the JSON: COCO run-length encoding, outlines, or left out.",
 )
 @max_pixels_option()
+@jpeg_decoder_option()
 def main(
     sources: tuple[str, ...],
     engine: Path,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 
 import click
@@ -18,7 +19,8 @@ from yolact.cli.options.values import (
     check_fraction,
 )
 from yolact.runtime.config import DISPLAY_SCORE_THRESHOLD
-from yolact.runtime.images.pixel_limit import MAX_PIXELS, VARIABLE
+from yolact.runtime.images import decoder_choice, pixel_limit
+from yolact.runtime.images.pixel_limit import MAX_PIXELS
 
 
 def engine_option(help: str, *, required: bool = True) -> Decorator:
@@ -72,23 +74,39 @@ def max_pixels_option() -> Decorator:
         "--max-pixels",
         type=AT_LEAST_1,
         expose_value=False,
-        callback=_limit_pixels,
-        help=f"Refuse images with more pixels.  [default: {MAX_PIXELS:,}, or what {VARIABLE} says]",
+        callback=partial(_set_while_running, pixel_limit.VARIABLE),
+        help=f"Refuse images with more pixels.  [default: {MAX_PIXELS:,}, or what {pixel_limit.VARIABLE} says]",
     )
 
 
-def _limit_pixels(context: click.Context, parameter: click.Parameter, value: int | None) -> None:
+def jpeg_decoder_option() -> Decorator:
+    """--jpeg-decoder; it holds for as long as the command runs."""
+    variable, (default, _) = decoder_choice.VARIABLE, decoder_choice.DECODERS
+    return click.option(
+        "--jpeg-decoder",
+        type=click.Choice(decoder_choice.DECODERS),
+        expose_value=False,
+        callback=partial(_set_while_running, variable),
+        help=f"What decodes JPEGs: nvimgcodec does so on a GPU, if its extra is installed.  [default: {default}, or "
+        f"what {variable} says]",
+    )
+
+
+def _set_while_running(
+    variable: str, context: click.Context, parameter: click.Parameter, value: int | str | None
+) -> None:
+    """Set an environment variable, which what is far below a command looks at, until the command ends."""
     if value is not None:
-        before = os.environ.get(VARIABLE)
-        _set_limit(str(value))
-        context.call_on_close(lambda: _set_limit(before))
+        before = os.environ.get(variable)
+        _set(variable, str(value))
+        context.call_on_close(lambda: _set(variable, before))
 
 
-def _set_limit(text: str | None) -> None:
+def _set(variable: str, text: str | None) -> None:
     if text is None:
-        os.environ.pop(VARIABLE, None)
+        os.environ.pop(variable, None)
     else:
-        os.environ[VARIABLE] = text
+        os.environ[variable] = text
 
 
 def folder_option(default: str | None, help: str) -> Decorator:

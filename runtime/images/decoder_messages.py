@@ -33,9 +33,12 @@ _WINDOW_SECONDS = 0.05  # decoders that begin later wait until stderr was given 
 _MESSAGE = re.compile(
     r"Corrupt JPEG data|Premature end of JPEG|Inconsistent progression|Invalid SOS parameters|Unknown Adobe color|"
     r">\s|\s*\[\d+\] prec\(|Warning: unknown JFIF|libpng (warning|error)|"
-    r"\[ *(ERROR|WARN|INFO|DEBUG):.*(grfmt_|loadsave|imgcodecs|exif)"
+    r"\[ *(ERROR|WARN|INFO|DEBUG):.*(grfmt_|loadsave|imgcodecs|exif)|"
+    r"Bogus (\w+ (table|length|index|factors|parameters)|marker)|(Quantization|Huffman|Arithmetic) table 0x|"
+    r"Unsupported (marker type|JPEG)|Invalid (component ID|progressive|JPEG file)|"
+    r"\x1b\[\d;\d+m\[(ERROR|WARNING)\]|Failed to load nv\w+ library|Note: If using nvImageCodec"
 )
-"""How lines of libjpeg, libpng and OpenCV's decoders begin; OpenCV continues a message with lines
+"""How lines of libjpeg, libpng, OpenCV's decoders and nvImageCodec begin; OpenCV continues a message with lines
 that begin with >, OpenJPEG one about components with a line for each."""
 
 

@@ -15,7 +15,9 @@ from yolact.runtime.images.avif_orientation import turn_upright
 from yolact.runtime.images.bare_files import without_metadata
 from yolact.runtime.images.byte_images import to_bytes
 from yolact.runtime.images.completeness import is_complete
+from yolact.runtime.images.decoder_choice import is_nvimgcodec_chosen
 from yolact.runtime.images.decoder_messages import decode_listening
+from yolact.runtime.images.gpu_decoder import decode_jpeg
 from yolact.runtime.images.image_header import jpeg_obstacle, recognise
 from yolact.runtime.images.pixel_limit import check_pixels
 
@@ -73,7 +75,11 @@ def decode_image(data: bytes, name: str, *, upright: bool = True) -> Image:
 
 
 def _decode(data: bytes, kind: str, name: str, upright: bool) -> tuple[NDArray[Any] | None, str]:
-    """What OpenCV makes of it, of any depth, and what is wrong with it."""
+    """What the decoder makes of it, of any depth, and what is wrong with it."""
+    if kind == "JPEG" and is_nvimgcodec_chosen():
+        decoded, messages = decode_jpeg(data, upright=upright)
+        if decoded is not None:  # what it cannot decode is OpenCV's to decode, or to refuse
+            return decoded, _find_fault(data, kind, decoded, messages)
     encoded = np.frombuffer(data, np.uint8)
     flags = cv2.IMREAD_COLOR | (cv2.IMREAD_ANYDEPTH if kind in _DEEP else 0)
     flags |= 0 if upright else cv2.IMREAD_IGNORE_ORIENTATION

@@ -18,7 +18,7 @@ from yolact.runtime.packages import how_to_install
 
 OPTIONAL = {
     *("torch", "onnx", "google", "pycocotools", "polygraphy", "tensorrt", "tensorrt_rtx", "cuda", "supervision"),
-    *("tensorboard", "wandb", "pycuda"),
+    *("tensorboard", "wandb", "pycuda", "nvidia"),
 }
 """Packages that `pip install .` does not bring."""
 
@@ -33,6 +33,7 @@ BUILDER = "rtx" if find_gpu() is None else "tensorrt"
 COMMAND_LINES: tuple[tuple[str, str, str], ...] = (
     # arguments, what it says with nothing else installed, what it says with the extra `export`; a word is an extra
     ("infer --engine {engine} photos/a.png", DONE, DONE),
+    ("infer --engine {engine} b.jpg --jpeg-decoder nvimgcodec", "nvimgcodec", "nvimgcodec"),
     ("bench --engine {engine} --duration 0.05", DONE, DONE),
     ("doctor --engine {engine}", DONE, DONE),
     ("scenes --count 1 --output scenes", DONE, DONE),
@@ -59,6 +60,7 @@ def test_the_table_has_every_command() -> None:
 @pytest.mark.parametrize("here_too", [set(), EXPORTING], ids=["inference", "export"])
 def test_every_command(here_too: set[str], tiny_engine: Path, here: Path) -> None:
     write_photo(here / "photos" / "a.png")
+    write_photo(here / "b.jpg")
     (here / "a.json").write_text("{}")
     (here / "w.pth").write_text("no checkpoint")
     commands = [line.format(engine=tiny_engine).split() for line, _, _ in COMMAND_LINES]

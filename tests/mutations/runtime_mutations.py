@@ -369,6 +369,30 @@ RUNTIME_MUTATIONS = (
         ("test_host_cuda.py",),
     ),
     Mutation(
+        "gpu-decoder-leaves-images-as-stored",
+        "apply_exif_orientation=upright",
+        "apply_exif_orientation=False",
+        ("test_gpu_decoder.py",),
+    ),
+    Mutation(
+        "gpu-decoder-hides-damage",
+        "return decoded, _find_fault(data, kind, decoded, messages)",
+        'return decoded, ""',
+        ("test_gpu_decoder.py",),
+    ),
+    Mutation(
+        "gpu-decoder-has-the-last-word",
+        "if decoded is not None:  # what it cannot decode is OpenCV's to decode, or to refuse",
+        "if True:",
+        ("test_gpu_decoder.py",),
+    ),
+    Mutation(
+        "forked-processes-share-a-decoder",
+        "if process != os.getpid():",
+        "if not process:",
+        ("test_gpu_decoder.py",),
+    ),
+    Mutation(
         "a-camera's-frames-wait",
         "1 if live else _IN_FLIGHT",
         "_IN_FLIGHT",

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 LINUX = "this is about Linux -- run the tests there"
+NVIMGCODEC = "nvImageCodec is not installed -- pip install nvidia-nvimgcodec-cu13"
 NVDISASM = "nvdisasm is not here -- pip install nvidia-cuda-nvdisasm"
 CUDA_TOOLKIT = "the CUDA toolkit is not here -- install it, or set CUDA_HOME to its folder"
 POLYGRAPHY = "Polygraphy is not installed -- pip install '.[diff]'"

@@ -1,0 +1,32 @@
+"""What decodes JPEGs: OpenCV, or NVIDIA's nvImageCodec where that is chosen and installed."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from yolact.runtime.errors import UsageError
+from yolact.runtime.packages import PackageMissing
+
+VARIABLE = "YOLACT_JPEG_DECODER"
+"""Environment variable with one of DECODERS, as images are decoded below functions that know nothing of options."""
+
+DECODERS = ("opencv", "nvimgcodec")
+"""What decodes JPEGs; the first unless another is chosen."""
+
+
+def is_nvimgcodec_chosen() -> bool:
+    """Whether JPEGs go to nvImageCodec. Raises UsageError where the variable has another value."""
+    name = os.environ.get(VARIABLE) or DECODERS[0]
+    if name not in DECODERS:
+        raise UsageError(f"{VARIABLE}: expected {' or '.join(DECODERS)}, got {name!r}")
+    return name == DECODERS[1]
+
+
+def load_nvimgcodec() -> Any:
+    """The module, which prints what it has not found when it is loaded first. Raises PackageMissing."""
+    try:
+        from nvidia import nvimgcodec
+    except ImportError:
+        raise PackageMissing("decoding JPEGs by nvimgcodec", "nvidia-nvimgcodec", "nvimgcodec") from None
+    return nvimgcodec
