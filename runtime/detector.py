@@ -180,7 +180,7 @@ class Detector:
         """As a call with a list, with results that stay on the GPU: boxes, scores, classes and bits of masks.
 
         >>> (found,) = detector.on_device(["photo.jpg"], score_threshold=0.15)
-        >>> boxes = torch.as_tensor(found.boxes, device="cuda")  # or cupy.asarray(found.boxes), without a copy
+        >>> boxes = torch.from_dlpack(found.boxes)  # or cupy.from_dlpack(found.boxes), without a copy
 
         Raises:
             UsageError: this is no plan of a full graph, or the kernels of yolact-build-plugins are not there.

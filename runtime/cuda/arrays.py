@@ -2,6 +2,7 @@
 
 Arrays by the CUDA array interface, which PyTorch, CuPy, Numba and pycuda share:
 https://numba.readthedocs.io/en/stable/cuda/cuda_array_interface.html
+Ours by DLPack too, as PyTorch does not look at the stream that the interface names.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from yolact.runtime.cuda.device import Device, Stream
+from yolact.runtime.cuda import dlpack
+from yolact.runtime.cuda.device import Device, DeviceMemory, Event, Stream
 from yolact.runtime.cuda.driver import DriverError
 from yolact.runtime.errors import UsageError
 from yolact.runtime.wording import one_line
@@ -60,6 +62,48 @@ class DeviceArray:
             "stream": None if self.stream is None else self.stream.handle or 1,
             "version": 3,
         }
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return dlpack.DEVICE_TYPE, self._memory().device.index
+
+    def __dlpack__(
+        self,
+        *,
+        stream: int | None = None,
+        max_version: tuple[int, int] | None = None,
+        dl_device: tuple[int, int] | None = None,
+        copy: bool | None = None,
+    ) -> Any:
+        """A DLPack capsule of this memory, as the array API standard has it.
+
+        Args:
+            stream: the handle on which the array will be used, which waits for what writes the array; None for the
+                legacy default stream, -1 not to wait.
+            max_version: the newest DLPack that the caller reads; what it gets is older than all.
+            dl_device: where the array is wanted, which can only be where it is.
+            copy: True is refused.
+
+        Raises:
+            BufferError: a copy is asked for, or the memory is not this runtime's.
+            UsageError: `stream` is none of this GPU.
+        """
+        memory = self._memory()
+        if copy or dl_device not in (None, self.__dlpack_device__()):
+            raise BufferError("this array is handed over as it lies on its GPU; copy it there")
+        if self.stream is not None and stream != -1:
+            with memory.device.current():
+                reader = as_stream(1 if stream is None else stream, memory.device)
+                if reader.handle != self.stream.handle:
+                    written = Event(memory.device)
+                    written.record(self.stream)
+                    reader.wait(written)
+                    written.close()  # CUDA keeps it until it has come
+        return dlpack.make_capsule(self.address, self.shape, self.dtype, memory.device.index, self.owner)
+
+    def _memory(self) -> DeviceMemory:
+        if not isinstance(self.owner, DeviceMemory):
+            raise BufferError("this array describes memory of another library; ask that for it")
+        return self.owner
 
 
 def as_device_array(

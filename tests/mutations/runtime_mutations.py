@@ -231,6 +231,24 @@ RUNTIME_MUTATIONS = (
         ("test_host_cuda.py",),
     ),
     Mutation(
+        "dlpack-readers-do-not-wait",
+        "                    reader.wait(written)\n",
+        "",
+        ("test_host_cuda.py",),
+    ),
+    Mutation(
+        "dlpack-memory-goes-with-the-array",
+        "_exported[place] = (managed, sizes, owner)",
+        "_exported[place] = (managed, sizes)",
+        ("test_host_cuda.py",),
+    ),
+    Mutation(
+        "dlpack-contents-nobody-took-are-kept",
+        "        _delete(_python.PyCapsule_GetPointer(capsule, _NAME))\n",
+        "        pass\n",
+        ("test_host_cuda.py",),
+    ),
+    Mutation(
         "onnx-runtime-input-left-from-before",
         "        held.value.update_inplace(images)\n",
         "",
