@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 import weakref
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from yolact.runtime.contract import INPUT_NAME, TensorSpec, contradiction, input_spec, output_specs
@@ -30,6 +31,8 @@ class LoadedPlan:
         min_batch: fewest images per call.
         max_batch: most images per call.
         reason: what TensorRT's logger says of the last failure.
+        creating: held while an execution context is made. Threads that begin at once all make one, and TensorRT's
+            objects are not for several threads at a time, but where it says so; of this it does not.
     """
 
     held: list[Any]
@@ -39,6 +42,7 @@ class LoadedPlan:
     min_batch: int
     max_batch: int
     reason: Callable[[], str]
+    creating: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
     def check(
@@ -138,7 +142,8 @@ class Execution:
             settings = plan.engine.create_runtime_config()
             settings.set_execution_context_allocation_strategy(strategy)
             settings.cuda_graph_strategy = plan.trt.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
-        self._context: Any = plan.engine.create_execution_context(settings)
+        with plan.creating:
+            self._context: Any = plan.engine.create_execution_context(settings)
         if self._context is None:
             raise EngineError(f"TensorRT could not make an execution context: {plan.reason()}")
         self._reason = plan.reason

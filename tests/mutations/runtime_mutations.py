@@ -231,6 +231,12 @@ RUNTIME_MUTATIONS = (
         ("test_host_cuda.py",),
     ),
     Mutation(
+        "execution-contexts-made-at-the-same-time",
+        "        with plan.creating:\n",
+        "        if True:\n",
+        ("test_host_cuda.py",),
+    ),
+    Mutation(
         "dlpack-readers-do-not-wait",
         "                    reader.wait(written)\n",
         "",

@@ -5,9 +5,9 @@ runs the network, the other writes the outputs to the bound addresses. So a real
 the real runtime and cuda-bindings. This module takes the place of the module `tensorrt`.
 
 It is as strict as TensorRT's documentation: False where a shape or address is missing, misaligned or outside the
-profile, no capture before a first plain run of a shape, and a list of `problems`: graphs replayed after their context
-was changed, activation memory that something else wrote to between the two functions, contexts freed while another
-CUDA context is current.
+profile, no capture before a first plain run of a shape, and a list of `problems`: contexts made by two threads at the
+same time, graphs replayed after their context was changed, activation memory that something else wrote to between the
+two functions, contexts freed while another CUDA context is current.
 
 What passes here shows that addresses, sizes, order, lifetime and synchronisation of the runtime are right by these
 rules. It does not show that TensorRT or a GPU keep to them.
@@ -18,6 +18,8 @@ from __future__ import annotations
 import ctypes
 import enum
 import itertools
+import threading
+import time
 import weakref
 from collections.abc import Callable
 from pathlib import Path
@@ -85,6 +87,7 @@ class HostEngine:
         problems: what went wrong where TensorRT's behaviour would be undefined.
         contexts: the execution contexts that are alive.
         before_run: called before each run of the network, in the thread that waits for the stream.
+        creation_takes: seconds, of an execution context.
     """
 
     def __init__(self, path: Path, min_batch: int = 1, max_batch: int = 4, *, capturable: bool = True) -> None:
@@ -102,6 +105,7 @@ class HostEngine:
         self.problems: list[str] = []
         self.contexts: weakref.WeakSet[HostContext] = weakref.WeakSet()
         self.before_run: Callable[[], object] = lambda: None
+        self.creating, self.creation_takes = threading.Lock(), 0.0
         self.callbacks: list[Any] = []
 
     def reason(self) -> str:
@@ -135,6 +139,12 @@ class HostEngine:
     def create_execution_context(self, settings: Any) -> HostContext:
         strategy = settings.strategy if isinstance(settings, HostRuntimeConfig) else settings
         assert strategy is ExecutionContextAllocationStrategy.USER_MANAGED
+        alone = self.creating.acquire(blocking=False)
+        if not alone:
+            self.problems.append("two threads made execution contexts at the same time")
+        time.sleep(self.creation_takes)
+        if alone:
+            self.creating.release()
         context = HostContext(self, settings)
         self.contexts.add(context)
         return context

@@ -80,6 +80,7 @@ def test_yolact_infer_draws_what_it_draws_with_the_onnx_file(
 
 def test_as_many_batches_run_at_once_as_are_in_flight(open_plan: Open, kernels: KernelLibrary, engine: Path) -> None:
     plan, host = open_plan(engine, kernels=kernels)
+    host.creation_takes = 0.05  # so that their contexts would be made at the same time
     host.before_run = threading.Barrier(3, timeout=20).wait  # nothing goes on before three are in the network
     assert len(list(Detector(plan).stream(images()[:9], 3))) == 9
     assert count("streams") == 3
