@@ -112,21 +112,29 @@ def test_the_gpu_around_the_engine_does_what_the_cpu_does(
 ) -> None:
     """Weights of single pixels may be neighbouring floats, so a few pixels of a mask may differ."""
     images = [*photos, photos[0][::-2, 5:300:2], np.asfortranarray(photos[1][:77, :201]), np.zeros((8, 9, 3), np.uint8)]
+    frames = [np.roll(photos[0], 40 * shift, axis=1) for shift in range(5)]
     with Detector.open(build(flavour)) as detector:
         if not detector.engine.takes_images:
             pytest.skip("the kernels have no code for this GPU -- yolact-build-plugins")
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(detector.engine, "takes_images", False)
             expected = detector(images)
+            expected_frames = [detector(frame) for frame in frames]
         for _ in range(3):  # plainly, recorded, replayed
             for found in (detector(images), list(detector.stream(images, 3, batch_size=2))):
-                for one, other in zip(found, expected, strict=True):
-                    assert one.mask_bits is not None and len(one) == len(other)
-                    np.testing.assert_allclose(one.scores, other.scores, rtol=0, atol=1e-3)
-                    np.testing.assert_allclose(one.boxes, other.boxes, rtol=0, atol=0.05)
-                    assert (one.masks != other.masks).mean() < 1e-3
+                assert_nearly_equal(found, expected)
+        assert_nearly_equal([detector(frame) for frame in frames], expected_frames)  # recorded whole, replayed
+        assert_nearly_equal(list(detector.stream(frames * 2, 2)), expected_frames * 2)
         for one, other in zip(detector(images, top_k=3), expected, strict=True):
             assert_close_or_empty(one, other.select(top_k=3))
+
+
+def assert_nearly_equal(found: list[Detections], expected: list[Detections]) -> None:
+    for one, other in zip(found, expected, strict=True):
+        assert one.mask_bits is not None and len(one) == len(other)
+        np.testing.assert_allclose(one.scores, other.scores, rtol=0, atol=1e-3)
+        np.testing.assert_allclose(one.boxes, other.boxes, rtol=0, atol=0.05)
+        assert (one.masks != other.masks).mean() < 1e-3
 
 
 def assert_close_or_empty(found: Detections, expected: Detections) -> None:
@@ -145,7 +153,8 @@ def test_results_that_stay_on_the_gpu(build: Callable[..., Path], photos: list[n
         if not detector.engine.takes_images:
             pytest.skip("the kernels have no code for this GPU -- yolact-build-plugins")
         for kept, found in zip(detector.on_device(photos, top_k=5), detector(photos, top_k=5), strict=True):
-            boxes, bits = (torch.as_tensor(array, device="cuda").cpu().numpy() for array in (kept.boxes, kept.bits))
+            boxes = torch.from_dlpack(kept.boxes).cpu().numpy()
+            bits = torch.as_tensor(kept.bits, device="cuda").cpu().numpy()
             np.testing.assert_allclose(boxes, found.boxes, rtol=0, atol=0.05)
             expected = np.concatenate([mask.bits.ravel() for mask in found.mask_bits or ()])
             assert bits.shape == expected.shape and (bits != expected).mean() < 1e-3
