@@ -48,11 +48,7 @@ def _resources(row: Figures | None) -> str:
 
 def cost_sheet(figures: Figures) -> str:
     """What each launch of the plugins costs: blocks, bytes, occupancy, and an estimate beside the floor of bytes."""
-    rows: list[tuple[Any, ...]] = []
-    for row in figures["sheet"]:
-        held = ", ".join(f"{share:.0%}" for share in row["occupancy"].values())
-        size = f"{row['blocks']} x {row['threads']}, {row['dynamic_shared_bytes'] / 1000:.1f} kB"
-        rows.append((f"`{row['kernel']}`", size, held, f"{row['bytes'] / 1e6:.2f}", *_times(row["batches"])))
+    rows = _launch_rows(figures["sheet"])
     floors, estimates = (
         [sum(row["batches"][batch][key] for row in figures["sheet"]) for batch in figures["sheet"][0]["batches"]]
         for key in ("floor_us", "estimate_us")
@@ -60,11 +56,29 @@ def cost_sheet(figures: Figures) -> str:
     gaps = len(figures["sheet"]) + 1
     sums = [f"{value:.1f}" for pair in zip(floors, (time + gaps for time in estimates), strict=True) for value in pair]
     rows.append((f"together, with a memset and {gaps} gaps of 1 us", "", "", "", *sums))
-    archs = ", ".join(figures["sheet"][0]["occupancy"])
-    head = ["launch", "blocks x threads, dynamic shared", f"occupancy on {archs}", "MB an image"]
-    for batch in figures["sheet"][0]["batches"]:
+    return table(_launch_head(figures["sheet"]), rows)
+
+
+def detector_sheet(figures: Figures) -> str:
+    """The same for what a detector on a plan launches around its engine, for one image."""
+    return table(_launch_head(figures["detector_sheet"]), _launch_rows(figures["detector_sheet"]))
+
+
+def _launch_head(sheet: list[Figures]) -> list[str]:
+    head = ["launch", "blocks x threads, dynamic shared", f"occupancy on {', '.join(sheet[0]['occupancy'])}"]
+    head.append("MB an image")
+    for batch in sheet[0]["batches"]:
         head += [f"batch {batch}: floor, us", "estimate, us"]
-    return table(head, rows)
+    return head
+
+
+def _launch_rows(sheet: list[Figures]) -> list[tuple[Any, ...]]:
+    rows = []
+    for row in sheet:
+        held = ", ".join(f"{share:.0%}" for share in row["occupancy"].values())
+        size = f"{row['blocks']} x {row['threads']}, {row['dynamic_shared_bytes'] / 1000:.1f} kB"
+        rows.append((f"`{row['kernel']}`", size, held, f"{row['bytes'] / 1e6:.2f}", *_times(row["batches"])))
+    return rows
 
 
 def _times(batches: Figures) -> list[str]:

@@ -72,7 +72,9 @@ RESULTS_SHOWN = {
     "precision": _result("precision", "accuracy precision --images DIR", _PRECISION),
     "plans": _result("plans", "gpu plans", {"plans": gpu.plans}),
     "kernel_resources": _result(
-        "kernel_resources", "gpu resources", {"sheet": gpu.cost_sheet, "loops": gpu.loops, "kernels": gpu.resources}
+        "kernel_resources",
+        "gpu resources",
+        {"sheet": gpu.cost_sheet, "detector": gpu.detector_sheet, "loops": gpu.loops, "kernels": gpu.resources},
     ),
     "training": Result(
         "python -m benchmarks.training speed --config NAME --data SPEC --json FILE",

@@ -216,19 +216,21 @@ CUDA_MUTATIONS = (
         _ASSEMBLY,
     ),
     # masks_to_image/masks_to_image.cu
-    Mutation("pixel-at-the-threshold", "blend > kThreshold && k < count", "blend >= kThreshold && k < count", _IMAGES),
-    Mutation("bits-beyond-the-region", "blend > kThreshold && k < count", "blend > kThreshold && k <= count", _IMAGES),
+    Mutation("pixel-at-the-threshold", "lower[k] * below > kThreshold", "lower[k] * below >= kThreshold", _IMAGES),
+    Mutation("bits-beyond-the-region", "byte == part.last_byte ? part.last_bits : 0xffu", "0xffu", _IMAGES),
     Mutation(
         "position-carries-half", "carry ? rest - 2 * axis.pixels : rest", "carry ? rest - axis.pixels : rest", _IMAGES
     ),
-    Mutation("lower-row-is-always-reused", "if (cell == held + 1) {", "if (cell >= held + 1) {", _IMAGES),
-    Mutation("byte-past-the-array", "if (index < target.bytes) {", "if (index <= target.bytes) {", _IMAGES),
-    Mutation(
-        "last-strip-is-missing",
-        "const int tasks = (height + kRows - 1) / kRows",
-        "const int tasks = height / kRows",
-        _IMAGES,
-    ),
+    Mutation("row-past-the-array", "if (part.high < part.span) {", "if (part.high < 0) {", _IMAGES),
+    Mutation("row-before-the-array", "if (part.low > 0) {", "if (part.low < 0) {", _IMAGES),
+    Mutation("only-the-first-strip", "row += gridDim.x * kRows) {", "row += height) {", _IMAGES),
+    Mutation("only-the-first-bytes", "byte += kBytes) {", "byte += target.row_bytes) {", _IMAGES),
+    Mutation("nothing-is-sure-below", "kSurelyClear = 0.49f", "kSurelyClear = 0.52f", _IMAGES),
+    Mutation("nothing-is-sure-above", "kSurelySet = 0.51f", "kSurelySet = 0.49f", _IMAGES),
+    Mutation("sure-of-infinity", "kMostSet = 2;", "kMostSet = INFINITY;", _IMAGES),
+    Mutation("sure-of-a-row-above", "min(both[0], both[1])", "both[0]", _IMAGES),
+    Mutation("sure-of-three-cells", "k < 2 || start + k <= last", "k < 2", _IMAGES),
+    Mutation("patches-of-the-last-tile", "__syncthreads();  // the next tile may take its place", "", _IMAGES),
     # resize_pack/resize_pack.cu
     Mutation("byte-rounds-down", "(sum + 2) >> 2", "(sum + 1) >> 2", _RESIZE),
     Mutation(
@@ -238,11 +240,12 @@ CUDA_MUTATIONS = (
         _RESIZE,
     ),
     Mutation("column-past-the-output", "if (x >= size) {", "if (x > size) {", _RESIZE),
+    Mutation("row-past-the-output", "if (start + i < count) {", "if (start + i <= count) {", _RESIZE),
+    Mutation("row-positions-are-not-waited-for", "= __syncthreads_or(!words);", "= !words;", _RESIZE),
+    Mutation("third-word-is-not-read", "last >= 2 ? words[2] : 0", "0u", _RESIZE),
+    Mutation("last-column-halved", "blend.first_weight + blend.second_weight)", "blend.first_weight)", _RESIZE),
     Mutation(
-        "row-positions-are-not-waited-for",
-        "row_scale, image.height);\n    }\n    __syncthreads();",
-        "row_scale, image.height);\n    }",
-        _RESIZE,
+        "single-bytes-of-one-pixel", "for (int i = 0; i < bytes; ++i) {", "for (int i = 0; i < 4; ++i) {", _RESIZE
     ),
     # tensorrt/
     Mutation("registry-of-another-release", "kTen{0, 0, 12}", "kTen{0, 0, 8}", ("test_plugins.py",)),

@@ -13,8 +13,9 @@ from kernel_backends import HostBackend
 
 from benchmarks.gpu.kernels import sass, workload
 from benchmarks.gpu.kernels.estimate import blocks_at_once, estimate, floor, occupancy
-from benchmarks.gpu.kernels.workload import Launch, launches
+from benchmarks.gpu.kernels.workload import Launch, detector_launches, launches
 from yolact.runtime.config import PostprocessConfig
+from yolact.runtime.cuda.kernels import DeviceImage, MasksToImageParams, MasksToImageTensors
 
 
 def test_launches_are_those_of_the_kernels(host_kernels: Path) -> None:
@@ -33,9 +34,16 @@ def test_launches_are_those_of_the_kernels(host_kernels: Path) -> None:
     masks = mask_assembly_calls.make_inputs(1, workload.DETECTIONS, grid, 0, np.float16, workload.COEFFICIENTS)
     masks["num_detections"][:] = 0
     mask_assembly_calls.run(backend, masks)
+    height, width = workload.IMAGE
+    image, resized = backend.scratch(3 * height * width), backend.scratch(3 * workload.INPUT**2)
+    backend.library.resize_pack(DeviceImage(image.address, height, width, 3 * width), workload.INPUT, resized.address)
+    nowhere = backend.put(np.zeros((workload.DETECTIONS, 4), np.int32))
+    params = MasksToImageParams(workload.DETECTIONS, *grid, height, width, 0)
+    backend.library.masks_to_image(params, MasksToImageTensors(0, nowhere.address, 0, 0))
     count = log(told, 10)
     made = np.array(told[: 5 * count]).reshape(count, 5).tolist()
-    assert made == [[*launch.grid, launch.threads, launch.shared] for launch in launches()]
+    expected = (*launches(), *detector_launches())
+    assert made == [[*launch.grid, launch.threads, launch.shared] for launch in expected]
 
 
 SASS = """

@@ -18,6 +18,8 @@ OLDEST = 75
 GENERATIONS = (75, 80, 90)
 """GPUs whose instructions CUDA's headers, for half precision, and hence the kernels' PTX differ by."""
 
+FP64_AT_MOST = 4  # for a position in an image, which a block works out once for each row and column
+
 NEVER_IN_A_LOOP = ("integer division", "local memory", "FP64")
 
 AT_MOST = {
@@ -28,8 +30,9 @@ AT_MOST = {
     "copyRow": ("store of 16 B", 6),
     "writeZeros": ("store of 16 B", 12),
     "assembleMasks": ("store of 4 B", 120),
-    "fillStrip": ("store of 1 or 2 B", 480),
-    "resizePackKernel": ("store of 1 or 2 B", 45),
+    "writeSure": ("store of 1 or 2 B", 9),
+    "blendPatch": ("store of 1 or 2 B", 58),
+    "makeColumn": ("store of 1 or 2 B", 29),
 }
 """For the loops of a function: how many instructions the best of them may take for one of a kind."""
 
@@ -68,12 +71,15 @@ def check_loops(cubin: Path) -> None:
     except YolactError:
         pytest.skip(missing.NVDISASM)
     for symbol, instructions in kernels.items():
+        assert sass.count(instructions)["FP64"] <= FP64_AT_MOST, symbol
         prices: dict[str, list[float]] = {}
         for loop in sass.loops(instructions):
             counted = sass.count(loop.instructions)
             assert not any(counted[kind] for kind in NEVER_IN_A_LOOP), (symbol, loop.function, counted)
             kind = AT_MOST.get(loop.function, ("", 0))[0]
             prices.setdefault(loop.function, []).append(counted["instructions"] / max(counted[kind], 1e-9))
+            if loop.function == "makeColumn":
+                assert not counted["load of 1 or 2 B"], "images are read a byte at a time"
             if loop.function == "largestOf" and "If" not in symbol:
                 codes = {instruction.code for instruction in loop.instructions}
                 assert not any(code.startswith("LDS.U") for code in codes), "logits of 16 bits are read one at a time"

@@ -128,6 +128,24 @@ def test_grey(backend: Backend, layout: Layout) -> None:
     check(backend, np.repeat(noise(71, 90)[..., :1], 3, axis=2), 64, layout)
 
 
+@pytest.mark.parametrize("skipped", range(4))
+def test_images_start_and_end_at_any_byte(backend: Backend, skipped: int) -> None:
+    """The kernel reads whole words where these lie inside the image, and single bytes elsewhere."""
+    for width in (1, 2, 9, 10, 11, 12):
+        for stride in (1, 3, 4):
+            layout = Layout(stride, (0, min(1, stride - 1), stride - 1), padding=width % 3)
+            image = noise(5, width) if stride > 1 else np.repeat(noise(5, width)[..., :1], 3, axis=2)
+            packed = layout.pack(image)
+            source = backend.put(np.concatenate([np.zeros(skipped, np.uint8), packed]))
+            target = backend.put(np.zeros(17 * 17 * 3, np.uint8))
+            description = DeviceImage(
+                *(source.address + skipped, 5, width, layout.row_stride(width), stride, layout.channels)
+            )
+            backend.library.resize_pack(description, 17, target.address, backend.stream)
+            expected = cv2.resize(image, (17, 17), interpolation=cv2.INTER_LINEAR)
+            np.testing.assert_array_equal(target.read(np.uint8, expected.shape), expected)
+
+
 @pytest.mark.parametrize("schedule", [1, 2, 3])
 def test_the_order_of_threads_does_not_matter(backend: Backend, schedule: int) -> None:
     backend.schedule(schedule)

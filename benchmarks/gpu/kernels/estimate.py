@@ -53,7 +53,8 @@ def estimate(launch: Launch, code: Sequence[Instruction], row: dict[str, Any], b
     issue = total * batch / (min(MULTIPROCESSORS, blocks) * ISSUE * CLOCK)
     way = (launch.waits * ROUND_TRIP + launch.barriers * BARRIER + critical * DEPENDENT) / CLOCK
     held = blocks_at_once(launch, row["registers"], row["static_shared_bytes"], 90) * MULTIPROCESSORS
-    return max(floor(launch, batch) / 0.85, issue, way * max(1.0, blocks / held))
+    at_work = blocks if launch.at_work is None else launch.at_work * batch
+    return max(floor(launch, batch) / 0.85, issue, way * max(1.0, at_work / held))
 
 
 def _work(launch: Launch, code: Sequence[Instruction]) -> tuple[float, float]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from benchmarks.figures import write_figures
 from benchmarks.gpu import tables
 from benchmarks.gpu.kernels import sass
 from benchmarks.gpu.kernels.estimate import estimate, floor, occupancy
-from benchmarks.gpu.kernels.workload import launches
+from benchmarks.gpu.kernels.workload import Launch, detector_launches, launches
 from yolact.cli.command import reports_errors
 from yolact.plugins.build import SOURCES, BuildFailed, find_tools
 from yolact.runtime.errors import YolactError
@@ -82,11 +83,13 @@ def read_report(report: str, code: Code, source: Path, arch: str) -> list[dict[s
     return rows
 
 
-def cost_sheet(rows: list[dict[str, Any]], codes: dict[str, Code]) -> list[dict[str, Any]]:
-    """What the launches of both plugins cost at YOLACT-550's sizes in FP16, in their order."""
+def cost_sheet(
+    rows: list[dict[str, Any]], codes: dict[str, Code], launched: Sequence[Launch], batches: Sequence[int]
+) -> list[dict[str, Any]]:
+    """What launches cost at YOLACT-550's sizes in FP16, in their order."""
     sheet = []
-    for launch in launches():
-        found = {row["arch"]: row for row in rows if (row["kernel"], row["type"]) == (launch.kernel, "fp16")}
+    for launch in launched:
+        found = {row["arch"]: row for row in rows if row["kernel"] == launch.kernel and row["type"] in ("fp16", "-")}
         row = found["sm_90"]
         (code,) = (code for symbol, code in codes["sm_90"].items() if symbol == row["symbol"])
         held = {
@@ -98,7 +101,7 @@ def cost_sheet(rows: list[dict[str, Any]], codes: dict[str, Code]) -> list[dict[
                 "floor_us": round(floor(launch, batch) * 1e6, 2),
                 "estimate_us": round(estimate(launch, code, row, batch) * 1e6, 2),
             }
-            for batch in (1, 32)
+            for batch in batches
         }
         cost = {"kernel": launch.kernel, "blocks": launch.blocks, "threads": launch.threads}
         cost |= {"dynamic_shared_bytes": launch.shared, "bytes": launch.bytes, "occupancy": held, "batches": times}
@@ -134,8 +137,9 @@ def main(archs: tuple[str, ...], json_path: Path | None) -> None:
         codes[arch] |= code
     figures: dict[str, Any] = {"compiler": f"nvcc {release[1] if release else 'unknown'}", "kernels": rows}
     if set(SHEET_ARCHS) <= set(archs):
-        figures["sheet"] = cost_sheet(rows, codes)
-        print(tables.cost_sheet(figures), end="\n\n")
+        figures["sheet"] = cost_sheet(rows, codes, launches(), (1, 32))
+        figures["detector_sheet"] = cost_sheet(rows, codes, detector_launches(), (1,))
+        print(tables.cost_sheet(figures), tables.detector_sheet(figures), sep="\n\n", end="\n\n")
     for row in rows:
         del row["symbol"]  # it changes with the folder that the sources lie in
     print(tables.loops(figures), tables.resources(figures), sep="\n\n")

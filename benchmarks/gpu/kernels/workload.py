@@ -1,4 +1,4 @@
-"""What the kernels of the plugins do at the sizes of YOLACT-550 with ResNet-50 in FP16, for the cost sheet.
+"""What the kernels do at the sizes of YOLACT-550 with ResNet-50 in FP16, for the cost sheet.
 
 Launches follow from the sizes; a test compares them with those that the C functions make. How often code runs depends
 on the image as well: the numbers here are of a photo with 400 candidates.
@@ -26,6 +26,17 @@ _MASK_BLOCKS = -(-CELLS // 128)
 _MASK_WARPS = 4 * _MASK_BLOCKS  # of 32 detections
 _CHUNKS = -(-DETECTIONS // 32)
 
+IMAGE, INPUT = (720, 1280), 550
+REGION = (240, 384)  # of each detection: a tenth of the image
+_RESIZE_GRID = (-(-INPUT // 64), -(-INPUT // 16), 1)
+_TILES = DETECTIONS * -(-REGION[0] // 32)
+_TILE_WARPS = 4 * _TILES
+_BANDS = 7  # rows of a mask that a tile's rows lie between, and so many rows lie between two of them:
+_BAND_ROWS = 5
+_PATCHES = REGION[1] // 8 * _BANDS  # of a tile
+_PATCH_WARPS = -(-_PATCHES // 32) * _TILES
+_UNSURE_WARPS = -(-_PATCHES // 8 // 32) * _TILES  # an ellipse's outline touches an eighth of the patches
+
 
 @dataclass(frozen=True)
 class Launch:
@@ -43,6 +54,7 @@ class Launch:
         waits: round trips to global memory that depend on each other.
         barriers: of a block.
         ends_at_once: instructions of a warp, where it ends after reading the state of its image.
+        at_work: blocks that do not end at once, where that is not all of them.
     """
 
     kernel: str
@@ -56,6 +68,7 @@ class Launch:
     loops: Mapping[str, tuple[str, float]] = field(default_factory=dict)
     critical: Mapping[str, float] = field(default_factory=dict)
     ends_at_once: int = 0
+    at_work: int | None = None
 
     @property
     def blocks(self) -> int:
@@ -69,6 +82,11 @@ class Launch:
 def launches() -> tuple[Launch, ...]:
     """In their order; a memset of the images' states comes before."""
     return _find_candidates(), _suppress(), _suppress_the_rest(), _keep_best(), _assemble_masks()
+
+
+def detector_launches() -> tuple[Launch, ...]:
+    """What a detector on a plan launches besides, for an image of 720p: before the engine and behind it."""
+    return _resize_pack(), _masks_to_image()
 
 
 def _find_candidates() -> Launch:
@@ -173,4 +191,58 @@ def _assemble_masks() -> Launch:
             "assembleMasks": ("store of 4 B", hit * _MASK_WARPS),
         },
         critical={"hitsOf": 12, "loadCoefficients": 8, "writeZeros": 8, "assembleMasks": 12},
+    )
+
+
+def _resize_pack() -> Launch:
+    stores = 3 * 8  # of a thread
+    warps = 4 * _RESIZE_GRID[0] * _RESIZE_GRID[1]
+    return Launch(
+        "resizePackKernel",
+        _RESIZE_GRID,
+        128,
+        0,
+        3 * (IMAGE[0] * IMAGE[1] + INPUT**2),
+        waits=2,
+        barriers=1,
+        straight={"windowAt": 0},  # only where words reach beyond the image
+        loops={"makeColumn": ("store of 1 or 2 B", stores * warps)},
+        critical={"makeColumn": stores},
+    )
+
+
+def _masks_to_image() -> Launch:
+    cells = (REGION[0] * GRID // IMAGE[0] + 2) * (REGION[1] * GRID // IMAGE[1] + 2)
+    of_tile = (
+        "makeStrip",
+        "makeTile",
+        "partOf",
+        "positionOf",
+        "cellAt",
+        "weightAt",
+        "findRows",
+        "findColumns",
+        "nextPosition",
+    )
+    of_patch = dict.fromkeys(("sureBits", "writeSure"), _PATCH_WARPS / 2)  # a copy is for regions that are cut off
+    return Launch(
+        "masksToImageKernel",
+        (-(-IMAGE[0] // 32), DETECTIONS, 1),
+        128,
+        0,
+        DETECTIONS * (cells * FLOAT + REGION[0] * REGION[1] // 8 + BOX + 8),
+        waits=6,
+        barriers=3,
+        straight={
+            **dict.fromkeys(of_tile, _TILE_WARPS),
+            **of_patch,
+            "patchOf": (_PATCH_WARPS + _UNSURE_WARPS) / 4,  # so are its divisions
+            **dict.fromkeys(("blendPatch", "blendRow"), _UNSURE_WARPS),
+        },
+        loops={
+            "writeSure": ("store of 1 or 2 B", _BAND_ROWS * _PATCH_WARPS),
+            "blendPatch": ("store of 1 or 2 B", _BAND_ROWS * _UNSURE_WARPS),
+        },
+        critical={"writeSure": _BAND_ROWS * -(-_PATCHES // 128), "blendPatch": _BAND_ROWS},
+        at_work=_TILES,
     )
