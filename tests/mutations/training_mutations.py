@@ -184,8 +184,8 @@ TRAINING_MUTATIONS = (
     ),
     Mutation(
         "first-release-keeps-a-layer",
-        "downsample_layers\\.([2-9]|",
-        "downsample_layers\\.([3-9]|",
+        "downsample_layers\\.(?:[2-9]|",
+        "downsample_layers\\.(?:[3-9]|",
         ("test_checkpoints.py",),
     ),
     Mutation(
@@ -196,8 +196,49 @@ TRAINING_MUTATIONS = (
     ),
     Mutation(
         "other-classes-keep-their-weights",
-        "(others or name in differing)",
-        "(name in differing)",
+        "(others or name in differing or name not in state)",
+        "(name in differing or name not in state)",
         ("test_initial_weights.py",),
+    ),
+    Mutation(
+        "absent-semantic-loss-is-not-told",
+        "(others or name in differing or name not in state)",
+        "(others or name in differing)",
+        ("test_initial_weights.py",),
+    ),
+    Mutation(
+        "incomplete-averages-are-taken",
+        "for where in averaged if needed <= networks[where].keys()), best)",
+        "for where in averaged), best)",
+        ("test_checkpoint_forms.py",),
+    ),
+    Mutation(
+        "averages-are-passed-over",
+        "for where in averaged if needed <= networks[where].keys()), best)",
+        "for where in averaged if not needed), best)",
+        ("test_checkpoint_forms.py",),
+    ),
+    Mutation(
+        "the-choice-of-weights-is-silent",
+        "if where != taken and needed & state.keys()]",
+        "if where != taken and not needed & state.keys()]",
+        ("test_checkpoint_forms.py",),
+    ),
+    Mutation("widest-stages-stay", "_FIRST_RELEASE, _EDGE_WIDEST, ", "_FIRST_RELEASE, ", ("test_checkpoint_forms.py",)),
+    Mutation("video-parts-stay", "_EDGE_WIDEST, _EDGE_VIDEO, ", "_EDGE_WIDEST, ", ("test_checkpoint_forms.py",)),
+    Mutation(
+        "flat-first-block-expands",
+        "    if index == 1:\n        parts",
+        "    if index == 2:\n        parts",
+        ("test_initial_weights.py",),
+    ),
+    Mutation(
+        "classes-of-the-first-configuration",
+        "num_classes != num_classes == config.num_classes",
+        "num_classes == num_classes != config.num_classes",
+        ("test_checkpoint_forms.py",),
+    ),
+    Mutation(
+        "scripts-are-checkpoints", '"constants.pkl" in parts', '"constants.py" in parts', ("test_checkpoint_forms.py",)
     ),
 )
