@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @command("yolact-build")
-@engine_option("ONNX file written by yolact-export; its types are the plan's.")
+@engine_option("ONNX file written by yolact-export; its types are the plan's.", onnx=True)
 @click.option("--output", metavar="FILE", type=OUTPUT_FILE, default=Path("yolact.plan"), help="Plan to write.")
 @builder_options
 def main(engine: Path, output: Path, build: BuildRequest) -> None:

@@ -10,9 +10,10 @@ import shutil
 import signal
 import sys
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, ParamSpec, TypeVar
+from pathlib import Path
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 import click
 from click.exceptions import NoArgsIsHelpError
@@ -60,6 +61,18 @@ class Terminated(KeyboardInterrupt):
     """SIGTERM, which ends a command as Ctrl-C does: files are closed, temporary ones removed."""
 
 
+class Later(NamedTuple):
+    """The value of an option that takes work to find, such as a download.
+
+    It is found once the whole command line was read, so that a mistake in that costs no waiting.
+
+    Attributes:
+        find: makes the value out of those of all parameters by name.
+    """
+
+    find: Callable[[Mapping[str, Any]], Path]
+
+
 class WrongUsage(click.UsageError):
     """A mistake on the command line that click found, reported as all other failures are."""
 
@@ -101,7 +114,13 @@ class Command(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command's function."""
-        return reports_errors(super().invoke)(ctx)
+        return reports_errors(self._invoke)(ctx)
+
+    def _invoke(self, ctx: click.Context) -> Any:
+        for name, value in ctx.params.items():
+            if isinstance(value, Later):
+                ctx.params[name] = value.find(ctx.params)
+        return super().invoke(ctx)
 
 
 def command(name: str) -> Callable[[Callable[..., Any]], Command]:

@@ -13,6 +13,7 @@ from yolact.cli.command import command, say
 from yolact.cli.options.common import annotations_option, config_option, limit_option, max_pixels_option
 from yolact.cli.options.engine import engine_options
 from yolact.cli.options.limits import limit_options
+from yolact.cli.options.named import WEIGHTS
 from yolact.cli.options.reading import reading_options
 from yolact.cli.options.values import FILE, OUTPUT_FILE
 from yolact.runtime.output_files import check_output, write_output
@@ -34,8 +35,8 @@ _LISTED = 10  # layers on the terminal; the report has all
 
 
 @command("yolact-diff")
-@click.option("--engine", metavar="FILE", required=True, type=FILE, help="Under test: .onnx, .pth or .plan.")
-@click.option("--reference", metavar="FILE", required=True, type=FILE, help="What it should be like.")
+@click.option("--engine", metavar="FILE|NAME", required=True, type=WEIGHTS, help="Under test: .onnx, .pth or .plan.")
+@click.option("--reference", metavar="FILE|NAME", required=True, type=WEIGHTS, help="What it should be like.")
 @click.option("--data", metavar="DIR", type=FILE, help="Folder of images.  [default: two made-up scenes]")
 @limit_option()
 @annotations_option("Annotation file of these images in COCO's format: measures the average precision of both.")

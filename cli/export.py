@@ -14,6 +14,7 @@ from yolact.cli.options.accuracy_gate import gate_options
 from yolact.cli.options.builder import builder_options
 from yolact.cli.options.common import config_option, max_pixels_option
 from yolact.cli.options.int8 import check_cache_output, int8_options, read_calibration_images
+from yolact.cli.options.named import WEIGHTS
 from yolact.cli.options.postprocess import postprocess_options
 from yolact.cli.options.values import FILE, OUTPUT_FILE
 from yolact.engines.plan_output import check_plan_output, write_plan
@@ -45,7 +46,13 @@ def _parse_batch(context: click.Context, parameter: click.Parameter, value: str)
 
 
 @command("yolact-export")
-@click.option("--weights", metavar="FILE", type=FILE, required=True, help="Checkpoint (.pth).")
+@click.option(
+    "--weights",
+    metavar="FILE|NAME",
+    type=WEIGHTS,
+    required=True,
+    help="Checkpoint (.pth), or owner/name on Hugging Face.",
+)
 @config_option()
 @click.option(
     "--output",

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @command("yolact-infer")
 @click.argument("sources", metavar="SOURCE...", nargs=-1, required=True)
-@engine_option("ONNX file written by yolact-export, or a TensorRT plan.")
+@engine_option("ONNX file written by yolact-export, or a TensorRT plan; or weights, or owner/name on Hugging Face.")
 @engine_options
 @score_threshold_option()
 @click.option(

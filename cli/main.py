@@ -15,6 +15,7 @@ COMMANDS = {
     "infer": "Find instances in images, videos and streams.",
     "bench": "Measure how fast an engine file is, stage by stage.",
     "doctor": "Say what this machine has, and whether a file runs on it.",
+    "models": "List the models known by name, and what is cached.",
     "train": "Train a network on annotated images.",
     "eval": "Measure average precision on annotated images.",
     "explain": "Draw how the masks of an image come about.",

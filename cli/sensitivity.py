@@ -40,7 +40,7 @@ _CHARTS = (".png", ".svg")
 
 
 @command("yolact-sensitivity")
-@engine_option("ONNX file written by yolact-export in full precision.")
+@engine_option("ONNX file written by yolact-export in full precision.", onnx=True)
 @annotations_option(
     "Annotation file in COCO's format: the cost is the mask AP lost there. Without it the cost is how far the "
     "network's heads move on calibration images."

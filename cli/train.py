@@ -10,8 +10,9 @@ import click
 
 from yolact.cli.command import command, note, require_packages, say
 from yolact.cli.options.common import folder_option, max_pixels_option
+from yolact.cli.options.named import WEIGHTS
 from yolact.cli.options.reading import reading_options
-from yolact.cli.options.values import AT_LEAST_1, FILE
+from yolact.cli.options.values import AT_LEAST_1
 
 
 def _parse_steps(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, ...] | None:
@@ -28,7 +29,12 @@ def _parse_steps(context: click.Context, parameter: click.Parameter, value: str 
 @click.option("--data", metavar="SPEC", required=True, help="ANNOTATIONS.json,IMAGE_FOLDER or scenes:COUNT[:SEED].")
 @click.option("--val", "validation", metavar="SPEC", help="Data to measure AP on, in the same form.")
 @reading_options("--data")
-@click.option("--weights", metavar="FILE", type=FILE, help="ImageNet backbone or checkpoint to start from.")
+@click.option(
+    "--weights",
+    metavar="FILE|NAME",
+    type=WEIGHTS,
+    help="ImageNet backbone or checkpoint to start from, or a name as yolact models lists them.",
+)
 @click.option("--resume", is_flag=True, help="Continue the run in --output; repeat its other options.")
 @folder_option("runs", "Folder to write; created if needed.")
 @click.option("--batch-size", type=AT_LEAST_1, default=8, help="Images per gradient step, over all GPUs.")

@@ -16,12 +16,13 @@ from yolact.runtime.detection_stream import DetectionStream, StreamSource
 from yolact.runtime.detections import Detections, in_image
 from yolact.runtime.engine import DeviceChoice, Engine, EngineOptions, ImageEngine
 from yolact.runtime.engine_files import open_engine
-from yolact.runtime.errors import EngineError, UsageError
+from yolact.runtime.errors import EngineError, UsageError, YolactError
 from yolact.runtime.fields import whole
 from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.image_files import read_image
 from yolact.runtime.images.preprocess import Preprocessor, check_image, fill_batch
 from yolact.runtime.metadata import ModelMetadata
+from yolact.runtime.model_names import is_checkpoint, parse_name
 from yolact.runtime.selection import Selection
 from yolact.runtime.wording import count_noun, list_some, printable
 
@@ -61,10 +62,12 @@ class Detector:
         metadata_file: str | Path | None = None,
         allow_host_code: bool = False,
     ) -> Detector:
-        """Load an engine file.
+        """Load an engine file, or weights, which are exported once into the user's cache.
 
         Args:
-            path: an ONNX file written by yolact-export, or a TensorRT plan built from one.
+            path: an ONNX file written by yolact-export, or a TensorRT plan built from one; or a checkpoint, or the name
+                of a repository on Hugging Face such as ``dbolya/yolact-resnet50``, which need the extras ``export`` and
+                ``hub`` the first time. What is done then is logged.
             postprocess: NMS kind and limits for a raw graph instead of those it was exported with.
             device: ``cpu``, ``cuda``, ``cuda:1``, or, for an ONNX file, ``tensorrt`` (ONNX Runtime's provider). By
                 default an ONNX file runs on the CPU and a plan on the first GPU.
@@ -79,7 +82,8 @@ class Detector:
         """
         choice = None if device is None else DeviceChoice.parse(device)
         beside = None if metadata_file is None else Path(metadata_file)
-        engine = open_engine(Path(path), EngineOptions(choice, beside, allow_host_code), threads=threads)
+        path = _find_engine_file(path, choice)
+        engine = open_engine(path, EngineOptions(choice, beside, allow_host_code), threads=threads)
         if postprocess is not None:
             try:
                 engine.set_postprocess(postprocess)
@@ -89,7 +93,7 @@ class Detector:
         detector = cls(engine)
         detector._reopen = partial(
             cls.open,
-            Path(path).absolute(),  # another process may run in another folder
+            path.absolute(),  # another process may run in another folder
             postprocess=postprocess,
             device=device,
             threads=threads,
@@ -288,6 +292,22 @@ class Detector:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _find_engine_file(source: str | Path, device: DeviceChoice | None) -> Path:
+    """The file itself, or the one that weights are exported to. Raises EngineError or UsageError."""
+    path = Path(source)
+    repository = None if path.exists() else parse_name(str(source))
+    if repository is None and not (is_checkpoint(path) and path.is_file()):
+        return path
+    from yolact.hub.opening import engine_file
+
+    try:
+        return engine_file(repository or path, device)
+    except (EngineError, UsageError):
+        raise
+    except YolactError as error:
+        raise EngineError(str(error)) from error
 
 
 def _read(sources: Sequence[_Source]) -> list[Image]:

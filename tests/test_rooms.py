@@ -13,16 +13,22 @@ from repository import ROOT
 
 MAY_IMPORT = {
     "yolact": {"runtime"},
-    "runtime": set(),
+    "runtime": {"hub"},
     "engines": {"runtime"},
     "plugins": {"runtime"},
     "training": {"runtime"},
     "calib": {"runtime", "training"},
     "export": {"calib", "engines", "runtime", "training"},
+    "hub": {"calib", "engines", "export", "runtime"},
     "diff": {"export", "runtime", "training"},
-    "cli": {"calib", "diff", "engines", "export", "plugins", "runtime", "training"},
+    "cli": {"calib", "diff", "engines", "export", "hub", "plugins", "runtime", "training"},
 }
 """Rooms, and those that each of them imports besides itself; the same table stands in docs/design.md."""
+
+UPWARDS = ("runtime.detector", "hub.opening")
+"""The one import that leads upwards, inside a function, for a detector that is opened by the name of weights.
+
+It is left out where circles are looked for."""
 
 MODULES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
@@ -63,6 +69,11 @@ def room_of(module: str) -> str:
     return "cli" if module == "yolact.__main__" else module.partition(".")[0]
 
 
+def without_upwards(arrows: Mapping[str, set[str]], upper: str, lower: str) -> Mapping[str, set[str]]:
+    """The arrows but for the one between these two."""
+    return {name: others - ({upper} if name == lower else set()) for name, others in arrows.items()}
+
+
 def assert_no_circle(arrows: Mapping[str, set[str]]) -> None:
     try:
         TopologicalSorter(arrows).prepare()
@@ -78,7 +89,14 @@ def test_every_import_was_seen() -> None:
 
 
 def test_no_circle_of_files() -> None:
-    assert_no_circle(ARROWS)
+    lower, upper = UPWARDS
+    assert [
+        name
+        for name, others in ARROWS.items()
+        for other in others
+        if (room_of(name), room_of(other)) == ("runtime", "hub")
+    ] == [lower]
+    assert_no_circle(without_upwards(ARROWS, upper, lower))
 
 
 def test_rooms_import_as_the_table_says() -> None:
@@ -86,8 +104,8 @@ def test_rooms_import_as_the_table_says() -> None:
     for name, others in ARROWS.items():
         found[room_of(name)] |= {room_of(other) for other in others} - {room_of(name)}
     assert found == MAY_IMPORT
-    assert_no_circle(MAY_IMPORT)
-    assert not MAY_IMPORT["runtime"] and not any("cli" in others for others in MAY_IMPORT.values())
+    assert_no_circle(without_upwards(MAY_IMPORT, "hub", "runtime"))
+    assert MAY_IMPORT["runtime"] == {"hub"} and not any("cli" in others for others in MAY_IMPORT.values())
 
 
 def test_folders_inside_a_room_import_one_way() -> None:

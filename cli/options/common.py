@@ -9,9 +9,9 @@ from pathlib import Path
 import click
 
 from yolact.cli.options.groups import Decorator
+from yolact.cli.options.named import ENGINE, ONNX_ENGINE
 from yolact.cli.options.values import (
     AT_LEAST_1,
-    EXISTING_FILE,
     EXISTING_FOLDER,
     FILE,
     OUTPUT_FILE,
@@ -23,9 +23,10 @@ from yolact.runtime.images import decoder_choice, pixel_limit
 from yolact.runtime.images.pixel_limit import MAX_PIXELS
 
 
-def engine_option(help: str, *, required: bool = True) -> Decorator:
-    """--engine: a file written by this toolkit."""
-    return click.option("--engine", required=required, type=EXISTING_FILE, help=help)
+def engine_option(help: str, *, required: bool = True, onnx: bool = False) -> Decorator:
+    """--engine: a file written by this toolkit, or weights that are exported to one; with `onnx`, never to a plan."""
+    kind = ONNX_ENGINE if onnx else ENGINE
+    return click.option("--engine", metavar="FILE|NAME", required=required, type=kind, help=help)
 
 
 def config_option() -> Decorator:

@@ -9,7 +9,7 @@ import click
 
 from yolact.cli.options.common import config_option, engine_option
 from yolact.cli.options.groups import option_group
-from yolact.cli.options.values import FILE
+from yolact.cli.options.named import WEIGHTS
 from yolact.runtime.errors import UsageError
 
 
@@ -29,8 +29,13 @@ class ModelChoice(NamedTuple):
 
 @option_group(
     "model",
-    engine_option("Model file written by yolact-export.", required=False),
-    click.option("--weights", type=FILE, help="Checkpoint (.pth) instead, run by PyTorch."),
+    engine_option("Model file written by yolact-export.", required=False, onnx=True),
+    click.option(
+        "--weights",
+        metavar="FILE|NAME",
+        type=WEIGHTS,
+        help="Checkpoint or owner/name on Hugging Face instead, run by PyTorch.",
+    ),
     config_option(),
 )
 def model_options(engine: Path | None, weights: Path | None, config_name: str | None) -> ModelChoice:

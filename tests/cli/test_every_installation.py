@@ -18,7 +18,7 @@ from yolact.runtime.packages import how_to_install
 
 OPTIONAL = {
     *("torch", "onnx", "google", "pycocotools", "polygraphy", "tensorrt", "tensorrt_rtx", "cuda", "supervision"),
-    *("tensorboard", "wandb", "pycuda", "nvidia"),
+    *("tensorboard", "wandb", "pycuda", "nvidia", "huggingface_hub"),
 }
 """Packages that `pip install .` does not bring."""
 
@@ -35,10 +35,14 @@ COMMAND_LINES: tuple[tuple[str, str, str], ...] = (
     ("infer --engine {engine} photos/a.png", DONE, DONE),
     ("infer --engine {engine} b.jpg --jpeg-decoder nvimgcodec", "nvimgcodec", "nvimgcodec"),
     ("bench --engine {engine} --duration 0.05", DONE, DONE),
+    ("infer --engine some/net photos/a.png", "hub", "hub"),
+    ("infer --engine w.pth photos/a.png", "export", "is not a PyTorch checkpoint"),
+    ("models", DONE, DONE),
     ("doctor --engine {engine}", DONE, DONE),
     ("scenes --count 1 --output scenes", DONE, DONE),
     ("build-plugins --help", DONE, DONE),
     ("export --weights w.pth --output a.onnx", "export", "is not a PyTorch checkpoint"),
+    ("export --weights some/net --output a.onnx", "hub", "hub"),
     ("export --weights w.pth --int8 --calib-data photos --output a.onnx", "export", "is not a PyTorch checkpoint"),
     ("build --engine {engine}", BUILDER, BUILDER),
     ("diff --engine {engine} --reference {engine} --report r.html", "diff", "diff"),

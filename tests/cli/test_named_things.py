@@ -23,6 +23,7 @@ ROOMS = (
     "engines",
     "examples",
     "export",
+    "hub",
     "plugins",
     "runtime",
     "training",

@@ -1,0 +1,86 @@
+"""Values that are a file or the name of a repository on Hugging Face, for --weights and --engine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from yolact.cli.command import Later, note
+from yolact.runtime.errors import UsageError
+from yolact.runtime.model_names import Repository, file_or_repository, is_checkpoint
+
+if TYPE_CHECKING:
+    from yolact.hub.exporting import Kind
+
+
+class _Named(click.ParamType):  # type: ignore[type-arg]
+    """A file, there or missing, or a repository, whose file takes its place before the command begins."""
+
+    name = "file"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """A path, or what makes one later. Fails where the text can be neither."""
+        if isinstance(value, (Path, Later)):
+            return value
+        try:
+            source = file_or_repository(str(value))
+        except UsageError as error:
+            self.fail(str(error), param, ctx)
+        return self.later(source)
+
+    def later(self, source: Path | Repository) -> Path | Later:
+        """The path for an existing or missing file, `Later` for what takes work."""
+        raise NotImplementedError
+
+
+class _Weights(_Named):
+    def later(self, source: Path | Repository) -> Path | Later:
+        if isinstance(source, Path):
+            return source
+
+        def find(_: Mapping[str, Any]) -> Path:
+            from yolact.hub.opening import weights_file
+
+            return weights_file(source, note)
+
+        return Later(find)
+
+
+class _Engine(_Named):
+    """An engine file has to be there, as for `EXISTING_FILE`; a checkpoint is exported to one."""
+
+    def __init__(self, kind: Kind | None) -> None:
+        self._kind = kind
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """As for weights; fails for a file that is missing, and for a folder, too."""
+        found = super().convert(value, param, ctx)
+        if isinstance(found, Path):
+            return _EXISTING.convert(found, param, ctx)
+        return found
+
+    def later(self, source: Path | Repository) -> Path | Later:
+        if isinstance(source, Path) and not (is_checkpoint(source) and source.is_file()):
+            return source
+
+        def find(values: Mapping[str, Any]) -> Path:
+            from yolact.hub.opening import engine_file
+
+            return engine_file(source, values.get("device"), note, kind=self._kind)
+
+        return Later(find)
+
+
+_EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+WEIGHTS = _Weights()
+"""A checkpoint, or a repository whose weights are downloaded."""
+
+ENGINE = _Engine(None)
+"""An engine file, or what is exported to one: a checkpoint or a repository."""
+
+ONNX_ENGINE = _Engine("onnx")
+"""The same where a plan would not do."""

@@ -1,0 +1,166 @@
+"""Downloads weights from Hugging Face, with its own client and into its own cache, and checks them."""
+
+from __future__ import annotations
+
+import logging
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from yolact.hub.client_errors import HubUnreachable, explain, offline
+from yolact.hub.repository_files import HubFile, choose_weights, has_digest
+from yolact.runtime.errors import YolactError
+from yolact.runtime.model_names import Repository
+from yolact.runtime.packages import PackageMissing
+from yolact.runtime.wording import Say, one_line
+
+_LOG = logging.getLogger(__name__)
+
+_DIGEST = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+
+
+def download_weights(repository: Repository, note: Say) -> Path:
+    """The file of a repository's weights in the cache of huggingface_hub, downloaded where it is not there.
+
+    Its contents are compared with the digest that the hub states. Without a network what was downloaded before is
+    taken, and with HF_HUB_OFFLINE nothing is asked.
+
+    Args:
+        repository: of which to take the weights.
+        note: gets a line before something is downloaded, and where the hub cannot be reached.
+
+    Raises:
+        PackageMissing: huggingface_hub is not installed.
+        YolactError: there is no such repository, not the one file, no network, or the contents are not what they
+            should be; nothing wrong stays in the cache.
+    """
+    client = _client()
+    if client.constants.HF_HUB_OFFLINE:
+        found = _find_cached(client, repository)
+        if found is None:
+            raise offline(repository)
+        return found
+    try:
+        return _download(client, repository, note)
+    except HubUnreachable as error:
+        found = _find_cached(client, repository)
+        if found is None:
+            raise
+        note(f"{one_line(error)}; {found.name} is taken from the cache")
+        return found
+
+
+def find_downloaded(repository: Repository) -> Path | None:
+    """The file of the weights where it was downloaded before; None where it was not, or there is no client."""
+    try:
+        return _find_cached(_client(), repository, check=False)
+    except YolactError:
+        return None
+
+
+def _client() -> Any:
+    try:
+        import huggingface_hub
+        import huggingface_hub.constants
+    except ModuleNotFoundError as error:
+        raise PackageMissing("taking weights from Hugging Face by their name", error.name, "hub") from None
+    return huggingface_hub
+
+
+def _download(client: Any, repository: Repository, note: Say) -> Path:
+    endpoint = client.constants.ENDPOINT
+    with _explained(repository, endpoint):
+        info = client.HfApi().model_info(
+            repository.id,
+            revision=repository.revision,
+            files_metadata=True,
+            timeout=client.constants.HF_HUB_ETAG_TIMEOUT,
+        )
+        listed = {one.name: one for one in map(_as_file, info.siblings or [])}
+    wanted = listed[choose_weights(listed, repository)]
+    if not _DIGEST.fullmatch(wanted.digest):
+        raise YolactError(f"{endpoint} does not say what {wanted.name} of {repository} contains, so it is not taken")
+    path = _fetch(client, repository, wanted, note)
+    if has_digest(path, wanted.digest):
+        return path
+    _forget(path)
+    raise YolactError(
+        f"what {endpoint} sent as {wanted.name} of {repository} is not the file that it lists, with the digest "
+        f"{wanted.digest[:12]}..., so it was not kept; run this again, and where that does not help look at what "
+        "HF_ENDPOINT and the proxies lead to"
+    )
+
+
+def _fetch(client: Any, repository: Repository, wanted: HubFile, note: Say) -> Path:
+    """The file, from the cache where it lies there whole."""
+    cached = client.try_to_load_from_cache(repository.id, wanted.name, revision=repository.revision)
+    if isinstance(cached, str) and not has_digest(Path(cached), wanted.digest):
+        note(f"{Path(cached).name} in the cache is not what {repository} has now; it is downloaded again")
+        if Path(cached).resolve().name == wanted.digest:  # not a former version, but this one, damaged
+            _forget(Path(cached))
+        cached = None
+    if not isinstance(cached, str):
+        size = "" if wanted.size is None else f", {wanted.size / 1e6:.1f} MB"
+        note(f"downloading {wanted.name} of {repository}{size}")
+    endpoint = client.constants.ENDPOINT
+    with _explained(repository, endpoint):
+        return Path(client.hf_hub_download(repository.id, wanted.name, revision=repository.revision))
+
+
+def _as_file(sibling: Any) -> HubFile:
+    lfs = sibling.lfs
+    return HubFile(sibling.rfilename, sibling.size, str((lfs.sha256 if lfs else sibling.blob_id) or "").lower())
+
+
+def _find_cached(client: Any, repository: Repository, *, check: bool = True) -> Path | None:
+    """The file of the weights in the cache, without any request; None where there is none.
+
+    Raises YolactError where the cache has several files of weights, or a file that was changed, which is removed.
+    """
+    try:
+        folder = Path(client.snapshot_download(repository.id, revision=repository.revision, local_files_only=True))
+    except Exception:  # the client has a dozen ways to say that it is not there
+        return None
+    names = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
+    if not names or (repository.file is not None and repository.file not in names):
+        return None
+    path = folder / choose_weights(names, repository)
+    digest = path.resolve().name  # the cache names contents by their digest
+    if check and _DIGEST.fullmatch(digest) and not has_digest(path, digest):
+        _forget(path)
+        raise YolactError(f"{path} was changed after it was downloaded and is removed; download it again")
+    return path
+
+
+def _forget(path: Path) -> None:
+    """Remove a file from the cache: its name, and its contents."""
+    contents = path.resolve()
+    for one in (path, contents):
+        one.unlink(missing_ok=True)
+
+
+@contextmanager
+def _explained(repository: Repository, endpoint: str) -> Iterator[None]:
+    """Turn what the client raises into our errors, and what it warns of into lines of our own log."""
+    logger = logging.getLogger("huggingface_hub")
+    before, handler = list(logger.handlers), _Forwarding(logging.WARNING)
+    logger.handlers[:] = [handler]
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            yield
+        for warning in caught:
+            _LOG.warning("%s", one_line(warning.message))
+    except MemoryError:
+        raise
+    except Exception as error:  # what the client raises has many roots, its HTTP library's among them
+        raise explain(error, repository, endpoint) from error
+    finally:
+        logger.handlers[:] = before
+
+
+class _Forwarding(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        _LOG.warning("%s", one_line(record.getMessage()))

@@ -1,0 +1,70 @@
+"""What the client of Hugging Face raises, as sentences."""
+
+from __future__ import annotations
+
+import errno
+
+from yolact.runtime.errors import UsageError, YolactError
+from yolact.runtime.model_names import Repository
+from yolact.runtime.wording import one_line
+
+
+class HubUnreachable(YolactError):
+    """The hub did not answer, or may not be asked; what was downloaded before can still be used."""
+
+
+def explain(error: Exception, repository: Repository, endpoint: str) -> YolactError:
+    """The error to raise for one of the client's: each sentence says what there is to do."""
+    from huggingface_hub import errors as hub
+
+    if isinstance(error, YolactError):
+        return error
+    if isinstance(error, hub.LocalEntryNotFoundError) and isinstance(error.__cause__, Exception):
+        return explain(error.__cause__, repository, endpoint)  # why it was not downloaded
+    if isinstance(error, hub.GatedRepoError):
+        return YolactError(
+            f"{repository.id} is open only to those who accepted its terms; accept them on {endpoint}/{repository.id} "
+            "and set HF_TOKEN to a token of that account"
+        )
+    if isinstance(error, hub.RevisionNotFoundError):
+        return YolactError(f"{repository.id} has no revision {repository.revision}; leave out @ for its main branch")
+    if isinstance(error, hub.RepositoryNotFoundError):
+        return YolactError(
+            f"there is no repository {repository.id} on {endpoint}, or it is private; check the name (yolact models "
+            "lists those that are known), or set HF_TOKEN to a token that may read it"
+        )
+    if isinstance(error, hub.HFValidationError):
+        return UsageError(f"{repository} is no name that the hub takes: {one_line(error)}")
+    if isinstance(error, hub.OfflineModeIsEnabled | hub.LocalEntryNotFoundError):
+        return HubUnreachable(_not_cached(repository, "the hub is not asked or does not answer"))
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    if isinstance(status, int):
+        return _by_status(status, repository, endpoint)
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
+        return YolactError(
+            f"{repository} cannot be kept: {error.filename or 'the cache'}: {error.strerror}; free space, or set "
+            "HF_HOME to a folder that can be written"
+        )
+    return HubUnreachable(
+        f"{repository} cannot be had from {endpoint} ({type(error).__name__}: {one_line(error)[:200]}); check the "
+        "network, HF_ENDPOINT and the proxies, or download the file elsewhere and give its path"
+    )
+
+
+def offline(repository: Repository) -> HubUnreachable:
+    """For a repository that is not there while the hub may not be asked."""
+    return HubUnreachable(_not_cached(repository, "HF_HUB_OFFLINE is set"))
+
+
+def _not_cached(repository: Repository, why: str) -> str:
+    return f"{repository} was not downloaded before and {why}; run this once with a network, or give the path of a file"
+
+
+def _by_status(status: int, repository: Repository, endpoint: str) -> YolactError:
+    if status in (401, 403):
+        return YolactError(f"{endpoint} refuses to hand out {repository} ({status}); check the token in HF_TOKEN")
+    if status == 404:
+        return YolactError(f"{endpoint} has no {repository} (404); check the name and HF_ENDPOINT")
+    if status == 429:
+        return HubUnreachable(f"{endpoint} asks for fewer requests (429); wait some minutes, or set HF_TOKEN")
+    return HubUnreachable(f"{endpoint} answers {status} for {repository}; try again later")

@@ -1,0 +1,110 @@
+"""The export of weights that were named where an engine file is expected: with the defaults of yolact-export."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import yolact
+from yolact.runtime.engine import DeviceChoice
+from yolact.runtime.errors import YolactError
+from yolact.runtime.file_digest import sha256_of
+from yolact.runtime.packages import PackageMissing
+
+if TYPE_CHECKING:
+    from yolact.runtime.tensorrt.flavour import TensorRt
+    from yolact.runtime.wording import Say
+
+Kind = Literal["onnx", "plan"]
+
+
+class Export(NamedTuple):
+    """An export that may have been made before.
+
+    Attributes:
+        weights: the checkpoint.
+        tensorrt: what builds a plan of it, None for an ONNX file.
+        gpu: that a plan is for.
+    """
+
+    weights: Path
+    tensorrt: TensorRt | None
+    gpu: str
+
+    @property
+    def file_name(self) -> str:
+        """Of the engine file: the checkpoint's with another suffix."""
+        return f"{self.weights.stem}.{'onnx' if self.tensorrt is None else 'plan'}"
+
+    @property
+    def key(self) -> str:
+        """What tells exports apart: contents and name of the weights, the configuration beside them, and the makers."""
+        beside = self.weights.with_suffix(".json")
+        made_by = [yolact.__version__, str(self.tensorrt or "ONNX"), self.gpu]
+        parts = [sha256_of(self.weights), self.weights.name, sha256_of(beside) if beside.is_file() else "", *made_by]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:20]
+
+    def make(self, folder: Path, note: Say) -> None:
+        """Write the engine file into a folder, and say so in a line.
+
+        Raises:
+            PackageMissing: PyTorch or ONNX is not installed.
+            YolactError: the weights cannot be loaded, or the export differs from PyTorch.
+        """
+        try:
+            import onnx  # noqa: F401
+            import torch  # noqa: F401
+        except ModuleNotFoundError as error:
+            raise PackageMissing(f"exporting {self.weights.name}", error.name, "export") from None
+        note(f"exporting {self.weights.name}, which takes a while once")
+        data = _export_onnx(self.weights, note)
+        if self.tensorrt is None:
+            (folder / self.file_name).write_bytes(data)
+            return
+        from yolact.engines.build_options import BuildOptions
+        from yolact.engines.plan_output import write_plan
+        from yolact.runtime.onnx.exported_model import parse_exported_model
+
+        model, options = parse_exported_model(data, str(self.weights)), BuildOptions()
+        command = ("yolact-export", "--weights", str(self.weights), "--output", self.file_name)
+        write_plan(model, options, self.tensorrt, folder / self.file_name, command=command, say=_say_nothing, note=note)
+
+
+def plan_export(weights: Path, device: DeviceChoice | None, *, kind: Kind | None = None) -> Export:
+    """The export for this machine: a plan where one can be built and run here and nothing speaks against it, else ONNX.
+
+    Args:
+        weights: the checkpoint.
+        device: where it is to run, None to choose; a plan runs on cuda alone.
+        kind: ``onnx`` for what needs an ONNX file, None to choose.
+    """
+    if kind != "onnx" and (device is None or device.kind == "cuda"):
+        from yolact.engines.build_options import BuildOptions
+        from yolact.engines.builder_choice import choose_builder
+        from yolact.runtime.cuda.gpu import find_gpu
+
+        gpu = find_gpu(device.index if device else 0)
+        if gpu is not None:
+            try:
+                return Export(weights, choose_builder(BuildOptions()), f"{gpu.name} {gpu.arch}")
+            except YolactError:  # nothing builds plans here
+                pass
+    return Export(weights, None, "")
+
+
+def _export_onnx(weights: Path, note: Say) -> bytes:
+    from yolact.calib.options import CalibrationOptions, Int8Request
+    from yolact.export.checkpoint_inputs import load_model, read_check_images
+    from yolact.export.pipeline import ExportPipeline
+    from yolact.runtime.config import PostprocessConfig
+
+    model = load_model(weights, None, None, None)
+    pipeline = ExportPipeline(model, PostprocessConfig(), sha256_of(weights), "full", "keep", None, None, "fp32", None)
+    no_int8 = Int8Request(None, 0, CalibrationOptions(), None, None, (), ())
+    return pipeline.run(read_check_images(()), None, no_int8, None, _say_nothing, note).SerializeToString()
+
+
+def _say_nothing(line: str) -> None:
+    """The lines about an export are left out where it only comes before something else."""

@@ -1,0 +1,56 @@
+"""The models that are known by name: where they are, and what is published about them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+OFFICIAL_LICENCE = "MIT"
+"""That of the repository dbolya/yolact, which links to these files; none of its own is known for a file."""
+
+
+class KnownModel(NamedTuple):
+    """A file of weights on Hugging Face.
+
+    Attributes:
+        name: to give to `--weights` and `--engine`.
+        file: its name, of which the configuration is read.
+        backbone: of the network.
+        image_size: side of the network's input, pixels.
+        mask_ap: published average precision of masks on COCO test-dev; None for an ImageNet backbone to train from.
+        size: of the file in bytes, None where it is not known.
+        licence: see `OFFICIAL_LICENCE`.
+    """
+
+    name: str
+    file: str
+    backbone: str
+    image_size: int | None = None
+    mask_ap: float | None = None
+    size: int | None = None
+    licence: str = OFFICIAL_LICENCE
+
+    @property
+    def repository(self) -> str:
+        """``owner/name``."""
+        return self.name.partition(":")[0]
+
+    @property
+    def link(self) -> str:
+        """The page of the repository."""
+        return f"https://huggingface.co/{self.repository}"
+
+
+_INITIAL = "dbolya/yolact-initial-weights"
+
+KNOWN_MODELS = (
+    KnownModel("dbolya/yolact-resnet50", "yolact_resnet50_54_800000.pth", "ResNet-50", 550, 28.2, 127_300_392),
+    KnownModel("dbolya/yolact-darknet53", "yolact_darknet53_54_800000.pth", "Darknet-53", 550, 28.7),
+    KnownModel("dbolya/yolact-base", "yolact_base_54_800000.pth", "ResNet-101", 550, 29.8),
+    KnownModel("dbolya/yolact-im700", "yolact_im700_54_800000.pth", "ResNet-101", 700, 31.2),
+    KnownModel("dbolya/yolact-plus-resnet50", "yolact_plus_resnet50_54_800000.pth", "ResNet-50, deformable", 550, 34.1),
+    KnownModel("dbolya/yolact-plus-base", "yolact_plus_base_54_800000.pth", "ResNet-101, deformable", 550, 34.6),
+    KnownModel(f"{_INITIAL}:resnet50-19c8e357.pth", "resnet50-19c8e357.pth", "ResNet-50"),
+    KnownModel(f"{_INITIAL}:resnet101_reducedfc.pth", "resnet101_reducedfc.pth", "ResNet-101"),
+    KnownModel(f"{_INITIAL}:darknet53.pth", "darknet53.pth", "Darknet-53"),
+)
+"""Names, sizes of input and average precision are those of the README of github.com/dbolya/yolact."""

@@ -1,0 +1,43 @@
+"""From what a user names, a file or a repository, to a file that a command or the runtime takes."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from yolact.hub.client import download_weights
+from yolact.hub.engine_cache import find_or_make
+from yolact.hub.exporting import Kind, plan_export
+from yolact.runtime.engine import DeviceChoice
+from yolact.runtime.model_names import Repository, is_checkpoint
+from yolact.runtime.wording import Say
+
+_LOG = logging.getLogger(__name__)
+
+
+def weights_file(source: Path | Repository, note: Say) -> Path:
+    """A checkpoint's file: the one named, or that of a repository. Raises as `download_weights`."""
+    return download_weights(source, note) if isinstance(source, Repository) else source
+
+
+def engine_file(
+    source: Path | Repository, device: DeviceChoice | None, note: Say = _LOG.warning, *, kind: Kind | None = None
+) -> Path:
+    """An engine file: the one named, or one that weights are exported to once, in the user's cache.
+
+    Args:
+        source: an engine file, a checkpoint, or a repository on Hugging Face.
+        device: where it is to run, None to choose.
+        note: gets the lines about downloads and exports; by default the log.
+        kind: ``onnx`` where no plan will do.
+
+    Raises as `download_weights`, `exporting.Export.make` and `engine_cache.find_or_make`.
+    """
+    path = weights_file(source, note)
+    if not (is_checkpoint(path) and path.is_file()):
+        return path
+    export = plan_export(path, device, kind=kind)
+    file, is_new = find_or_make(export.key, export.file_name, lambda folder: export.make(folder, note), note)
+    if is_new:
+        note(f"exported {source} to {file}; the next time it is taken from there")
+    return file
