@@ -27,6 +27,17 @@ def clean(request: pytest.FixtureRequest) -> Iterator[None]:
     assert {name: count(name) for name in (*LIVE, "misuse")} == dict.fromkeys((*LIVE, "misuse"), 0)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    """ONNX Runtime's threads spin while they wait for each other, which tiny networks on a busy machine pay dearly."""
+    from yolact.runtime.onnx import session
+
+    options = session.session_options
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(session, "session_options", lambda threads=None, **more: options(threads or 1, **more))
+        yield
+
+
 @pytest.fixture
 def device() -> Iterator[object]:
     from yolact.runtime.cuda.device import Device
