@@ -64,6 +64,27 @@ def detector_sheet(figures: Figures) -> str:
     return table(_launch_head(figures["detector_sheet"]), _launch_rows(figures["detector_sheet"]))
 
 
+def before_and_now(before: Figures, now: Figures) -> str:
+    """Estimates of each kernel as it was at first beside those of today; a kernel's launches are added up."""
+    rows = []
+    for sheet in ("sheet", "detector_sheet"):
+        was, is_now = _estimates(before[sheet]), _estimates(now[sheet])
+        for kernel, times in was.items():
+            pairs = zip(times, is_now[kernel], strict=True)
+            rows.append([f"`{kernel}`", *(f"{old:.1f} -> {new:.1f}" for old, new in pairs)])
+    batches = list(now["sheet"][0]["batches"])
+    return table(("kernel", *(f"batch {batch}, us" for batch in batches)), [[*row, "-"][:3] for row in rows])
+
+
+def _estimates(sheet: list[Figures]) -> dict[str, list[float]]:
+    """By kernel the microseconds of its launches together, for each batch."""
+    found: dict[str, list[float]] = {}
+    for row in sheet:
+        times = [time["estimate_us"] for time in row["batches"].values()]
+        found[row["kernel"]] = [a + b for a, b in zip(found.get(row["kernel"], [0.0] * len(times)), times, strict=True)]
+    return found
+
+
 def _launch_head(sheet: list[Figures]) -> list[str]:
     head = ["launch", "blocks x threads, dynamic shared", f"occupancy on {', '.join(sheet[0]['occupancy'])}"]
     head.append("MB an image")

@@ -76,6 +76,11 @@ RESULTS_SHOWN = {
         "gpu resources",
         {"sheet": gpu.cost_sheet, "detector": gpu.detector_sheet, "loops": gpu.loops, "kernels": gpu.resources},
     ),
+    "kernels_before": Result(
+        "python -m benchmarks.gpu resources",
+        {"estimates": gpu.before_and_now},
+        _files("kernel_resources_before", "kernel_resources"),
+    ),
     "training": Result(
         "python -m benchmarks.training speed --config NAME --data SPEC --json FILE",
         {"speed": training.speed, "memory": training.memory},
