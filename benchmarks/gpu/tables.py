@@ -64,6 +64,23 @@ def detector_sheet(figures: Figures) -> str:
     return table(_launch_head(figures["detector_sheet"]), _launch_rows(figures["detector_sheet"]))
 
 
+def mask_forms(figures: Figures) -> str:
+    """Both ways from the network to bits of masks: bytes, floors, and the estimate of the one that there is."""
+    forms = figures["mask_forms"]
+    names = {
+        "now": "`assembleMasks`, then `masksToImageKernel`",
+        "fused": "one kernel, if it did nothing but move bytes",
+    }
+    rows = []
+    for form, name in names.items():
+        size = forms["bytes"][form]
+        floors = [f"{size / speed * 1e6:.1f}" for speed in forms["memory"].values()]
+        times = [f"{time:.1f}" if form == "now" else floors[0] for time in forms["estimate_us_an_image"].values()]
+        rows.append((name, f"{size / 1e6:.1f}", *floors, *times))
+    head = ["for each image, 100 detections", "MB", *(f"floor on {name}, us" for name in forms["memory"])]
+    return table((*head, *(f"H200, batch {batch}, us" for batch in forms["estimate_us_an_image"])), rows)
+
+
 def before_and_now(before: Figures, now: Figures) -> str:
     """Estimates of each kernel as it was at first beside those of today; a kernel's launches are added up."""
     rows = []

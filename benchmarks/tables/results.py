@@ -74,7 +74,13 @@ RESULTS_SHOWN = {
     "kernel_resources": _result(
         "kernel_resources",
         "gpu resources",
-        {"sheet": gpu.cost_sheet, "detector": gpu.detector_sheet, "loops": gpu.loops, "kernels": gpu.resources},
+        {
+            "sheet": gpu.cost_sheet,
+            "detector": gpu.detector_sheet,
+            "masks": gpu.mask_forms,
+            "loops": gpu.loops,
+            "kernels": gpu.resources,
+        },
     ),
     "kernels_before": Result(
         "python -m benchmarks.gpu resources",

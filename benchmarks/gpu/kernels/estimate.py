@@ -15,6 +15,7 @@ from benchmarks.gpu.kernels.sass import Instruction, count, loops
 from benchmarks.gpu.kernels.workload import Launch
 
 MULTIPROCESSORS, CLOCK, MEMORY = 132, 1.83e9, 4.8e12  # of an H200: Hz, bytes a second
+ORIN_MEMORY = 204.8e9  # of a Jetson AGX Orin
 ISSUE = 4 * 0.65  # instructions a multiprocessor and clock
 ROUND_TRIP, BARRIER, DEPENDENT = 600, 40, 5  # clocks: of global memory, of a barrier, of an instruction of one warp
 GAP = 1e-6  # seconds between launches in a CUDA graph

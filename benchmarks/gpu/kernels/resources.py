@@ -20,8 +20,8 @@ from benchmarks.commands import json_option
 from benchmarks.figures import write_figures
 from benchmarks.gpu import tables
 from benchmarks.gpu.kernels import sass
-from benchmarks.gpu.kernels.estimate import estimate, floor, occupancy
-from benchmarks.gpu.kernels.workload import Launch, detector_launches, launches
+from benchmarks.gpu.kernels.estimate import MEMORY, ORIN_MEMORY, estimate, floor, occupancy
+from benchmarks.gpu.kernels.workload import Launch, detector_launches, fused_mask_bytes, launches
 from yolact.cli.command import reports_errors
 from yolact.plugins.build import SOURCES, BuildFailed, find_tools
 from yolact.runtime.errors import YolactError
@@ -109,6 +109,18 @@ def cost_sheet(
     return sheet
 
 
+def mask_forms(figures: dict[str, Any]) -> dict[str, Any]:
+    """What masks take with probabilities between network and image, and the least that they could take without."""
+    assembled, enlarged = figures["sheet"][-1], figures["detector_sheet"][-1]
+    each = enlarged["batches"]["1"]["estimate_us"]  # launched for each image of a batch
+    estimates = {batch: times["estimate_us"] / int(batch) + each for batch, times in assembled["batches"].items()}
+    return {
+        "bytes": {"now": assembled["bytes"] + enlarged["bytes"], "fused": fused_mask_bytes()},
+        "estimate_us_an_image": {batch: round(value, 2) for batch, value in estimates.items()},
+        "memory": {"H200": MEMORY, "AGX Orin": ORIN_MEMORY},
+    }
+
+
 @click.command()
 @click.option(
     "--arch",
@@ -139,6 +151,7 @@ def main(archs: tuple[str, ...], json_path: Path | None) -> None:
     if set(SHEET_ARCHS) <= set(archs):
         figures["sheet"] = cost_sheet(rows, codes, launches(), (1, 32))
         figures["detector_sheet"] = cost_sheet(rows, codes, detector_launches(), (1,))
+        figures["mask_forms"] = mask_forms(figures)
         print(tables.cost_sheet(figures), tables.detector_sheet(figures), sep="\n\n", end="\n\n")
     for row in rows:
         del row["symbol"]  # it changes with the folder that the sources lie in

@@ -89,6 +89,12 @@ def detector_launches() -> tuple[Launch, ...]:
     return _resize_pack(), _masks_to_image()
 
 
+def fused_mask_bytes() -> int:
+    """What a kernel from prototypes and coefficients to an image's bits would have to move, for one image."""
+    bits = REGION[0] * REGION[1] // 8
+    return COEFFICIENTS * CELLS * HALF + DETECTIONS * (COEFFICIENTS * HALF + BOX + bits + BOX + 8)
+
+
 def _find_candidates() -> Launch:
     scored = dict.fromkeys(("scoreRows", "scoreRow", "sumOfLanes", "countPairs", "decodeBox"), _PASSED_WARPS)
     return Launch(
