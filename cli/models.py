@@ -27,11 +27,11 @@ def main() -> None:
 
     entries = list(list_entries())
     width = max(len(model.name) for model in KNOWN_MODELS)
-    say(f"{'name':<{width}}  mask AP      MB  licence  backbone")
+    say(f"{'name':<{width}}  mask AP      MB  licence    backbone")
     for model in KNOWN_MODELS:
         precision = "-" if model.mask_ap is None else f"{model.mask_ap:.1f}"
         size = "?" if model.size is None else f"{model.size / 1e6:.1f}"
-        say(f"{model.name:<{width}}  {precision:>7}  {size:>6}  {model.licence:<7}  {_describe(model)}")
+        say(f"{model.name:<{width}}  {precision:>7}  {size:>6}  {model.licence:<9}  {_describe(model)}")
         if (path := _downloaded(model)) is not None:
             say(f"  downloaded: {path} ({path.stat().st_size:,} bytes)")
         for file, total in entries:

@@ -49,7 +49,7 @@ def download_weights(repository: Repository, note: Say) -> Path:
         found = _find_cached(client, repository)
         if found is None:
             raise
-        note(f"{one_line(error)}; {found.name} is taken from the cache")
+        note(f"{error.reason}; {found.name} is taken from the cache")
         return found
 
 
@@ -83,7 +83,13 @@ def _download(client: Any, repository: Repository, note: Say) -> Path:
     wanted = listed[choose_weights(listed, repository)]
     if not _DIGEST.fullmatch(wanted.digest):
         raise YolactError(f"{endpoint} does not say what {wanted.name} of {repository} contains, so it is not taken")
-    path = _fetch(client, repository, wanted, note)
+    cached = client.try_to_load_from_cache(repository.id, wanted.name, revision=repository.revision)
+    if isinstance(cached, str) and _is_current(Path(cached), wanted, repository, note):
+        return Path(cached)
+    size = "" if wanted.size is None else f", {wanted.size / 1e6:.1f} MB"
+    note(f"downloading {wanted.name} of {repository}{size}")
+    with _explained(repository, endpoint):
+        path = Path(client.hf_hub_download(repository.id, wanted.name, revision=repository.revision))
     if has_digest(path, wanted.digest):
         return path
     _forget(path)
@@ -94,20 +100,14 @@ def _download(client: Any, repository: Repository, note: Say) -> Path:
     )
 
 
-def _fetch(client: Any, repository: Repository, wanted: HubFile, note: Say) -> Path:
-    """The file, from the cache where it lies there whole."""
-    cached = client.try_to_load_from_cache(repository.id, wanted.name, revision=repository.revision)
-    if isinstance(cached, str) and not has_digest(Path(cached), wanted.digest):
-        note(f"{Path(cached).name} in the cache is not what {repository} has now; it is downloaded again")
-        if Path(cached).resolve().name == wanted.digest:  # not a former version, but this one, damaged
-            _forget(Path(cached))
-        cached = None
-    if not isinstance(cached, str):
-        size = "" if wanted.size is None else f", {wanted.size / 1e6:.1f} MB"
-        note(f"downloading {wanted.name} of {repository}{size}")
-    endpoint = client.constants.ENDPOINT
-    with _explained(repository, endpoint):
-        return Path(client.hf_hub_download(repository.id, wanted.name, revision=repository.revision))
+def _is_current(cached: Path, wanted: HubFile, repository: Repository, note: Say) -> bool:
+    """Whether a file in the cache is what the hub lists. One that was changed is removed, a former version stays."""
+    if has_digest(cached, wanted.digest):
+        return True
+    if cached.resolve().name == wanted.digest:  # the cache names contents by their digest
+        note(f"{cached.name} in the cache is not what was downloaded; it is downloaded again")
+        _forget(cached)
+    return False
 
 
 def _as_file(sibling: Any) -> HubFile:

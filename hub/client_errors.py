@@ -10,7 +10,15 @@ from yolact.runtime.wording import one_line
 
 
 class HubUnreachable(YolactError):
-    """The hub did not answer, or may not be asked; what was downloaded before can still be used."""
+    """The hub did not answer, or may not be asked; what was downloaded before can still be used.
+
+    Attributes:
+        reason: the part of the sentence that says why.
+    """
+
+    def __init__(self, reason: str, advice: str) -> None:
+        super().__init__(f"{reason}; {advice}")
+        self.reason = reason
 
 
 def explain(error: Exception, repository: Repository, endpoint: str) -> YolactError:
@@ -36,7 +44,7 @@ def explain(error: Exception, repository: Repository, endpoint: str) -> YolactEr
     if isinstance(error, hub.HFValidationError):
         return UsageError(f"{repository} is no name that the hub takes: {one_line(error)}")
     if isinstance(error, hub.OfflineModeIsEnabled | hub.LocalEntryNotFoundError):
-        return HubUnreachable(_not_cached(repository, "the hub is not asked or does not answer"))
+        return _not_cached(repository, "the hub is not asked or does not answer")
     status = getattr(getattr(error, "response", None), "status_code", None)
     if isinstance(status, int):
         return _by_status(status, repository, endpoint)
@@ -46,18 +54,19 @@ def explain(error: Exception, repository: Repository, endpoint: str) -> YolactEr
             "HF_HOME to a folder that can be written"
         )
     return HubUnreachable(
-        f"{repository} cannot be had from {endpoint} ({type(error).__name__}: {one_line(error)[:200]}); check the "
-        "network, HF_ENDPOINT and the proxies, or download the file elsewhere and give its path"
+        f"{repository} cannot be had from {endpoint} ({type(error).__name__}: {one_line(error)[:200]})",
+        "check the network, HF_ENDPOINT and the proxies, or download the file elsewhere and give its path",
     )
 
 
 def offline(repository: Repository) -> HubUnreachable:
     """For a repository that is not there while the hub may not be asked."""
-    return HubUnreachable(_not_cached(repository, "HF_HUB_OFFLINE is set"))
+    return _not_cached(repository, "HF_HUB_OFFLINE is set")
 
 
-def _not_cached(repository: Repository, why: str) -> str:
-    return f"{repository} was not downloaded before and {why}; run this once with a network, or give the path of a file"
+def _not_cached(repository: Repository, why: str) -> HubUnreachable:
+    reason = f"{repository} was not downloaded before and {why}"
+    return HubUnreachable(reason, "run this once with a network, or give the path of a file")
 
 
 def _by_status(status: int, repository: Repository, endpoint: str) -> YolactError:
@@ -66,5 +75,5 @@ def _by_status(status: int, repository: Repository, endpoint: str) -> YolactErro
     if status == 404:
         return YolactError(f"{endpoint} has no {repository} (404); check the name and HF_ENDPOINT")
     if status == 429:
-        return HubUnreachable(f"{endpoint} asks for fewer requests (429); wait some minutes, or set HF_TOKEN")
-    return HubUnreachable(f"{endpoint} answers {status} for {repository}; try again later")
+        return HubUnreachable(f"{endpoint} asks for fewer requests (429)", "wait some minutes, or set HF_TOKEN")
+    return HubUnreachable(f"{endpoint} answers {status} for {repository}", "try again later")

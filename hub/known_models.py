@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 OFFICIAL_LICENCE = "MIT"
-"""That of the repository dbolya/yolact, which links to these files; none of its own is known for a file."""
+"""That of the repository github.com/dbolya/yolact, whose README links to these files."""
+
+UNKNOWN = "not known"
 
 
 class KnownModel(NamedTuple):
@@ -18,7 +20,7 @@ class KnownModel(NamedTuple):
         image_size: side of the network's input, pixels.
         mask_ap: published average precision of masks on COCO test-dev; None for an ImageNet backbone to train from.
         size: of the file in bytes, None where it is not known.
-        licence: see `OFFICIAL_LICENCE`.
+        licence: of the file, `UNKNOWN` where nobody states it.
     """
 
     name: str
@@ -49,8 +51,8 @@ KNOWN_MODELS = (
     KnownModel("dbolya/yolact-im700", "yolact_im700_54_800000.pth", "ResNet-101", 700, 31.2),
     KnownModel("dbolya/yolact-plus-resnet50", "yolact_plus_resnet50_54_800000.pth", "ResNet-50, deformable", 550, 34.1),
     KnownModel("dbolya/yolact-plus-base", "yolact_plus_base_54_800000.pth", "ResNet-101, deformable", 550, 34.6),
-    KnownModel(f"{_INITIAL}:resnet50-19c8e357.pth", "resnet50-19c8e357.pth", "ResNet-50"),
-    KnownModel(f"{_INITIAL}:resnet101_reducedfc.pth", "resnet101_reducedfc.pth", "ResNet-101"),
-    KnownModel(f"{_INITIAL}:darknet53.pth", "darknet53.pth", "Darknet-53"),
+    KnownModel(f"{_INITIAL}:resnet50-19c8e357.pth", "resnet50-19c8e357.pth", "ResNet-50", licence=UNKNOWN),
+    KnownModel(f"{_INITIAL}:resnet101_reducedfc.pth", "resnet101_reducedfc.pth", "ResNet-101", licence=UNKNOWN),
+    KnownModel(f"{_INITIAL}:darknet53.pth", "darknet53.pth", "Darknet-53", licence=UNKNOWN),
 )
 """Names, sizes of input and average precision are those of the README of github.com/dbolya/yolact."""

@@ -15,7 +15,7 @@ from benchmarks.gpu.check.report import check_table
 from benchmarks.gpu.kernels.report import kernel_table
 from benchmarks.markdown import table
 from benchmarks.service import tables as service
-from benchmarks.tables import bench
+from benchmarks.tables import bench, known
 from benchmarks.tables.aims import aims
 from benchmarks.training import tables as training
 
@@ -107,6 +107,7 @@ RESULTS_SHOWN = {
         {"cpu": aims},
         _files("cpu_runtimes", "folder", "bench_cpu"),
     ),
+    "models": Result("", {"official": known.official}, ()),
     "published": Result("", {"rows": published}, (Path("benchmarks", "tables", "published.json"),)),
 }
 """All results by the name that documents use."""

@@ -117,7 +117,7 @@ def test_every_result_is_shown() -> None:
     paths = {path for result in RESULTS_SHOWN.values() for path in result.paths}
     assert {path.relative_to(ROOT) for path in RESULTS.glob("*.json")} <= paths
     text = (ROOT / "docs" / "benchmarks.md").read_text()
-    assert all(f"<!-- begin generated: {name} -->" in text for name in RESULTS_SHOWN)
+    assert all(f"<!-- begin generated: {name} -->" in text for name, result in RESULTS_SHOWN.items() if result.paths)
 
 
 def test_a_typed_figure_is_found_and_overwritten(copy: Path) -> None:

@@ -31,6 +31,21 @@ ROOMS = (
 )
 NATIVE = {".c", ".cpp", ".cu", ".cuh", ".h"}
 
+OFFICIAL_EVAL = {
+    *("trained_model", "top_k", "cuda", "fast_nms", "cross_class_nms", "display_masks", "display_bboxes"),
+    *("display_text", "display_scores", "display", "shuffle", "ap_data_file", "resume", "max_images"),
+    *("output_coco_json", "bbox_det_file", "mask_det_file", "config", "output_web_json", "web_det_path"),
+    *("no_bar", "display_lincomb", "benchmark", "no_sort", "seed", "mask_proto_debug", "no_crop", "image", "images"),
+    *("video", "video_multiframe", "score_threshold", "dataset", "detect", "display_fps", "emulate_playback"),
+}
+OFFICIAL_TRAIN = {
+    *("batch_size", "resume", "start_iter", "num_workers", "cuda", "lr", "learning_rate", "momentum", "decay"),
+    *("weight_decay", "gamma", "save_folder", "log_folder", "config", "save_interval", "validation_size"),
+    *("validation_epoch", "keep_latest", "keep_latest_interval", "dataset", "no_log", "log_gpu"),
+    *("no_interrupt", "batch_alloc", "no_autoscale"),
+}
+"""All options of the official scripts."""
+
 OTHER_OPTIONS = {
     "cmake": {"--build", "--install", "--parallel", "--prefix"},
     "cuobjdump": {"--list-gpu-code"},
@@ -49,7 +64,8 @@ OTHER_OPTIONS = {
     "the linker": {"--no-undefined"},
     "torchrun": {"--nproc-per-node"},
     "trtexec": {"--getPlanVersionOnly", "--staticPlugins"},
-    "the official eval.py": {"--benchmark", "--score_threshold", "--top_k"},
+    "the official eval.py": {f"--{name}" for name in OFFICIAL_EVAL},
+    "the official train.py": {f"--{name}" for name in OFFICIAL_TRAIN},
 }
 """Options of other programs, by program."""
 
@@ -263,6 +279,14 @@ def test_make_targets() -> None:
 
 
 EXTRAS = r"(?:yolact|['\"]\.)\[(\w+(?:,\w+)*)\]"
+
+
+@pytest.mark.parametrize("script, names", [("eval.py", OFFICIAL_EVAL), ("train.py", OFFICIAL_TRAIN)])
+def test_the_page_for_people_from_the_official_code_has_every_option(script: str, names: set[str]) -> None:
+    page = (ROOT / "docs" / "from_yolact.md").read_text(encoding="utf-8")
+    section = page.partition(f"## {script}\n")[2].partition("\n## ")[0]
+    first = [row.split(" | ")[0] for row in section.splitlines() if row.startswith("| `")]
+    assert sorted(re.findall(r"`--(\w+)`", "".join(first))) == sorted(names)
 
 
 def test_extras() -> None:
