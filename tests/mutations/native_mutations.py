@@ -65,7 +65,7 @@ NATIVE_MUTATIONS = (
     Mutation("streams-grow", "if self._images.held >= self._capacity:", "if False:", _STREAMS),
     Mutation("a-batch-never-begins-by-itself", "if self._images.fill_a_batch:", "if False:", ("test_host_cuda.py",)),
     Mutation("half-batches-begin", "(self.fill_a_batch or self._begun == 0)", "True", _STREAMS),
-    Mutation("a-detector-forgets-its-streams", "self._streams.add(stream)", "pass", _PROGRAMS),
+    Mutation("a-detector-forgets-its-streams", "self._streams.add(stream)", "pass", _STREAMS),
     Mutation(
         "a-failed-image-stays-held",
         "            finally:\n                self._images.remove()",

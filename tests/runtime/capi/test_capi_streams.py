@@ -88,8 +88,8 @@ def test_results_are_those_of_calls(capi: Any, tiny_engine: Path, photos: list[n
     expected = [client.infer(capi, handle, [describe(pixels, format_)])[0] for pixels, format_ in images]
     assert sum(len(one.scores) for one in expected) > 8
     stream = open_stream(capi, handle, 4, batch_size)
-    for pixels, format_ in images:
-        memory = pixels.copy()
+    memories = [pixels.copy() for pixels, _ in images]  # which stay, so that nothing else takes their place
+    for memory, (_, format_) in zip(memories, images, strict=True):
         assert capi.yolact_stream_submit(stream, describe(memory, format_)) == client.OK
         memory[:] = 0
     for right in expected:
@@ -115,8 +115,23 @@ def test_a_file_of_a_fixed_batch_is_given_full_batches(
     found, most = through(capi, stream, [sized(9 + index) for index in range(11)])
     assert widths(found) == list(range(9, 20)) and most == 6
     assert sizes == [3, 3, 3, 2]
+    sizes.clear()
+    for turn in "ssssss ttt s t ss ttttt".replace(" ", ""):  # one waits alone while a batch is under way
+        assert submit(capi, stream, sized(9)) == client.OK if turn == "s" else isinstance(take(capi, stream), Found)
+    assert sizes == [3, 3, 3]
     capi.yolact_close(handle)
     capi.yolact_stream_close(stream)
+
+
+def test_a_detector_ends_its_streams(capi: Any, engine: Path) -> None:
+    handle = open_handle(capi, engine)
+    streams = [open_stream(capi, handle) for _ in range(2)]
+    assert submit(capi, streams[0], sized(9)) == client.OK
+    assert capi.yolact_close(handle) == client.OK
+    for stream in streams:
+        assert submit(capi, stream, sized(9)) == take(capi, stream) == client.HANDLE
+        assert b"the detector that it runs on, was closed" in capi.yolact_last_error()
+        assert capi.yolact_stream_close(stream) == client.OK
 
 
 @pytest.mark.parametrize("kind", STATUSES)
