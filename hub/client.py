@@ -37,7 +37,7 @@ def download_weights(repository: Repository, note: Say) -> Path:
         YolactError: there is no such repository, not the one file, no network, or the contents are not what they
             should be; nothing wrong stays in the cache.
     """
-    client = _client()
+    client = _client(repository)
     if client.constants.HF_HUB_OFFLINE:
         found = _find_cached(client, repository)
         if found is None:
@@ -56,17 +56,19 @@ def download_weights(repository: Repository, note: Say) -> Path:
 def find_downloaded(repository: Repository) -> Path | None:
     """The file of the weights where it was downloaded before; None where it was not, or there is no client."""
     try:
-        return _find_cached(_client(), repository, check=False)
+        return _find_cached(_client(repository), repository, check=False)
     except YolactError:
         return None
 
 
-def _client() -> Any:
+def _client(repository: Repository) -> Any:
     try:
         import huggingface_hub
         import huggingface_hub.constants
     except ModuleNotFoundError as error:
-        raise PackageMissing("taking weights from Hugging Face by their name", error.name, "hub") from None
+        raise PackageMissing(
+            f"{repository} is no file here, and taking it from Hugging Face", error.name, "hub"
+        ) from None
     return huggingface_hub
 
 

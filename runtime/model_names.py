@@ -13,7 +13,22 @@ CHECKPOINT_SUFFIXES = (".pth", ".pt", ".safetensors")
 """Names by which people know weights of PyTorch."""
 
 _FILE_SUFFIXES = frozenset(
-    (*CHECKPOINT_SUFFIXES, ".onnx", ".plan", ".engine", ".trt", ".json", ".bin", ".ckpt", ".tar", ".zip", ".h5", ".txt")
+    (
+        *(
+            *CHECKPOINT_SUFFIXES,
+            ".onnx",
+            ".plan",
+            ".engine",
+            ".trt",
+            ".json",
+            ".bin",
+            ".ckpt",
+            ".pkl",
+            ".npz",
+            ".tflite",
+        ),
+        *(".tar", ".tgz", ".gz", ".zip", ".h5", ".txt", ".pb", ".weights", ".xml", ".param", ".caffemodel"),
+    )
 )
 """What ends in one of these is a file, be it there or not: no name of a repository is looked for."""
 

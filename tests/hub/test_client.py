@@ -147,7 +147,7 @@ def test_choosing(hub: Hub, notes: list[str]) -> None:
 ANSWERS = {
     "gated": (403, "GatedRepo", "some/net is open only to those who accepted its terms"),
     "forbidden": (403, "", "refuses to hand out some/net (403); check the token in HF_TOKEN"),
-    "no repository": (404, "RepoNotFound", "there is no repository some/net on http://127.0.0.1"),
+    "no repository": (404, "RepoNotFound", "there is no file some/net here, and on http://127.0.0.1"),
     "not found": (404, "", "has no some/net (404); check the name and HF_ENDPOINT"),
     "too many": (429, "", "asks for fewer requests (429)"),
     "broken": (500, "", "answers 500 for some/net; try again later"),

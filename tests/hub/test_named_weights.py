@@ -80,7 +80,7 @@ def test_weights_by_name(stored: Hub, here: Path, monkeypatch: pytest.MonkeyPatc
 
 MISTAKES = {
     # arguments: exit code, sentence
-    ("export", "--weights", "none/there"): (1, "error: there is no repository none/there on http://127.0.0.1"),
+    ("export", "--weights", "none/there"): (1, "error: there is no file none/there here, and on http://127.0.0.1"),
     ("export", "--weights", "some/demo@v9"): (1, "error: some/demo has no revision v9"),
     ("export", "--weights", "dbolya/"): (
         2,
@@ -109,7 +109,7 @@ def test_mistakes(arguments: tuple[str, ...], stored: Hub, here: Path) -> None:
 
 
 def test_detectors_that_cannot_be_opened(stored: Hub) -> None:
-    with pytest.raises(EngineError, match="there is no repository none/there"):
+    with pytest.raises(EngineError, match="there is no file none/there here, and on http"):
         Detector.open("none/there")
     with pytest.raises(EngineError, match=r"there is no engine file x.pth"):
         Detector.open("x.pth")

@@ -24,12 +24,20 @@ from typing import NamedTuple
 from copied_tree import CopiedTree, Run
 from cuda_mutations import CUDA_MUTATIONS
 from export_mutations import EXPORT_MUTATIONS
+from hub_mutations import HUB_MUTATIONS
 from mutation import Mutation, TableError, check
 from native_mutations import NATIVE_MUTATIONS
 from runtime_mutations import RUNTIME_MUTATIONS
 from training_mutations import TRAINING_MUTATIONS
 
-MUTATIONS = (*CUDA_MUTATIONS, *NATIVE_MUTATIONS, *RUNTIME_MUTATIONS, *EXPORT_MUTATIONS, *TRAINING_MUTATIONS)
+MUTATIONS = (
+    *CUDA_MUTATIONS,
+    *NATIVE_MUTATIONS,
+    *RUNTIME_MUTATIONS,
+    *EXPORT_MUTATIONS,
+    *HUB_MUTATIONS,
+    *TRAINING_MUTATIONS,
+)
 LONGEST = 900.0
 """Seconds that a test file may take without a mutation."""
 
