@@ -38,8 +38,8 @@ def explain(error: Exception, repository: Repository, endpoint: str) -> YolactEr
         return YolactError(f"{repository.id} has no revision {repository.revision}; leave out @ for its main branch")
     if isinstance(error, hub.RepositoryNotFoundError):
         return YolactError(
-            f"there is no file {repository.id} here, and on {endpoint} no repository of that name, or a private one; check "
-            "the name (yolact models lists those that are known), or set HF_TOKEN to a token that may read it"
+            f"there is no file {repository.id} here, and on {endpoint} no repository of that name, or a private one; "
+            "check the name (yolact models lists those known), or set HF_TOKEN to a token that may read it"
         )
     if isinstance(error, hub.HFValidationError):
         return UsageError(f"{repository} is no name that the hub takes: {one_line(error)}")

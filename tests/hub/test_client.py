@@ -40,7 +40,7 @@ def test_the_one_checkpoint_is_taken_and_kept(stored: Hub, notes: list[str], mon
     assert path.name == "weights_1_2.pth" and path.read_bytes() == DATA
     assert notes == ["downloading weights_1_2.pth of some/net, 1.3 MB"]
     gets = [path for method, path, _ in stored.requests if method == "GET"]
-    assert gets[-1] == "/storage/some/net/weights_1_2.pth"  # where the redirect leads
+    assert gets[-1] == f"/storage/some/net/{COMMIT}/weights_1_2.pth"  # where the redirect leads
     stored.requests.clear()
     assert download_weights(NAME, notes.append) == path and len(notes) == 1
     assert not [path for method, path, _ in stored.requests if "storage" in path and method == "GET"]
@@ -60,7 +60,11 @@ def test_a_broken_download_is_resumed(stored: Hub, notes: list[str], monkeypatch
 
 def test_a_revision(stored: Hub, notes: list[str]) -> None:
     stored.revisions["v1"] = "f" * 40
-    assert f"/{'f' * 40}/" in download_weights(NAME._replace(revision="v1"), notes.append).as_posix()
+    stored.former["some/net", "f" * 40] = {"weights_0_1.pth": b"former"}
+    former = download_weights(NAME._replace(revision="v1"), notes.append)
+    assert (
+        former.name == "weights_0_1.pth" and former.read_bytes() == b"former" and f"/{'f' * 40}/" in former.as_posix()
+    )
     assert f"/{COMMIT}/" in download_weights(NAME, notes.append).as_posix()
     with pytest.raises(YolactError, match="some/net has no revision v2; leave out @ for its main branch"):
         download_weights(NAME._replace(revision="v2"), notes.append)
@@ -204,4 +208,7 @@ def test_the_environment_is_the_clients(stored: Hub, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert str(tmp_path / "home" / "hub") in done.stdout and "hf_secret" not in done.stdout + done.stderr
     sent = {path.partition("?")[0]: headers.get("authorization") for _, path, headers in stored.requests}
-    assert sent["/api/models/some/net"] == "Bearer hf_secret" and sent["/storage/some/net/weights_1_2.pth"] is None
+    assert (
+        sent["/api/models/some/net"] == "Bearer hf_secret"
+        and sent[f"/storage/some/net/{COMMIT}/weights_1_2.pth"] is None
+    )

@@ -26,6 +26,7 @@ class Hub:
     Attributes:
         repositories: by ``owner/name``, the files by their names.
         revisions: names of revisions besides ``main``, and commits of them all.
+        former: by repository and commit, the files that differ from those of today.
         plain: files that are not in Git LFS.
         break_after: bytes after which the next answer with contents ends.
         sent_instead: what is sent for every file, in the place of its contents.
@@ -37,6 +38,7 @@ class Hub:
 
     repositories: dict[str, dict[str, bytes]] = field(default_factory=dict)
     revisions: dict[str, str] = field(default_factory=lambda: {"main": COMMIT})
+    former: dict[tuple[str, str], dict[str, bytes]] = field(default_factory=dict)
     plain: set[str] = field(default_factory=set)
     break_after: int | None = None
     sent_instead: bytes | None = None
@@ -50,9 +52,12 @@ class Hub:
     def commit(self, revision: str) -> str | None:
         return revision if revision in self.revisions.values() else self.revisions.get(revision)
 
+    def files(self, repository: str, commit: str) -> dict[str, bytes]:
+        return self.former.get((repository, commit), self.repositories[repository])
+
     def listing(self, repository: str, commit: str) -> dict[str, Any]:
         files = []
-        for name, data in self.repositories[repository].items():
+        for name, data in self.files(repository, commit).items():
             one: dict[str, Any] = {"rfilename": name, "size": len(data), "blobId": git_digest(data)}
             if name not in self.plain:
                 one["lfs"] = {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data), "pointerSize": 134}
@@ -83,8 +88,8 @@ class _Handler(BaseHTTPRequestHandler):
             return self._list(match[1], match[2] or "main")
         if (match := re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path)) is not None:
             return self._resolve(*match.groups())
-        if (match := re.fullmatch(r"/storage/([^/]+/[^/]+)/(.+)", path)) is not None:
-            return self._contents(self.hub.repositories[match[1]][match[2]])
+        if (match := re.fullmatch(r"/storage/([^/]+/[^/]+)/([^/]+)/(.+)", path)) is not None:
+            return self._contents(self.hub.files(match[1], match[2])[match[3]])
         return self._send(404, b"")
 
     def _find(self, repository: str, revision: str) -> str | None:
@@ -104,7 +109,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _resolve(self, repository: str, revision: str, name: str) -> None:
         if (commit := self._find(repository, revision)) is None:
             return
-        data = self.hub.repositories[repository][name]
+        data = self.hub.files(repository, commit)[name]
         if name in self.hub.plain:
             self._contents(data, {"X-Repo-Commit": commit, "ETag": f'"{git_digest(data)}"'})
             return
@@ -112,7 +117,7 @@ class _Handler(BaseHTTPRequestHandler):
             "X-Repo-Commit": commit,
             "X-Linked-ETag": f'"{hashlib.sha256(data).hexdigest()}"',
             "X-Linked-Size": str(len(data)),
-            "Location": f"{self.hub.storage}/storage/{repository}/{name}",
+            "Location": f"{self.hub.storage}/storage/{repository}/{commit}/{name}",
         }
         self._send(302, b"", headers)
 
