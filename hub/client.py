@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import warnings
 from collections.abc import Iterator
@@ -62,6 +63,8 @@ def find_downloaded(repository: Repository) -> Path | None:
 
 
 def _client(repository: Repository) -> Any:
+    # Before it is loaded, as for ONNX Runtime: what people run is nobody else's business. Who wants it sets it to 0.
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     try:
         import huggingface_hub
         import huggingface_hub.constants

@@ -8,6 +8,9 @@ from yolact.runtime.errors import UsageError, YolactError
 from yolact.runtime.model_names import Repository
 from yolact.runtime.wording import one_line
 
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
+"""Reasons why a file cannot be written that come without its name."""
+
 
 class HubUnreachable(YolactError):
     """The hub did not answer, or may not be asked; what was downloaded before can still be used.
@@ -48,7 +51,7 @@ def explain(error: Exception, repository: Repository, endpoint: str) -> YolactEr
     status = getattr(getattr(error, "response", None), "status_code", None)
     if isinstance(status, int):
         return _by_status(status, repository, endpoint)
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
+    if isinstance(error, OSError) and (error.filename is not None or error.errno in _FULL):
         return YolactError(
             f"{repository} cannot be kept: {error.filename or 'the cache'}: {error.strerror}; free space, or set "
             "HF_HOME to a folder that can be written"

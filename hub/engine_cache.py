@@ -48,7 +48,7 @@ def find_or_make(key: str, file_name: str, make: Callable[[Path], None], note: S
         return entry / file_name, False
     try:
         entry.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(entry.with_name(f"{key}.lock"), entry, note):
+        with _locked(entry.with_name(f"{key}.lock"), file_name, note):
             if is_whole(entry):  # another process has made it meanwhile
                 return entry / file_name, False
             if entry.exists():
@@ -102,7 +102,7 @@ def _remove_leftovers(entry: Path) -> None:
 
 
 @contextlib.contextmanager
-def _locked(path: Path, entry: Path, note: Say) -> Iterator[None]:
+def _locked(path: Path, file_name: str, note: Say) -> Iterator[None]:
     """Hold the lock of an entry; where another process has it, wait. Where there are no locks both write it."""
     told = False
     while True:
@@ -111,7 +111,7 @@ def _locked(path: Path, entry: Path, note: Say) -> Iterator[None]:
             break
         except FileInUse:
             if not told:
-                note(f"another process exports {entry.name}; waiting for it")
+                note(f"another process exports {file_name}; waiting for it")
             told = True
             time.sleep(_WAIT_SECONDS)
         except LockUnavailable:

@@ -107,7 +107,7 @@ def test_two_at_once(cache: Path) -> None:
     first.join()
     second.join()
     assert [new for _, new in made] == [True, False] and second_maker.calls == 0 and not first_notes
-    assert second_notes == ["another process exports key; waiting for it"]
+    assert second_notes == ["another process exports net.onnx; waiting for it"]
     assert [path.name for path in cache.iterdir()] == ["key"]
 
 

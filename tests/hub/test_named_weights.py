@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 from pathlib import Path
 from typing import Any
@@ -57,10 +58,14 @@ def test_from_a_name_to_masks_and_again_offline(stored: Hub, monkeypatch: pytest
 
 
 def test_a_local_checkpoint(stored: Hub, here: Path, demo_checkpoint: bytes, caplog: pytest.LogCaptureFixture) -> None:
-    (here / FILE).write_bytes(demo_checkpoint)
-    with caplog.at_level(logging.WARNING), Detector.open(FILE, device="cpu") as detector:
-        assert "exported yolact_demo_1_2.pth to" in caplog.text and detector("a.png") is not None
-    result = run("bench", "--engine", FILE, "--duration", "0.05", "a.png")
+    import torch
+    from safetensors.torch import save_file
+
+    name = "yolact_demo_1_2.safetensors"
+    save_file(torch.load(io.BytesIO(demo_checkpoint), weights_only=True), here / name)
+    with caplog.at_level(logging.WARNING), Detector.open(name, device="cpu") as detector:
+        assert f"exported {name} to" in caplog.text and detector("a.png") is not None
+    result = run("bench", "--engine", name, "--duration", "0.05", "a.png")
     assert result.exit_code == 0 and "export" not in result.stderr, result.output
     assert not stored.requests
 
