@@ -16,6 +16,7 @@ from yolact.runtime.errors import EngineError
 from yolact.runtime.file_digest import sha256_of
 from yolact.runtime.images.arrays import Image
 from yolact.runtime.metadata import ModelMetadata
+from yolact.runtime.model_names import is_checkpoint
 from yolact.runtime.onnx.device_input import DeviceInput
 from yolact.runtime.onnx.providers import MOST_BATCH, TensorRtModel
 from yolact.runtime.onnx.session import ModelRefused, open_session, run_into
@@ -120,7 +121,7 @@ def _fixed_batch(session: onnxruntime.InferenceSession) -> int | None:
 
 
 def _why_not_opened(path: Path, reason: str) -> str:
-    if path.suffix.lower() == ".pth":
+    if is_checkpoint(path):
         return f"{path} is a checkpoint; export it with yolact-export --weights {path}"
     if "Unsupported model IR version" in reason or "only *guarantees* support for models stamped" in reason:
         return (

@@ -90,7 +90,7 @@ REJECTED = {
     "stdout": (["--output", "-"], 2, "expected a name that ends in"),
     "no such file": (["--engine", "nowhere.onnx"], 2, "nowhere.onnx"),
     "a plan": (["--engine", "old.plan"], 4, "is a TensorRT plan already"),
-    "a checkpoint": (["--engine", "weights.pth"], 4, "is no ONNX file"),
+    "no checkpoint": (["--engine", "weights.pth"], 1, "weights.pth is not a PyTorch checkpoint"),
     "half a file": (["--engine", "half.onnx"], 4, "is no ONNX file, or a damaged one"),
 }
 

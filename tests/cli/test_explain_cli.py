@@ -130,12 +130,16 @@ BAD: list[tuple[str, Callable[[Files], list[str | Path]], int, str]] = [
     ("no image", lambda f: ["--engine", f["raw"], f["raw"]], 1, "this is no image"),
     ("an engine that is no ONNX", lambda f: ["--engine", f["photo"], f["photo"]], 4, "cannot be opened as an ONNX"),
     ("a damaged engine", lambda f: ["--engine", damage(f["full"], "d.onnx"), f["photo"]], 4, "cannot be opened as an"),
-    ("a checkpoint as engine", lambda f: ["--engine", f["pth"], f["photo"]], 4, "is a checkpoint; export it"),
     ("another's engine", lambda f: ["--engine", f["scripted"], f["photo"]], 4, "no tensor 'prototypes' inside"),
     ("no such engine", lambda f: ["--engine", "none.onnx", f["photo"]], 2, "does not exist"),
     ("no such checkpoint", lambda f: ["--weights", "none.pth", f["photo"]], 1, "cannot read none.pth"),
     ("a damaged checkpoint", lambda f: ["--weights", damage(f["pth"], "d.pth"), f["photo"]], 1, "d.pth is not a PyT"),
-    ("an engine as checkpoint", lambda f: ["--weights", f["raw"], f["photo"]], 1, "is not a PyTorch checkpoint"),
+    (
+        "an engine as checkpoint",
+        lambda f: ["--weights", f["raw"], f["photo"]],
+        1,
+        "is an ONNX file; give it as --engine",
+    ),
     (
         "another configuration",
         lambda f: ["--weights", f["pth"], "--config", "yolact_darknet53", f["photo"]],

@@ -223,7 +223,7 @@ CHECKPOINTS = {
     "missing": (None, "nowhere.pth"),
     "truncated": (lambda data: data[: len(data) // 2], "truncated"),
     "text": (lambda _data: b"hello", "not a PyTorch checkpoint"),
-    "empty": (lambda _data: b"", "not a PyTorch checkpoint"),
+    "empty": (lambda _data: b"", "is empty; download or copy it again"),
 }
 
 

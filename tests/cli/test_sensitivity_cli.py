@@ -180,7 +180,7 @@ REJECTED: dict[str, tuple[list[str], int, str]] = {
     "INT8": (["--engine", "int8.onnx"], 4, "is in INT8 already"),
     "batch": (["--engine", "four.onnx"], 4, "got one for 4; export it again without --batch"),
     "stripped": (["--engine", "stripped.onnx"], 4, "export it again with --functions keep"),
-    "a checkpoint": (["--engine", "weights.pth"], 4, "is no ONNX file"),
+    "no checkpoint": (["--engine", "weights.pth"], 1, "weights.pth is not a PyTorch checkpoint"),
     "no file": (["--engine", "nowhere.onnx"], 2, "nowhere.onnx"),
     "by what": (["--by", "tensors"], 2, "'tensors' is not one of 'modules', 'layers'"),
     "module": (["--int8-modules", "backbone,neck"], 2, "expected some of backbone, fpn, protonet, head"),

@@ -16,6 +16,7 @@ from scripted_engine import write_photo
 from yolact import Detector
 from yolact.cli.main import main
 from yolact.hub.known_models import KNOWN_MODELS
+from yolact.runtime.engine_files import open_engine
 from yolact.runtime.errors import EngineError, UsageError
 
 NAME = "some/demo"
@@ -65,6 +66,8 @@ def test_a_local_checkpoint(stored: Hub, here: Path, demo_checkpoint: bytes, cap
     save_file(torch.load(io.BytesIO(demo_checkpoint), weights_only=True), here / name)
     with caplog.at_level(logging.WARNING), Detector.open(name, device="cpu") as detector:
         assert f"exported {name} to" in caplog.text and detector("a.png") is not None
+    with pytest.raises(EngineError, match=f"{name} is a checkpoint; export it with yolact-export --weights"):
+        open_engine(Path(name))
     result = run("bench", "--engine", name, "--duration", "0.05", "a.png")
     assert result.exit_code == 0 and "export" not in result.stderr, result.output
     assert not stored.requests
