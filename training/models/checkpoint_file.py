@@ -7,17 +7,19 @@ Limits, all checked before memory is taken or arithmetic done:
 - a tensor lies on the CPU and is dense;
 - all tensors together have no more than `MAX_REUSE` times the bytes of the file, or `MAX_SMALL` bytes where that is
   more: tensors may share storage, or repeat it by strides of 0, but not so as to fill the memory;
-- values are floating point of 16 to 64 bits, or whole numbers, no complex or quantised ones;
-- what surrounds them is nested no deeper than `MAX_DEPTH` levels.
+- values are floating point of 16 to 64 bits, whole numbers or truth values, no complex or quantised ones;
+- there are no more than `MAX_TENSORS` tensors, and what surrounds them is nested no deeper than `MAX_DEPTH` levels.
+
+What is handed over consists of plain objects: a file may set attributes of its own on others, such as methods.
 """
 
 from __future__ import annotations
 
 import pickle
 import re
+import stat
 import warnings
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -26,18 +28,23 @@ from torch import Tensor, nn
 
 from yolact.runtime.errors import CheckpointError
 from yolact.runtime.packages import PackageMissing
+from yolact.runtime.wording import one_line, printable
 from yolact.training.models.foreign_files import HEAD_SIZE, kind_by_beginning, kind_by_parts
 
 MAX_REUSE = 4
 MAX_SMALL = 512 << 20
 MAX_DEPTH = 32
+MAX_TENSORS = 50_000
+
+MAX_SHOWN = 200
+"""Characters of a name in a file."""
 
 _LEGACY_PICKLES = 5
 """Of the older format: a magic number, the protocol, the system, the content, and the names of storages."""
 
 _TYPES = frozenset(
     {torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.uint8}
-    | {torch.int8, torch.int16, torch.int32, torch.int64}
+    | {torch.bool, torch.int8, torch.int16, torch.int32, torch.int64}
 )
 
 _END, _LONG_END = 22, 22 + 20 + 56
@@ -60,7 +67,10 @@ def read_checkpoint_file(path: Path) -> Any:
     and PackageMissing where it is of safetensors, which is not installed.
     """
     try:
-        size = path.stat().st_size
+        status = path.stat()
+        if stat.S_IFMT(status.st_mode) not in (stat.S_IFREG, stat.S_IFDIR):
+            raise CheckpointError(f"{path} is no file, expected a checkpoint; give the path of the file itself")
+        size = status.st_size
         with path.open("rb") as file:
             head = file.read(HEAD_SIZE)
             if kind := kind_by_beginning(head):
@@ -72,15 +82,16 @@ def read_checkpoint_file(path: Path) -> Any:
                 content = _load(file, str(path))
     except OSError as error:
         raise CheckpointError(f"cannot read {path}: {error.strerror or error}; check the path") from None
-    total = 0
-    for name, tensor in _tensors(content, "", str(path), MAX_DEPTH, set()):
-        _check_tensor(tensor, f"{path}: {name or 'the content'}")
-        total += tensor.numel() * tensor.element_size()
-        if total > max(MAX_REUSE * size, MAX_SMALL):
-            raise CheckpointError(
-                f"{path} has {size} bytes and tensors of {total}, since {name} repeats what is stored; {_AGAIN}"
-            )
-    return content
+    return _Plain(path, size).copy(content, "", MAX_DEPTH)
+
+
+def shown(key: object) -> str:
+    """A key of a dictionary in a file as one line that is not too long: names of tensors are as they were."""
+    if isinstance(key, str):
+        if len(key) <= MAX_SHOWN and key.isprintable():
+            return key
+        return printable(key[:MAX_SHOWN]) + ("..." if len(key) > MAX_SHOWN else "")
+    return str(key) if isinstance(key, int) and abs(key) < 1 << 64 else "..."
 
 
 def _load(file: BinaryIO, source: str) -> Any:
@@ -95,7 +106,7 @@ def _load(file: BinaryIO, source: str) -> Any:
         code = re.search(r"GLOBAL (\S+)", str(error)) if isinstance(error, pickle.UnpicklingError) else None
         if code is not None:
             raise CheckpointError(
-                f"{source} contains code ({code[1]}), not only tensors, and was refused; {_AGAIN}"
+                f"{source} contains code ({shown(code[1])}), not only tensors, and was refused; {_AGAIN}"
             ) from None
         raise _damaged(source) from None
 
@@ -107,14 +118,24 @@ def _is_of_safetensors(head: bytes) -> bool:
 
 def _load_safetensors(path: Path) -> dict[str, Tensor]:
     try:
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
+        from safetensors import SafetensorError, safe_open
     except ImportError:
         raise PackageMissing(f"{path}, a file of safetensors,", "that package", "export") from None
     try:
-        return load_file(path)
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:  # KeyError: a type that PyTorch has not
-        raise CheckpointError(f"{path} is a damaged file of safetensors ({error}); download or copy it again") from None
+        with safe_open(path, framework="pt") as file:
+            names = list(file.keys())
+            _check_count(len(names), str(path))
+            return {name: file.get_tensor(name) for name in names}
+    except (SafetensorError, AttributeError, KeyError, TypeError, ValueError) as error:  # a type that PyTorch has not
+        reason = shown(one_line(error))
+        raise CheckpointError(
+            f"{path} is a damaged file of safetensors ({reason}); download or copy it again"
+        ) from None
+
+
+def _check_count(tensors: int, source: str) -> None:
+    if tensors > MAX_TENSORS:
+        raise CheckpointError(f"{source} has {tensors} tensors, expected at most {MAX_TENSORS}; {_AGAIN}")
 
 
 def _damaged(source: str) -> CheckpointError:
@@ -133,6 +154,7 @@ def _check_storages(file: BinaryIO, size: int, source: str) -> None:
                 _check_directory(file, size, archive.start_dir)
             if any(part.compress_type != zipfile.ZIP_STORED for part in parts):
                 raise CheckpointError(f"{source} has compressed parts, which torch.save never writes; {_AGAIN}")
+            _check_count(len(parts), source)
             announced = sum(part.file_size for part in parts)
         else:
             file.seek(0)
@@ -222,17 +244,47 @@ def _bytes_of(kind: object) -> int:
     return sizes.get(str(kind).removesuffix("Storage"), 1)
 
 
-def _tensors(content: Any, name: str, source: str, levels: int, seen: set[int]) -> Iterator[tuple[str, Tensor]]:
-    """All tensors in dictionaries and lists, with where they are; what is held in many places is looked at in one."""
-    if isinstance(content, Tensor):
-        yield name, content
-    elif isinstance(content, (dict, list, tuple)) and id(content) not in seen:
-        seen.add(id(content))
+class _Plain:
+    """Copies what is in a file into plain dictionaries, lists, tuples and tensors, and counts the tensors' bytes."""
+
+    def __init__(self, path: Path, size: int) -> None:
+        self._path = path
+        self._size = size
+        self._bytes = 0
+        self._tensors = 0
+        self._copies: dict[int, Any] = {}  # what is held in many places is copied once
+
+    def copy(self, content: Any, where: str, levels: int) -> Any:
+        """Raises CheckpointError where a tensor is not as weights are, or a limit is exceeded."""
+        if isinstance(content, Tensor):
+            return self._tensor(content, where)
+        if not isinstance(content, (dict, list, tuple)):
+            return content
+        if id(content) in self._copies:
+            return self._copies[id(content)]
         if levels == 0:
-            raise CheckpointError(f"{source} is nested deeper than {MAX_DEPTH} levels; {_AGAIN}")
-        parts = content.items() if isinstance(content, dict) else enumerate(content)
-        for key, value in parts:
-            yield from _tensors(value, f"{name}.{key}".removeprefix("."), source, levels - 1, seen)
+            raise CheckpointError(f"{self._path} is nested deeper than {MAX_DEPTH} levels; {_AGAIN}")
+        if isinstance(content, dict):
+            copies = self._copies[id(content)] = {}
+            for key, value in type(content).items(content):
+                copies[key] = self.copy(value, f"{where}.{shown(key)}".removeprefix("."), levels - 1)
+            return copies
+        values = self._copies[id(content)] = []
+        values += (self.copy(value, f"{where}.{i}".removeprefix("."), levels - 1) for i, value in enumerate(content))
+        return tuple(values) if isinstance(content, tuple) else values
+
+    def _tensor(self, tensor: Tensor, where: str) -> Tensor:
+        _check_tensor(tensor, f"{self._path}: {where or 'the content'}")
+        tensor = Tensor.detach(tensor)
+        self._tensors += 1
+        _check_count(self._tensors, str(self._path))
+        self._bytes += tensor.numel() * tensor.element_size()
+        if self._bytes > max(MAX_REUSE * self._size, MAX_SMALL):
+            raise CheckpointError(
+                f"{self._path} has {self._size} bytes and tensors of {self._bytes}, since {where} repeats what is "
+                f"stored; {_AGAIN}"
+            )
+        return tensor
 
 
 def _check_tensor(tensor: Tensor, where: str) -> None:

@@ -129,7 +129,7 @@ def config_beside(path: Path) -> ModelConfig | None:
 
 
 def _config_of_name(path: Path) -> ModelConfig | None:
-    match = re.fullmatch(r"(.+?)_\d+_\d+(_interrupt)?", path.stem)
+    match = re.fullmatch(r"(.+?)_\d+_\d+(\D.*)?", path.stem)  # also "... (1)", as browsers call it
     try:
         return get_config(match[1] if match else path.stem)
     except UsageError:
@@ -209,9 +209,11 @@ def _differences(config: ModelConfig, state: Mapping[str, Tensor]) -> list[str]:
                 differences.append(f"{name} is missing")
         elif name not in expected:
             differences.append(f"{name} is unexpected")
+        elif name.endswith(".num_batches_tracked"):
+            continue  # no network of ours reads the counters, which others have written in many forms
         elif state[name].shape != expected[name]:
             differences.append(f"{name} is {tuple(state[name].shape)} instead of {tuple(expected[name])}")
-        elif not state[name].is_floating_point() and not name.endswith(".num_batches_tracked"):
+        elif not state[name].is_floating_point():
             differences.append(f"{name} has whole numbers instead of weights")
     return differences
 
@@ -224,9 +226,11 @@ def _shapes(config: ModelConfig) -> Mapping[str, torch.Size]:
 
 
 def check_finite(state: Mapping[str, Tensor]) -> None:
-    """Raise CheckpointError where a tensor has NaN or infinite values."""
+    """Raise CheckpointError where a tensor has values that are NaN or infinite in single precision."""
     for name, tensor in state.items():
-        if tensor.is_floating_point() and tensor.numel() and not all(map(torch.isfinite, tensor.aminmax())):
+        if name.endswith(".num_batches_tracked") or not tensor.is_floating_point() or not tensor.numel():
+            continue
+        if not all(value.float().isfinite() for value in tensor.aminmax()):
             raise CheckpointError(
                 f"{name} contains NaN or infinite values, as if training diverged; use an earlier checkpoint"
             )
@@ -234,7 +238,8 @@ def check_finite(state: Mapping[str, Tensor]) -> None:
 
 def _as_typed(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The tensors in the network's own types; half precision is widened, absent tensors of training are zero."""
+    known = {name for name, tensor in state.items() if name in expected and tensor.shape == expected[name].shape}
     return {
-        name: state[name].to(like.dtype) if name in state else torch.zeros(like.shape, dtype=like.dtype)
+        name: state[name].to(like.dtype) if name in known else torch.zeros(like.shape, dtype=like.dtype)
         for name, like in expected.items()
     }

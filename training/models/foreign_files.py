@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from yolact.runtime.wording import printable
+
 HEAD_SIZE = 512
 """Bytes of a file's beginning that tell what it is."""
 
@@ -25,6 +27,11 @@ _BEGINNINGS: tuple[tuple[bytes, str], ...] = (
     (b"ftrt", "a TensorRT plan; give it as --engine"),
 )
 
+_LEGACY = re.compile(rb"\x80.(?:\x95.{8})?\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19\.", re.DOTALL)
+"""How torch.save begins a file of the older format: with a pickle of its magic number."""
+
+_MAGIC_SIZE = 25
+
 _WEB_PAGE = re.compile(
     rb"\s*(?:<!--.*?-->\s*)?<(?:!doctype html|html|head|body|script|title)\b", re.IGNORECASE | re.DOTALL
 )
@@ -44,13 +51,28 @@ def kind_by_beginning(head: bytes) -> str | None:
         return f"a web page that was saved in the place of a file; {_AGAIN}, in a browser where a page asks first"
     if b"/annex/objects/" in head and len(head) < HEAD_SIZE:
         return f"a git-annex pointer instead of the file it stands for; run git annex get, or {_AGAIN}"
+    if b'"weight_map"' in head:
+        return "the list of a checkpoint's parts, not the weights; take the files of tensors that it names"
     if _JSON.match(head):
         return f"a JSON text, as servers send instead of a file that they do not give; {_AGAIN}"
     if _ONNX.match(head):
         return "an ONNX file; give it as --engine"
     if head[257:262] == b"ustar":
         return "an archive (tar); unpack it first"
-    return None
+    if head.startswith(b"\x80") and len(head) > _MAGIC_SIZE and not _LEGACY.match(head):
+        return "a pickle that torch.save has not written; load it with pickle and save its tensors with torch.save"
+    return _kind_of_text(head)
+
+
+def _kind_of_text(head: bytes) -> str | None:
+    """Servers send short sentences, such as "404: Not Found", in the place of a file."""
+    try:
+        text = head.decode()
+    except UnicodeDecodeError:
+        return None
+    if len(head) < 4 or not text.replace("\n", " ").replace("\r", " ").replace("\t", " ").isprintable():
+        return None
+    return f"a text that begins with {' '.join(text.split())[:40]!r}, no file of tensors; {_AGAIN}"
 
 
 def kind_by_parts(names: Iterable[str]) -> str | None:
@@ -68,4 +90,6 @@ def kind_by_parts(names: Iterable[str]) -> str | None:
     if any(part.endswith(".npy") for part in parts):
         return "an archive of NumPy arrays; expected PyTorch's tensors"
     inside = [name for name in names if name.lower().endswith((".pth", ".pt", ".safetensors"))]
-    return f"a zip archive with {inside[0]} in it; unpack it first" if inside else None
+    if inside:
+        return f"a zip archive with {printable(inside[0][-80:])} in it; unpack it first"
+    return "a zip archive without tensors of PyTorch; expected what torch.save(model.state_dict(), path) writes"

@@ -17,6 +17,11 @@ from yolact.training.models.state_dicts import read_state_dict
 from yolact.training.models.tensor_names import HEAD, TRAINING_ONLY, backbone_names, stranger
 
 _CLASS_DEPENDENT = re.compile(r"prediction_layers\.0\.conf_layer\.|semantic_seg_conv\.|maskiou_net\.maskiou_net\.10\.")
+_COUNTER = ".num_batches_tracked"
+"""Begins anew, as nothing reads it."""
+
+_BLOCK = re.compile(r"layers\.\d+\.\d+")
+
 _CLASSIFIER = re.compile(r"fc\.|classifier\.")
 
 
@@ -44,8 +49,13 @@ def initial_model(config: ModelConfig, seed: int, weights: Path | None = None) -
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
     if weights is None:
         return model, []
-    state = read_state_dict(weights)
-    check_finite(state)
+    state = {name: tensor for name, tensor in read_state_dict(weights).items() if not name.endswith(_COUNTER)}
+    try:
+        check_finite(state)
+    except CheckpointError as error:
+        raise CheckpointError(f"{weights}: {error}") from None
+    if whole := next((name for name, tensor in state.items() if not tensor.is_floating_point()), None):
+        raise CheckpointError(f"{weights}: {whole} has whole numbers instead of weights; take weights before rounding")
     if HEAD in state:
         return model, _load_checkpoint(model, state, weights)
     _load_backbone(model, state, weights)
@@ -93,4 +103,15 @@ def _load_backbone(model: Yolact, state: Mapping[str, Tensor], path: Path) -> No
             f"{path} is neither a YOLACT checkpoint nor ImageNet weights of {model.config.backbone}: "
             f"{wrong[0]} is missing or has another shape; check --weights and --config"
         )
+    blocks = {_block(name) for name in expected}
+    deeper = next((name for name in state if _BLOCK.match(names[name]) and _block(names[name]) not in blocks), None)
+    if deeper:
+        raise CheckpointError(
+            f"{path} is of a deeper backbone than {model.config.backbone}, with {deeper}; check --weights and --config"
+        )
     model.backbone.load_state_dict({name: renamed[name] for name in expected if name in renamed}, strict=False)
+
+
+def _block(name: str) -> str:
+    """``layers.2.22`` of ``layers.2.22.conv1.weight``."""
+    return ".".join(name.split(".")[:3])

@@ -11,8 +11,9 @@ from typing import Any
 from torch import Tensor
 
 from yolact.runtime.errors import CheckpointError
-from yolact.training.models.checkpoint_file import MAX_DEPTH, read_checkpoint_file
-from yolact.training.models.tensor_names import HEAD, TRAINING_ONLY, is_of_video, official_names
+from yolact.runtime.wording import list_some
+from yolact.training.models.checkpoint_file import MAX_DEPTH, read_checkpoint_file, shown
+from yolact.training.models.tensor_names import HEAD, TRAINING_ONLY, is_of_video, networks, official_names
 
 logger = logging.getLogger(__name__)
 
@@ -21,10 +22,9 @@ State = Mapping[str, Tensor]
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "network", "weights")
 """Under which programs keep the weights, those first that are taken where several are there."""
 
-MAX_SHOWN = 100
-"""Characters of a name in a file."""
-
-_AVERAGED = re.compile(r"(?:^|[._])(?:ema|swa|averaged?|shadow)(?:$|[._])")
+_AVERAGED = re.compile(
+    r"(?i:(?:^|[._])(?:ema|swa|avg|averaged?|polyak|shadow)(?:$|[._]))|[a-z](?:EMA|Ema|SWA|Swa|Avg)(?:$|[._])"
+)
 """In the name of weights that are averages over the training's last steps."""
 
 _RUN_STATE = {"version", "config", "settings", "data", "iteration", "model", "optimizer"}
@@ -44,13 +44,17 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         raise CheckpointError(
             f"{path} is the state of a training run, for yolact-train --resume; take {_weights_beside(path, content)}"
         )
-    found = {where: state for where, state in _state_dicts(content, "", MAX_DEPTH, set()) if "optim" not in where}
-    if not found:
+    dicts = dict(_state_dicts(content, "", MAX_DEPTH, set()))
+    if not dicts:
         raise CheckpointError(
             f"{path} holds no state dict, expected a dictionary of tensors; "
             "save it again with torch.save(model.state_dict(), path)"
         )
     try:
+        parts = {where: networks(state) for where, state in dicts.items()}
+        found = {
+            f"{where}.{prefix}".strip("."): state for where, part in parts.items() for prefix, state in part.items()
+        }
         where, state = _choose({where: official_names(state) for where, state in found.items()}, path)
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from None
@@ -74,29 +78,31 @@ def _weights_beside(path: Path, state: Mapping[Any, Any]) -> str:
 
 def _state_dicts(content: Any, where: str, levels: int, seen: set[int]) -> Iterator[tuple[str, State]]:
     """All dictionaries with tensors in them, of which these are kept, and where they are."""
-    if not isinstance(content, Mapping) or id(content) in seen or levels == 0:
+    if not isinstance(content, (dict, list, tuple)) or id(content) in seen or levels == 0:
         return
     seen.add(id(content))
-    tensors = {name: value for name, value in content.items() if isinstance(name, str) and isinstance(value, Tensor)}
-    if tensors:
+    parts = list(content.items() if isinstance(content, dict) else enumerate(content))
+    tensors = {shown(name): value for name, value in parts if isinstance(name, str) and isinstance(value, Tensor)}
+    if tensors and ("optim" not in where or any(name.endswith(HEAD) for name in tensors)):
         yield where, tensors
-    for name, value in content.items():
-        part = name[:MAX_SHOWN] if isinstance(name, str) else str(name) if isinstance(name, int) else "..."
-        yield from _state_dicts(value, f"{where}.{part}".removeprefix("."), levels - 1, seen)
+    for name, value in parts:
+        yield from _state_dicts(value, f"{where}.{shown(name)}".removeprefix("."), levels - 1, seen)
 
 
 def _choose(found: dict[str, dict[str, Tensor]], path: Path) -> tuple[str, dict[str, Tensor]]:
     """The weights of a network among all dictionaries of tensors in a file, and where they are."""
-    networks = {where: state for where, state in found.items() if HEAD in state} or found
-    plain = [where for where in networks if not _AVERAGED.search(where)]
-    averaged = [where for where in networks if where not in plain]
-    best = min(plain or averaged, key=lambda where: (_rank(where), -len(networks[where])))
-    needed = {name for name in networks[best] if not TRAINING_ONLY.match(name)}
-    taken = next((where for where in averaged if needed <= networks[where].keys()), best)
-    others = [where for where, state in networks.items() if where != taken and needed & state.keys()]
+    whole = {where: state for where, state in found.items() if HEAD in state} or found
+    plain = [where for where in whole if not _AVERAGED.search(where)]
+    averaged = [where for where in whole if where not in plain]
+    best = min(plain or averaged, key=lambda where: (_rank(where), -len(whole[where])))
+    needed = {name for name in whole[best] if not TRAINING_ONLY.match(name)}
+    taken = next((where for where in averaged if needed <= whole[where].keys()), best)
+    others = [where or "no name" for where, state in whole.items() if where != taken and needed & state.keys()]
     if others:
-        logger.warning("took the weights under %s of %s, not those under %s", taken, path, " or ".join(others))
-    return taken, networks[taken]
+        logger.warning(
+            "took the weights under %s of %s, not those under %s", taken or "no name", path, list_some(others, 3)
+        )
+    return taken, whole[taken]
 
 
 def _rank(where: str) -> int:

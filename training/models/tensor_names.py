@@ -13,8 +13,13 @@ from yolact.training.models.mobilenet import STAGES
 HEAD = "prediction_layers.0.bbox_layer.bias"
 """Of every YOLACT network; what comes before it in a file comes before all names there."""
 
-_PREFIXES = re.compile(r"^(?:(?:module|model|net|_orig_mod)\.)+")
-"""Of DataParallel, of programs that keep the network as an attribute, and of torch.compile."""
+_WRAPPERS = re.compile(
+    r"(?:(?<=^)|(?<=\.))(?:module|_orig_mod|_forward_module|_fsdp_wrapped_module|_checkpoint_wrapped_module)\."
+)
+"""Of DataParallel, torch.compile, DeepSpeed, FSDP and recomputed layers, which wrap the network or any part of it."""
+
+_ATTRIBUTES = re.compile(r"^(?:(?:model|net)\.)+")
+"""Of programs that keep the network as an attribute."""
 
 _FIRST_RELEASE = re.compile(r"backbone\.layer\d|fpn\.downsample_layers\.(?:[2-9]|\d\d)")
 """Leftovers that the official code passes over as well (yolact.py, load_weights)."""
@@ -28,8 +33,11 @@ _EDGE_WIDEST = re.compile(r"backbone\.layers\.(?:7\.0\.conv|8\.[01])\.")
 _EDGE_VIDEO = re.compile(r"(?:flow_net|flow_net_pre_convs|spa|partial_backbone)\.")
 """Of YOLACT-Edge's networks for video, to guess the frames between key frames."""
 
-_AVERAGE_COUNT = re.compile(r"n_averaged$")
-"""Of torch.optim.swa_utils.AveragedModel."""
+_COUNTS = re.compile(r"n_averaged$|(?:.*\.)?total_(?:ops|params)$")
+"""Of torch.optim.swa_utils.AveragedModel, and of thop, which counts operations."""
+
+_FAKE_QUANT = re.compile(r"(?:.*[._])?(?:fake_quant|activation_post_process|\w*_quantizer)\.")
+"""Of networks that PyTorch or NVIDIA's toolkit prepared for training with rounded values."""
 
 TRAINING_ONLY = re.compile(r"semantic_seg_conv\.|.*\.num_batches_tracked$")
 """What no detection needs: the layer of the semantic loss, and counters, which PyTorch before 0.4.1 did not save."""
@@ -49,27 +57,51 @@ _CHOOSE = "choose one trained with the official code, YOLACT-Edge or yolact-trai
 _BACKBONE = re.compile(r"layer[1-4]\.\d|features\.\d|conv1\.weight|_preconv\.|layers\.\d|classifier\.|fc\.")
 
 
-def official_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors by the official names, without what no image needs.
+def networks(state: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+    """The tensors of each YOLACT network in a state dict, without what comes before all of its names.
 
-    Prefixes are taken off, YOLACT-Edge's names replaced, and leftovers of the first release, stages that feed nothing
-    and the parts for frames between key frames left out.
+    The keys are what came before, and empty where there is one network, or none: then all tensors are handed over.
+    A program may keep a network, its average and its losses beside each other; what belongs to no network is left out.
 
     Raises CheckpointError where a tensor is there under two names.
     """
-    bare = {original: _PREFIXES.sub("", original) for original in state}
-    prefix = next((name.removesuffix(HEAD) for name in bare.values() if name.endswith(HEAD)), None)
-    if prefix is None:  # of a backbone, or of something else
-        return _unique(bare, state)
-    names = {original: _EDGE_PYRAMID.sub("fpn.", name.removeprefix(prefix)) for original, name in bare.items()}
-    surplus = (_FIRST_RELEASE, _EDGE_WIDEST, _EDGE_VIDEO, _AVERAGE_COUNT)
-    kept = {original: name for original, name in names.items() if not any(part.match(name) for part in surplus)}
-    return _unique(kept, state)
+    bare = {original: _WRAPPERS.sub("", original) for original in state}
+    found = {name.removesuffix(HEAD) for name in bare.values() if name.endswith(HEAD)}
+    prefixes = sorted((prefix for prefix in found if prefix[-1:] in ("", ".")), key=len, reverse=True)
+    if not prefixes:  # of a backbone, or of something else
+        return {"": _unique({original: _ATTRIBUTES.sub("", name) for original, name in bare.items()}, state)}
+    names: dict[str, dict[str, str]] = {prefix: {} for prefix in prefixes}
+    for original, name in bare.items():
+        prefix = next((prefix for prefix in prefixes if name.startswith(prefix)), None)
+        if prefix is not None:
+            names[prefix][original] = name.removeprefix(prefix)
+    several = len(prefixes) > 1
+    return {prefix.rstrip(".") if several else "": _unique(part, state) for prefix, part in names.items()}
+
+
+def official_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of a network by the official names, without what no image needs.
+
+    YOLACT-Edge's names are replaced, and leftovers of the first release, stages that feed nothing and the parts for
+    frames between key frames left out.
+
+    Raises CheckpointError where a tensor is there under two names, or the network was prepared for quantisation.
+    """
+    if prepared := next((name for name in state if _FAKE_QUANT.match(name)), None):
+        raise CheckpointError(
+            f"{prepared} belongs to a network prepared for quantisation, whose weights are to be rounded; take one "
+            "that was saved before, and quantise it with yolact-export"
+        )
+    if HEAD not in state:
+        return dict(state)
+    surplus = (_FIRST_RELEASE, _EDGE_WIDEST, _EDGE_VIDEO, _COUNTS)
+    names = {name: _EDGE_PYRAMID.sub("fpn.", name) for name in state if not any(part.match(name) for part in surplus)}
+    return _unique(names, state)
 
 
 def is_of_video(names: Iterable[str]) -> bool:
     """Whether the tensors so called are also to guess frames between key frames, as YOLACT-Edge's for video are."""
-    return any(_EDGE_VIDEO.match(_PREFIXES.sub("", name)) for name in names)
+    return any(map(_EDGE_VIDEO.match, names))
 
 
 def _unique(names: Mapping[str, str], state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import resource
 import sys
 import zipfile
@@ -25,6 +26,7 @@ from yolact.training.run_folder import STATE_FILE, RunFolder
 from yolact.training.settings import TrainSettings
 
 HUGE = 300_000_000
+MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 
 
 def heads(classes: Tensor) -> dict[str, Tensor]:
@@ -100,11 +102,25 @@ def shared(path: Path) -> None:
 
 def far_memory(path: Path) -> None:
     """A pickle that asks for room for 2 ** 27 objects, and five more, as the older format has."""
-    path.write_bytes(b"\x80\x02K\x01r\x00\x00\x00\x08." + b"\x80\x02K\x01." * 6)
+    path.write_bytes(MAGIC + b"\x80\x02K\x01r\x00\x00\x00\x08." + b"\x80\x02K\x01." * 6)
 
 
 def saved(content: Callable[[], Any], **options: Any) -> Callable[[Path], None]:
     return lambda path: torch.save(content(), path, **options)
+
+
+def safetensors(path: Path, count: int) -> None:
+    """A header of empty tensors."""
+    header = {str(index): {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]} for index in range(count)}
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text)
+
+
+def with_methods() -> dict[str, Tensor]:
+    """A parameter and the dictionary around it have numbers where their methods would be."""
+    parameter = nn.Parameter(torch.zeros(3))
+    vars(parameter).update(numel=3, is_floating_point=3, detach=3)
+    return {"a": parameter}
 
 
 REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
@@ -134,9 +150,18 @@ REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
         "a is a quantised tensor",
     ),
     "complex": (saved(lambda: {"a": torch.zeros(4, dtype=torch.complex64)}), "a is of type complex64"),
-    "bool": (saved(lambda: {"a": torch.zeros(4, dtype=torch.bool)}), "a is of type bool"),
+    "a long name of two lines": (
+        saved(lambda: {"a\n\x1b[2J" * 100_000: torch.zeros(4, dtype=torch.complex64)}),
+        r"a\\n\\x1b\[2Ja.{,400}\.\.\. is of type complex64",
+    ),
+    "a name of two lines": (saved(lambda: {"a\nb": torch.zeros(4)}), r"the first tensors are a\\nb;"),
+    "many tensors": (lambda path: safetensors(path, 50_001), "has 50001 tensors, expected at most 50000"),
+    "its own methods": (saved(with_methods), "has whole numbers|not a YOLACT checkpoint"),
     "float8": (saved(lambda: {"a": torch.zeros(4).to(torch.float8_e5m2)}), "a is of type float8_e5m2"),
-    "wrapped": (saved(lambda: {"state_dict": {"a": torch.zeros(4, dtype=torch.bool)}}), "state_dict.a is of type bool"),
+    "wrapped": (
+        saved(lambda: {"state_dict": {"a": torch.zeros(4, dtype=torch.complex64)}}),
+        "state_dict.a is of type complex64",
+    ),
     "a number": (saved(lambda: 3), "holds no state dict"),
     "half a zip": (lambda path: path.write_bytes(b"PK\x03\x04 and no more"), "is not a PyTorch checkpoint"),
     "half a pickle": (lambda path: path.write_bytes(b"\x80\x02\x8a\x0al\xfc"), "is not a PyTorch checkpoint"),
@@ -154,6 +179,12 @@ def test_refused_without_taking_memory(write: Callable[[Path], None], pattern: s
     assert str(path) in str(caught.value) and "\n" not in str(caught.value)
     if sys.platform == "linux":
         assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000, missing.LINUX  # kB
+
+
+def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.pth")
+    with pytest.raises(CheckpointError, match="is no file, expected a checkpoint"):
+        read_checkpoint_file(tmp_path / "pipe.pth")
 
 
 @pytest.mark.parametrize("zipped", [True, False], ids=["zip", "older"])
@@ -259,7 +290,7 @@ STATES: dict[str, Callable[[dict[str, Any]], Any]] = {
         ("version", "1"), ("version", 2), ("iteration", -1), ("iteration", 1.5), ("iteration", True), ("model", 3),
         ("settings", [1]), ("settings", {"a": float("nan")}), ("settings", {1: torch.zeros(1)}), ("optimizer", None),
         ("config", {}), ("config", "x"), ("data", torch.zeros(1)))},
-    "bool tensors": lambda state: state | {"model": {"a": torch.zeros(1, dtype=torch.bool)}},
+    "complex tensors": lambda state: state | {"model": {"a": torch.zeros(1, dtype=torch.complex64)}},
 }  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import pickle
 import re
 import tarfile
 import zipfile
@@ -78,6 +79,26 @@ FORMS: dict[str, Any] = {
     "numbers beside": {**STATE, "epoch": 3, "note": "best"},
     "no semantic loss": without("semantic_seg_conv."),
     "nothing of training": {"ema": without(*LOSS_ONLY)},
+    "Lightning, with its loss": {"state_dict": {**prefixed("model."), "criterion.weight": torch.ones(3)}},
+    "a compiled part": {name.replace("backbone.", "backbone._orig_mod."): STATE[name] for name in STATE},
+    "FSDP": prefixed(
+        "_fsdp_wrapped_module.", {name.replace("fpn.", "fpn._fsdp_wrapped_module."): STATE[name] for name in STATE}
+    ),
+    "DeepSpeed": {"module": prefixed("_forward_module.")},
+    "a list": [3, {"a": STATE}],
+    "optimised": {"optimized_model": STATE},
+    "counted by thop": {**STATE, "total_ops": torch.ones(1), "backbone.total_params": torch.ones(1)},
+    "counters of other forms": {
+        name: tensor.float().reshape(1) * torch.nan if name.endswith("num_batches_tracked") else tensor
+        for name, tensor in STATE.items()
+    },
+    "truth values beside": {"model": STATE, "mask": torch.ones(3, dtype=torch.bool)},
+    "with gradients": {
+        name: tensor.clone().requires_grad_(tensor.is_floating_point()) for name, tensor in STATE.items()
+    },
+    "transposed in memory": {
+        name: tensor.transpose(0, -1).contiguous().transpose(0, -1) for name, tensor in STATE.items()
+    },
     "edge": edge_names(),
     "edge, saved by a wrapper": {"state_dict": prefixed("module.", edge_names())},
 }
@@ -114,6 +135,13 @@ AVERAGED: dict[str, tuple[Any, str]] = {
     "timm": ({"state_dict": moved(), "state_dict_ema": STATE}, "under state_dict_ema of .* state_dict"),
     "swa": ({"model": moved(), "swa_model": {**prefixed("module."), "n_averaged": torch.tensor(9)}}, "under swa_model"),
     "parameters alone": ({"model": STATE, "ema": moved(without("running_"))}, "under model of .*, not those under ema"),
+    "one dictionary": (
+        {**prefixed("online_model.", moved()), **prefixed("ema_model."), "initted": torch.tensor(True)},
+        "under ema_model of .*, not those under online_model",
+    ),
+    "beside it": ({**moved(), **prefixed("model_ema.module.")}, "under model_ema of .*, not those under no name"),
+    "capitals": ({"model": moved(), "EMA": STATE}, "under EMA of .*, not those under model"),
+    "camel": ({"model": moved(), "modelEma": STATE}, "under modelEma of .*, not those under model"),
     "nothing averaged": ({"model": STATE, "ema": None}, ""),
     "two plain": ({"best_model": moved(), "model": STATE}, "under model of .*, not those under best_model"),
 }
@@ -137,6 +165,7 @@ def test_video_networks_are_loaded_for_their_key_frames(tmp_path: Path, caplog: 
     ("name", "expected"),
     [
         ("yolact_edge_54_800000", "yolact_edge"),
+        ("yolact_edge_54_800000 (1)", "yolact_edge"),
         ("yolact_edge_vid_847_50000", "yolact_edge_youtubevis"),
         ("yolact_edge_vid_trainflow_144_100000", "yolact_edge_youtubevis"),
         ("yolact_edge_vid_minimal_1_2", "yolact_edge_youtubevis"),
@@ -145,7 +174,7 @@ def test_video_networks_are_loaded_for_their_key_frames(tmp_path: Path, caplog: 
     ],
 )
 def test_names_of_yolact_edge(name: str, expected: str, tmp_path: Path) -> None:
-    assert get_config(re.sub(r"_\d+_\d+$", "_config", name)) == CONFIGS[expected]
+    assert get_config(re.sub(r"_\d+_\d+( .*)?$", "_config", name)) == CONFIGS[expected]
     state = {key: tensor.expand(shape) for key, shape, tensor in hollow(CONFIGS[expected])}
     assert load_checkpoint(saved(edge_names(state), tmp_path / f"{name}.pth")).config == CONFIGS[expected]
 
@@ -224,6 +253,10 @@ FOREIGN: dict[str, tuple[bytes | Callable[[], bytes], str]] = {
     "git-annex": (b"/annex/objects/MD5-s12--abc\n", "is a git-annex pointer"),
     "error of a store": (b'<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>', "is an XML text"),
     "error of an API": (b'{"error":"Repository not found"}', "is a JSON text"),
+    "a list of parts": (b'{"metadata": {}, "weight_map": {}}', "is the list of a checkpoint's parts"),
+    "error of GitHub": (b"404: Not Found", "is a text that begins with '404: Not Found', no file of tensors; download"),
+    "a plain pickle": (pickle.dumps({"a": [1] * 99}), "is a pickle that torch.save has not written"),
+    "zip of others": (lambda: zipped("model.weights.h5", b"x"), "is a zip archive without tensors of PyTorch"),
     "TorchScript": (scripted, "is a TorchScript program, whose code is not run; load it with torch.jit.load"),
     "zip": (
         lambda: zipped("yolact_base_54_800000.pth", b"PK"),
@@ -300,4 +333,16 @@ def test_a_tensor_under_two_names(tmp_path: Path) -> None:
     with pytest.raises(
         CheckpointError, match=r"fpn\.lat_layers\.0\.weight is there twice, as fpn\.lat_.* and as fpn_ph"
     ):
+        load_checkpoint(saved(state, tmp_path / "w.pth"), CONFIG)
+
+
+def test_a_network_prepared_for_quantisation_is_named(tmp_path: Path) -> None:
+    state = {**STATE, "proto_net.0.weight_fake_quant.scale": torch.ones(1)}
+    with pytest.raises(CheckpointError, match=r"fake_quant\.scale belongs to a network prepared for quantisation"):
+        load_checkpoint(saved(state, tmp_path / "w.pth"), CONFIG)
+
+
+def test_values_beyond_single_precision(tmp_path: Path) -> None:
+    state = {**STATE, "proto_net.0.bias": torch.full_like(STATE["proto_net.0.bias"], 1e300, dtype=torch.float64)}
+    with pytest.raises(CheckpointError, match=r"proto_net\.0\.bias contains NaN or infinite values"):
         load_checkpoint(saved(state, tmp_path / "w.pth"), CONFIG)

@@ -198,7 +198,7 @@ REJECTED: dict[str, tuple[str, Callable[[Path], Any], str]] = {
     ),
     "directory": ("a.pth", Path.mkdir, r"cannot read .*a\.pth: Is a directory; check the path"),
     "empty": ("a.pth", Path.touch, r"a\.pth is empty; download or copy it again$"),
-    "text": ("a.pth", lambda path: path.write_text("hello world"), "is not a PyTorch checkpoint"),
+    "text": ("a.pth", lambda path: path.write_text("hello world"), "is a text that begins with 'hello world'"),
     "truncated": (
         "a.pth",
         partial(save_half_of, content={"x": torch.ones(99)}),

@@ -229,3 +229,17 @@ def test_another_architecture(tmp_path: Path) -> None:
         CheckpointError, match=r"does not fit yolact_demo: .* choose the configuration it was trained with"
     ):
         initial_model(DEMO, 0, path)
+
+
+def test_a_deeper_backbone_is_not_cut_to_fit(tmp_path: Path) -> None:
+    state = {**random_state(torchvision_resnet((3, 4, 6, 3))), "layer3.6.conv1.weight": torch.zeros(256, 1024, 1, 1)}
+    torch.save(state, tmp_path / "w.pth")
+    with pytest.raises(CheckpointError, match=r"is of a deeper backbone than resnet50, with layer3\.6\.conv1\.weight"):
+        initial_model(CONFIGS["yolact_resnet50"], 0, tmp_path / "w.pth")
+
+
+def test_whole_numbers_are_no_weights(tmp_path: Path) -> None:
+    state = {name: tensor.to(torch.int8) for name, tensor in random_state(torchvision_mobilenet()).items()}
+    torch.save(state, tmp_path / "w.pth")
+    with pytest.raises(CheckpointError, match=r"w\.pth: .* has whole numbers instead of weights"):
+        initial_model(DEMO, 0, tmp_path / "w.pth")
