@@ -43,7 +43,7 @@ def _check_duration(context: click.Context, parameter: click.Parameter, value: f
     default=10.0,
     type=float,
     callback=_check_duration,
-    help="Time for each batch size, and as much for the numbers of detections.",
+    help="Time for each batch size stage by stage, as much for its stream, and for the numbers of detections.",
 )
 @click.option(
     "--masks",

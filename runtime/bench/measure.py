@@ -15,8 +15,10 @@ from tqdm import tqdm
 from yolact.runtime.bench import machine
 from yolact.runtime.bench.photos import Photos
 from yolact.runtime.bench.stages import MaskForm, Stage, StagedDetector, StagedEngine, in_steps
+from yolact.runtime.bench.streamed import measure_stream
 from yolact.runtime.bench.summary import fit_slope, summarise_runs
 from yolact.runtime.cuda.device import Device
+from yolact.runtime.detector import Detector
 from yolact.runtime.engine import CPU, Engine, EngineOptions
 from yolact.runtime.engine_files import open_engine
 from yolact.runtime.errors import EngineError, YolactError
@@ -39,7 +41,8 @@ class BenchRequest:
     Attributes:
         engine: ONNX file or plan.
         batches: images at once; none for the fewest that the file takes.
-        duration_s: seconds for each of them, and for the numbers of detections together, beside the warm-up runs.
+        duration_s: seconds for each of them stage by stage, as many for its stream, and for the numbers of detections
+            together, beside the warm-up runs.
         masks: what is made of masks at image size: arrays, or COCO RLE.
         open_options: how the engine file is opened.
     """
@@ -97,7 +100,15 @@ def _measure(
         steps.check_batch(batch)
     detector = StagedDetector(steps, request.masks)
     load, before = machine.load_average(), machine.read_clocks(gpu)
-    rows = [measure_batch(detector, photos, batch, request.duration_s) for batch in batches]
+    rows = [
+        measure_batch(detector, photos, batch, request.duration_s)
+        | {
+            "streamed": measure_stream(
+                Detector(engine), photos, batch, request.duration_s, request.masks, warm_ups=WARM_UPS
+            )
+        }
+        for batch in batches
+    ]
     image = photos.first().decode()
     found = detector.find(image, engine.min_batch)
     by_detections = measure_detections(detector, found, image.shape[:2], request.duration_s)

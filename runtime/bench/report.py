@@ -67,6 +67,9 @@ def _batch(row: Mapping[str, Any]) -> Iterator[str]:
     for stage, latency in row["stages"].items():
         if latency is not None:
             yield _line(_TITLES[stage], latency)
+    streamed = row["streamed"]
+    flight = f"streamed, {streamed['in_flight']} batches in flight"
+    yield f"{flight}: {streamed['images_per_s']:.3f} images/s of {count_noun(streamed['images'], 'image')}"
     if row["runs"] < FEW_RUNS:
         yield f"p99 of fewer than {FEW_RUNS} runs is nearly the slowest; --duration takes more time"
 

@@ -200,7 +200,11 @@ def test_a_made_up_scene_and_several_batches(tiny_engine: Path, here: Path, monk
         assert 0 < row["mean_detections"] <= 20
         for latency in filter(None, row["stages"].values()):
             assert 0 < latency["p50_ms"] <= latency["p90_ms"] <= latency["p99_ms"]
+        streamed = row["streamed"]
+        assert streamed["images"] >= row["batch"] and streamed["images"] % row["batch"] == 0
+        assert streamed["in_flight"] == 2 and streamed["images_per_s"] > 0
         expected += [row["batch"]] * (row["runs"] + WARM_UPS)
+        expected += [row["batch"]] * (2 * WARM_UPS + streamed["images"] // row["batch"])
     assert seen == [*expected, 1]  # the last for the numbers of detections
     assert values["engine"]["config"] == "tiny" and values["engine"]["file"] == str(tiny_engine)
     assert values["engine"]["postprocess"]["max_detections"] == 20
@@ -231,6 +235,9 @@ def test_the_table_is_the_json(tiny_engine: Path, here: Path) -> None:
         assert f"{row['images']} image" in lines[top] and f"{row['mean_detections']:.1f} detections" in lines[top]
         for line, (stage, title) in zip(lines[top + 2 :], titles.items(), strict=False):
             assert line.startswith(title) and line.removeprefix(title).split() == cells(row["stages"][stage])
+        streamed = row["streamed"]
+        said = f"streamed, 2 batches in flight: {streamed['images_per_s']:.3f} images/s of {streamed['images']} image"
+        assert any(line.startswith(said) for line in lines)
         latency = row["stages"]["end_to_end"]
         (line,) = (line for line in lines if line.startswith(f"batch {row['batch']} "))
         assert line.split()[2:] == [*cells(latency), f"{latency['mean_ms'] / row['batch']:.3f}"]
