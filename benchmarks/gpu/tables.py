@@ -64,6 +64,16 @@ def detector_sheet(figures: Figures) -> str:
     return table(_launch_head(figures["detector_sheet"]), _launch_rows(figures["detector_sheet"]))
 
 
+def around_engine(figures: Figures) -> str:
+    """What a detector on a plan does beside its engine for one image, and all of it together."""
+    parts = figures["around_engine"]
+    rows = [
+        (one["part"], f"{one['bytes'] / 1e6:.2f}" if one["bytes"] else "", f"{one['estimate_us']:.1f}") for one in parts
+    ]
+    together = sum(one["estimate_us"] for one in parts)
+    return table(("beside the engine, one image", "MB", "estimate, us"), [*rows, ("together", "", f"{together:.1f}")])
+
+
 def mask_forms(figures: Figures) -> str:
     """Both ways from the network to bits of masks: bytes, floors, and the estimate of the one that there is."""
     forms = figures["mask_forms"]

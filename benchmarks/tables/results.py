@@ -78,6 +78,7 @@ RESULTS_SHOWN = {
             "sheet": gpu.cost_sheet,
             "detector": gpu.detector_sheet,
             "masks": gpu.mask_forms,
+            "path": gpu.around_engine,
             "loops": gpu.loops,
             "kernels": gpu.resources,
         },

@@ -18,6 +18,8 @@ MULTIPROCESSORS, CLOCK, MEMORY = 132, 1.83e9, 4.8e12  # of an H200: Hz, bytes a 
 ORIN_MEMORY = 204.8e9  # of a Jetson AGX Orin
 ISSUE = 4 * 0.65  # instructions a multiprocessor and clock
 ROUND_TRIP, BARRIER, DEPENDENT = 600, 40, 5  # clocks: of global memory, of a barrier, of an instruction of one warp
+BUS = 50e9  # bytes a second each way, of the 63 GB/s of PCIe 5.0 with 16 lanes
+CALL = 10e-6  # seconds from the host's call to a copy or kernel that is at work, and from its end to a host that waited
 GAP = 1e-6  # seconds between launches in a CUDA graph
 
 # By compute capability: threads, blocks and shared memory of a multiprocessor. Each has 65,536 registers.

@@ -20,8 +20,8 @@ from benchmarks.commands import json_option
 from benchmarks.figures import write_figures
 from benchmarks.gpu import tables
 from benchmarks.gpu.kernels import sass
-from benchmarks.gpu.kernels.estimate import MEMORY, ORIN_MEMORY, estimate, floor, occupancy
-from benchmarks.gpu.kernels.workload import Launch, detector_launches, fused_mask_bytes, launches
+from benchmarks.gpu.kernels.estimate import BUS, CALL, MEMORY, ORIN_MEMORY, estimate, floor, occupancy
+from benchmarks.gpu.kernels.workload import Launch, copied_bytes, detector_launches, fused_mask_bytes, launches
 from yolact.cli.command import reports_errors
 from yolact.plugins.build import SOURCES, BuildFailed, find_tools
 from yolact.runtime.errors import YolactError
@@ -109,6 +109,20 @@ def cost_sheet(
     return sheet
 
 
+def around_engine(figures: dict[str, Any]) -> list[dict[str, Any]]:
+    """What a detector on a plan does beside its engine for one image, one part after the other."""
+    up, down = copied_bytes()
+    resize, enlarge = (cost["batches"]["1"]["estimate_us"] for cost in figures["detector_sheet"])
+    parts = [
+        ("the image to the GPU", up, up / BUS * 1e6),
+        ("stretching it", 0, resize),
+        ("enlarging 100 masks", 0, enlarge),
+        ("what was found to the host", down, down / BUS * 1e6),
+        ("two calls and two waits of the host", 0, 4 * CALL * 1e6),
+    ]
+    return [{"part": part, "bytes": size, "estimate_us": round(time, 1)} for part, size, time in parts]
+
+
 def mask_forms(figures: dict[str, Any]) -> dict[str, Any]:
     """What masks take with probabilities between network and image, and the least that they could take without."""
     assembled, enlarged = figures["sheet"][-1], figures["detector_sheet"][-1]
@@ -152,6 +166,7 @@ def main(archs: tuple[str, ...], json_path: Path | None) -> None:
         figures["sheet"] = cost_sheet(rows, codes, launches(), (1, 32))
         figures["detector_sheet"] = cost_sheet(rows, codes, detector_launches(), (1,))
         figures["mask_forms"] = mask_forms(figures)
+        figures["around_engine"] = around_engine(figures)
         print(tables.cost_sheet(figures), tables.detector_sheet(figures), sep="\n\n", end="\n\n")
     for row in rows:
         del row["symbol"]  # it changes with the folder that the sources lie in

@@ -89,6 +89,13 @@ def detector_launches() -> tuple[Launch, ...]:
     return _resize_pack(), _masks_to_image()
 
 
+def copied_bytes() -> tuple[int, int]:
+    """Of an image of 720p to the GPU, and of what was found in it to the host: boxes, scores, classes and bits."""
+    height, width = IMAGE
+    found = DETECTIONS * (BOX + FLOAT + 2 * FLOAT + REGION[0] * REGION[1] // 8)
+    return height * width * 3, found
+
+
 def fused_mask_bytes() -> int:
     """What a kernel from prototypes and coefficients to an image's bits would have to move, for one image."""
     bits = REGION[0] * REGION[1] // 8
