@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 import tempfile
@@ -15,6 +14,7 @@ from yolact.runtime.cache_folder import cache_folder
 from yolact.runtime.errors import YolactError
 from yolact.runtime.file_digest import sha256_of
 from yolact.runtime.file_lock import FileInUse, FileLock, LockUnavailable
+from yolact.runtime.json_text import from_json, to_json
 from yolact.runtime.wording import Say
 
 _RECORD = "contents.json"
@@ -66,7 +66,7 @@ def find_or_make(key: str, file_name: str, make: Callable[[Path], None], note: S
 def is_whole(entry: Path) -> bool:
     """Whether the files of an entry are there with the contents that they were written with."""
     try:
-        record = json.loads((entry / _RECORD).read_text(encoding="utf-8"))
+        record = from_json((entry / _RECORD).read_bytes())
         return bool(record) and all(sha256_of(entry / Path(name).name) == digest for name, digest in record.items())
     except (OSError, ValueError, AttributeError, TypeError):
         return False
@@ -87,7 +87,7 @@ def _make(entry: Path, make: Callable[[Path], None]) -> None:
     try:
         make(folder)
         record = {path.name: sha256_of(path) for path in sorted(folder.iterdir())}
-        (folder / _RECORD).write_text(json.dumps(record), encoding="utf-8")
+        (folder / _RECORD).write_text(to_json(record), encoding="utf-8")
         if entry.exists():
             shutil.rmtree(entry)
         folder.rename(entry)

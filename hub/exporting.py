@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -11,6 +10,7 @@ import yolact
 from yolact.runtime.engine import DeviceChoice
 from yolact.runtime.errors import YolactError
 from yolact.runtime.file_digest import sha256_of
+from yolact.runtime.json_text import to_json
 from yolact.runtime.packages import PackageMissing
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Export(NamedTuple):
         beside = self.weights.with_suffix(".json")
         made_by = [yolact.__version__, str(self.tensorrt or "ONNX"), self.gpu]
         parts = [sha256_of(self.weights), self.weights.name, sha256_of(beside) if beside.is_file() else "", *made_by]
-        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:20]
+        return hashlib.sha256(to_json(parts).encode()).hexdigest()[:20]
 
     def make(self, folder: Path, note: Say) -> None:
         """Write the engine file into a folder, and say so in a line.

@@ -222,7 +222,7 @@ def test_rejected_requests(checkpoint: Path, tmp_path: Path, name: str, monkeypa
 CHECKPOINTS = {
     "missing": (None, "nowhere.pth"),
     "truncated": (lambda data: data[: len(data) // 2], "truncated"),
-    "text": (lambda _data: b"hello", "not a PyTorch checkpoint"),
+    "text": (lambda _data: b"hello", "no file of tensors"),
     "empty": (lambda _data: b"", "is empty; download or copy it again"),
 }
 

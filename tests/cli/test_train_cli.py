@@ -268,7 +268,7 @@ REJECTED = {
     "missing annotations": (1, ["--data", "a.json,images", "--output", "new"], "cannot read a.json"),
     "unknown validation": (2, ["--val", "coco", "--output", "new"], "expected ANNOTATIONS.json,IMAGE_FOLDER"),
     "missing weights": (1, ["--weights", "none.pth", "--output", "new"], "cannot read none.pth"),
-    "no weights": (1, ["--weights", "damaged/state.pth", "--output", "new"], "is not a PyTorch checkpoint"),
+    "no weights": (1, ["--weights", "damaged/state.pth", "--output", "new"], "no file of tensors"),
     "batch": (2, ["--accumulate", "3", "--output", "new"], "cannot be divided evenly"),
     "rate": (2, ["--lr", "nan", "--output", "new"], "learning_rate must be a finite number from 0 on, got nan"),
     "steps": (2, ["--lr-steps", "3,x"], "expected iterations separated by commas"),
