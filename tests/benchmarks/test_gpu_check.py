@@ -6,6 +6,7 @@ import ast
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -48,7 +49,9 @@ def make_nvidia_smi(folder: Path) -> None:
     smi = folder / "bin" / "nvidia-smi"
     smi.parent.mkdir()
     name = "'NVIDIA Test' if '--query-gpu=name' in sys.argv else"
-    smi.write_text(f"#!{sys.executable}\nimport sys\nprint({name} '{values}')\n")
+    program = smi.with_suffix(".py")
+    program.write_text(f"import sys\nprint({name} '{values}')\n")
+    smi.write_text(f'#!/bin/sh\nexec {shlex.join([sys.executable, str(program)])} "$@"\n')
     smi.chmod(0o755)
 
 
@@ -147,11 +150,11 @@ def test_the_repository_where_it_lies() -> None:
     program = (
         "import benchmarks.gpu.check.__main__, benchmarks.gpu.check.child, yolact, yolact.plugins.build as build; "
     )
-    program += "print(yolact.__version__, yolact.plugins.build.SOURCES)"
+    program += "print(yolact.__version__, yolact.plugins.build.SOURCES, sep=chr(10))"
     places = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, "-S", "-c", program], env=places, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    version, sources = done.stdout.split()
+    version, sources = done.stdout.splitlines()
     assert version == yolact.__version__ and Path(sources) == ROOT / "plugins"
 
 

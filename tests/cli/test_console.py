@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -80,7 +81,8 @@ def test_pictures_with_any_name_are_done(engine: Path, tmp_path: Path, environme
 def test_a_command_without_standard_streams_does_its_work(engine: Path, tmp_path: Path) -> None:
     """Nor does what libraries print get into the file that was opened in the place of stderr."""
     write_photo(tmp_path / "a.png")
-    line = f"exec {sys.executable} -m yolact.cli.infer --engine {engine} --json f.json a.png <&- >&- 2>&-"
+    command = [sys.executable, "-m", "yolact.cli.infer", "--engine", str(engine), "--json", "f.json", "a.png"]
+    line = f"exec {shlex.join(command)} <&- >&- 2>&-"
     assert subprocess.run(["sh", "-c", line], cwd=tmp_path).returncode == 0
     assert [row["source"] for row in json.loads((tmp_path / "f.json").read_text())] == ["a.png"]
 

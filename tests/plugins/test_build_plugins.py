@@ -237,7 +237,7 @@ def test_the_cuda_runtime_of_pip(tmp_path: Path, name: str) -> None:
         (tmp_path / file).touch()
     script = tmp_path / "script.cmake"
     script.write_text(
-        f"set(CMAKE_CUDA_COMPILER {tmp_path}/bin/nvcc)\ninclude({ROOT}/plugins/cmake/pip_cuda.cmake)\n"
+        f'set(CMAKE_CUDA_COMPILER "{tmp_path}/bin/nvcc")\ninclude("{ROOT}/plugins/cmake/pip_cuda.cmake")\n'
         'yolact_find_cudart_of_pip()\nmessage("found ${CUDA_CUDART}.")\n'
     )
     done = subprocess.run([tiny_tools().cmake, "-P", script], capture_output=True, text=True, check=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -110,12 +111,12 @@ def test_pkg_config_and_cmake_find_it(capi_folder: Path, tmp_path: Path) -> None
     if not shutil.which("cmake") or not shutil.which("pkg-config"):
         pytest.skip("cmake or pkg-config is not installed -- apt-get install cmake pkg-config")
     variables = {"PATH": "/usr/local/bin:/usr/bin:/bin", "PKG_CONFIG_PATH": str(capi_folder)}
-    flags = run(["pkg-config", "--cflags", "--libs", "yolact"], env=variables).split()
+    flags = shlex.split(run(["pkg-config", "--cflags", "--libs", "yolact"], env=variables))
     source = ROOT / "examples" / "c" / "detect.c"
     run(["cc", "-std=c99", *STRICT, source, *flags, "-o", tmp_path / "by-pkg-config"])
     (tmp_path / "CMakeLists.txt").write_text(
         "cmake_minimum_required(VERSION 3.16)\nproject(example C)\nfind_package(yolact 0.1 REQUIRED)\n"
-        f"add_executable(by-cmake {source})\ntarget_link_libraries(by-cmake yolact::yolact)\n"
+        f'add_executable(by-cmake "{source}")\ntarget_link_libraries(by-cmake yolact::yolact)\n'
     )
     run(["cmake", "-S", tmp_path, "-B", tmp_path / "b", f"-Dyolact_DIR={capi_folder}"])
     run(["cmake", "--build", tmp_path / "b"])
