@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import yolact
 from yolact.runtime.engine import DeviceChoice
@@ -16,8 +16,6 @@ from yolact.runtime.packages import PackageMissing
 if TYPE_CHECKING:
     from yolact.runtime.tensorrt.flavour import TensorRt
     from yolact.runtime.wording import Say
-
-Kind = Literal["onnx", "plan"]
 
 
 class Export(NamedTuple):
@@ -72,15 +70,15 @@ class Export(NamedTuple):
         write_plan(model, options, self.tensorrt, folder / self.file_name, command=command, say=_say_nothing, note=note)
 
 
-def plan_export(weights: Path, device: DeviceChoice | None, *, kind: Kind | None = None) -> Export:
+def plan_export(weights: Path, device: DeviceChoice | None, *, only_onnx: bool = False) -> Export:
     """The export for this machine: a plan where one can be built and run here and nothing speaks against it, else ONNX.
 
     Args:
         weights: the checkpoint.
         device: where it is to run, None to choose; a plan runs on cuda alone.
-        kind: ``onnx`` for what needs an ONNX file, None to choose.
+        only_onnx: for what cannot do with a plan.
     """
-    if kind != "onnx" and (device is None or device.kind == "cuda"):
+    if not only_onnx and (device is None or device.kind == "cuda"):
         from yolact.engines.build_options import BuildOptions
         from yolact.engines.builder_choice import choose_builder
         from yolact.runtime.cuda.gpu import find_gpu

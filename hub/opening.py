@@ -7,7 +7,7 @@ from pathlib import Path
 
 from yolact.hub.client import download_weights
 from yolact.hub.engine_cache import find_or_make
-from yolact.hub.exporting import Kind, plan_export
+from yolact.hub.exporting import plan_export
 from yolact.runtime.engine import DeviceChoice
 from yolact.runtime.model_names import Repository, is_checkpoint
 from yolact.runtime.wording import Say
@@ -21,7 +21,7 @@ def weights_file(source: Path | Repository, note: Say) -> Path:
 
 
 def engine_file(
-    source: Path | Repository, device: DeviceChoice | None, note: Say = _LOG.warning, *, kind: Kind | None = None
+    source: Path | Repository, device: DeviceChoice | None, note: Say = _LOG.warning, *, only_onnx: bool = False
 ) -> Path:
     """An engine file: the one named, or one that weights are exported to once, in the user's cache.
 
@@ -29,14 +29,14 @@ def engine_file(
         source: an engine file, a checkpoint, or a repository on Hugging Face.
         device: where it is to run, None to choose.
         note: gets the lines about downloads and exports; by default the log.
-        kind: ``onnx`` where no plan will do.
+        only_onnx: where no plan will do.
 
     Raises as `download_weights`, `exporting.Export.make` and `engine_cache.find_or_make`.
     """
     path = weights_file(source, note)
     if not (is_checkpoint(path) and path.is_file()):
         return path
-    export = plan_export(path, device, kind=kind)
+    export = plan_export(path, device, only_onnx=only_onnx)
     file, is_new = find_or_make(export.key, export.file_name, lambda folder: export.make(folder, note), note)
     if is_new:
         note(f"exported {source} to {file}; the next time it is taken from there")

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from yolact.cli.command import Later, note
 from yolact.runtime.errors import UsageError
 from yolact.runtime.model_names import Repository, file_or_repository, is_checkpoint
-
-if TYPE_CHECKING:
-    from yolact.hub.exporting import Kind
 
 
 class _Named(click.ParamType):  # type: ignore[type-arg]
@@ -52,8 +49,8 @@ class _Weights(_Named):
 class _Engine(_Named):
     """An engine file has to be there, as for `EXISTING_FILE`; a checkpoint is exported to one."""
 
-    def __init__(self, kind: Kind | None) -> None:
-        self._kind = kind
+    def __init__(self, *, only_onnx: bool = False) -> None:
+        self._only_onnx = only_onnx
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """As for weights; fails for a file that is missing, and for a folder, too."""
@@ -69,7 +66,7 @@ class _Engine(_Named):
         def find(values: Mapping[str, Any]) -> Path:
             from yolact.hub.opening import engine_file
 
-            return engine_file(source, values.get("device"), note, kind=self._kind)
+            return engine_file(source, values.get("device"), note, only_onnx=self._only_onnx)
 
         return Later(find)
 
@@ -79,8 +76,8 @@ _EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
 WEIGHTS = _Weights()
 """A checkpoint, or a repository whose weights are downloaded."""
 
-ENGINE = _Engine(None)
+ENGINE = _Engine()
 """An engine file, or what is exported to one: a checkpoint or a repository."""
 
-ONNX_ENGINE = _Engine("onnx")
+ONNX_ENGINE = _Engine(only_onnx=True)
 """The same where a plan would not do."""

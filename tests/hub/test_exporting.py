@@ -50,8 +50,9 @@ def test_a_plan_only_where_it_can_be_built_and_run(weights: Path, monkeypatch: p
     assert plan_export(weights, DeviceChoice("cuda", 1)) == Export(weights, BUILDER, "NVIDIA Test sm_86")
     monkeypatch.setattr(gpu, "find_gpu", lambda index=0: GPU)
     assert plan_export(weights, None).tensorrt == BUILDER
-    for device, kind in ((DeviceChoice("cpu"), None), (DeviceChoice("tensorrt"), None), (None, "onnx")):
-        assert plan_export(weights, device, kind=kind).tensorrt is None  # type: ignore[arg-type]
+    assert plan_export(weights, None, only_onnx=True).tensorrt is None
+    for kind in ("cpu", "tensorrt"):
+        assert plan_export(weights, DeviceChoice(kind)).tensorrt is None  # type: ignore[arg-type]
 
 
 def test_no_plan_without_a_builder(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -79,8 +79,8 @@ HUB_MUTATIONS = (
     ),
     Mutation(
         "exports-a-plan-for-a-cpu",
-        'if kind != "onnx" and (device is None or device.kind == "cuda"):',
-        'if kind != "onnx":',
+        'if not only_onnx and (device is None or device.kind == "cuda"):',
+        'if not only_onnx:',
         ("test_exporting.py",),
     ),
     Mutation(
