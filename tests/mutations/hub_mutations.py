@@ -80,7 +80,7 @@ HUB_MUTATIONS = (
     Mutation(
         "exports-a-plan-for-a-cpu",
         'if not only_onnx and (device is None or device.kind == "cuda"):',
-        'if not only_onnx:',
+        "if not only_onnx:",
         ("test_exporting.py",),
     ),
     Mutation(
