@@ -45,7 +45,10 @@ def _parse_steps(context: click.Context, parameter: click.Parameter, value: str 
 @click.option("--warmup", type=click.IntRange(min=0), default=500, help="Iterations until the full learning rate.")
 @click.option("--amp", type=click.Choice(["bf16", "fp16", "off"]), default="off", help="Mixed precision.")
 @click.option(
-    "--augment", type=click.Choice(["full", "mirror", "none"]), default="full", help="full: the official one."
+    "--augment",
+    type=click.Choice(["full", "overhead", "mirror", "none"]),
+    default="full",
+    help="full: the official one; overhead: pictures without an upright direction.",
 )
 @click.option("--imgsz", type=AT_LEAST_1, help="Side of the network input, pixels.  [default: the configuration's]")
 @click.option("--device", default="auto", help="auto, cpu, cuda or cuda:N.")

@@ -50,12 +50,14 @@ def match_priors(targets: Targets, priors: Tensor) -> Matches:
     corners = torch.cat([priors[:, :2] - priors[:, 2:] / 2, priors[:, :2] + priors[:, 2:] / 2], dim=1)
     overlap = _iou(targets.boxes, corners)
     best_overlap, objects = overlap.max(dim=0)
+    per_object, prior_of_object = overlap.max(dim=1)
     for _ in range(len(targets.boxes)):
-        per_object, prior_of_object = overlap.max(dim=1)
         chosen = per_object.argmax()
-        prior = prior_of_object[chosen]
+        prior = prior_of_object[chosen].clone()
         overlap[:, prior] = -1
         overlap[chosen] = -1
+        changed = prior_of_object == prior  # the others' maxima are what they were
+        per_object[changed], prior_of_object[changed] = overlap[changed].max(dim=1)
         best_overlap[prior] = 2  # above any threshold
         objects[prior] = chosen
     labels = targets.class_ids[objects] + 1

@@ -75,7 +75,7 @@ def test_dividing_a_batch() -> None:
         ({"weight_decay": float("inf")}, "weight_decay must be a finite number"),
         ({"warmup": -1}, "warmup must be a finite number"),
         ({"amp": "fp8"}, "amp must be one of bf16, fp16, off, got 'fp8'"),
-        ({"augmentation": "some"}, "augmentation must be one of full, mirror, none"),
+        ({"augmentation": "some"}, "augmentation must be one of full, overhead, mirror, none"),
     ],
 )
 def test_settings_out_of_range(change: dict[str, object], message: str) -> None:

@@ -1,4 +1,5 @@
-"""The official SSD-style augmentation (official utils/augmentations.py, `SSDAugmentation`), drawn from one generator.
+"""The official SSD-style augmentation (official utils/augmentations.py, `SSDAugmentation`), and quarter turns, drawn from
+one generator.
 
 Every step maps a `Sample` to a `Sample`; images are float32 and may leave 0..255, as in the original.
 """
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from yolact.runtime.errors import UsageError
 from yolact.training.data.datasets import Sample
 
-Augmentation = Literal["full", "mirror", "none"]
+Augmentation = Literal["full", "overhead", "mirror", "none"]
 
 FloatImage = NDArray[np.float32]
 
@@ -38,18 +39,21 @@ def augment(
         sample: image and objects; at least one object.
         rng: source of every random choice.
         fill: BGR colour around images that are expanded (official: the mean colour).
-        kind: ``full`` is the official chain; ``mirror`` only mirrors, for fine-tuning or pictures that must not be
-            cropped; ``none`` leaves the sample alone.
+        kind: ``full`` is the official chain; ``overhead``, which is ours, is for pictures without an upright direction,
+            such as those of microscopes: never expanded, half of them cropped, turned by quarters; ``mirror`` only
+            mirrors, for fine-tuning or pictures that must not be cropped; ``none`` leaves the sample alone.
 
     Raises UsageError for any other kind.
     """
     if kind not in get_args(Augmentation):
         raise UsageError(f"augmentation must be one of {', '.join(get_args(Augmentation))}, got {kind!r}")
     sample = replace(sample, image=sample.image.astype(np.float32))
-    if kind == "full":
+    if kind in ("full", "overhead"):
         sample = replace(sample, image=distort_colours(np.asarray(sample.image, np.float32), rng))
-        sample = expand(sample, rng, fill)
-        sample = random_crop(sample, rng)
+    if kind == "full":
+        sample = random_crop(expand(sample, rng, fill), rng)
+    if kind == "overhead":
+        sample = random_turn(random_crop(sample, rng) if rng.integers(2) else sample, rng)
     return sample if kind == "none" else random_mirror(sample, rng)
 
 
@@ -164,6 +168,28 @@ def random_mirror(sample: Sample, rng: np.random.Generator) -> Sample:
         masks=sample.masks[:, :, ::-1],
         boxes=mirrored(sample.boxes),
         crowd_boxes=mirrored(sample.crowd_boxes),
+    )
+
+
+def random_turn(sample: Sample, rng: np.random.Generator) -> Sample:
+    """Turn by 0, 90, 180 or 270 degrees anticlockwise, each as often."""
+    for _ in range(int(rng.integers(4))):
+        sample = _quarter_turn(sample)
+    return sample
+
+
+def _quarter_turn(sample: Sample) -> Sample:
+    width = sample.image.shape[1]
+
+    def turned(boxes: FloatImage) -> FloatImage:
+        return np.stack([boxes[:, 1], width - boxes[:, 2], boxes[:, 3], width - boxes[:, 0]], axis=1)
+
+    return replace(
+        sample,
+        image=np.rot90(sample.image),
+        masks=np.rot90(sample.masks, axes=(1, 2)),
+        boxes=turned(sample.boxes),
+        crowd_boxes=turned(sample.crowd_boxes),
     )
 
 

@@ -83,6 +83,13 @@ _DEMO = replace(
     fpn_channels=64,
 )
 
+_NUCLEI = replace(
+    _DEMO.with_classes(("nucleus",)),
+    name="yolact_nuclei",
+    image_size=448,
+    scales=((12, 20), (32, 48), (72, 104), (150, 200), (300, 400)),
+)
+
 CONFIGS: dict[str, ModelConfig] = {
     config.name: config
     for config in (
@@ -100,6 +107,7 @@ CONFIGS: dict[str, ModelConfig] = {
         replace(_BASE.with_classes(YOUTUBE_VIS_CLASSES), name="yolact_edge_youtubevis"),
         replace(_RESNET50.with_classes(YOUTUBE_VIS_CLASSES), name="yolact_edge_youtubevis_resnet50"),
         _DEMO,
+        _NUCLEI,
     )
 }
 """The eight official configurations, the image models of YOLACT-Edge (data/config.py of WisconsinAIVision/yolact_edge),

@@ -15,6 +15,7 @@ from yolact.training.data.augmentation import (
     expand,
     random_crop,
     random_mirror,
+    random_turn,
     stretch,
 )
 from yolact.training.data.datasets import Sample
@@ -46,7 +47,7 @@ def assert_consistent(sample: Sample) -> None:
         assert box.tolist() == [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
 
 
-@pytest.mark.parametrize("step", [expand, random_crop, random_mirror])
+@pytest.mark.parametrize("step", [expand, random_crop, random_mirror, random_turn])
 def test_geometry_keeps_image_masks_and_boxes_together(sample: Sample, step: object) -> None:
     fill = (MEAN_COLOUR,) if step is expand else ()
     sizes = set()
@@ -55,7 +56,7 @@ def test_geometry_keeps_image_masks_and_boxes_together(sample: Sample, step: obj
         assert_consistent(changed)
         sizes.add(changed.image.shape)
         assert len(changed.boxes) == len(changed.class_ids) == len(changed.masks) > 0
-    assert len(sizes) > 50 or step is random_mirror
+    assert len(sizes) > 50 if step in (expand, random_crop) else len(sizes) == 1 + (step is random_turn)
 
 
 def test_mirroring_by_hand(sample: Sample) -> None:
@@ -63,6 +64,18 @@ def test_mirroring_by_hand(sample: Sample) -> None:
     assert mirrored.boxes[0].tolist() == [100, 20, 130, 60]
     assert mirrored.crowd_boxes[0].tolist() == [1, 40, 40, 89]
     np.testing.assert_array_equal(mirrored.image[:, 0], sample.image[:, -1])
+
+
+def test_turning_by_hand(sample: Sample) -> None:
+    """Every number of quarter turns comes as often as the others; what was at the right is at the top after one."""
+    turned = [random_turn(sample, np.random.default_rng([9, seed])) for seed in range(400)]
+    corners = [tuple(one.boxes[0].tolist()) for one in turned]
+    expected = [(10, 20, 40, 60), (20, 100, 60, 130), (100, 30, 130, 70), (30, 10, 70, 40)]
+    assert set(corners) == set(expected)
+    assert min(map(corners.count, expected)) > 70
+    once = turned[corners.index(expected[1])]
+    np.testing.assert_array_equal(once.image[0], sample.image[:, -1])
+    assert once.crowd_boxes[0].tolist() == [40, 1, 89, 40]
 
 
 def test_a_crop_keeps_objects_by_their_centre(sample: Sample) -> None:
@@ -155,8 +168,11 @@ def test_kinds(sample: Sample) -> None:
     np.testing.assert_array_equal(augment(sample, rng, MEAN_COLOUR, "none").image, sample.image)
     shapes = {augment(sample, np.random.default_rng(s), MEAN_COLOUR, "mirror").image.shape for s in range(20)}
     assert shapes == {sample.image.shape}
+    shapes = [augment(sample, np.random.default_rng(s), MEAN_COLOUR, "overhead").image.shape for s in range(99)]
+    assert max(map(max, shapes)) == max(SIZE), "it never expands"
+    assert 20 < sum(set(shape) == {*SIZE, 3} for shape in shapes) < 80, "and crops half the time"
     first, again = (augment(sample, np.random.default_rng(5), MEAN_COLOUR) for _ in range(2))
     np.testing.assert_array_equal(first.image, again.image)
-    with pytest.raises(UsageError, match="must be one of full, mirror, none, got 'all'"):
+    with pytest.raises(UsageError, match="must be one of full, overhead, mirror, none, got 'all'"):
         augment(sample, rng, MEAN_COLOUR, "all")  # type: ignore[arg-type]
     assert sample.image.max() == 180, "the sample itself must not change"
