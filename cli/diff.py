@@ -158,6 +158,8 @@ def _detection_lines(totals: DetectionTotals, threshold: float) -> Iterator[str]
 
 
 def _score_lines(scores: tuple[Scores, Scores]) -> Iterator[str]:
+    if scores[0].ap_words != "AP":
+        yield scores[0].ap_words
     yield f"{'AP':<10}{'box':>8}{'box50':>8}{'mask':>8}{'mask50':>8}"
     for name, of_one in zip(("engine", "reference"), scores, strict=True):
         values = (of_one.box.ap, of_one.box.ap50, of_one.mask.ap, of_one.mask.ap50)

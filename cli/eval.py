@@ -11,17 +11,20 @@ from yolact.cli.command import command, say
 from yolact.cli.options.common import annotations_option, images_option, json_option, limit_option, max_pixels_option
 from yolact.cli.options.engine import engine_options
 from yolact.cli.options.model import ModelChoice, model_options
+from yolact.cli.options.postprocess import DetectionLimits, detection_limit_options
 from yolact.cli.options.reading import reading_options
 from yolact.runtime.config import PostprocessConfig
 from yolact.runtime.errors import UsageError
 from yolact.runtime.json_text import to_json
 from yolact.runtime.output_files import check_output, write_output
 from yolact.runtime.wording import count_noun, printable
+from yolact.training.evaluation.scores import COCO_MAX_DETECTIONS
 from yolact.training.torch_device import choose_device
 
 if TYPE_CHECKING:
     from yolact.runtime.engine import Engine, EngineOptions
     from yolact.runtime.metadata import ModelMetadata
+    from yolact.training.data.class_pairing import ClassPairs
     from yolact.training.data.coco.reading_rules import ReadingRules
     from yolact.training.data.ground_truth import GroundTruth
     from yolact.training.evaluation.evaluate import Evaluation
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
 @reading_options("--annotations")
 @json_option("Write all detections to this file, as COCO's server takes them.")
 @limit_option()
+@detection_limit_options
 @engine_options
 @max_pixels_option()
 def main(
@@ -44,9 +48,13 @@ def main(
     json_file: Path | None,
     limit: int | None,
     rules: ReadingRules,
+    limits: DetectionLimits,
     open_options: EngineOptions,
 ) -> None:
     """Measure the accuracy of an engine file or of a checkpoint: COCO's average precision, in percent.
+
+    COCO counts the best 100 detections of a class in an image. Of a model that keeps more, all count, and the figures
+    are called so.
 
     Every image of the annotation file counts, also those without annotations. Of YOLACT++, boxes are ranked by class
     scores and masks by mask scores; the scores in the JSON are those that rank masks. An engine file has its
@@ -60,38 +68,47 @@ def main(
     if json_file is not None:
         check_output("--json", json_file, [model.path, open_options.metadata_file, annotations, images])
     from yolact.runtime.detector import Detector
-    from yolact.training.data.ground_truth import check_categories, read_ground_truth
+    from yolact.training.data.class_pairing import check_categories
+    from yolact.training.data.ground_truth import read_ground_truth
     from yolact.training.evaluation.evaluate import evaluate
 
     truth = read_ground_truth(annotations, images, limit, rules)
     if json_file is not None:
         check_output("--json", json_file, truth.paths)
-    engine = _open(model, open_options)
+    engine = _open(model, open_options, limits)
     with Detector(engine) as detector:
-        check_categories(detector.metadata.config, truth)
-        evaluation = evaluate(detector, truth, batch_size=engine.min_batch)
+        pairs = check_categories(detector.metadata.config, truth)
+        evaluation = evaluate(detector, truth, batch_size=engine.min_batch, max_detections=limits.max_detections)
         if json_file is not None:
             write_output(json_file, to_json(evaluation.server_results()).encode())
-        for line in _summary(evaluation, truth, detector.metadata):
+        for line in _summary(evaluation, truth, pairs, detector.metadata, limits):
             say(line)
 
 
-def _open(model: ModelChoice, open_options: EngineOptions) -> Engine:
-    """The model; a checkpoint with the official evaluation's post-processing."""
+def _open(model: ModelChoice, open_options: EngineOptions, limits: DetectionLimits) -> Engine:
+    """The model; a checkpoint with the official evaluation's post-processing, but for the limits."""
     if not model.is_checkpoint:
         from yolact.runtime.engine_files import open_engine
 
-        return open_engine(model.path, open_options)
+        engine = open_engine(model.path, open_options)
+        if engine.metadata.graph == "raw":
+            engine.set_postprocess(limits.of(engine.metadata.postprocess))
+        else:
+            limits.check_built_in(engine.metadata, model.path)
+        return engine
+    settings = limits.of(PostprocessConfig())
     device = choose_device(open_options.device)
     from yolact.training.models.checkpoints import load_checkpoint
     from yolact.training.models.torch_engine import TorchEngine
 
-    return TorchEngine(load_checkpoint(model.path, model.config_name).to(device), PostprocessConfig())
+    return TorchEngine(load_checkpoint(model.path, model.config_name).to(device), settings)
 
 
-def _summary(evaluation: Evaluation, truth: GroundTruth, metadata: ModelMetadata) -> Iterator[str]:
+def _summary(
+    evaluation: Evaluation, truth: GroundTruth, pairs: ClassPairs, metadata: ModelMetadata, limits: DetectionLimits
+) -> Iterator[str]:
     """Lines of the report."""
-    config, settings = metadata.config, metadata.postprocess
+    config, settings, scores = metadata.config, metadata.postprocess, evaluation.scores
     objects = truth.count_objects()
     yield (
         f"{config.name}, {metadata.types}, {config.image_size}x{config.image_size}, on {truth.source.name}: "
@@ -99,12 +116,15 @@ def _summary(evaluation: Evaluation, truth: GroundTruth, metadata: ModelMetadata
     )
     yield (
         f"scores above {settings.score_threshold:g}, {settings.nms} NMS at IoU {settings.nms_threshold:g}, "
-        f"{settings.max_detections} detections an image at most"
+        f"{limits.max_detections or settings.max_detections} detections an image at most"
     )
+    yield str(pairs)
     yield ""
-    yield "      " + "".join(f"{title:>8}" for title in ("AP", "AP50", "AP75", "S", "M", "L", "AR100"))
-    yield _score_line("box", evaluation.scores.box)
-    yield _score_line("mask", evaluation.scores.mask)
+    if scores.ap_words != "AP":
+        yield f"{scores.ap_words}; COCO counts {COCO_MAX_DETECTIONS} of a class"
+    yield "      " + "".join(f"{title:>8}" for title in ("AP", "AP50", "AP75", "S", "M", "L", scores.ar_title))
+    yield _score_line("box", scores.box)
+    yield _score_line("mask", scores.mask)
     yield ""
     yield from _category_lines(evaluation, truth, objects)
     yield ""
@@ -130,7 +150,7 @@ def _category_lines(evaluation: Evaluation, truth: GroundTruth, objects: Counter
 
 
 def _score_line(title: str, scores: RegionScores) -> str:
-    values = (scores.ap, scores.ap50, scores.ap75, scores.ap_small, scores.ap_medium, scores.ap_large, scores.ar100)
+    values = (scores.ap, scores.ap50, scores.ap75, scores.ap_small, scores.ap_medium, scores.ap_large, scores.ar)
     return f"{title:<6}" + "".join(f"{_percent(value):>8}" for value in values)
 
 

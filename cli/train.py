@@ -28,7 +28,7 @@ def _parse_steps(context: click.Context, parameter: click.Parameter, value: str 
 @click.option("--config", "config_name", required=True, help="Configuration; its classes are replaced by the data's.")
 @click.option("--data", metavar="SPEC", required=True, help="ANNOTATIONS.json,IMAGE_FOLDER or scenes:COUNT[:SEED].")
 @click.option("--val", "validation", metavar="SPEC", help="Data to measure AP on, in the same form.")
-@reading_options("--data")
+@reading_options("--data", measured="--val")
 @click.option(
     "--weights",
     metavar="FILE|NAME",

@@ -26,6 +26,7 @@ from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.preprocess import Preprocessor, fill_batch
 
 if TYPE_CHECKING:
+    from yolact.training.data.ground_truth import GroundTruth
     from yolact.training.evaluation.scores import Scores
 
 _T = TypeVar("_T")
@@ -95,13 +96,13 @@ def compare_engines(request: DiffRequest, images: DiffImages) -> EngineDiff:
     with closing(tested.engine), closing(reference.engine):
         check_comparable(tested, reference)
         warning = share_settings(tested, reference)
+        found = _Detections(tested, reference, request.limits, images.truth)
         tensors = _compare_inside(tested, reference, request, images.images)
-        found = _Detections(tested, reference, request.limits)
         for image in _progress(images.images, "detections"):
             found.add(image)
         scores = None if images.truth is None else found.scores(images)
         heads = [diff for diff in tensors if diff.name in HEADS]
-        notes = [] if warning is None else [warning]
+        notes = [*([] if warning is None else [warning]), *found.notes]
         notes += _notes_on_heads(heads, (tested, reference), images.images[0], request.limits)
         notes += too_few_detections(DetectionTotals.of(diff for _, diff in found.diffs), request.limits)
         if not any(diff.matches or diff.missed or diff.spurious for _, diff in found.diffs):
@@ -169,12 +170,21 @@ def _check_runtime(sides: Iterable[Side], image: DiffImage, worst: float) -> Ite
 class _Detections:
     """Runs both engines as they are deployed, and keeps the differences of their detections and the worst images."""
 
-    def __init__(self, tested: Side, reference: Side, limits: Limits) -> None:
+    def __init__(self, tested: Side, reference: Side, limits: Limits, truth: GroundTruth | None) -> None:
+        """`truth`: annotations to score the detections by. Raises as `check_categories`."""
         self.diffs: list[tuple[str, ImageDetectionDiff]] = []
         self.worst = WorstImages(limits.score_threshold)
         self._detectors = (Detector(tested.engine), Detector(reference.engine))
         self._limits = limits
         self._rows: tuple[list[list[Any]], list[list[Any]]] = ([[], []], [[], []])  # boxes and masks of both
+        self._category_ids: list[tuple[int | None, ...]] = []
+        self.notes: list[str] = []
+        if truth is not None:
+            from yolact.training.data.class_pairing import check_categories, pair_classes
+
+            pairs = check_categories(reference.engine.metadata.config, truth)
+            self._category_ids = [pair_classes(tested.engine.metadata.config, truth).category_ids, pairs.category_ids]
+            self.notes = pairs.notes()
 
     def add(self, image: DiffImage) -> None:
         """Run both on an image."""
@@ -188,18 +198,19 @@ class _Detections:
             return
         from yolact.training.evaluation.scores import to_results
 
-        for rows, found, detector in zip(self._rows, (tested, reference), self._detectors, strict=True):
-            results = to_results(found, image.id, detector.metadata.config.category_ids)
+        for rows, found, category_ids in zip(self._rows, (tested, reference), self._category_ids, strict=True):
+            results = to_results(found, image.id, category_ids)
             for kind, of_image in zip(rows, results, strict=True):
                 kind += of_image
 
     def scores(self, images: DiffImages) -> tuple[Scores, Scores]:
         """Average precision of both, as `evaluate` measures it, without a second run."""
-        from yolact.training.evaluation.scores import score_results
+        from yolact.training.evaluation.scores import score_results, scored_detections
 
         assert images.truth is not None
         ids = [image.id for image in images.images if image.id is not None]
-        ours, theirs = (score_results(images.truth.content, boxes, masks, ids) for boxes, masks in self._rows)
+        limit = scored_detections(max(one.metadata.postprocess.max_detections for one in self._detectors))
+        ours, theirs = (score_results(images.truth.content, boxes, masks, ids, limit) for boxes, masks in self._rows)
         return ours, theirs
 
 

@@ -104,7 +104,9 @@ def _accuracy(result: EngineDiff) -> Iterator[str]:
     if result.scores is None:
         return
     yield "<h2>Average precision</h2>"
-    titles = ("", "AP", "AP50", "AP75", "small", "medium", "large", "AR100")
+    if result.scores[0].ap_words != "AP":
+        yield f'<p class="soft">{result.scores[0].ap_words}</p>'
+    titles = ("", "AP", "AP50", "AP75", "small", "medium", "large", result.scores[0].ar_title)
     rows = []
     for name, scores in zip(("engine", "reference"), result.scores, strict=True):
         rows += [(f"{name}, boxes", *_percents(scores.box)), (f"{name}, masks", *_percents(scores.mask))]
@@ -112,7 +114,7 @@ def _accuracy(result: EngineDiff) -> Iterator[str]:
 
 
 def _percents(scores: RegionScores) -> list[str]:
-    values = (scores.ap, scores.ap50, scores.ap75, scores.ap_small, scores.ap_medium, scores.ap_large, scores.ar100)
+    values = (scores.ap, scores.ap50, scores.ap75, scores.ap_small, scores.ap_medium, scores.ap_large, scores.ar)
     return ["-" if value is None else f"{100 * value:.2f}" for value in values]
 
 

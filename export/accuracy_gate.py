@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from yolact.runtime.errors import AccuracyError
+from yolact.runtime.metadata import ModelMetadata
 from yolact.training.data.coco.reading_rules import USUAL, ReadingRules
 
 if TYPE_CHECKING:
@@ -36,11 +37,13 @@ class GateRequest:
 
 
 class GateResult(NamedTuple):
-    """Accuracy of the network in float32 (`before`) and of the export (`after`), and the number of images."""
+    """Accuracy of the network in float32 (`before`) and of the export (`after`), the number of images, and what the
+    average precision is called."""
 
     before: Accuracy
     after: Accuracy
     images: int
+    ap_words: str = "AP"
 
     @property
     def drop(self) -> float:
@@ -55,9 +58,11 @@ def check_accuracy(before: onnx.ModelProto, after: onnx.ModelProto, truth: Groun
     """
     from yolact.export.half_emulation import emulate_half
     from yolact.training.evaluation.onnx_accuracy import measure_accuracy
+    from yolact.training.evaluation.scores import ap_words, scored_detections
 
+    kept = ModelMetadata.from_proto(before, "the network").postprocess.max_detections
     exact, exported = (measure_accuracy(emulate_half(proto), truth) for proto in (before, after))
-    result = GateResult(exact, exported, len(truth.images))
+    result = GateResult(exact, exported, len(truth.images), ap_words(scored_detections(kept)))
     if not result.drop <= max_drop:
         raise AccuracyError(
             f"mask AP falls from {result.before.mask:.2f} to {result.after.mask:.2f}, by more than {max_drop:g} points "

@@ -70,7 +70,7 @@ class ExportPipeline:
 
         Raises what `export_model`, `verify_model`, `int8.quantize` and `check_accuracy` raise.
         """
-        truth = None if gate is None else self._read_truth(gate)
+        truth = None if gate is None else self._read_truth(gate, say)
         proto = self._export(self.precision)
         if self.int8_platform is not None:  # raises here, before the comparisons, where it does not fit
             find_quantization_points(
@@ -106,12 +106,13 @@ class ExportPipeline:
             precision=precision,
         )
 
-    def _read_truth(self, gate: GateRequest) -> GroundTruth:
+    def _read_truth(self, gate: GateRequest, say: Say) -> GroundTruth:
         """The annotations of the gate, read first of all, so that a mistake in them shows before the export."""
-        from yolact.training.data.ground_truth import check_categories, read_ground_truth
+        from yolact.training.data.class_pairing import check_categories
+        from yolact.training.data.ground_truth import read_ground_truth
 
         truth = read_ground_truth(gate.annotations, gate.images, gate.limit, gate.rules)
-        check_categories(self.model.config, truth)
+        _say_all(say, check_categories(self.model.config, truth).notes())
         return truth
 
 

@@ -74,8 +74,8 @@ def describe_gate(result: GateResult, max_drop: float) -> str:
     before, after = result.before, result.after
     change = f"{abs(result.drop):.2f} points {'lost' if result.drop > 0 else 'gained'}"
     return (
-        f"mask AP on {count_noun(result.images, 'image')}: {before.mask:.2f} in fp32, {after.mask:.2f} as exported, "
-        f"{change}, {max_drop:g} may be lost; box AP {before.box:.2f} and {after.box:.2f}"
+        f"mask {result.ap_words} on {count_noun(result.images, 'image')}: {before.mask:.2f} in fp32, "
+        f"{after.mask:.2f} as exported, {change}, {max_drop:g} may be lost; box AP {before.box:.2f} and {after.box:.2f}"
     )
 
 

@@ -9,9 +9,10 @@ from yolact.runtime.config import DISPLAY_SCORE_THRESHOLD, DISPLAY_TOP_K, ModelC
 from yolact.runtime.detector import Detector
 from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.drawing import annotate
+from yolact.training.data.class_pairing import check_categories
 from yolact.training.data.coco.reading_rules import ReadingRules
 from yolact.training.data.datasets import DatasetSpec
-from yolact.training.data.ground_truth import GroundTruth, check_categories, read_ground_truth
+from yolact.training.data.ground_truth import GroundTruth, read_ground_truth
 from yolact.training.data.scene_files import ANNOTATION_FILE, IMAGE_FOLDER, write_scenes
 from yolact.training.evaluation.evaluate import evaluate
 from yolact.training.evaluation.scores import Scores

@@ -14,7 +14,8 @@ from yolact.calib.inner_tensors import InnerTensors
 from yolact.runtime.contract import HEADS
 from yolact.runtime.images.preprocess import Preprocessor
 from yolact.runtime.metadata import ModelMetadata
-from yolact.training.data.ground_truth import GroundTruth, check_categories
+from yolact.training.data.class_pairing import check_categories
+from yolact.training.data.ground_truth import GroundTruth
 from yolact.training.evaluation.onnx_accuracy import measure_accuracy
 
 
@@ -37,7 +38,7 @@ class MaskApLoss:
             ImageError: an image cannot be read.
         """
         self._truth = truth
-        check_categories(ModelMetadata.from_proto(proto, "the network").config, truth)
+        self.pairs = check_categories(ModelMetadata.from_proto(proto, "the network").config, truth)
         self.reference = measure_accuracy(proto, self._truth, progress=False).mask
 
     def __call__(self, proto: onnx.ModelProto) -> float:

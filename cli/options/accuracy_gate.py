@@ -41,13 +41,14 @@ def gate_options(
     max_ap_drop: float,
     strict: bool,
     exif: Exif,
+    by_name: bool | None,
 ) -> GateRequest | None:
     """The gate, None where it is not asked for."""
     if (verify is None) != (verify_images is None):
         raise UsageError("--verify and --verify-images go together: annotations and the folder of their images")
     if verify is None or verify_images is None:
-        given = given_options("verify_limit", "max_ap_drop", "strict", "exif")
+        given = given_options("verify_limit", "max_ap_drop", "strict", "exif", "by_name")
         if given:
             raise UsageError(f"{given[0]} is for --verify")
         return None
-    return GateRequest(verify, verify_images, verify_limit, max_ap_drop, ReadingRules(strict, exif))
+    return GateRequest(verify, verify_images, verify_limit, max_ap_drop, ReadingRules(strict, exif, by_name))

@@ -43,7 +43,7 @@ def given_options(*names: str) -> tuple[str, ...]:
     """Those of the options of these parameter names that are on the command line, as they are written there."""
     context = click.get_current_context()
     return tuple(
-        parameter.opts[0]
+        (parameter.secondary_opts if context.params.get(str(parameter.name)) is False else parameter.opts)[0]
         for parameter in context.command.params
         if parameter.name in names and context.get_parameter_source(parameter.name) is ParameterSource.COMMANDLINE
     )

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from repository import ROOT
 from scripted_engine import write_engine
 
 from yolact.cli.eval import main
-from yolact.runtime.config import PostprocessConfig
+from yolact.runtime.config import MAX_KEPT, PostprocessConfig
 from yolact.runtime.detector import Detector
 from yolact.runtime.images.image_files import write_image
 from yolact.training.data.ground_truth import read_ground_truth
@@ -93,23 +94,24 @@ def test_the_report(engine: Path, data: dict[str, Any], monkeypatch: pytest.Monk
     lines = result.stdout.splitlines()
     assert lines[0] == "scripted, fp32, 64x64, on annotations.json: 3 images, 5 objects"
     assert lines[1] == "scores above 0.05, fast NMS at IoU 0.5, 4 detections an image at most"
-    assert cells(lines[3]) == ["AP", "AP50", "AP75", "S", "M", "L", "AR100"]
+    assert lines[2] == "4 classes paired by name"
+    assert cells(lines[4]) == ["AP", "AP50", "AP75", "S", "M", "L", "AR100"]
     # Persons are found with 0.9 and 0.8 in the first image and, wrongly, in the third: right, wrong, right, wrong. So
     # precision is 1 for 51 of 101 recalls, then 2/3. Of two dogs one is found, with IoU 0.8, enough for 7 of 10
     # thresholds. The Bus is not. Only one person has more than 32x32 pixels.
     person, dog = (51 + 50 * 2 / 3) / 101, 51 / 101
     box = [f"{100 * value / 3:.2f}" for value in (person + 0.7 * dog, person + dog, person + dog)]
     small, recall = (f"{100 * (1 + part) / 3:.2f}" for part in (0.7 * dog, 0.35))
-    assert cells(lines[4]) == ["box", *box, small, "100.00", "-", recall]
-    assert cells(lines[5])[0] == "mask" and cells(lines[5])[2] == box[1]
-    assert cells(lines[7]) == ["class", "objects", "box AP mask AP"]
-    assert [cells(line)[:3] for line in lines[8:11]] == [
+    assert cells(lines[5]) == ["box", *box, small, "100.00", "-", recall]
+    assert cells(lines[6])[0] == "mask" and cells(lines[6])[2] == box[1]
+    assert cells(lines[8]) == ["class", "objects", "box AP mask AP"]
+    assert [cells(line)[:3] for line in lines[9:12]] == [
         ["person", "2", f"{100 * person:.2f}"],
         ["dog", "2", f"{70 * dog:.2f}"],
         ["Bus", "1", "0.00"],
     ]
-    assert lines[11] == "and 1 class without objects"
-    assert lines[13:] == [
+    assert lines[12] == "and 1 class without objects"
+    assert lines[14:] == [
         "median of an image: 10.0 ms to detections (resizing, network, post-processing), 10.0 ms to masks",
         "50.0 images/s with both, without reading files and scoring",
     ]
@@ -119,7 +121,7 @@ def test_a_limit(engine: Path, data: dict[str, Any]) -> None:
     result = run("--engine", engine, *DATA, "--limit", "1")
     lines = result.stdout.splitlines()
     assert lines[0].endswith("1 image, 4 objects")
-    assert cells(lines[8])[:3] == ["person", "2", "100.00"]
+    assert cells(lines[9])[:3] == ["person", "2", "100.00"]
 
 
 def test_the_json_holds_what_was_scored(engine: Path, data: dict[str, Any], here: Path) -> None:
@@ -132,7 +134,7 @@ def test_the_json_holds_what_was_scored(engine: Path, data: dict[str, Any], here
     assert rows[5]["bbox"] == pytest.approx([20, 0, 20, 30])
     again = score_results(data, rows, rows, [1, 2, 3])
     lines = result.stdout.splitlines()
-    for line, scores in ((lines[4], again.box), (lines[5], again.mask)):
+    for line, scores in ((lines[5], again.box), (lines[6], again.mask)):
         assert scores.ap is not None and scores.ap50 is not None
         assert cells(line)[1:3] == [f"{100 * scores.ap:.2f}", f"{100 * scores.ap50:.2f}"]
     assert sorted(path.name for path in here.iterdir()) == ["annotations.json", "found.json", "images"]
@@ -163,6 +165,62 @@ def test_a_checkpoint(data: dict[str, Any], here: Path, name: str) -> None:
     expected = evaluate(Detector(TorchEngine(model, PostprocessConfig())), truth)
     rows = json.loads((here / "found.json").read_text())
     assert rows == expected.server_results() and len(rows) > 10
+
+
+def test_categories_with_other_ids_are_paired_by_name(engine: Path, data: dict[str, Any], here: Path) -> None:
+    as_it_is = run("--engine", engine, *DATA).stdout.splitlines()
+    for entry in data["categories"]:
+        entry["id"] = 5 - entry["id"]
+    for entry in data["annotations"]:
+        entry["category_id"] = 5 - entry["category_id"]
+    (here / "annotations.json").write_text(json.dumps(data))
+    shuffled = run("--engine", engine, *DATA, "--json", "found.json")
+    lines = shuffled.stdout.splitlines()
+    assert lines[2] == "4 classes paired by name, of which annotations.json numbers 4 otherwise than the model"
+    assert lines[3:7] == as_it_is[3:7] and shuffled.stderr == ""
+    assert {row["category_id"] for row in json.loads((here / "found.json").read_text())} == {4, 3, 2}
+    by_id = run("--engine", engine, *DATA, "--by-id")
+    assert by_id.stdout.splitlines()[2] == "4 classes paired by id" and by_id.stdout.splitlines()[5] != lines[5]
+    assert "annotations.json calls category 1 'Bus', but the model calls it 'person' (and 3 more)" in by_id.stderr
+
+
+def test_more_detections_than_coco_counts(data: dict[str, Any], here: Path) -> None:
+    answers = {
+        "boxes": np.tile(np.array([(0.5, 0.5, 1.0, 1.0)], np.float32), (120, 1)),
+        "scores": np.linspace(0.9, 0.2, 120, dtype=np.float32),
+        "classes": np.ones(120, np.int32),
+        "masks": np.zeros((120, 16, 16), np.float32),
+    }
+    answers["boxes"][-1] = (0, 0, 1, 1)
+    engine = write_engine(here / "many.onnx", **answers)
+    lines = run("--engine", engine, *DATA).stdout.splitlines()
+    assert lines[1].endswith(", 120 detections an image at most")
+    assert lines[4] == "AP with at most 120 detections an image; COCO counts 100 of a class"
+    assert cells(lines[5])[-1] == "AR120"
+    lines = run("--engine", engine, *DATA, "--max-detections", "100", "--json", "found.json").stdout.splitlines()
+    assert lines[1].endswith(", 100 detections an image at most") and cells(lines[4])[-1] == "AR100"
+    assert len(json.loads((here / "found.json").read_text())) == 200  # of two images, nothing is found in the third
+    for number in ("121", "0"):
+        result = run("--engine", engine, *DATA, "--max-detections", number)
+        assert result.exit_code == 2 and f"{engine} has 1 to 120 detections an image built in" in result.stderr
+    result = run("--engine", engine, *DATA, "--nms-top-k", "9")
+    assert result.exit_code == 2 and f"{engine} has its NMS built in, with 200 candidates per class" in result.stderr
+
+
+def test_limits_of_a_checkpoint(data: dict[str, Any], here: Path) -> None:
+    weights = here / "yolact_demo_5_1000.pth"
+    torch.save(seeded_state_dict(CONFIGS["yolact_demo"], background_bias=-2.0), weights)
+    sizes = {}
+    for options in (["--max-detections", "250"], ["--max-detections", "250", "--nms-top-k", "3"]):
+        result = run("--weights", weights, *DATA, "--json", "found.json", *options)
+        assert result.exit_code == 0 and "AR250" in result.stdout, result.stderr
+        assert result.stdout.splitlines()[1].endswith(", 250 detections an image at most")
+        found = Counter(row["image_id"] for row in json.loads((here / "found.json").read_text()))
+        sizes[len(options)] = max(found.values())
+    assert 100 < sizes[2] <= 250 and sizes[4] <= 3 * len(CONFIGS["yolact_demo"].class_names)
+    for number in ("0", str(MAX_KEPT + 1)):
+        result = run("--weights", weights, *DATA, "--max-detections", number)
+        assert result.exit_code == 2 and "max_detections must be a whole number" in result.stderr
 
 
 def test_an_engine_needs_no_pytorch(engine: Path, data: dict[str, Any]) -> None:
@@ -239,6 +297,7 @@ def shift_categories(content: dict[str, Any]) -> None:
         entry["id"] += 50
     for entry in content["annotations"]:
         entry["category_id"] += 50
+    content["categories"][0]["name"] = "human"
 
 
 Edit = Callable[[dict[str, Any]], object]
@@ -249,7 +308,7 @@ BAD_ANNOTATIONS: dict[str, tuple[Edit | str, str]] = {
     "no categories": (lambda c: c.pop("categories"), "has no list of categories"),
     "unknown image": (lambda c: c["annotations"][2].update(image_id=9), "annotation 3 is on image 9"),
     "unknown category": (lambda c: c["annotations"][3].update(category_id=9), "annotation 4 has category 9"),
-    "other categories": (shift_categories, "has the categories 51 (person), 52 (dog), 53 (traffic light), 54 (Bus)"),
+    "other categories": (shift_categories, "has the categories 51 (human), 52 (dog), 53 (traffic light), 54 (Bus)"),
     "another size": (
         lambda c: c["images"][2].update(width=44),
         "3.png has 40x60 pixels, but its annotations say 44x60",

@@ -1,4 +1,4 @@
-"""--strict and --exif, which every command that reads annotations has."""
+"""--strict, --exif, --by-name and --by-id, which every command that reads annotations has."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_exif(engine: Path, here: Path) -> None:
     assert kept.read().shape == (40, 60, 3)
 
 
-@pytest.mark.parametrize("option", [("--strict",), ("--exif", "keep")])
+@pytest.mark.parametrize("option", [("--strict",), ("--exif", "keep"), ("--by-name",), ("--by-id",)])
 @pytest.mark.parametrize(
     ("command", "owner"),
     [
@@ -78,6 +78,12 @@ def test_without_annotations(here: Path, command: list[str], owner: str, option:
     write(here, b"")
     result = run(*command, *option)
     assert result.exit_code == 2 and f"{option[0]} is for {owner}" in result.stderr
+
+
+def test_training_measures_nothing_without_validation(here: Path) -> None:
+    write(here, b"")
+    result = run("train", "--config", "yolact_demo", "--data", "a.json,images", "--by-id")
+    assert result.exit_code == 2 and "--by-id is for --val" in result.stderr
 
 
 def test_faults_are_listed_a_line_each(engine: Path, here: Path) -> None:

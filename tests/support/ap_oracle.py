@@ -28,9 +28,9 @@ class Pair:
 
 
 def pairs_of(
-    truth: dict[str, Any], results: Sequence[dict[str, Any]], kind: str, image_ids: Sequence[int]
+    truth: dict[str, Any], results: Sequence[dict[str, Any]], kind: str, image_ids: Sequence[int], most: int
 ) -> dict[int, list[Pair]]:
-    """By category id, a pair for each image in ascending order; `kind` is bbox or segmentation."""
+    """By category id, a pair for each image in ascending order, with the `most` best detections."""
     overlap = box_overlap if kind == "bbox" else mask_overlap
     by_category = {}
     for category in truth["categories"]:
@@ -40,7 +40,7 @@ def pairs_of(
                 if entry["category_id"] == category["id"] and entry["image_id"] in pairs:
                     getattr(pairs[entry["image_id"]], name).append(entry)
         for pair in pairs.values():
-            pair.detections = sorted(pair.detections, key=lambda entry: -entry["score"])[:100]
+            pair.detections = sorted(pair.detections, key=lambda entry: -entry["score"])[:most]
             regions = [[entry[kind] for entry in entries] for entries in (pair.detections, pair.objects)]
             if kind == "segmentation":
                 regions = [[decode(rle) for rle in entries] for entries in regions]
@@ -127,16 +127,16 @@ def _pixels(detection: dict[str, Any]) -> int:
 
 
 def measure(
-    truth: dict[str, Any], results: Sequence[dict[str, Any]], kind: str, image_ids: Sequence[int]
+    truth: dict[str, Any], results: Sequence[dict[str, Any]], kind: str, image_ids: Sequence[int], most: int = 100
 ) -> dict[str, Any]:
     """The same measures as `training.evaluation.scores.RegionScores`, by the names of its attributes."""
-    by_category = pairs_of(truth, results, kind, image_ids)
+    by_category = pairs_of(truth, results, kind, image_ids, most)
     whole = {c: [curve(pairs, t, EVERYTHING, kind) for t in THRESHOLDS] for c, pairs in by_category.items()}
     measures: dict[str, Any] = {
         "ap": _mean(point for points in whole.values() for point in points),
         "ap_by_iou": tuple(_mean(points[i] for points in whole.values()) for i in range(len(THRESHOLDS))),
         "ap_by_category": {category: _mean(points) for category, points in whole.items()},
-        "ar100": _mean((point for points in whole.values() for point in points), value=1),
+        "ar": _mean((point for points in whole.values() for point in points), value=1),
     }
     measures |= {"ap50": measures["ap_by_iou"][0], "ap75": measures["ap_by_iou"][5]}
     for name, area in AREAS.items():

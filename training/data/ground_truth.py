@@ -1,26 +1,20 @@
-"""Annotated images to measure a model on, and whether model and annotations mean the same classes."""
+"""Annotated images to measure a model on."""
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from yolact.runtime.class_names import visible
-from yolact.runtime.config import ModelConfig
-from yolact.runtime.errors import DatasetError, UsageError
+from yolact.runtime.errors import UsageError
 from yolact.runtime.images.arrays import Image
 from yolact.runtime.packages import PackageMissing
-from yolact.runtime.wording import list_some
 from yolact.training.data.coco.annotated_images import AnnotatedImage, Annotations
 from yolact.training.data.coco.annotations import read_annotations
 from yolact.training.data.coco.image_folder import ImageFolder, read_annotated
 from yolact.training.data.coco.reading_rules import USUAL, Exif, ReadingRules
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -33,7 +27,7 @@ class GroundTruth:
         categories: names by id, in the order of the ids.
         images: in the order of the file, also those without any annotation.
         paths: file of each image.
-        exif: see `ReadingRules`.
+        exif, by_name: see `ReadingRules`.
     """
 
     source: Path
@@ -42,6 +36,7 @@ class GroundTruth:
     images: tuple[AnnotatedImage, ...]
     paths: tuple[Path, ...]
     exif: Exif = "apply"
+    by_name: bool | None = None
 
     def read(self, index: int) -> Image:
         """Image `index`, (H, W, 3) uint8 BGR.
@@ -85,6 +80,7 @@ def read_ground_truth(
         images=folder.images,
         paths=folder.paths,
         exif=rules.exif,
+        by_name=rules.by_name,
     )
 
 
@@ -112,49 +108,6 @@ def _content(parsed: Annotations, chosen: Sequence[AnnotatedImage]) -> dict[str,
             for annotation in image.annotations
         ],
     }
-
-
-def check_categories(config: ModelConfig, truth: GroundTruth) -> None:
-    """Warn where the model's classes and the annotations' are not the same.
-
-    Raises DatasetError where they have no id in common, so that every detection would count as wrong.
-    """
-    known = dict(zip(config.category_ids, config.class_names, strict=True))
-    if not known.keys() & truth.categories.keys():
-        raise DatasetError(
-            f"{truth.source} has the categories {_some(truth.categories)}, but the model has {_some(known)}; "
-            "use annotations with the category ids that the model was trained on"
-        )
-    unknown = {id: name for id, name in truth.categories.items() if id not in known}
-    if unknown:
-        logger.warning(
-            "%s has categories the model does not know, whose objects count as missed: %s",
-            truth.source,
-            _some(unknown),
-        )
-    surplus = {id: name for id, name in known.items() if id not in truth.categories}
-    if surplus:
-        logger.warning(
-            "%s lacks categories of the model, whose detections are left out: %s", truth.source, _some(surplus)
-        )
-    renamed = [id for id, name in truth.categories.items() if id in known and not _same(name, known[id])]
-    if renamed:
-        logger.warning(
-            "%s calls category %d %r, but the model calls it %r%s: make sure that both mean the same classes",
-            truth.source,
-            renamed[0],
-            truth.categories[renamed[0]],
-            known[renamed[0]],
-            f" (and {len(renamed) - 1} more)" if len(renamed) > 1 else "",
-        )
-
-
-def _same(name: str, other: str) -> bool:
-    return visible(name).casefold() == visible(other).casefold()
-
-
-def _some(categories: Mapping[int, str]) -> str:
-    return list_some([f"{id} ({name})" for id, name in categories.items()], 5)
 
 
 def load_pycocotools() -> tuple[Any, Any, Any]:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from yolact.runtime.engine import ImageEngine
+from yolact.training.data.class_pairing import pair_classes
 from yolact.training.data.ground_truth import GroundTruth
-from yolact.training.evaluation.scores import Row, Scores, score_results, to_results
+from yolact.training.evaluation.scores import Row, Scores, score_results, scored_detections, to_results
 
 if TYPE_CHECKING:
     from yolact.runtime.detector import Detector
@@ -42,39 +43,52 @@ class Evaluation:
         return [{**mask, "bbox": box["bbox"]} for box, mask in pairs]
 
 
-def evaluate(detector: Detector, truth: GroundTruth, *, batch_size: int = 1, progress: bool = True) -> Evaluation:
+def evaluate(
+    detector: Detector,
+    truth: GroundTruth,
+    *,
+    batch_size: int = 1,
+    max_detections: int | None = None,
+    progress: bool = True,
+) -> Evaluation:
     """Run a detector on every image and score what it finds.
 
+    All that the detector keeps of an image counts, also where that is more than COCO's 100 of a category: what the
+    average precision is of is in `Scores.max_detections`.
+
     Args:
-        detector: its configuration's category ids are those of the annotations; see `check_categories`.
+        detector: its classes are paired with the annotations' categories as `pair_classes` does.
         truth: images, also without annotations, and what is on them; may serve any number of evaluations.
         batch_size: images that the detector gets at a time.
+        max_detections: of an image, the best ones; None for all that the detector keeps.
         progress: show a bar on stderr where that is a terminal.
 
     Raises:
-        DatasetError: an image has not the annotated size.
+        DatasetError: an image has not the annotated size, or no class is in the annotations.
         ImageError: an image cannot be read.
     """
     box_results: list[Row] = []
     mask_results: list[Row] = []
     detector_ms, mask_ms = [], []
     ids = [image.id for image in truth.images]
+    category_ids = pair_classes(detector.metadata.config, truth).category_ids
     with tqdm(total=len(ids), unit=" images", leave=None, disable=None if progress else True) as bar:
         images = (partial(truth.read, index) for index in range(len(ids)))
         in_flight = (
             2 if isinstance(detector.engine, ImageEngine) else 1
         )  # on a CPU, reading ahead would show in the times
-        with detector.stream(images, in_flight, batch_size=batch_size) as found:
+        with detector.stream(images, in_flight, batch_size=batch_size, top_k=max_detections) as found:
             for index, detections in enumerate(found):
                 in_batch = min(batch_size, len(ids) - index // batch_size * batch_size)
                 detector_ms.append(found.milliseconds / in_batch)
                 start = time.perf_counter()
-                boxes, masks = to_results(detections, ids[index], detector.metadata.config.category_ids)
+                boxes, masks = to_results(detections, ids[index], category_ids)
                 mask_ms.append(_milliseconds_since(start))
                 box_results += boxes
                 mask_results += masks
                 bar.update()
-    scores = score_results(truth.content, box_results, mask_results, ids)
+    limit = scored_detections(max_detections or detector.metadata.postprocess.max_detections)
+    scores = score_results(truth.content, box_results, mask_results, ids, limit)
     return Evaluation(scores, box_results, mask_results, median(detector_ms), median(mask_ms))
 
 

@@ -20,8 +20,16 @@ from yolact.training.data.ground_truth import load_pycocotools
 if TYPE_CHECKING:
     from yolact.runtime.detections import Detections
 
+COCO_MAX_DETECTIONS = 100
+"""Detections of a category in an image that COCO's average precision counts, the best ones."""
+
 Row = dict[str, Any]
 """One detection as COCO's result files have it."""
+
+
+def ap_words(max_detections: int) -> str:
+    """What average precision by so many detections is called, so that nobody takes it for COCO's where it is none."""
+    return "AP" if max_detections == COCO_MAX_DETECTIONS else f"AP with at most {max_detections} detections an image"
 
 
 @dataclass(frozen=True)
@@ -32,7 +40,7 @@ class RegionScores:
         ap: average precision, the mean over categories and over IoU thresholds 0.50, 0.55 ... 0.95.
         ap50, ap75: at one threshold.
         ap_small, ap_medium, ap_large: of objects with less than 32x32, up to 96x96 and more pixels.
-        ar100: average recall with at most 100 detections of a category in an image.
+        ar: average recall, with as many detections of a category in an image as all the others have.
         ap_by_iou: over categories, for each threshold.
         ap_by_category: over thresholds, by category id; every category of the annotations is there.
     """
@@ -43,26 +51,52 @@ class RegionScores:
     ap_small: float | None
     ap_medium: float | None
     ap_large: float | None
-    ar100: float | None
+    ar: float | None
     ap_by_iou: tuple[float | None, ...]
     ap_by_category: dict[int, float | None]
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Measures of boxes and masks. Boxes are ranked by class scores; masks by mask scores where there are any."""
+    """Measures of boxes and masks. Boxes are ranked by class scores; masks by mask scores where there are any.
+
+    Attributes:
+        box, mask: the measures.
+        max_detections: how many of a category in an image count, the best ones; COCO has 100.
+    """
 
     box: RegionScores
     mask: RegionScores
+    max_detections: int = COCO_MAX_DETECTIONS
+
+    @property
+    def ap_words(self) -> str:
+        """What the average precision is called, see `ap_words`."""
+        return ap_words(self.max_detections)
+
+    @property
+    def ar_title(self) -> str:
+        """What the average recall is called: ``AR100`` is COCO's."""
+        return f"AR{self.max_detections}"
 
 
-def to_results(found: Detections, image_id: int, category_ids: Sequence[int]) -> tuple[list[Row], list[Row]]:
-    """Detections of one image as rows of COCO's result files; `category_ids` are those of the classes.
+def scored_detections(kept: int) -> int:
+    """How many detections of a category in an image count where so many of an image are kept: COCO's 100 or all."""
+    return max(COCO_MAX_DETECTIONS, kept)
+
+
+def to_results(found: Detections, image_id: int, category_ids: Sequence[int | None]) -> tuple[list[Row], list[Row]]:
+    """Detections of one image as rows of COCO's result files.
+
+    `category_ids` are those of the classes, None for a class that the annotations do not have; its detections are left
+    out.
 
     Returns:
         Boxes ``{"image_id", "category_id", "bbox": [x, y, width, height] in pixels, "score"}`` and as many masks
         ``{"image_id", "category_id", "segmentation": compressed RLE, "score"}``, with the scores that rank them.
     """
+    if None in category_ids:
+        found = found[[index for index, id in enumerate(found.class_ids) if category_ids[id] is not None]]
     # A diverged network gives NaN, which pycocotools takes for a match and JSON cannot express.
     corners, scores, ranking = (np.nan_to_num(array) for array in (found.boxes, found.scores, found.ranking_scores))
     corners[:, 2:] -= corners[:, :2]
@@ -83,6 +117,7 @@ def score_results(
     box_results: Iterable[Mapping[str, Any]],
     mask_results: Iterable[Mapping[str, Any]],
     image_ids: Iterable[int],
+    max_detections: int = COCO_MAX_DETECTIONS,
 ) -> Scores:
     """Score detections as pycocotools' `COCOeval` does.
 
@@ -91,6 +126,7 @@ def score_results(
             ``iscrowd`` and ``area``, which COCO has and other tools may leave out, are 0 and the mask's if absent.
         box_results, mask_results: as in `Evaluation`. None of the arguments is changed.
         image_ids: images that count; annotations and results on others do not.
+        max_detections: how many of a category in an image count, the best ones; only with 100 the figures are COCO's.
 
     Raises YolactError where pycocotools is not installed.
     """
@@ -105,7 +141,7 @@ def score_results(
 
     def score(kind: str, results: Any) -> RegionScores:
         evaluator = evaluator_class(truth, results, kind)
-        evaluator.params.imgIds = ids
+        evaluator.params.imgIds, evaluator.params.maxDets = ids, [max_detections]
         evaluator.evaluate()
         evaluator.accumulate()
         return _region_scores(evaluator)
@@ -117,7 +153,7 @@ def score_results(
                 entry["area"] = float(mask_module.area(truth.annToRLE(entry)))
         boxes = index({**row, "area": row["bbox"][2] * row["bbox"][3], "iscrowd": 0} for row in box_results)
         masks = index({**row, "area": mask_module.area(row["segmentation"]), "iscrowd": 0} for row in mask_results)
-        return Scores(box=score("bbox", boxes), mask=score("segm", masks))
+        return Scores(box=score("bbox", boxes), mask=score("segm", masks), max_detections=max_detections)
 
 
 def _numbered(entries: Iterable[Row]) -> list[Row]:
@@ -127,7 +163,7 @@ def _numbered(entries: Iterable[Row]) -> list[Row]:
 
 def _region_scores(evaluator: Any) -> RegionScores:
     """COCO's measures from what COCOeval accumulated, averaged as its `summarize` does, which only prints them."""
-    # (IoU thresholds, recalls, categories, areas) with at most 100 detections; -1 where there is no object.
+    # (IoU thresholds, recalls, categories, areas) with the most detections; -1 where there is no object.
     precision: NDArray[np.float64] = evaluator.eval["precision"][..., -1]
     recall: NDArray[np.float64] = evaluator.eval["recall"][..., -1]
     whole = precision[..., 0]
@@ -139,7 +175,7 @@ def _region_scores(evaluator: Any) -> RegionScores:
         ap_small=_mean(precision[..., 1]),
         ap_medium=_mean(precision[..., 2]),
         ap_large=_mean(precision[..., 3]),
-        ar100=_mean(recall[..., 0]),
+        ar=_mean(recall[..., 0]),
         ap_by_iou=by_iou,
         ap_by_category={id: _mean(whole[:, :, k]) for k, id in enumerate(map(int, evaluator.params.catIds))},
     )

@@ -15,13 +15,16 @@ import numpy as np
 import pytest
 from annotated import CATEGORIES, CONFIG, METADATA, Picture, Thing, ToldEngine, perfect, write_dataset
 
+from yolact.runtime.config import PostprocessConfig
 from yolact.runtime.detector import Detector
 from yolact.runtime.errors import DatasetError, ImageError, UsageError
 from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.preprocess import Preprocessor
 from yolact.runtime.postprocess.postprocess import NetworkDetections
+from yolact.training.data.class_pairing import check_categories
 from yolact.training.data.coco.annotations import decode_mask
-from yolact.training.data.ground_truth import check_categories, read_ground_truth
+from yolact.training.data.coco.reading_rules import ReadingRules
+from yolact.training.data.ground_truth import read_ground_truth
 from yolact.training.evaluation.evaluate import Evaluation, evaluate
 from yolact.training.models.configs import CONFIGS
 
@@ -60,7 +63,7 @@ def run(
 def test_perfect_detections(tmp_path: Path) -> None:
     evaluation = run(tmp_path)
     for scores in (evaluation.scores.box, evaluation.scores.mask):
-        assert (scores.ap, scores.ap50, scores.ap75, scores.ar100) == pytest.approx((1, 1, 1, 1))
+        assert (scores.ap, scores.ap50, scores.ap75, scores.ar) == pytest.approx((1, 1, 1, 1))
         assert scores.ap_by_category == pytest.approx(dict.fromkeys(CATEGORIES, 1))
         assert (scores.ap_small, scores.ap_medium) == pytest.approx((1, 1))
         assert scores.ap_large is None
@@ -94,7 +97,7 @@ def test_real_annotations(shared: Path) -> None:
     engine = ToldEngine(answers, metadata=replace(METADATA, config=config))
     scores = evaluate(Detector(engine), truth).scores
     for region in (scores.box, scores.mask):
-        measures = (region.ap, region.ap_small, region.ap_medium, region.ap_large, region.ar100)
+        measures = (region.ap, region.ap_small, region.ap_medium, region.ap_large, region.ar)
         assert measures == pytest.approx((1, 1, 1, 1, 1))
     found = [id for id, ap in scores.mask.ap_by_category.items() if ap is not None]
     assert found == sorted(truth.count_objects()) and len(found) > 10
@@ -114,7 +117,7 @@ def test_boxes_that_are_off_reach_only_some_thresholds(tmp_path: Path) -> None:
 
 def test_wrong_classes_find_nothing(tmp_path: Path) -> None:
     scores = run(tmp_path, lambda answer: replace(answer, class_ids=(answer.class_ids + 1) % 3)).scores
-    assert (scores.box.ap, scores.mask.ap, scores.box.ar100) == (0, 0, 0)
+    assert (scores.box.ap, scores.mask.ap, scores.box.ar) == (0, 0, 0)
 
 
 def test_no_detections(tmp_path: Path) -> None:
@@ -140,6 +143,22 @@ def test_most_detections_with_the_right_one_last(tmp_path: Path) -> None:
     evaluation = run(tmp_path, lambda answer: repeated(answer, 100, 0.1), pictures)
     assert (evaluation.scores.box.ap, evaluation.scores.mask.ap) == pytest.approx((0.01, 0.01))
     assert len(evaluation.server_results()) == 100
+
+
+@pytest.mark.parametrize(
+    ("kept", "limit", "counted", "ap"), [(110, None, 110, 1 / 110), (110, 105, 105, 0), (110, 90, 100, 0)]
+)
+def test_all_that_is_kept_counts(tmp_path: Path, kept: int, limit: int | None, counted: int, ap: float) -> None:
+    """The right one of 110 is the last of its class, beyond COCO's 100."""
+    pictures = [Picture((80, 120), [Thing(0, (20, 40, 50, 60))])]
+    annotations, images = write_dataset(tmp_path / "data", pictures)
+    metadata = replace(METADATA, postprocess=PostprocessConfig(max_detections=kept))
+    answers = ToldEngine.on(pictures, [repeated(perfect(pictures[0]), 110, 0.1)]).answers
+    engine = ToldEngine(answers, metadata=metadata)
+    scores = evaluate_files(Detector(engine), annotations, images, max_detections=limit).scores
+    assert (scores.max_detections, scores.ar_title) == (counted, f"AR{counted}")
+    assert scores.ap_words == ("AP" if counted == 100 else f"AP with at most {counted} detections an image")
+    assert scores.mask.ap == pytest.approx(ap) and scores.mask.ar == (ap > 0)
 
 
 def test_mask_scores_rank_masks_and_only_them(tmp_path: Path) -> None:
@@ -262,6 +281,23 @@ def test_warnings_about_categories(tmp_path: Path, name: str, caplog: pytest.Log
     assert warning is None or warning in caplog.messages[0]
 
 
+def test_other_ids_of_the_same_names_change_nothing(tmp_path: Path) -> None:
+    def turn(content: dict[str, Any]) -> None:
+        other = {7: 90, 90: 3, 3: 7}
+        for entry in content["categories"]:
+            entry["id"] = other[entry["id"]]
+        for entry in content["annotations"]:
+            entry["category_id"] = other[entry["category_id"]]
+
+    annotations, images = edited(tmp_path, turn)
+    engine = ToldEngine.on(PICTURES, [perfect(picture) for picture in PICTURES])
+    evaluation = evaluate_files(Detector(engine), annotations, images)
+    assert evaluation.scores.mask.ap == pytest.approx(1)
+    assert [row["category_id"] for row in evaluation.box_results[:3]] == [90, 90, 3]  # as the annotations number them
+    truth = read_ground_truth(annotations, images, rules=ReadingRules(by_name=False))
+    assert evaluate(Detector(engine), truth).scores.mask.ap == pytest.approx(0)
+
+
 def test_a_category_that_the_model_does_not_know_is_missed(tmp_path: Path) -> None:
     def add(content: dict[str, Any]) -> None:
         content["categories"].append({"id": 4, "name": "train"})
@@ -300,6 +336,7 @@ def test_annotations_without_area_are_left_out_with_a_warning(tmp_path: Path, ca
 
 
 def shift_ids(content: dict[str, Any]) -> None:
+    rename(content, cup="mug")
     for entry in content["categories"]:
         entry["id"] += 100
     for entry in content["annotations"]:
@@ -310,7 +347,7 @@ REJECTED: dict[str, tuple[Callable[[dict[str, Any]], object], type[Exception], s
     "no category in common": (
         shift_ids,
         DatasetError,
-        r"has the categories 103 \(bus\), 107 \(cup\), 190 \(dog\), but the model has 7 \(cup\), 90 \(dog\), 3 \(bus\)",
+        r"has the categories 103 \(bus\), 107 \(mug\), 190 \(dog\), but the model has 7 \(cup\), 90 \(dog\), 3 \(bus\)",
     ),
     "another size": (
         lambda content: content["images"][2].update(height=61),

@@ -42,7 +42,7 @@ def test_recorded_values_of_pycocotools(shared: Path, name: str) -> None:
         stats = [None if value == -1 else value for value in expected["stats12"]]
         names = ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large")
         by_category = {int(id): value / 100 for id, value in expected["AP_per_class"].items()}
-        assert_same(found, {**dict(zip(names, stats, strict=False)), "ar100": stats[8]})
+        assert_same(found, {**dict(zip(names, stats, strict=False)), "ar": stats[8]})
         assert_same(found, {"ap_by_iou": tuple(value / 100 for value in expected["AP_per_iou"].values())})
         assert_same(found, {"ap_by_category": by_category})
         assert len(set(stats)) > 6 and len(by_category) == 5
@@ -55,6 +55,19 @@ def test_the_oracle_agrees_on_recorded_detections(shared: Path, name: str) -> No
     scores = score_results(truth, boxes, masks, ids)
     assert_same(scores.box, measure(truth, boxes, "bbox", ids))
     assert_same(scores.mask, measure(truth, masks, "segmentation", ids))
+
+
+@pytest.mark.parametrize("most", [2, 150])
+def test_the_oracle_agrees_with_another_limit(shared: Path, most: int) -> None:
+    """Every detection is there three times, so that the most of an image is more than 150."""
+    truth, boxes, masks = load_golden(shared, "crowd")
+    ids = [image["id"] for image in truth["images"]]
+    more = [
+        [{**row, "score": row["score"] * part} for row in rows for part in (1, 0.6, 0.3)] for rows in (boxes, masks)
+    ]
+    scores = score_results(truth, *more, ids, max_detections=most)
+    assert_same(scores.box, measure(truth, more[0], "bbox", ids, most))
+    assert_same(scores.mask, measure(truth, more[1], "segmentation", ids, most))
 
 
 Results = list[dict[str, Any]]
@@ -141,8 +154,8 @@ def test_nothing_found_and_nothing_to_find(shared: Path) -> None:
     for scores in (score_results(truth, [], [], ids), score_results(truth, boxes, masks, ids[:0])):
         assert scores.box == scores.mask
     nothing_found = score_results(truth, [], [], ids).mask
-    assert (nothing_found.ap, nothing_found.ap75, nothing_found.ar100, nothing_found.ap_large) == (0, 0, 0, None)
+    assert (nothing_found.ap, nothing_found.ap75, nothing_found.ar, nothing_found.ap_large) == (0, 0, 0, None)
     assert nothing_found.ap_by_category == dict.fromkeys((1, 3, 7, 20, 44), 0)
     nothing_there = score_results({**truth, "annotations": []}, boxes, masks, ids).box
-    assert nothing_there.ap is None and nothing_there.ar100 is None
+    assert nothing_there.ap is None and nothing_there.ar is None
     assert nothing_there.ap_by_category == dict.fromkeys((1, 3, 7, 20, 44))
