@@ -3,32 +3,58 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from yolact.cli.command import command, say
 from yolact.cli.options.common import folder_option
 from yolact.cli.options.values import AT_LEAST_1
+from yolact.runtime.wording import count_noun
+
+if TYPE_CHECKING:
+    from yolact.training.data.scene_kinds import KindName
 
 
 @command("yolact-scenes")
-@click.option("--count", type=AT_LEAST_1, default=100, help="Pictures.")
+@click.option(
+    "--kind",
+    type=click.Choice(["shapes", "bin"]),
+    default="shapes",
+    help="shapes: flat shapes that overlap; bin: machine parts in bins, by MuJoCo.",
+)
+@click.option("--count", type=AT_LEAST_1, default=100, help="Pictures, or videos.")
+@click.option("--frames", type=AT_LEAST_1, help="Make videos of so many frames, of parts on a belt.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, help="Another seed gives other scenes.")
-@click.option("--height", type=click.IntRange(min=64), default=288, help="Pixels.")
-@click.option("--width", type=click.IntRange(min=64), default=384, help="Pixels.")
+@click.option("--height", type=click.IntRange(64, 4096), help="Pixels.  [default: 288, of bins 480]")
+@click.option("--width", type=click.IntRange(64, 4096), help="Pixels.  [default: 384, of bins 640]")
+@click.option("--workers", type=click.IntRange(1, 256), default=1, help="Processes that draw.")
 @folder_option("scenes", "Folder to write; created if needed.")
-def main(count: int, seed: int, height: int, width: int, output: Path) -> None:
-    """Draw pictures of textured shapes that overlap, with their exact masks as annotations in COCO's format.
+def main(
+    kind: KindName,
+    count: int,
+    frames: int | None,
+    seed: int,
+    height: int | None,
+    width: int | None,
+    workers: int,
+    output: Path,
+) -> None:
+    """Draw pictures of objects that overlap, with their exact masks as annotations in COCO's format.
 
-    Writes images/ and annotations.json into the output folder, in the place of scenes of an earlier run. A folder with
-    other pictures is refused.
+    Writes images/ and annotations.json into the output folder, and with --frames also each video as an MP4, in the
+    place of scenes of an earlier run. A folder with other pictures is refused. In videos an object has the same
+    track_id in all frames. Parts that are hardly visible are annotated as crowd: they are not asked for.
 
-    Exit codes: 0 done, 1 the folder cannot be written to, 2 wrong usage, 130 interrupted.
+    Exit codes: 0 done, 1 the folder cannot be written to or nothing can draw here, 2 wrong usage, 130 interrupted.
     """
-    from yolact.training.data.scene_files import ANNOTATION_FILE, IMAGE_FOLDER, write_scenes
+    from yolact.training.data.scene_files import ANNOTATION_FILE, IMAGE_FOLDER, SceneRequest, write_scenes
+    from yolact.training.data.scene_kinds import KINDS
 
-    write_scenes(output, count, seed, (height, width))
-    say(f"wrote {count} pictures to {output / IMAGE_FOLDER} and {output / ANNOTATION_FILE}")
+    usual = KINDS[kind].size
+    size = (height or usual[0], width or usual[1])
+    pictures = write_scenes(SceneRequest(output, count, seed, kind, size, frames or 0, workers))
+    say(f"wrote {count_noun(pictures, 'picture')} to {output / IMAGE_FOLDER} and {output / ANNOTATION_FILE}")
 
 
 if __name__ == "__main__":

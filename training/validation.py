@@ -13,7 +13,7 @@ from yolact.training.data.class_pairing import check_categories
 from yolact.training.data.coco.reading_rules import ReadingRules
 from yolact.training.data.datasets import DatasetSpec
 from yolact.training.data.ground_truth import GroundTruth, read_ground_truth
-from yolact.training.data.scene_files import ANNOTATION_FILE, IMAGE_FOLDER, write_scenes
+from yolact.training.data.scene_files import ANNOTATION_FILE, IMAGE_FOLDER, SceneRequest, write_scenes
 from yolact.training.evaluation.evaluate import evaluate
 from yolact.training.evaluation.scores import Scores
 from yolact.training.explain.explanation import explain_network
@@ -35,7 +35,7 @@ def open_validation(spec: str, folder: Path, config: ModelConfig, rules: Reading
     annotations, images = parsed.annotations, parsed.images
     if parsed.scenes:
         folder = folder / "validation-scenes"
-        write_scenes(folder, parsed.scenes, parsed.seed)
+        write_scenes(SceneRequest(folder, parsed.scenes, parsed.seed))
         annotations, images = folder / ANNOTATION_FILE, folder / IMAGE_FOLDER
     truth = read_ground_truth(annotations, images, rules=rules)
     check_categories(config, truth)

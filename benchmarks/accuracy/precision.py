@@ -43,7 +43,7 @@ from yolact.runtime.images.preprocess import Preprocessor
 from yolact.runtime.metadata import Precision
 from yolact.runtime.onnx.session import open_session
 from yolact.runtime.postprocess.postprocess import ImageHeads, NetworkDetections, postprocess
-from yolact.training.data.scenes import draw_scene
+from yolact.training.data.shapes import draw_shapes
 from yolact.training.evaluation.evaluate import evaluate
 from yolact.training.models.checkpoints import load_checkpoint
 from yolact.training.models.configs import CONFIGS
@@ -137,7 +137,7 @@ def main(scenes: int, folder: Path | None, json_path: Path | None) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         scores = demo_scores(scenes, Path(temporary))
     official = [CONFIGS[name] for name in BACKGROUND_BIAS if name != "yolact_resnet50_pascal"]
-    compared = [draw_scene(SCENE_SEED, index).image for index in range(COMPARED_SCENES)]
+    compared = [draw_shapes(SCENE_SEED, index).image for index in range(COMPARED_SCENES)]
     trained = {"yolact_demo": head_differences(load_checkpoint(DEMO).eval(), compared)}
     networks = {
         config.name: head_differences(seeded_model(config, MANY_CANDIDATES), images)

@@ -1,4 +1,4 @@
-"""The official SSD-style augmentation (official utils/augmentations.py, `SSDAugmentation`), and quarter turns, drawn
+"""The official SSD-style augmentation (official utils/augmentations.py, `SSDAugmentation`) and quarter turns, drawn
 from one generator.
 
 Every step maps a `Sample` to a `Sample`; images are float32 and may leave 0..255, as in the original.

@@ -16,7 +16,7 @@ from yolact.training.data.coco.annotated_images import Annotation
 from yolact.training.data.coco.annotations import decode_mask, read_annotations
 from yolact.training.data.coco.image_folder import ImageFolder, read_annotated
 from yolact.training.data.coco.reading_rules import USUAL, ReadingRules
-from yolact.training.data.scenes import draw_scene
+from yolact.training.data.shapes import draw_shapes
 from yolact.training.models.configs import SCENE_CLASSES
 
 MOST_SCENES = 10_000_000
@@ -89,7 +89,7 @@ class CocoDataset:
 
 
 class SceneDataset:
-    """Scenes of `draw_scene`: no files, no end of variety, exact masks."""
+    """Scenes of `draw_shapes`: no files, no end of variety, exact masks."""
 
     class_names = SCENE_CLASSES
     category_ids = tuple(range(1, len(SCENE_CLASSES) + 1))
@@ -102,7 +102,7 @@ class SceneDataset:
         return self._count
 
     def __getitem__(self, index: int) -> Sample:
-        scene = draw_scene(self._seed, index)
+        scene = draw_shapes(self._seed, index)
         return Sample(
             scene.image,
             scene.boxes,

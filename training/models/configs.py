@@ -69,7 +69,10 @@ _PLUS_BASE = replace(
 )
 
 SCENE_CLASSES: tuple[str, ...] = ("disc", "ring", "triangle", "box", "star", "cross")
-"""The shapes of synthetic scenes, see `training.data.scenes`."""
+"""The shapes of synthetic scenes, see `training.data.shapes`."""
+
+PART_CLASSES: tuple[str, ...] = ("bolt", "nut", "washer", "gear", "bracket", "spring")
+"""The machine parts of bins, see `training.data.bins`."""
 
 _EDGE_MOBILENET = replace(_BASE, name="yolact_edge_mobilenetv2", backbone="mobilenet_v2")
 

@@ -12,15 +12,16 @@ from click.testing import CliRunner, Result
 
 from yolact.cli.scenes import main
 from yolact.runtime.images.image_files import read_image
-from yolact.training.data import scene_files
+from yolact.training.data import shapes
 from yolact.training.data.datasets import CocoDataset, SceneDataset
-from yolact.training.data.scenes import LEAST_AREA, Scene, draw_scene
+from yolact.training.data.scene import Scene
+from yolact.training.data.shapes import LEAST_AREA, draw_shapes
 from yolact.training.models.configs import SCENE_CLASSES
 
 
 @pytest.mark.parametrize("size", [(288, 384), (64, 200), (500, 64)])
 def test_a_scene_depends_on_nothing_but_its_arguments(size: tuple[int, int]) -> None:
-    first, again, other, series = (draw_scene(*key, size) for key in ((3, 5), (3, 5), (3, 6), (4, 5)))
+    first, again, other, series = (draw_shapes(*key, size) for key in ((3, 5), (3, 5), (3, 6), (4, 5)))
     assert first.image.shape == (*size, 3) and first.image.dtype == np.uint8
     np.testing.assert_array_equal(first.image, again.image)
     np.testing.assert_array_equal(first.masks, again.masks)
@@ -30,7 +31,7 @@ def test_a_scene_depends_on_nothing_but_its_arguments(size: tuple[int, int]) -> 
 def test_every_pixel_belongs_to_one_shape_at_most_and_every_shape_is_visible() -> None:
     seen = set()
     for index in range(60):
-        scene = draw_scene(0, index)
+        scene = draw_shapes(0, index)
         assert scene.masks.shape == (len(scene.class_ids), 288, 384) and set(np.unique(scene.masks)) == {0, 1}
         assert scene.masks.sum(axis=0).max() == 1
         assert scene.masks.sum(axis=(1, 2)).min() >= LEAST_AREA
@@ -46,7 +47,7 @@ def test_masks_have_the_form_their_class_says() -> None:
     solidity: dict[str, list[float]] = {name: [] for name in SCENE_CLASSES}
     triangle: dict[str, list[float]] = {name: [] for name in SCENE_CLASSES}
     for index in range(150):
-        scene = draw_scene(1, index)
+        scene = draw_shapes(1, index)
         for class_id, mask, box in zip(scene.class_ids, scene.masks, scene.boxes, strict=True):
             whole = box.min() > 0 and box[2] < 384 and box[3] < 288 and mask.sum() > 1500
             (outline, *pieces), _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
@@ -97,10 +98,10 @@ def test_what_an_ended_run_left_is_replaced(here: Path, monkeypatch: pytest.Monk
     def draw(seed: int, index: int, size: tuple[int, int]) -> Scene:
         if index == 2:
             raise KeyboardInterrupt
-        return draw_scene(seed, index, size)
+        return draw_shapes(seed, index, size)
 
     with monkeypatch.context() as patch:
-        patch.setattr(scene_files, "draw_scene", draw)
+        patch.setattr(shapes, "draw_shapes", draw)
         assert scenes("--count", "4", "--seed", "1").exit_code == 130
     assert not (here / "set" / "annotations.json").exists(), "no index of pictures of another series"
     assert scenes("--count", "1").exit_code == 0
@@ -114,14 +115,14 @@ def test_two_runs_in_one_folder_do_not_mix_their_scenes(here: Path, monkeypatch:
     def draw(seed: int, index: int, size: tuple[int, int]) -> Scene:
         if seed == 1 and index == 1:
             others.append(scenes("--count", "3", "--seed", "2"))
-        return draw_scene(seed, index, size)
+        return draw_shapes(seed, index, size)
 
-    monkeypatch.setattr(scene_files, "draw_scene", draw)
+    monkeypatch.setattr(shapes, "draw_shapes", draw)
     assert scenes("--count", "2", "--seed", "1").exit_code == 0
     assert others[0].exit_code == 2 and "another run writes scenes into set; wait for it" in others[0].stderr
     assert sorted(path.name for path in (here / "set").rglob("*.*")) == ["000000.png", "000001.png", "annotations.json"]
     pictures = [read_image(here / "set" / "images" / f"{index:06}.png") for index in range(2)]
-    assert all(np.array_equal(picture, draw_scene(1, i, (64, 80)).image) for i, picture in enumerate(pictures))
+    assert all(np.array_equal(picture, draw_shapes(1, i, (64, 80)).image) for i, picture in enumerate(pictures))
 
 
 @pytest.mark.parametrize(

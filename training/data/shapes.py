@@ -6,13 +6,12 @@ A scene is a pure function of its seed and index, on every platform that has the
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from yolact.runtime.images.arrays import Image
+from yolact.training.data.scene import Scene
 from yolact.training.models.configs import SCENE_CLASSES
 
 FloatImage = NDArray[np.float32]
@@ -27,32 +26,11 @@ LEAST_AREA = 64
 _SUBPIXEL = 4  # binary digits of a pixel in polygon corners
 
 
-@dataclass(frozen=True)
-class Scene:
-    """A picture and what is in it.
-
-    Attributes:
-        image: (H, W, 3) uint8 BGR.
-        class_ids: (n,) int64 indices into `SCENE_CLASSES`, back to front; n >= 1.
-        masks: (n, H, W) uint8 of 0 and 1, what is visible of each; no pixel belongs to two.
-    """
-
-    image: Image
-    class_ids: NDArray[np.int64]
-    masks: NDArray[np.uint8]
-
-    @property
-    def boxes(self) -> NDArray[np.float32]:
-        """(n, 4) xyxy in pixels, around what is visible."""
-        corners = [(x, y, x + width, y + height) for x, y, width, height in map(cv2.boundingRect, self.masks)]
-        return np.array(corners, np.float32)
-
-
 SIZE = (288, 384)
 """Height and width of scenes where none is asked for."""
 
 
-def draw_scene(seed: int, index: int, size: tuple[int, int] = SIZE) -> Scene:
+def draw_shapes(seed: int, index: int, size: tuple[int, int] = SIZE) -> Scene:
     """Scene `index` of the endless series `seed`; ``size`` is (height, width) in pixels, each 64 or more."""
     rng = np.random.default_rng([seed, index])
     canvas = _ground(rng, size)
@@ -72,10 +50,11 @@ def draw_scene(seed: int, index: int, size: tuple[int, int] = SIZE) -> Scene:
         areas.append(int(mask.sum()))
         _paint(rng, canvas, alpha)
     if not masks:  # every shape was too small: draw again
-        return draw_scene(seed, index + (1 << 32), size)
+        return draw_shapes(seed, index + (1 << 32), size)
     canvas += rng.standard_normal(canvas.shape, np.float32) * np.float32(rng.uniform(0, 6))
     image = np.clip(canvas, 0, 255).astype(np.uint8)
-    return Scene(image, np.array(class_ids, np.int64), np.stack(masks).astype(np.uint8))
+    nothing_hidden, ids = np.zeros(len(masks), bool), np.arange(len(masks))
+    return Scene(image, np.array(class_ids, np.int64), np.stack(masks).astype(np.uint8), nothing_hidden, ids)
 
 
 def _ground(rng: np.random.Generator, size: tuple[int, int]) -> FloatImage:
