@@ -8,7 +8,7 @@ from yolact.calib.image_set import ImageSet
 from yolact.runtime.images.check_image import make_check_image
 from yolact.runtime.images.image_files import write_image
 from yolact.training.data.ground_truth import GroundTruth, read_ground_truth
-from yolact.training.data.scene_files import ANNOTATION_FILE, IMAGE_FOLDER, write_scenes
+from yolact.training.scenes.files import ANNOTATION_FILE, IMAGE_FOLDER, write_scenes
 
 PHOTO_SIZE = (480, 640)
 CALIBRATION_SCENES, CALIBRATION_SEED, UNSEEN_SEED = 100, 11, 99

@@ -13,7 +13,7 @@ from yolact.cli.options.values import AT_LEAST_1
 from yolact.runtime.wording import count_noun
 
 if TYPE_CHECKING:
-    from yolact.training.data.scene_kinds import KindName
+    from yolact.training.scenes.kinds import KindName
 
 
 @command("yolact-scenes")
@@ -48,8 +48,8 @@ def main(
 
     Exit codes: 0 done, 1 the folder cannot be written to or nothing can draw here, 2 wrong usage, 130 interrupted.
     """
-    from yolact.training.data.scene_files import ANNOTATION_FILE, IMAGE_FOLDER, SceneRequest, write_scenes
-    from yolact.training.data.scene_kinds import KINDS
+    from yolact.training.scenes.files import ANNOTATION_FILE, IMAGE_FOLDER, SceneRequest, write_scenes
+    from yolact.training.scenes.kinds import KINDS
 
     usual = KINDS[kind].size
     size = (height or usual[0], width or usual[1])

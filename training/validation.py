@@ -13,7 +13,6 @@ from yolact.training.data.class_pairing import check_categories
 from yolact.training.data.coco.reading_rules import ReadingRules
 from yolact.training.data.datasets import DatasetSpec
 from yolact.training.data.ground_truth import GroundTruth, read_ground_truth
-from yolact.training.data.scene_files import ANNOTATION_FILE, IMAGE_FOLDER, SceneRequest, write_scenes
 from yolact.training.evaluation.evaluate import evaluate
 from yolact.training.evaluation.scores import Scores
 from yolact.training.explain.explanation import explain_network
@@ -21,6 +20,7 @@ from yolact.training.explain.pictures import composition_sheet, prototype_sheet
 from yolact.training.models.model import Yolact
 from yolact.training.models.torch_engine import TorchEngine
 from yolact.training.monitor import Monitor
+from yolact.training.scenes.files import ANNOTATION_FILE, IMAGE_FOLDER, SceneRequest, write_scenes
 
 PICTURES = 4
 """Number of images whose predictions are drawn at each validation."""

@@ -43,12 +43,12 @@ from yolact.runtime.images.preprocess import Preprocessor
 from yolact.runtime.metadata import Precision
 from yolact.runtime.onnx.session import open_session
 from yolact.runtime.postprocess.postprocess import ImageHeads, NetworkDetections, postprocess
-from yolact.training.data.shapes import draw_shapes
 from yolact.training.evaluation.evaluate import evaluate
 from yolact.training.models.checkpoints import load_checkpoint
 from yolact.training.models.configs import CONFIGS
 from yolact.training.models.model import Yolact
 from yolact.training.models.seeded_weights import BACKGROUND_BIAS
+from yolact.training.scenes.shapes import draw_shapes
 
 SCENE_SEED = 11
 PHOTOS, COMPARED_SCENES = 4, 100

@@ -21,8 +21,8 @@ from yolact.calib.quantization_points import MODULES, find_quantization_points
 from yolact.cli.sensitivity import main
 from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.image_files import read_image, write_image
-from yolact.training.data.scene_files import ANNOTATION_FILE, IMAGE_FOLDER, write_scenes
 from yolact.training.evaluation import onnx_accuracy
+from yolact.training.scenes.files import ANNOTATION_FILE, IMAGE_FOLDER, write_scenes
 
 
 def run(*arguments: object) -> Result:

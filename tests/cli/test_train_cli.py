@@ -19,11 +19,11 @@ from click.testing import CliRunner, Result
 
 from yolact.cli.train import main
 from yolact.training import run_folder
-from yolact.training.data.scene_files import write_scenes
 from yolact.training.models.checkpoints import load_checkpoint
 from yolact.training.models.configs import CONFIGS, SCENE_CLASSES
 from yolact.training.models.initial_weights import initial_model
 from yolact.training.run_folder import RunFolder
+from yolact.training.scenes.files import write_scenes
 
 ITERATIONS = 24
 OPTIONS = [

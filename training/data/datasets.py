@@ -16,8 +16,8 @@ from yolact.training.data.coco.annotated_images import Annotation
 from yolact.training.data.coco.annotations import decode_mask, read_annotations
 from yolact.training.data.coco.image_folder import ImageFolder, read_annotated
 from yolact.training.data.coco.reading_rules import USUAL, ReadingRules
-from yolact.training.data.shapes import draw_shapes
 from yolact.training.models.configs import SCENE_CLASSES
+from yolact.training.scenes.shapes import draw_shapes
 
 MOST_SCENES = 10_000_000
 """Most images of a dataset: their order is kept in memory."""

@@ -69,10 +69,10 @@ _PLUS_BASE = replace(
 )
 
 SCENE_CLASSES: tuple[str, ...] = ("disc", "ring", "triangle", "box", "star", "cross")
-"""The shapes of synthetic scenes, see `training.data.shapes`."""
+"""The shapes of synthetic scenes, see `training.scenes.shapes`."""
 
 PART_CLASSES: tuple[str, ...] = ("bolt", "nut", "washer", "gear", "bracket", "spring")
-"""The machine parts of bins, see `training.data.bins`."""
+"""The machine parts of bins, see `training.scenes`."""
 
 _EDGE_MOBILENET = replace(_BASE, name="yolact_edge_mobilenetv2", backbone="mobilenet_v2")
 

@@ -44,7 +44,7 @@ from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.image_files import write_image
 from yolact.runtime.images.preprocess import Preprocessor
 from yolact.training.data.ground_truth import read_ground_truth
-from yolact.training.data.scene_files import ANNOTATION_FILE, IMAGE_FOLDER, write_scenes
+from yolact.training.scenes.files import ANNOTATION_FILE, IMAGE_FOLDER, write_scenes
 
 CONFIGS = {
     "resnet50": ModelConfig("r", "resnet50", 96, ("a", "b", "c")),

@@ -18,8 +18,8 @@ from yolact.runtime.images.geometry import Region
 from yolact.runtime.images.mask_encoding import encode_rle
 from yolact.training.data.datasets import CocoDataset, SceneDataset, open_dataset
 from yolact.training.data.loading import Batch, Stream, load_batches
-from yolact.training.data.scene_files import write_scenes
 from yolact.training.models.configs import CONFIGS
+from yolact.training.scenes.files import write_scenes
 
 CONFIG = CONFIGS["yolact_demo"]
 

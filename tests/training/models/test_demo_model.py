@@ -13,12 +13,12 @@ from yolact.cli.export import main as export
 from yolact.runtime.config import PostprocessConfig
 from yolact.runtime.detector import Detector
 from yolact.training.data.ground_truth import read_ground_truth
-from yolact.training.data.scene_files import ANNOTATION_FILE, IMAGE_FOLDER, write_scenes
 from yolact.training.evaluation.evaluate import evaluate
 from yolact.training.evaluation.scores import Scores
 from yolact.training.models.checkpoints import load_checkpoint
 from yolact.training.models.configs import CONFIGS
 from yolact.training.models.torch_engine import TorchEngine
+from yolact.training.scenes.files import ANNOTATION_FILE, IMAGE_FOLDER, write_scenes
 
 CHECKPOINTS = [DEMO_CHECKPOINT]
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from yolact.training.data import shapes
-from yolact.training.data.scene import Scene
 from yolact.training.models.configs import PART_CLASSES, SCENE_CLASSES
+from yolact.training.scenes import shapes
+from yolact.training.scenes.scene import Scene
 
 KindName = Literal["shapes", "bin"]
 
@@ -35,19 +35,19 @@ class SceneKind:
 
 
 def _check_drawing() -> None:
-    from yolact.training.data.bins.physics import open_drawing_surface
+    from yolact.training.scenes.physics import check_drawing
 
-    open_drawing_surface(64, 64).free()
+    check_drawing()
 
 
 def _draw_bin(seed: int, index: int, size: tuple[int, int]) -> Scene:
-    from yolact.training.data.bins.bins import draw_bin  # needs MuJoCo
+    from yolact.training.scenes.bins import draw_bin  # needs MuJoCo
 
     return draw_bin(seed, index, size)
 
 
 def _film_belt(seed: int, index: int, frames: int, size: tuple[int, int]) -> Iterator[Scene]:
-    from yolact.training.data.bins.bins import draw_belt
+    from yolact.training.scenes.bins import draw_belt
 
     return draw_belt(seed, index, frames, size)
 

@@ -12,11 +12,11 @@ from click.testing import CliRunner, Result
 
 from yolact.cli.scenes import main
 from yolact.runtime.images.image_files import read_image
-from yolact.training.data import shapes
 from yolact.training.data.datasets import CocoDataset, SceneDataset
-from yolact.training.data.scene import Scene
-from yolact.training.data.shapes import LEAST_AREA, draw_shapes
 from yolact.training.models.configs import SCENE_CLASSES
+from yolact.training.scenes import shapes
+from yolact.training.scenes.scene import Scene
+from yolact.training.scenes.shapes import LEAST_AREA, draw_shapes
 
 
 @pytest.mark.parametrize("size", [(288, 384), (64, 200), (500, 64)])

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from yolact.training.data.bins.part_meshes import Mesh, bolt, bracket, gear, nut, prism, spring, washer
+from yolact.training.scenes.part_meshes import Mesh, bolt, bracket, gear, nut, prism, spring, washer
 
 Shape = Literal["box", "capsule", "cylinder", "hull"]
 

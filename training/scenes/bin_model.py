@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from yolact.training.data.bins.part_meshes import Mesh
-from yolact.training.data.bins.parts import Part, make_part
-from yolact.training.data.bins.physics import mujoco
 from yolact.training.models.configs import PART_CLASSES
+from yolact.training.scenes.part_meshes import Mesh
+from yolact.training.scenes.parts import Part, make_part
+from yolact.training.scenes.physics import mujoco
 
 MOST_PARTS = 40
 
@@ -83,8 +83,9 @@ def build_model(rng: np.random.Generator, layout: Layout, size: tuple[int, int])
     _floor(spec, rng, layout)
     _lights(spec, rng, layout)
     materials = [_material(spec, rng, index) for index in range(5)]
-    for index, (part, size) in enumerate(zip(layout.parts, layout.sizes, strict=True)):
-        _add_part(spec, rng, layout, index, part, size, materials[int(rng.integers(len(materials)))])
+    for index, (part, part_size) in enumerate(zip(layout.parts, layout.sizes, strict=True)):
+        material = materials[int(rng.integers(len(materials)))]
+        _add_part(spec, rng, layout, index, part, part_size, material)
     return spec.compile()
 
 
@@ -108,7 +109,7 @@ def _floor(spec: Any, rng: np.random.Generator, layout: Layout) -> None:
     world.add_geom(type=mujoco.mjtGeom.mjGEOM_PLANE, size=size, material="floor", friction=[0.9, 0.02, 0.002])
     colour = [*_paint(rng), 1.0]
     for x, y in ((1, 0), (-1, 0), (0, 1), (0, -1)):
-        size = [0.06 if x else reach, 0.06 if y else layout.half_depth, max(layout.wall, 3.0) / 2]
+        size = [0.06 if x else reach, 0.06 if y else layout.half_depth, 5.0]  # what falls stays inside
         position = [x * reach, y * layout.half_depth, size[2]]
         world.add_geom(type=mujoco.mjtGeom.mjGEOM_BOX, size=size, pos=position, group=TOUCHING)
         if layout.wall:

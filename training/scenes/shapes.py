@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from yolact.training.data.scene import Scene
 from yolact.training.models.configs import SCENE_CLASSES
+from yolact.training.scenes.scene import Scene
 
 FloatImage = NDArray[np.float32]
 

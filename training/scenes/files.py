@@ -24,8 +24,8 @@ from yolact.runtime.images.suffixes import IMAGE_SUFFIXES
 from yolact.runtime.images.video import VideoFile
 from yolact.runtime.json_text import from_json, to_json
 from yolact.runtime.output_files import check_output_folder, replacing
-from yolact.training.data.scene import Scene
-from yolact.training.data.scene_kinds import KINDS, KindName
+from yolact.training.scenes.kinds import KINDS, KindName
+from yolact.training.scenes.scene import Scene
 
 ANNOTATION_FILE = "annotations.json"
 IMAGE_FOLDER = "images"
@@ -46,7 +46,7 @@ class SceneRequest:
         folder: created if needed.
         count: scenes or videos.
         seed: another one gives other scenes.
-        kind: see `scene_kinds`.
+        kind: see `kinds`.
         size: (height, width) in pixels; None for that of the kind.
         frames: of each video; 0 for single pictures.
         workers: processes that draw.

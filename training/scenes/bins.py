@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yolact.runtime.images.arrays import Image
-from yolact.training.data.bins.bin_model import DRAWN, HIDDEN, TOUCHING, Layout, build_model, draw_layout
-from yolact.training.data.bins.physics import mujoco, open_drawing_surface
-from yolact.training.data.scene import Scene
+from yolact.training.scenes.bin_model import DRAWN, HIDDEN, TOUCHING, Layout, build_model, draw_layout
+from yolact.training.scenes.physics import mujoco
+from yolact.training.scenes.scene import Scene
 
 SIZE = (480, 640)
 """Height and width of pictures where none is asked for."""
@@ -68,7 +68,8 @@ class _Stage:
         _let_fall(self._model, self._data)
 
     def __enter__(self) -> _Stage:
-        self._surface: Any = open_drawing_surface(self._size[1], self._size[0])
+        self._surface = mujoco.GLContext(self._size[1], self._size[0])
+        self._surface.make_current()
         self._context = mujoco.MjrContext(self._model, mujoco.mjtFontScale.mjFONTSCALE_100.value)
         mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN.value, self._context)
         self._drawing = mujoco.MjvScene(self._model, maxgeom=self._model.ngeom + 16)
@@ -138,8 +139,8 @@ class _Stage:
         """BGR, as a camera would give it: exposure, a soft lens and noise."""
         exposure, noise = self._tone
         image = cv2.GaussianBlur(picture[..., ::-1].astype(np.float32) * np.float32(exposure), (0, 0), 0.6)
-        image += rng.standard_normal(image.shape, np.float32) * np.float32(noise)
-        return np.asarray(image.clip(0, 255), np.uint8)
+        grain = rng.standard_normal(image.shape, np.float32) * np.float32(noise)
+        return np.asarray((image + grain).clip(0, 255), np.uint8)
 
 
 def _let_fall(model: Any, data: Any) -> None:
