@@ -8,7 +8,7 @@ from yolact.calib.image_set import ImageSet
 from yolact.runtime.images.check_image import make_check_image
 from yolact.runtime.images.image_files import write_image
 from yolact.training.data.ground_truth import GroundTruth, read_ground_truth
-from yolact.training.scenes.files import ANNOTATION_FILE, IMAGE_FOLDER, write_scenes
+from yolact.training.scenes.files import ANNOTATION_FILE, IMAGE_FOLDER, SceneRequest, write_scenes
 
 PHOTO_SIZE = (480, 640)
 CALIBRATION_SCENES, CALIBRATION_SEED, UNSEEN_SEED = 100, 11, 99
@@ -24,11 +24,11 @@ def write_photos(folder: Path, count: int, suffix: str = ".png") -> Path:
 
 def calibration_scenes(folder: Path) -> ImageSet:
     """Scenes to calibrate the demonstration model on, written into a new folder."""
-    write_scenes(folder, CALIBRATION_SCENES, CALIBRATION_SEED)
+    write_scenes(SceneRequest(folder, CALIBRATION_SCENES, CALIBRATION_SEED))
     return ImageSet.of_folder(folder / IMAGE_FOLDER, CALIBRATION_SCENES)
 
 
 def unseen_scenes(folder: Path, count: int, seed: int = UNSEEN_SEED) -> GroundTruth:
     """So many scenes that the demonstration model was not trained on, written into a new folder."""
-    write_scenes(folder, count, seed)
+    write_scenes(SceneRequest(folder, count, seed))
     return read_ground_truth(folder / ANNOTATION_FILE, folder / IMAGE_FOLDER)

@@ -22,7 +22,7 @@ from yolact.cli.sensitivity import main
 from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.image_files import read_image, write_image
 from yolact.training.evaluation import onnx_accuracy
-from yolact.training.scenes.files import ANNOTATION_FILE, IMAGE_FOLDER, write_scenes
+from yolact.training.scenes.files import ANNOTATION_FILE, IMAGE_FOLDER, SceneRequest, write_scenes
 
 
 def run(*arguments: object) -> Result:
@@ -54,7 +54,7 @@ def files(
     rounded.graph.node.append(onnx.helper.make_node("QuantizeLinear", ["a", "b"], ["c"]))
     onnx.save(rounded, folder / "int8.onnx")
     (folder / "weights.pth").write_bytes(b"PK\x03\x04" + bytes(range(256)))
-    write_scenes(folder / "scenes", 3, seed=2, size=(96, 128))
+    write_scenes(SceneRequest(folder / "scenes", 3, seed=2, size=(96, 128)))
     return {path.name: path for path in folder.iterdir()} | {"calib": folder / "calib"}
 
 

@@ -23,7 +23,7 @@ from yolact.training.models.checkpoints import load_checkpoint
 from yolact.training.models.configs import CONFIGS, SCENE_CLASSES
 from yolact.training.models.initial_weights import initial_model
 from yolact.training.run_folder import RunFolder
-from yolact.training.scenes.files import write_scenes
+from yolact.training.scenes.files import SceneRequest, write_scenes
 
 ITERATIONS = 24
 OPTIONS = [
@@ -189,7 +189,7 @@ def test_two_processes_are_one_with_their_batches_together(whole: Path, tmp_path
 
 def test_fine_tuning_for_other_classes(whole: Path, tmp_path: Path) -> None:
     """Custom categories from the file, everything else from the checkpoint."""
-    write_scenes(tmp_path, 6, 5, (80, 100))
+    write_scenes(SceneRequest(tmp_path, 6, 5, size=(80, 100)))
     content = json.loads((tmp_path / "annotations.json").read_text())
     content["categories"] = [{"id": 40, "name": "round"}, {"id": 7, "name": "edged"}]
     for annotation in content["annotations"]:

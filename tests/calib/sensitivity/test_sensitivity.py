@@ -44,7 +44,7 @@ from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.image_files import write_image
 from yolact.runtime.images.preprocess import Preprocessor
 from yolact.training.data.ground_truth import read_ground_truth
-from yolact.training.scenes.files import ANNOTATION_FILE, IMAGE_FOLDER, write_scenes
+from yolact.training.scenes.files import ANNOTATION_FILE, IMAGE_FOLDER, SceneRequest, write_scenes
 
 CONFIGS = {
     "resnet50": ModelConfig("r", "resnet50", 96, ("a", "b", "c")),
@@ -330,7 +330,7 @@ def test_a_network_that_does_not_open(small: onnx.ModelProto, images: ImageSet) 
 @pytest.fixture(scope="module")
 def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("scenes")
-    write_scenes(folder, 6, seed=5)
+    write_scenes(SceneRequest(folder, 6, seed=5))
     return folder
 
 

@@ -19,7 +19,7 @@ from yolact.runtime.images.mask_encoding import encode_rle
 from yolact.training.data.datasets import CocoDataset, SceneDataset, open_dataset
 from yolact.training.data.loading import Batch, Stream, load_batches
 from yolact.training.models.configs import CONFIGS
-from yolact.training.scenes.files import write_scenes
+from yolact.training.scenes.files import SceneRequest, write_scenes
 
 CONFIG = CONFIGS["yolact_demo"]
 
@@ -81,7 +81,7 @@ def test_every_image_comes_once_in_each_round_in_another_order() -> None:
 
 @pytest.fixture
 def files(tmp_path: Path) -> Path:
-    write_scenes(tmp_path, 4, 0, (80, 120))
+    write_scenes(SceneRequest(tmp_path, 4, 0, size=(80, 120)))
     return tmp_path
 
 

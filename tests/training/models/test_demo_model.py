@@ -18,7 +18,7 @@ from yolact.training.evaluation.scores import Scores
 from yolact.training.models.checkpoints import load_checkpoint
 from yolact.training.models.configs import CONFIGS
 from yolact.training.models.torch_engine import TorchEngine
-from yolact.training.scenes.files import ANNOTATION_FILE, IMAGE_FOLDER, write_scenes
+from yolact.training.scenes.files import ANNOTATION_FILE, IMAGE_FOLDER, SceneRequest, write_scenes
 
 CHECKPOINTS = [DEMO_CHECKPOINT]
 
@@ -27,7 +27,7 @@ CHECKPOINTS = [DEMO_CHECKPOINT]
 def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Pictures of a series that it was neither trained nor measured on while training."""
     folder = tmp_path_factory.mktemp("scenes")
-    write_scenes(folder, 50, seed=77)
+    write_scenes(SceneRequest(folder, 50, seed=77))
     return folder
 
 
