@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import sys
 from dataclasses import replace
 from typing import Any
 
 import click
 
-from yolact.cli.command import command, note, require_packages, say
+from yolact.cli.command import note, require_packages, say
 from yolact.cli.options.common import folder_option, max_pixels_option
 from yolact.cli.options.named import WEIGHTS
 from yolact.cli.options.reading import reading_options
+from yolact.cli.options.resumed import ResumableCommand, own_arguments
 from yolact.cli.options.values import AT_LEAST_1
 
 
@@ -24,7 +27,15 @@ def _parse_steps(context: click.Context, parameter: click.Parameter, value: str 
     return tuple(map(int, parts))
 
 
-@command("yolact-train")
+def _program() -> tuple[str, ...]:
+    """The words that call this command, alone or as `torchrun` has done."""
+    if os.environ.get("WORLD_SIZE", "1") == "1":
+        return ("yolact-train",)
+    here = os.environ.get("LOCAL_WORLD_SIZE", os.environ["WORLD_SIZE"])
+    return ("torchrun", "--nproc-per-node", here, "-m", "yolact.cli.train")
+
+
+@click.command("yolact-train", cls=ResumableCommand)
 @click.option("--config", "config_name", required=True, help="Configuration; its classes are replaced by the data's.")
 @click.option("--data", metavar="SPEC", required=True, help="ANNOTATIONS.json,IMAGE_FOLDER or scenes:COUNT[:SEED].")
 @click.option("--val", "validation", metavar="SPEC", help="Data to measure AP on, in the same form.")
@@ -35,7 +46,11 @@ def _parse_steps(context: click.Context, parameter: click.Parameter, value: str 
     type=WEIGHTS,
     help="ImageNet backbone or checkpoint to start from, or a name as yolact models lists them.",
 )
-@click.option("--resume", is_flag=True, help="Continue the run in --output; repeat its other options.")
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Continue the run in --output with its own options; --iterations may extend it.",
+)
 @folder_option("runs", "Folder to write; created if needed.")
 @click.option("--batch-size", type=AT_LEAST_1, default=8, help="Images per gradient step, over all GPUs.")
 @click.option("--accumulate", type=AT_LEAST_1, default=1, help="Parts a batch is computed in, to save memory.")
@@ -55,6 +70,7 @@ def _parse_steps(context: click.Context, parameter: click.Parameter, value: str 
 @click.option("--workers", type=click.IntRange(min=0), default=2, help="Processes that prepare images, per GPU.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, help="Of weights, order and augmentation.")
 @click.option("--save-every", type=AT_LEAST_1, default=10_000, help="Iterations between checkpoints and validations.")
+@click.option("--patience", type=AT_LEAST_1, help="End after so many validations without a better mask AP.")
 @click.option("--wandb", is_flag=True, help="Also log to Weights & Biases.")
 @max_pixels_option()
 def main(
@@ -69,16 +85,18 @@ def main(
 ) -> None:
     """Train YOLACT or YOLACT++.
 
-    Writes checkpoints <configuration>_<epoch>_<iteration>.pth, which yolact-export and the official code read, and
-    TensorBoard curves and pictures into --output. Ctrl-C ends after the current step and saves; --resume continues as
-    if nothing had happened. On several GPUs: torchrun --nproc-per-node 4 -m yolact.cli.train --config ...
+    Writes into --output checkpoints <configuration>_<epoch>_<iteration>.pth and, with --val, the best one as best.pth,
+    which yolact-export and the official code read; metrics.csv, curves.png, sample pictures, TensorBoard's files, and a
+    README.md that says where the run stands. Ctrl-C ends after the current step and saves; --resume continues as if
+    nothing had happened. On several GPUs: torchrun --nproc-per-node 4 -m yolact.cli.train --config ...
 
     Exit codes: 0 done, 1 an input, the disk or the loss failed, 2 wrong usage, 130 or 143 stopped early and saved.
     """
-    require_packages("training", "train", "pycocotools", "tensorboard", "torch")
+    require_packages("training", "train", "matplotlib", "pycocotools", "tensorboard", "torch")
     from yolact.training.models.configs import get_config
     from yolact.training.settings import TrainSettings, scaled_learning_rate, schedule
-    from yolact.training.train_run import TrainRequest, run_training
+    from yolact.training.train_request import TrainRequest
+    from yolact.training.train_run import run_training
 
     config = get_config(config_name)
     if imgsz is not None:
@@ -92,9 +110,11 @@ def main(
         augmentation=augment,
         **{name: options.pop(name) for name in ("warmup", "accumulate", "amp", "seed")},
     )
-    stopped_by = run_training(TrainRequest(config, settings, **options), say)
+    request = TrainRequest(config, settings, program=_program(), arguments=own_arguments(), **options)
+    stopped_by = run_training(request, say, note)
     if stopped_by:
-        note("stopped and saved; continue with --resume")
+        resume = shlex.join([*request.program, "--resume", "--output", str(request.output)])
+        note(f"stopped and saved; continue with: {resume}")
         sys.exit(128 + stopped_by)
 
 

@@ -6,7 +6,7 @@ import io
 import os
 import re
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -24,12 +24,18 @@ from yolact.runtime.overwriting import file_key, real_path
 from yolact.training.data.loading import Batch
 from yolact.training.models.checkpoint_file import read_checkpoint_file
 from yolact.training.models.model import Yolact
-from yolact.training.settings import TrainSettings
+from yolact.training.run_record import BEST_FILE, RECORD_FILE, STATE_FILE
+from yolact.training.settings import TrainSettings, schedule
+from yolact.training.story.curves import CURVES_FILE
+from yolact.training.story.samples import SAMPLE_FOLDERS
 
-STATE_FILE = "state.pth"
 STATE_VERSION = 1
 STATE_PARTS = ("version", "config", "settings", "data", "iteration", "model", "optimizer", "scaler")
 LOCK_FILE = ".lock"
+PAGE_FILE = "README.md"
+
+_STEPS = "learning_rate_steps"
+_CLASSES = ("class_names", "category_ids")
 
 PATIENCE = 5.0
 """Seconds to wait for the lock: processes of a run that was just ended may still be closing."""
@@ -47,6 +53,11 @@ class RunFolder:
     def state_file(self) -> Path:
         """The file with all that resuming needs."""
         return self.path / STATE_FILE
+
+    @property
+    def best_file(self) -> Path:
+        """The weights with the highest mask AP of all validations."""
+        return self.path / BEST_FILE
 
     @contextmanager
     def locked(self) -> Iterator[bool]:
@@ -79,26 +90,36 @@ class RunFolder:
                 time.sleep(0.1)
 
     def check_unused(self) -> None:
-        """Raise UsageError where another run has left its state, which this one would overwrite."""
+        """Raise UsageError where another run has left its state or its best weights, which this one would overwrite."""
         if self.state_file.exists():
             raise UsageError(f"{self.path} holds a run already; continue it with --resume or choose another --output")
+        if self.best_file.exists():
+            raise UsageError(f"{self.best_file} is there already, of a run without state; choose another --output")
 
-    def check_inputs(self, name: str, inputs: Iterable[Path]) -> None:
+    def check_inputs(self, name: str, inputs: Iterable[Path], folders: Iterable[Path] = ()) -> None:
         """Raise UsageError where a file that the run reads could be replaced by one that it writes.
 
         Args:
             name: of the configuration.
             inputs: the files.
+            folders: of images.
         """
         own = re.compile(
-            rf"{re.escape(name)}_\d+_\d+(_interrupt)?\.(pth|json)|broken_batch_.*|{STATE_FILE}|{LOCK_FILE}",
+            rf"{re.escape(name)}_\d+_\d+(_interrupt)?\.(pth|json)|best\.(pth|json)|broken_batch_.*|metrics(_\d+)?\.csv|"
+            rf"{'|'.join(map(re.escape, (STATE_FILE, LOCK_FILE, RECORD_FILE, CURVES_FILE, PAGE_FILE)))}",
             re.IGNORECASE,
         )
         folder = file_key(real_path(self.path))
+        pictures = [file_key(real_path(self.path / name)) for name in SAMPLE_FOLDERS]
         for path in inputs:
             resolved = real_path(path)
             if file_key(resolved.parent) == folder and own.fullmatch(resolved.name):
                 raise UsageError(f"--output {self.path} would replace {path}, which is an input; choose another folder")
+        for path in folders:
+            if file_key(real_path(path)) in pictures:
+                raise UsageError(
+                    f"--output {self.path} would write pictures into {path}, which is an input; choose another folder"
+                )
 
     def save_weights(self, model: Yolact, epoch: int, iteration: str) -> Path:
         """Write ``<configuration>_<epoch>_<iteration>.pth``, which the official code reads as well, and beside it a
@@ -106,24 +127,39 @@ class RunFolder:
 
         Raises YolactError where the disk is full.
         """
-        config = model.config
-        path = self.path / f"{config.name}_{epoch}_{iteration}.pth"
-        self.write(path.with_suffix(".json"), to_json(config.to_json(), indent=1).encode())
+        path = self.path / f"{model.config.name}_{epoch}_{iteration}.pth"
+        self._save_model(path, model)
+        return path
+
+    def save_best(self, model: Yolact) -> None:
+        """Write `best_file` likewise. Raises YolactError where the disk is full."""
+        self._save_model(self.best_file, model)
+
+    def _save_model(self, path: Path, model: Yolact) -> None:
+        self.write(path.with_suffix(".json"), to_json(model.config.to_json(), indent=1).encode())
         try:
             self.write(path, as_bytes(model.state_dict()))
         except YolactError:
             if not path.exists():  # else it describes what an earlier run has left
                 path.with_suffix(".json").unlink(missing_ok=True)
             raise
-        return path
 
     def save_state(self, state: dict[str, Any], config: ModelConfig, settings: TrainSettings, data: str) -> None:
         """Write everything that `load_state` gives back. Raises YolactError where the disk is full."""
         origin = {"version": STATE_VERSION, "config": config.to_json(), "settings": asdict(settings), "data": data}
         self.write(self.state_file, as_bytes({**state, **origin}))
 
-    def load_state(self, config: ModelConfig, settings: TrainSettings, data: str) -> dict[str, Any]:
-        """What `save_state` wrote.
+    def load_state(
+        self, config: ModelConfig, settings: TrainSettings, data: str, directory: Path | None = None
+    ) -> dict[str, Any]:
+        """What `save_state` wrote. Whether the classes are the same is left to the caller: see `check_classes`.
+
+        More iterations than the run had may be asked for. Where the run's steps of the learning rate were those of the
+        official schedule in proportion to its length, those of the new length may be asked for with it.
+
+        Args:
+            config, settings, data: what is asked for now, as `save_state` takes it.
+            directory: where the run was started, if it is known; relative paths of its data begin there.
 
         Raises:
             CheckpointError: there is no state, or it is damaged.
@@ -135,23 +171,29 @@ class RunFolder:
         try:
             state = read_checkpoint_file(self.state_file)
             stored = _origin(state)
+            if state["iteration"] > whole("iterations", stored.get("iterations"), 1, 2**53):
+                raise ValueError(f"it is at iteration {state['iteration']} of {stored['iterations']}")
         except (CheckpointError, ValueError) as error:
             raise CheckpointError(
                 f"{self.state_file} is damaged ({error}); start anew from a checkpoint with --weights"
             ) from None
         # Through JSON and back, since it makes lists of tuples.
         asked = from_json(to_json({**asdict(settings), "config": config.to_json(), "data": data}))
+        asked["config"] |= {name: stored["config"][name] for name in _CLASSES}
+        if settings.iterations > stored["iterations"]:
+            before = schedule(config, settings.batch_size, stored["iterations"])[1]
+            after = schedule(config, settings.batch_size, settings.iterations)[1]
+            if stored.get(_STEPS) == list(before) and settings.learning_rate_steps == after:
+                stored = {**stored, _STEPS: list(after)}
+            stored = {**stored, "iterations": settings.iterations}
+        if directory is not None and _absolute(stored["data"], directory) == _absolute(data, Path.cwd()):
+            stored = {**stored, "data": data}
         changed = [name for name in asked if asked[name] != stored.get(name)]
         if changed:
             changes = ", ".join(_change(name, stored, asked) for name in changed)
             raise UsageError(
-                f"cannot resume {self.path} with other settings: {changes}; repeat the command of that run with "
-                "--resume, or start a new one from a checkpoint with --weights"
-            )
-        if state["iteration"] > settings.iterations:
-            raise CheckpointError(
-                f"{self.state_file} is damaged (it is at iteration {state['iteration']} of {settings.iterations}); "
-                "start anew from a checkpoint with --weights"
+                f"cannot resume {self.path} with other settings: {changes}; leave them out, since --resume knows them "
+                "(--iterations may be more than they were), or start a new run from a checkpoint with --weights"
             )
         return state
 
@@ -169,14 +211,38 @@ class RunFolder:
     def write(self, path: Path, content: bytes) -> None:
         """Write a file so that it is whole or not there. Raises YolactError where that fails."""
         try:
-            with replacing(path) as temporary, temporary.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
+            _write(path, content)
         except OSError as error:
             raise YolactError(
                 f"cannot save {path}: {error.strerror}; free space and continue with --resume, earlier files are whole"
             ) from error
+
+    def try_to_write(self, path: Path, content: bytes) -> str:
+        """Write a file likewise, of those that training can do without. Returns why that failed, else nothing."""
+        try:
+            path.parent.mkdir(exist_ok=True)
+            _write(path, content)
+        except OSError as error:
+            return f"cannot write {path}: {error.strerror}"
+        except UsageError as error:  # a folder has its name, or a device
+            return str(error)
+        return ""
+
+
+def _write(path: Path, content: bytes) -> None:
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def check_classes(state: Mapping[str, Any], config: ModelConfig) -> None:
+    """Raise UsageError where the data has other classes than those that the state of a run has learnt."""
+    if ModelConfig.from_json(state["config"]) != config:
+        raise UsageError(
+            f"cannot resume with other data: another form or other classes of {config.name}; restore the annotations, "
+            "or start a new run from a checkpoint with --weights"
+        )
 
 
 def _origin(state: object) -> dict[str, Any]:
@@ -194,6 +260,11 @@ def _origin(state: object) -> dict[str, Any]:
         raise ValueError("its settings are no plain values") from None
     ModelConfig.from_json(origin["config"])
     return dict(origin)
+
+
+def _absolute(data: object, directory: Path) -> str:
+    """Data with its paths from the root."""
+    return ",".join(os.path.normpath(directory / part) for part in str(data).split(","))
 
 
 def as_bytes(content: Any) -> bytes:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from yolact.runtime.config import ModelConfig
 from yolact.runtime.errors import CheckpointError, YolactError
 from yolact.runtime.fields import exactly, positive, shown, whole
 from yolact.runtime.wording import one_line
@@ -63,6 +64,11 @@ class LossNotFinite(YolactError):
         self.iteration, self.terms, self.batches = iteration, terms, batches
 
 
+def loss_terms(config: ModelConfig) -> tuple[str, ...]:
+    """The terms of the loss as `Trainer.steps` yields them, their sum ``total`` last."""
+    return ("box", "mask", "confidence", "segmentation", *["mask_iou"] * config.mask_rescoring, "total")
+
+
 class Trainer:
     """Trains one network; every process of a distributed run has one."""
 
@@ -97,7 +103,7 @@ class Trainer:
             self.model.parameters(), settings.learning_rate, settings.momentum, weight_decay=settings.weight_decay
         )
         self._scaler = torch.amp.GradScaler(processes.device.type, enabled=settings.amp == "fp16")
-        self._names = ["box", "mask", "confidence", "segmentation"] + ["mask_iou"] * model.config.mask_rescoring
+        self._names = loss_terms(model.config)[:-1]
 
     def state(self) -> dict[str, Any]:
         """All that another trainer needs to continue exactly as this one would."""

@@ -33,7 +33,8 @@ from yolact.runtime.metadata import ModelMetadata
 from yolact.runtime.onnx.exported_model import parse_exported_model
 from yolact.runtime.tensorrt.plan_file import from_network_name, read_sidecar, to_network_name
 from yolact.training.models.checkpoints import config_beside, read_state_dict
-from yolact.training.run_folder import STATE_FILE, RunFolder
+from yolact.training.run_folder import RunFolder
+from yolact.training.run_record import STATE_FILE
 from yolact.training.settings import TrainSettings
 
 CONFIG = ModelConfig("tiny", "mobilenet_v2", 160, ("person", "dog"), fpn_channels=64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +54,9 @@ class Dataset(Protocol):
     def __getitem__(self, index: int) -> Sample:
         """Image `index` with its objects, at least one. Raises YolactError where it cannot be read."""
 
+    def count_objects(self) -> Counter[int] | None:
+        """Objects of each class, by its index, crowds not counted; None where the images are yet to be made."""
+
 
 class CocoDataset:
     """Images of a folder with annotations in COCO's format; classes are the file's own categories.
@@ -87,6 +91,10 @@ class CocoDataset:
             _xyxy([a for a in record.annotations if a.is_crowd]),
         )
 
+    def count_objects(self) -> Counter[int]:
+        """Objects of each class that the images show."""
+        return Counter(self._class_of[a.category_id] for one in self._images for a in one.annotations if not a.is_crowd)
+
 
 class SceneDataset:
     """Scenes of `draw_shapes`: no files, no end of variety, exact masks."""
@@ -110,6 +118,9 @@ class SceneDataset:
             scene.masks,
             np.zeros((0, 4), np.float32),
         )
+
+    def count_objects(self) -> None:
+        """Nobody knows before they are drawn."""
 
 
 @dataclass(frozen=True)

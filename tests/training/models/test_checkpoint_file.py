@@ -22,7 +22,8 @@ from yolact.runtime.config import ModelConfig
 from yolact.runtime.errors import CheckpointError, UsageError
 from yolact.training.models.checkpoint_file import read_checkpoint_file
 from yolact.training.models.checkpoints import config_beside, load_checkpoint, read_state_dict
-from yolact.training.run_folder import STATE_FILE, RunFolder
+from yolact.training.run_folder import RunFolder
+from yolact.training.run_record import STATE_FILE
 from yolact.training.settings import TrainSettings
 
 HUGE = 300_000_000
