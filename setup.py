@@ -97,7 +97,7 @@ setup(
     package_dir={"yolact": "yolact"} | {f"yolact.{room}": room for room in ROOMS},
     packages=["yolact", *PACKAGES],
     package_data={"yolact": ["py.typed"]}
-    | {"yolact.diff": ["report.html", "polygraphy_scripts/*.py"]}
+    | {"yolact.diff": ["polygraphy_scripts/*.py"], "yolact.training.pages": ["page.html"]}
     | {"yolact.plugins": [*PLUGIN_SOURCES, "lib/*.so", "lib/*.json", "lib/rtx/*.so"]}
     | {"yolact.runtime.capi": ["*.c", "*.h"]},
     include_package_data=False,  # what is packaged is listed here

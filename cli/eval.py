@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from yolact.cli.command import command, say
+import click
+
+from yolact.cli.command import command, command_line, say
 from yolact.cli.options.common import annotations_option, images_option, json_option, limit_option, max_pixels_option
 from yolact.cli.options.engine import engine_options
 from yolact.cli.options.model import ModelChoice, model_options
 from yolact.cli.options.postprocess import DetectionLimits, detection_limit_options
 from yolact.cli.options.reading import reading_options
+from yolact.cli.options.values import OUTPUT_FOLDER
 from yolact.runtime.config import PostprocessConfig
 from yolact.runtime.errors import UsageError
 from yolact.runtime.json_text import to_json
-from yolact.runtime.output_files import check_output, write_output
+from yolact.runtime.output_files import check_output, check_output_folder, write_output
 from yolact.runtime.wording import count_noun, printable
 from yolact.training.evaluation.scores import COCO_MAX_DETECTIONS
 from yolact.training.torch_device import choose_device
@@ -37,6 +40,13 @@ if TYPE_CHECKING:
 @images_option(required=True)
 @reading_options("--annotations")
 @json_option("Write all detections to this file, as COCO's server takes them.")
+@click.option(
+    "--report",
+    metavar="DIR",
+    type=OUTPUT_FOLDER,
+    help="Write a page with curves, confusions, calibration and the worst images, and metrics.json, into this folder; "
+    "created if needed.",
+)
 @limit_option()
 @detection_limit_options
 @engine_options
@@ -46,6 +56,7 @@ def main(
     annotations: Path,
     images: Path,
     json_file: Path | None,
+    report: Path | None,
     limit: int | None,
     rules: ReadingRules,
     limits: DetectionLimits,
@@ -65,24 +76,42 @@ def main(
     """
     if model.is_checkpoint and open_options.metadata_file is not None:
         raise UsageError("--metadata belongs to --engine; a checkpoint has its own")
-    if json_file is not None:
-        check_output("--json", json_file, [model.path, open_options.metadata_file, annotations, images])
+    inputs = [model.path, open_options.metadata_file, annotations, images]
+    _check_outputs(json_file, report, inputs)
     from yolact.runtime.detector import Detector
     from yolact.training.data.class_pairing import check_categories
     from yolact.training.data.ground_truth import read_ground_truth
     from yolact.training.evaluation.evaluate import evaluate
 
     truth = read_ground_truth(annotations, images, limit, rules)
-    if json_file is not None:
-        check_output("--json", json_file, truth.paths)
+    _check_outputs(json_file, report, truth.paths)
     engine = _open(model, open_options, limits)
     with Detector(engine) as detector:
         pairs = check_categories(detector.metadata.config, truth)
         evaluation = evaluate(detector, truth, batch_size=engine.min_batch, max_detections=limits.max_detections)
         if json_file is not None:
             write_output(json_file, to_json(evaluation.server_results()).encode())
+        if report is not None:
+            from yolact.training.evaluation.report.files import write_report
+            from yolact.training.evaluation.report.findings import Findings, Subject
+
+            kept = limits.max_detections or detector.metadata.postprocess.max_detections
+            subject = Subject(model.path, detector.metadata, truth, pairs, kept, command_line())
+            write_report(report, Findings.of(subject, evaluation))
         for line in _summary(evaluation, truth, pairs, detector.metadata, limits):
             say(line)
+
+
+def _check_outputs(json_file: Path | None, report: Path | None, inputs: Sequence[Path | None]) -> None:
+    """Fail before the evaluation rather than after it; creates the folder of the report."""
+    if json_file is not None:
+        check_output("--json", json_file, inputs)
+    if report is not None:
+        from yolact.training.evaluation.report.files import METRICS, PAGE
+
+        check_output_folder("--report", report)
+        for name in (PAGE, METRICS):
+            check_output("--report", report / name, [*inputs, json_file])
 
 
 def _open(model: ModelChoice, open_options: EngineOptions, limits: DetectionLimits) -> Engine:

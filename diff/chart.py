@@ -27,11 +27,11 @@ def draw_chart(layers: Sequence[TensorDiff], suspect: TensorDiff | None) -> str:
     parts = [_grid(decades, y(10 ** decades[0]), [y(10**decade) for decade in decades]), *_sections(layers, step)]
     base = y(0)
     for diff, x in zip(layers, centres, strict=True):
-        color = "#a40e26" if diff is suspect else "#d9730d"
+        color = "var(--fail)" if diff is suspect else "var(--orange)"
         bar = f'<rect x="{x - 0.4 * step:.1f}" y="{y(diff.added):.1f}" width="{0.8 * step:.1f}"'
-        parts.append(f'{bar} height="{base - y(diff.added):.1f}" fill="{color}"/>')
+        parts.append(f'{bar} height="{base - y(diff.added):.1f}" style="fill:{color}"/>')
     points = " ".join(f"{x:.1f},{y(diff.relative):.1f}" for diff, x in zip(layers, centres, strict=True))
-    parts.append(f'<polyline points="{points}" fill="none" stroke="#1446e6" stroke-width="1.5"/>')
+    parts.append(f'<polyline points="{points}" style="fill:none;stroke:var(--blue);stroke-width:1.5"/>')
     for diff, x in zip(layers, centres, strict=True):  # what the mouse finds, over everything
         column = f'<rect x="{x - 0.5 * step:.1f}" y="{_TOP}" width="{step:.1f}" height="{base - _TOP:.1f}"'
         parts.append(f'{column} fill="transparent"><title>{escape(_text(diff))}</title></rect>')
@@ -52,10 +52,13 @@ def _grid(decades: range, base: float, heights: Sequence[float]) -> str:
     lines = []
     for decade, height in zip(decades, heights, strict=True):
         lines.append(
-            f'<line x1="{_LEFT}" y1="{height:.1f}" x2="{WIDTH - _RIGHT}" y2="{height:.1f}" stroke="#e4e8ec"/>'
-            f'<text x="{_LEFT - 6}" y="{height + 4:.1f}" text-anchor="end" fill="#57606a">{_power(decade)}</text>'
+            f'<line x1="{_LEFT}" y1="{height:.1f}" x2="{WIDTH - _RIGHT}" y2="{height:.1f}" style="stroke:var(--grid)"/>'
+            f'<text x="{_LEFT - 6}" y="{height + 4:.1f}" text-anchor="end" style="fill:var(--soft)">'
+            f"{_power(decade)}</text>"
         )
-    lines.append(f'<line x1="{_LEFT}" y1="{base:.1f}" x2="{WIDTH - _RIGHT}" y2="{base:.1f}" stroke="#57606a"/>')
+    lines.append(
+        f'<line x1="{_LEFT}" y1="{base:.1f}" x2="{WIDTH - _RIGHT}" y2="{base:.1f}" style="stroke:var(--soft)"/>'
+    )
     return "".join(lines)
 
 
@@ -70,11 +73,15 @@ def _sections(layers: Sequence[TensorDiff], step: float) -> list[str]:
     for start, stop in zip(starts, [*starts[1:], len(layers)], strict=True):
         left, right = _LEFT + start * step, _LEFT + stop * step
         line = HEIGHT - _BOTTOM + 8
-        marks.append(f'<line x1="{left + 1:.1f}" y1="{line}" x2="{right - 1:.1f}" y2="{line}" stroke="#57606a"/>')
+        marks.append(
+            f'<line x1="{left + 1:.1f}" y1="{line}" x2="{right - 1:.1f}" y2="{line}" style="stroke:var(--soft)"/>'
+        )
         name = _part(layers[start].name)
         if right - left > 6.5 * len(name):
             middle = (left + right) / 2
-            marks.append(f'<text x="{middle:.1f}" y="{line + 15}" text-anchor="middle" fill="#57606a">{name}</text>')
+            marks.append(
+                f'<text x="{middle:.1f}" y="{line + 15}" text-anchor="middle" style="fill:var(--soft)">{name}</text>'
+            )
     return marks
 
 
@@ -92,7 +99,7 @@ def _label(suspect: TensorDiff, x: float) -> str:
     side, offset = ("end", -5) if x > WIDTH / 2 else ("start", 5)
     base = HEIGHT - 12
     return (
-        f'<line x1="{x:.1f}" y1="{HEIGHT - _BOTTOM}" x2="{x:.1f}" y2="{base}" stroke="#a40e26"/>'
-        f'<text x="{x + offset:.1f}" y="{base}" text-anchor="{side}" fill="#a40e26" font-weight="600">'
+        f'<line x1="{x:.1f}" y1="{HEIGHT - _BOTTOM}" x2="{x:.1f}" y2="{base}" style="stroke:var(--fail)"/>'
+        f'<text x="{x + offset:.1f}" y="{base}" text-anchor="{side}" style="fill:var(--fail);font-weight:600">'
         f"{escape(suspect.name)}</text>"
     )

@@ -11,6 +11,7 @@ from yolact.diff.detection_diff import ImageDetectionDiff
 from yolact.runtime.detections import Detections
 from yolact.runtime.images.arrays import BoolArray, Image
 from yolact.runtime.images.drawing import annotate
+from yolact.training.pages.jpeg import to_jpeg
 
 SHOWN = 3
 """How many images."""
@@ -56,7 +57,7 @@ class WorstImages:
             annotate(image, reference.select(self._score_threshold)),
             draw_difference(image, tested, reference, diff),
         )
-        self.images.append(WorstImage(name, diff, *map(_to_jpeg, pictures)))
+        self.images.append(WorstImage(name, diff, *(to_jpeg(picture, WIDEST) for picture in pictures)))
         self.images.sort(key=lambda entry: -entry.diff.badness)  # stable: the earlier of two equals stays
         del self.images[SHOWN:]
 
@@ -88,10 +89,3 @@ def _tint(canvas: Image, mask: BoolArray, color: tuple[int, int, int]) -> None:
 
 def _full(found: Detections, index: int) -> BoolArray:
     return found[index].masks[0]
-
-
-def _to_jpeg(image: Image) -> bytes:
-    scale = min(1.0, WIDEST / max(image.shape[:2]))
-    size = tuple(max(1, round(side * scale)) for side in image.shape[1::-1])
-    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    return cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 88])[1].tobytes()

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Iterable, Iterator, Sequence
-from html import escape
-from importlib.resources import files
-from string import Template
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from yolact.diff.chart import draw_chart
 from yolact.diff.detection_diff import poor_masks_sentence
 from yolact.runtime.wording import count_noun
+from yolact.training.pages.page import figure, render_page, table, text
 
 if TYPE_CHECKING:
     from yolact.diff.engine_diff import EngineDiff
@@ -23,7 +20,6 @@ if TYPE_CHECKING:
 def render_report(result: EngineDiff) -> str:
     """The report as an HTML page."""
     request = result.request
-    template = Template((files("yolact.diff") / "report.html").read_text(encoding="utf-8"))
     parts = [
         *_head(result),
         *_gates(result),
@@ -34,16 +30,15 @@ def render_report(result: EngineDiff) -> str:
         *_images(result),
         *_command(result),
     ]
-    title = f"{request.tested.name} against {request.reference.name}"
-    return template.substitute(title=_text(title), body="\n".join(parts))
+    return render_page(f"{request.tested.name} against {request.reference.name}", parts)
 
 
 def _head(result: EngineDiff) -> Iterator[str]:
     request = result.request
-    yield f"<h1>{_text(request.tested.name)} against {_text(request.reference.name)}</h1>"
+    yield f"<h1>{text(request.tested.name)} against {text(request.reference.name)}</h1>"
     where = "made-up scenes" if request.data is None else str(request.data)
     yield (
-        f'<p class="soft">{count_noun(len(result.images), "image")} ({_text(where)}), network input '
+        f'<p class="soft">{count_noun(len(result.images), "image")} ({text(where)}), network input '
         f"{result.image_size}x{result.image_size}</p>"
     )
     failed = sum(not gate.passed for gate in result.gates)
@@ -55,12 +50,12 @@ def _head(result: EngineDiff) -> Iterator[str]:
         ("engine", str(request.tested), result.names[0]),
         ("reference", str(request.reference), result.names[1]),
     ]
-    yield _table(("", "file", "model"), rows)
+    yield table(("", "file", "model"), rows)
     for note in result.notes:
-        yield f"<p><strong>Note:</strong> {_text(note)}</p>"
+        yield f"<p><strong>Note:</strong> {text(note)}</p>"
     if result.suspect is not None:
         yield (
-            f"<p><strong>First suspect:</strong> <code>{_text(result.suspect.name)}</code> adds a relative error of "
+            f"<p><strong>First suspect:</strong> <code>{text(result.suspect.name)}</code> adds a relative error of "
             f"{result.suspect.added:.2g} itself{', while all limits are kept' if result.passed else ''}.</p>"
         )
 
@@ -78,7 +73,7 @@ def _gates(result: EngineDiff) -> Iterator[str]:
         for gate in result.gates
     ]
     marks = {"kept": "pass-text", "not kept": "fail-text"}
-    yield _table(("", "measured", "limit", "verdict", "option"), rows, marks)
+    yield table(("", "measured", "limit", "verdict", "option"), rows, marks)
 
 
 def _detections(result: EngineDiff) -> Iterator[str]:
@@ -94,10 +89,10 @@ def _detections(result: EngineDiff) -> Iterator[str]:
             ("box IoU", f"{totals.median_box_iou:.4f}", f"{min(totals.box_ious):.4f}"),
             ("mask IoU", f"{totals.median_mask_iou:.4f}", f"{min(totals.mask_ious):.4f}"),
         ]
-        yield _table(("of matched detections", "median", "lowest"), rows)
+        yield table(("of matched detections", "median", "lowest"), rows)
         yield f"<p>Scores differ by {totals.max_score_difference:.4f} at most.</p>"
     if totals.poor_masks:
-        yield f"<p><strong>{_text(poor_masks_sentence(totals))}</strong></p>"
+        yield f"<p><strong>{text(poor_masks_sentence(totals))}</strong></p>"
 
 
 def _accuracy(result: EngineDiff) -> Iterator[str]:
@@ -110,7 +105,7 @@ def _accuracy(result: EngineDiff) -> Iterator[str]:
     rows = []
     for name, scores in zip(("engine", "reference"), result.scores, strict=True):
         rows += [(f"{name}, boxes", *_percents(scores.box)), (f"{name}, masks", *_percents(scores.mask))]
-    yield _table(titles, rows)
+    yield table(titles, rows)
 
 
 def _percents(scores: RegionScores) -> list[str]:
@@ -150,7 +145,7 @@ def _tensor_table(diffs: Sequence[TensorDiff], suspect: TensorDiff | None) -> st
         for diff in diffs
     ]
     marked = None if suspect is None else suspect.name
-    return _table(("", "max abs", "mean abs", "relative", "added", "cosine"), rows, marked=marked)
+    return table(("", "max abs", "mean abs", "relative", "added", "cosine"), rows, marked=marked)
 
 
 def _pictures(worst: Sequence[WorstImage], threshold: float) -> Iterator[str]:
@@ -166,16 +161,14 @@ def _pictures(worst: Sequence[WorstImage], threshold: float) -> Iterator[str]:
     for image in shown:
         diff = image.diff
         counts = f"{len(diff.matches)} matched, {len(diff.missed)} missed, {len(diff.spurious)} spurious"
-        yield f"<h3>{_text(image.name)}</h3>"
+        yield f"<h3>{text(image.name)}</h3>"
         yield f'<p class="soft">{counts}</p><div class="pictures">'
         for title, data in (
             ("engine", image.tested),
             ("reference", image.reference),
             ("difference", image.difference),
         ):
-            source = f"data:image/jpeg;base64,{base64.b64encode(data).decode()}"
-            alternative = _text(f"{title}: {image.name}, {counts}")
-            yield f'<figure><img src="{source}" alt="{alternative}"><figcaption>{title}</figcaption></figure>'
+            yield figure(data, title, f"{title}: {image.name}, {counts}")
         yield "</div>"
 
 
@@ -192,7 +185,7 @@ def _images(result: EngineDiff) -> Iterator[str]:
         )
         for name, diff in result.images
     ]
-    yield _table(("", "matched", "missed", "spurious", "lowest box IoU", "lowest mask IoU"), rows)
+    yield table(("", "matched", "missed", "spurious", "lowest box IoU", "lowest mask IoU"), rows)
     yield "</details>"
 
 
@@ -201,33 +194,4 @@ def _command(result: EngineDiff) -> Iterator[str]:
     if result.command is None:
         yield "<p>Polygraphy alone cannot: it runs no checkpoints, and no bf16 on a CPU.</p>"
     else:
-        yield f"<pre>{_text(result.command)}</pre>"
-
-
-def _table(
-    titles: Sequence[str],
-    rows: Iterable[Sequence[str]],
-    marks: dict[str, str] | None = None,
-    marked: str | None = None,
-) -> str:
-    """A table; `marks` are CSS classes of cells by their text, `marked` the first cell of a row to stand out."""
-    head = "".join(f'<th scope="col">{_text(title)}</th>' for title in titles)
-    lines = []
-    for row in rows:
-        cells = "".join(f'<td class="{(marks or {}).get(cell, _kind(cell))}">{_text(cell)}</td>' for cell in row)
-        lines.append(f'<tr class="suspect">{cells}</tr>' if row[0] == marked else f"<tr>{cells}</tr>")
-    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table></div>'
-
-
-def _kind(cell: str) -> str:
-    """The CSS class of a cell: numbers are set flush right."""
-    try:
-        float(cell)
-    except ValueError:
-        return "number" if cell == "-" else "text"
-    return "number"
-
-
-def _text(text: str) -> str:
-    """The text escaped for HTML; what is no valid text in the name of a file becomes question marks."""
-    return escape(text.encode(errors="replace").decode())
+        yield f"<pre>{text(result.command)}</pre>"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import re
 import subprocess
 import sys
 import time
@@ -19,12 +18,12 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 from repository import ROOT
+from scripted_dataset import DATA, cells, scripted_dataset, write_images
 from scripted_engine import write_engine
 
 from yolact.cli.eval import main
 from yolact.runtime.config import MAX_KEPT, PostprocessConfig
 from yolact.runtime.detector import Detector
-from yolact.runtime.images.image_files import write_image
 from yolact.training.data.ground_truth import read_ground_truth
 from yolact.training.evaluation.evaluate import evaluate
 from yolact.training.evaluation.scores import score_results
@@ -33,42 +32,12 @@ from yolact.training.models.seeded_weights import seeded_state_dict
 
 pytest.importorskip("pycocotools", reason=missing.PYCOCOTOOLS)
 
-CATEGORIES = ["person", "dog", "traffic light", "Bus"]
-
-
-def rectangle(id: int, image: int, category: int, box: tuple[int, int, int, int], crowd: int = 0) -> dict[str, Any]:
-    """`box` is x, y, width, height."""
-    x, y, width, height = box
-    outline = [x, y, x + width, y, x + width, y + height, x, y + height]
-    common = {"id": id, "image_id": image, "category_id": category, "bbox": list(box), "area": width * height}
-    return {**common, "segmentation": [outline], "iscrowd": crowd}
-
-
-def scripted_dataset() -> dict[str, Any]:
-    """For the scripted engine: in the first image both persons, a shorter dog and a Bus that it does not find; in the
-    second, which is black, nothing is found; of the third nothing is annotated, so that all it finds is wrong."""
-    sizes = [(40, 60), (30, 50), (60, 40)]
-    annotations = [
-        rectangle(1, 1, 1, (0, 0, 30, 40)),
-        rectangle(2, 1, 1, (30, 0, 30, 20)),
-        rectangle(3, 1, 2, (30, 20, 30, 16)),  # of 20 rows: IoU 0.8
-        rectangle(4, 1, 4, (2, 2, 10, 10)),
-        rectangle(5, 2, 2, (5, 5, 20, 20)),
-        rectangle(6, 2, 1, (0, 0, 50, 30), crowd=1),
-    ]
-    images = [{"id": i, "file_name": f"{i}.png", "height": h, "width": w} for i, (h, w) in enumerate(sizes, 1)]
-    categories = [{"id": id, "name": name} for id, name in enumerate(CATEGORIES, 1)]
-    return {"images": images, "annotations": annotations, "categories": categories}
-
 
 @pytest.fixture
 def data(here: Path) -> dict[str, Any]:
     """Working directory with images/ and annotations.json, whose content this is."""
     content = scripted_dataset()
-    (here / "images").mkdir()
-    for image in content["images"]:
-        pixels = np.random.default_rng(image["id"]).integers(1, 256, (image["height"], image["width"], 3))
-        write_image(here / "images" / image["file_name"], pixels.astype(np.uint8) * (image["id"] != 2))
+    write_images(content, here / "images")
     (here / "annotations.json").write_text(json.dumps(content))
     return content
 
@@ -78,13 +47,6 @@ def run(*arguments: str | Path) -> Result:
     result = CliRunner().invoke(main, [*map(str, arguments)])
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
     return result
-
-
-DATA = ("--annotations", "annotations.json", "--images", "images")
-
-
-def cells(line: str) -> list[str]:
-    return re.split(r"\s{2,}", line.strip())
 
 
 def test_the_report(engine: Path, data: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:

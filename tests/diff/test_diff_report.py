@@ -171,7 +171,7 @@ def test_the_chart_is_svg_whatever_the_numbers(suspect: int | None) -> None:
     assert np.isfinite(numbers).all() and min(numbers) >= 0
     titles = [element.text or "" for element in root.iter("{http://www.w3.org/2000/svg}title")]
     assert [title.split(":")[0] for title in titles] == [layer.name for layer in layers]
-    assert chart.count("#a40e26") == (0 if suspect is None else 3)
+    assert chart.count("var(--fail)") == (0 if suspect is None else 3)
 
 
 def test_nothing_found_is_a_page_too(result: EngineDiff) -> None:

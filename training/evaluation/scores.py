@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,6 +33,21 @@ def ap_words(max_detections: int) -> str:
 
 
 @dataclass(frozen=True)
+class RegionDetails:
+    """Curves and single detections behind the figures.
+
+    Attributes:
+        precision: (T, R, C) at each IoU threshold, recall (0 to 1 in hundredths) and category in the order of
+            `ap_by_category`; NaN where a category has no object.
+        scores, right: (D,) of all detections that count, whether they are right at IoU 0.5.
+    """
+
+    precision: NDArray[np.float64]
+    scores: NDArray[np.float64]
+    right: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
 class RegionScores:
     """COCO's measures of boxes or of masks, fractions of 1; None where no object defines them.
 
@@ -43,6 +58,7 @@ class RegionScores:
         ar: average recall, with as many detections of a category in an image as all the others have.
         ap_by_iou: over categories, for each threshold.
         ap_by_category: over thresholds, by category id; every category of the annotations is there.
+        details: what the figures were made of.
     """
 
     ap: float | None
@@ -54,6 +70,7 @@ class RegionScores:
     ar: float | None
     ap_by_iou: tuple[float | None, ...]
     ap_by_category: dict[int, float | None]
+    details: RegionDetails = field(compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -178,7 +195,20 @@ def _region_scores(evaluator: Any) -> RegionScores:
         ar=_mean(recall[..., 0]),
         ap_by_iou=by_iou,
         ap_by_category={id: _mean(whole[:, :, k]) for k, id in enumerate(map(int, evaluator.params.catIds))},
+        details=RegionDetails(np.where(whole < 0, np.nan, whole), *_verdicts(evaluator)),
     )
+
+
+def _verdicts(evaluator: Any) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Scores, and whether each is right at the first IoU threshold, of detections of all sizes outside of crowds."""
+    everything = evaluator.params.areaRng[0]
+    scores, right = [np.empty(0)], [np.empty(0, np.bool_)]
+    for entry in evaluator.evalImgs:  # of a category, a range of areas and an image; None where there is nothing
+        if entry is not None and entry["aRng"] == everything:
+            counts = ~entry["dtIgnore"][0].astype(np.bool_)
+            scores.append(np.asarray(entry["dtScores"], np.float64)[counts])
+            right.append(entry["dtMatches"][0][counts] > 0)
+    return np.concatenate(scores), np.concatenate(right)
 
 
 def _mean(values: NDArray[np.float64]) -> float | None:

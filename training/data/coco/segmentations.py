@@ -185,9 +185,13 @@ def decode(encoded: Any, size: Size) -> NDArray[np.uint8]:
     """The mask (H, W) uint8 of 0 and 1 of a segmentation that was checked, rasterised as pycocotools does."""
     from pycocotools import mask as coco_mask
 
-    compressed = _compressed(encoded) if isinstance(encoded, dict) else _compressed_polygons(encoded, size)
-    decoded: NDArray[np.uint8] = coco_mask.decode(compressed)
+    decoded: NDArray[np.uint8] = coco_mask.decode(compressed(encoded, size))
     return decoded
+
+
+def compressed(encoded: Any, size: Size) -> dict[str, Any]:
+    """The mask of a segmentation that was checked as pycocotools' compressed run-length encoding."""
+    return _compressed(encoded) if isinstance(encoded, dict) else _compressed_polygons(encoded, size)
 
 
 def _compressed_polygons(polygons: Sequence[Sequence[float]], size: Size) -> dict[str, Any]:
