@@ -23,6 +23,7 @@ from yolact.runtime.config import DISPLAY_TOP_K
 
 if TYPE_CHECKING:
     from yolact.runtime.engine import EngineOptions
+    from yolact.runtime.images.drawing import ColorBy
     from yolact.runtime.results import MaskFormat
 
 
@@ -46,6 +47,12 @@ if TYPE_CHECKING:
     type=click.Choice(["rle", "polygon", "none"]),
     help="Masks in the JSON: COCO run-length encoding, outlines, or left out.",
 )
+@click.option(
+    "--color-by",
+    default="instance",
+    type=click.Choice(["class", "instance"]),
+    help="What has a colour of its own in pictures and videos: each instance, by its rank in the image, or each class.",
+)
 @max_pixels_option()
 @jpeg_decoder_option()
 def main(
@@ -58,6 +65,7 @@ def main(
     output: Path,
     json_file: Path | None,
     masks: MaskFormat,
+    color_by: ColorBy,
 ) -> None:
     """Find instances in images and videos and draw them.
 
@@ -82,6 +90,7 @@ def main(
         output=output,
         json=json_file,
         masks=masks,
+        color_by=color_by,
     )
     if not run_inference(request, say, report):
         sys.exit(1)

@@ -10,8 +10,8 @@ import numpy as np
 from yolact.diff.detection_diff import ImageDetectionDiff
 from yolact.runtime.detections import Detections
 from yolact.runtime.images.arrays import BoolArray, Image
-from yolact.runtime.images.drawing import annotate
 from yolact.training.pages.jpeg import to_jpeg
+from yolact.training.pages.side_by_side import draw_to_compare
 
 SHOWN = 3
 """How many images."""
@@ -53,8 +53,8 @@ class WorstImages:
         if len(self.images) == SHOWN and diff.badness <= self.images[-1].diff.badness:
             return
         pictures = (
-            annotate(image, tested.select(self._score_threshold)),
-            annotate(image, reference.select(self._score_threshold)),
+            draw_to_compare(image, tested.select(self._score_threshold)),
+            draw_to_compare(image, reference.select(self._score_threshold)),
             draw_difference(image, tested, reference, diff),
         )
         self.images.append(WorstImage(name, diff, *(to_jpeg(picture, WIDEST) for picture in pictures)))

@@ -21,7 +21,7 @@ from yolact.runtime.engine import EngineOptions
 from yolact.runtime.engine_files import open_engine
 from yolact.runtime.errors import ImageError, UsageError
 from yolact.runtime.images.arrays import Image
-from yolact.runtime.images.drawing import annotate
+from yolact.runtime.images.drawing import ColorBy, annotate
 from yolact.runtime.images.sources import Source, expand_source, is_image_file
 from yolact.runtime.images.video import VideoFile, VideoReader
 from yolact.runtime.output_files import OutputNames, check_output, check_output_folder
@@ -47,6 +47,7 @@ class InferenceRequest:
         output: folder for annotated pictures and videos; created.
         json: file for the results, None for none.
         masks: how they are written to it.
+        color_by: what has a colour of its own in pictures and videos, see `annotate`.
     """
 
     engine: Path
@@ -58,6 +59,7 @@ class InferenceRequest:
     output: Path = Path("yolact-output")
     json: Path | None = None
     masks: MaskFormat = "rle"
+    color_by: ColorBy = "instance"
 
 
 def run_inference(request: InferenceRequest, say: Say, report: Say) -> bool:
@@ -168,7 +170,8 @@ class _Run:
     milliseconds: float = field(default=0.0, init=False)
 
     def __post_init__(self) -> None:
-        self.pictures = PictureWriter(self.request.masks, self.results, self.say, self.report)
+        request = self.request
+        self.pictures = PictureWriter(request.masks, request.color_by, self.results, self.say, self.report)
 
     def detect(
         self, inputs: Iterable[_Input], *, live: bool = False
@@ -284,7 +287,7 @@ def _process_video(run: _Run, source: Source, reader: VideoReader) -> None:
             for index, (frame, outcome) in enumerate(found):
                 if isinstance(outcome, ImageError):
                     raise outcome
-                video.write(annotate(frame(), outcome))
+                video.write(annotate(frame(), outcome, color_by=run.request.color_by))
                 run.record_frame(source, outcome, index)
                 run.say(f"{source.name} frame {index}: {run.summarise(outcome)}")
                 bar.update()

@@ -10,7 +10,7 @@ from typing import Any
 from yolact.runtime.detections import Detections
 from yolact.runtime.errors import ImageError
 from yolact.runtime.images.arrays import Image
-from yolact.runtime.images.drawing import annotate
+from yolact.runtime.images.drawing import ColorBy, annotate
 from yolact.runtime.images.image_files import write_image
 from yolact.runtime.images.sources import Source
 from yolact.runtime.results import JsonResults, MaskFormat, to_row
@@ -26,11 +26,13 @@ class PictureWriter:
         complete: whether every picture could be written so far.
     """
 
-    def __init__(self, masks: MaskFormat, results: JsonResults | None, say: Say, report: Say) -> None:
-        """`masks`: their form in the `results`, which may be None. `say` gets a line about each
-        picture, `report` one about each that cannot be written."""
+    def __init__(
+        self, masks: MaskFormat, color_by: ColorBy, results: JsonResults | None, say: Say, report: Say
+    ) -> None:
+        """`masks`: their form in the `results`, which may be None. `color_by`: see `annotate`. `say` gets a line about
+        each picture, `report` one about each that cannot be written."""
         self.complete = True
-        self._masks, self._results = masks, results
+        self._masks, self._color_by, self._results = masks, color_by, results
         self._say, self._report = say, report
         self._pool = ThreadPoolExecutor(1)
         self._pending: tuple[str, Future[dict[str, Any] | None]] | None = None
@@ -44,7 +46,7 @@ class PictureWriter:
         )
 
     def _make(self, name: str, image: Image, detections: Detections, path: Path) -> dict[str, Any] | None:
-        write_image(path, annotate(image, detections))
+        write_image(path, annotate(image, detections, color_by=self._color_by))
         return None if self._results is None else to_row(name, detections, self._masks)
 
     def finish(self) -> None:

@@ -12,7 +12,7 @@ import pytest
 from documents import python_examples
 from repository import ROOT
 
-from yolact.runtime.images.drawing import class_color
+from yolact.runtime.images.drawing import palette_color
 
 PAGES = [page for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))) if python_examples(page)]
 
@@ -40,8 +40,8 @@ def test_readmes_example_draws_what_it_finds(
     drawn = cv2.imread("found.jpg").astype(np.float64)
     middle = {
         0: np.s_[height // 4 : height // 2, width // 8 : width // 3],
-        1: np.s_[-height // 4 : -20, -width // 4 : -20],
+        2: np.s_[-height // 4 : -20, -width // 4 : -20],
     }
-    for class_id, part in middle.items():
-        tinted = 0.55 * photo[part] + 0.45 * np.array(class_color(class_id))
+    for rank, part in middle.items():
+        tinted = 0.55 * photo[part] + 0.45 * np.array(palette_color(rank))
         assert np.abs(drawn[part] - tinted).mean() < 5 < 20 < np.abs(drawn[part] - photo[part]).mean()

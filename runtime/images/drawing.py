@@ -8,6 +8,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import cv2
 import numpy as np
@@ -18,6 +19,9 @@ from yolact.runtime.images.geometry import Region
 from yolact.runtime.images.lettering import Color, Lettering
 from yolact.runtime.images.preprocess import check_image
 
+ColorBy = Literal["class", "instance"]
+"""What has a colour of its own: each class, or, as officially, each instance by its rank."""
+
 _PALETTE_SIZE = 80
 _FIRST_COLOR = (0.58, 0.85, 1.0)  # hue, saturation, value: a blue that shows on skin, grass and asphalt
 _MASK_OPACITY = 0.45
@@ -27,42 +31,51 @@ _SMALLEST_FONT_SCALE = 0.35  # smaller letters cannot be read
 _BLOCK_PIXELS = 1 << 21  # pixels tinted at a time: keeps temporaries small beside a 100 megapixel image
 
 
-def annotate(image: Image, detections: Detections) -> Image:
+def annotate(image: Image, detections: Detections, *, color_by: ColorBy = "instance", labels: bool = True) -> Image:
     """A copy of the image with the detections drawn on it, best on top.
 
     Args:
         image: (H, W, 3) uint8 BGR, of any size.
         detections: found in this image.
+        color_by: ``instance``, the first detection has the first colour and so on, which tells neighbours apart; or
+            ``class``, which is the same in every image.
+        labels: with class and score of each.
 
     Returns:
         (H, W, 3) uint8 BGR. Labels read ``name score`` with the score instances are ranked by. Where there is no room
         for readable letters beside those of better detections, the score is left out, then the label.
 
     Raises ImageError where the array is no such image, ValueError where the detections belong to an image of another
-    size, TypeError where they are none.
+    size or `color_by` is something else, TypeError where they are none.
     """
     check_image(image)
     if not isinstance(detections, Detections):
         raise TypeError(f"expected the Detections of one image, got {type(detections).__name__}; draw one at a time")
     if image.shape[:2] != detections.image_size:
         raise ValueError(f"detections of a {detections.image_size} image cannot be drawn on one of {image.shape[:2]}")
+    if color_by not in get_args(ColorBy):
+        raise ValueError(f"color_by must be class or instance, got {color_by!r}")
     canvas = np.array(image, order="C")
     style = _Style.for_image(canvas)
-    worst_first = detections[::-1]
-    for class_id, (region, mask) in zip(worst_first.class_ids.tolist(), worst_first.iter_masks(), strict=True):
-        _draw_mask(canvas, region, mask, class_color(class_id), style)
+    numbers = detections.class_ids.tolist() if color_by == "class" else range(len(detections))
+    colors = [palette_color(number) for number in numbers]
+    for color, (region, mask) in zip(reversed(colors), detections[::-1].iter_masks(), strict=True):
+        _draw_mask(canvas, region, mask, color, style)
     corners = _pixel_boxes(detections)
-    colors = [class_color(class_id) for class_id in detections.class_ids.tolist()]
     for (left, top, right, bottom), color in zip(reversed(corners), reversed(colors), strict=True):
         cv2.rectangle(canvas, (left, top), (right, bottom), color, style.line_width)
-    texts = _label_texts(detections)
-    _draw_labels(canvas, corners, texts, colors, style)
+    if labels:
+        _draw_labels(canvas, corners, _label_texts(detections), colors, style)
     return canvas
 
 
-def class_color(class_id: int) -> Color:
-    """The colour of a class. Colours repeat after 80 classes; until then any two are told apart at a glance."""
-    return _palette()[class_id % _PALETTE_SIZE]
+def palette_color(number: int) -> Color:
+    """The colour of a class or of an instance. Colours repeat after 80; until then any two are told apart at a glance.
+
+    The first ones differ most, so that neighbours in the order do, for which the official code takes every fifth of its
+    colours (eval.py, `get_color`).
+    """
+    return _palette()[number % _PALETTE_SIZE]
 
 
 @functools.cache

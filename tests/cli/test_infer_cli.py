@@ -24,8 +24,9 @@ from scripted_engine import (
 )
 
 from yolact.runtime.detector import Detector
+from yolact.runtime.images.drawing import ColorBy, annotate
 from yolact.runtime.images.image_files import read_image
-from yolact.runtime.images.video import VideoReader
+from yolact.runtime.images.video import VideoFile, VideoReader
 
 
 def test_a_folder_with_a_broken_file(engine: Path, here: Path) -> None:
@@ -68,6 +69,22 @@ def test_the_json_holds_what_was_found(engine: Path, here: Path) -> None:
         decoded = coco.decode(detection["mask"])
         assert decoded.shape == expected.shape
         assert (decoded != expected).mean() < 0.03  # interpolation rounds the corners
+
+
+@pytest.mark.parametrize("color_by", ["class", "instance"])
+def test_what_has_a_colour_of_its_own(engine: Path, here: Path, color_by: ColorBy) -> None:
+    write_photo(here / "photo.png", 40, 60)
+    write_video(here / "film.avi", 2)
+    result = infer(engine, "photo.png", "film.avi", *([] if color_by == "instance" else ["--color-by", color_by]))
+    assert result.exit_code == 0, result.stderr
+    with Detector.open(engine) as detector, VideoReader("film.avi", "film.avi") as film:
+        photo = read_image(here / "photo.png")
+        expected = annotate(photo, detector(photo, score_threshold=0.15, top_k=15), color_by=color_by)
+        np.testing.assert_array_equal(read_image(here / "yolact-output" / "photo.png"), expected)
+        with VideoFile(here / "expected.mp4", film.fps) as video:
+            for frame in film:
+                video.write(annotate(frame, detector(frame, score_threshold=0.15, top_k=15), color_by=color_by))
+    assert (here / "yolact-output" / "film.mp4").read_bytes() == (here / "expected.mp4").read_bytes()
 
 
 @pytest.mark.parametrize("masks", ["polygon", "none"])

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from yolact.runtime.images.arrays import BoolArray, FloatArray, Image
-from yolact.runtime.images.drawing import annotate, class_color
+from yolact.runtime.images.drawing import annotate, palette_color
 from yolact.runtime.images.lettering import Color
 from yolact.training.explain.explanation import Composition, Explanation
 from yolact.training.explain.panels import (
@@ -62,14 +62,15 @@ def _instance_heading(explanation: Explanation, instance: int, class_names: Sequ
     class_id = int(explanation.found.class_ids[instance])
     score = text(f"{explanation.ranking_scores[instance]:.2f}", 1.3, bold=True)
     name = text(class_names[class_id], 1.3, bold=True, width=width - score.shape[1])
-    return beside([np.full((name.shape[0], 10, 3), class_color(class_id), np.uint8), name, score], GAP // 2)
+    return beside([np.full((name.shape[0], 10, 3), palette_color(class_id), np.uint8), name, score], GAP // 2)
 
 
 def _photo(
     image: Image, explanation: Explanation, instance: int, class_names: Sequence[str], size: tuple[int, int]
 ) -> Image:
-    """The whole image with this instance alone."""
-    return framed(annotate(resized(image, size), explanation.in_image(size, class_names)[[instance]]))
+    """The whole image with this instance alone, in the colour of its class as in all other panels."""
+    found = explanation.in_image(size, class_names)[[instance]]
+    return framed(annotate(resized(image, size), found, color_by="class"))
 
 
 def _with_window(photo: Image, view: View) -> Image:
@@ -105,7 +106,7 @@ def _result(
     """The sum, and the steps that make a mask of it."""
     box, logits = explanation.found.boxes[instance], view(composition.logits)
     mask = explanation.in_image(image.shape[:2])[[instance]].masks[0]
-    color = class_color(int(explanation.found.class_ids[instance]))
+    color = palette_color(int(explanation.found.class_ids[instance]))
     probabilities = _boxed(sequential(view(composition.probabilities)), view, box)
     cropped = sequential(view(explanation.found.masks[instance]))
     steps: list[tuple[Sign, Image, str, str]] = [

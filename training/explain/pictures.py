@@ -86,7 +86,7 @@ def _overview(image: Image, explanation: Explanation, class_names: Sequence[str]
     proportions, count = panel_proportions(image.shape[:2]), len(explanation)
     photo_width, columns = _split(len(explanation.prototypes), proportions, width - 3 * GAP)
     photo = resized(image, (round(photo_width / proportions), photo_width))
-    photo = annotate(photo, explanation.in_image(photo.shape[:2], class_names))
+    photo = annotate(photo, explanation.in_image(photo.shape[:2], class_names), color_by="class")
     title = f"{count} instances" if count > 1 else "1 instance" if count else "No instance was found"
     grid = _prototype_grid(explanation.prototypes, proportions, width - 3 * GAP - photo_width, columns)
     left = above([text(title, 1.3, bold=True), framed(photo)], GAP)

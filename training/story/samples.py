@@ -14,14 +14,12 @@ from numpy.typing import NDArray
 from yolact.runtime.config import ModelConfig
 from yolact.runtime.detections import Detections
 from yolact.runtime.images.arrays import Image
-from yolact.runtime.images.drawing import annotate
-from yolact.runtime.images.geometry import ImageTransform, Region
-from yolact.runtime.images.packed_masks import PackedMask
 from yolact.training.data.class_pairing import pair_classes
 from yolact.training.data.coco.annotations import decode_mask
 from yolact.training.data.datasets import Dataset
 from yolact.training.data.ground_truth import GroundTruth
 from yolact.training.explain.panels import above, beside, text
+from yolact.training.pages.side_by_side import draw_to_compare, instances_of_masks
 
 SAMPLE_FOLDERS = ("validation", "training")
 """Of pictures of the validation data, and where there is none of the training data."""
@@ -51,47 +49,23 @@ def validation_samples(truth: GroundTruth, config: ModelConfig) -> list[Sample]:
     samples = []
     for index, annotated in enumerate(truth.images[:COUNT]):
         known = [a for a in annotated.annotations if a.category_id in class_of and not a.is_crowd]
-        boxes = np.array([a.box for a in known], np.float32).reshape(-1, 4)
-        boxes[:, 2:] += boxes[:, :2]
         classes = [class_of[a.category_id] for a in known]
         masks = [decode_mask(a, annotated.size) for a in known]
-        samples.append(_sample(truth.read(index), boxes, classes, masks, config))
+        samples.append(_sample(truth.read(index), classes, masks, config))
     return samples
 
 
 def training_samples(dataset: Dataset, config: ModelConfig) -> list[Sample]:
     """The first images of training data. Raises YolactError where one cannot be read."""
     return [
-        _sample(np.asarray(one.image, np.uint8), one.boxes, one.class_ids.tolist(), list(one.masks), config)
+        _sample(np.asarray(one.image, np.uint8), one.class_ids.tolist(), list(one.masks), config)
         for one in (dataset[index] for index in range(min(COUNT, len(dataset))))
     ]
 
 
-def _sample(
-    image: Image,
-    boxes: NDArray[np.float32],
-    classes: Sequence[int],
-    masks: Sequence[NDArray[np.uint8]],
-    config: ModelConfig,
-) -> Sample:
+def _sample(image: Image, classes: Sequence[int], masks: Sequence[NDArray[np.uint8]], config: ModelConfig) -> Sample:
     size = image.shape[0], image.shape[1]
-    truth = Detections(
-        boxes=boxes,
-        scores=np.ones(len(classes), np.float32),
-        class_ids=np.array(classes, np.int32),
-        mask_scores=None,
-        mask_probabilities=None,
-        transform=ImageTransform(size),
-        names=config.class_names,
-        mask_bits=tuple(map(_pack, masks)),
-    )
-    return Sample(image, truth)
-
-
-def _pack(mask: NDArray[np.uint8]) -> PackedMask:
-    left, top, width, height = cv2.boundingRect(np.ascontiguousarray(mask))
-    region = Region(top, left, top + height, left + width)
-    return PackedMask.pack(region, mask[region.slices].astype(np.bool_))
+    return Sample(image, instances_of_masks(masks, classes, [1.0] * len(classes), size, config.class_names))
 
 
 def draw_pair(sample: Sample, found: Detections) -> Image:
@@ -101,7 +75,7 @@ def draw_pair(sample: Sample, found: Detections) -> Image:
 
 
 def _column(image: Image, drawn: Detections, title: str) -> Image:
-    picture = annotate(image, drawn)
+    picture = draw_to_compare(image, drawn)
     height, width = picture.shape[:2]
     factor = min(1, _WIDTH / max(height, width))
     if factor < 1:

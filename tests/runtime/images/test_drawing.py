@@ -10,7 +10,7 @@ import pytest
 
 from yolact.runtime.detections import Detections
 from yolact.runtime.errors import ImageError
-from yolact.runtime.images.drawing import annotate, class_color
+from yolact.runtime.images.drawing import ColorBy, annotate, palette_color
 from yolact.runtime.images.geometry import ImageTransform
 
 CLASS_NAMES = tuple(f"class {index}" for index in range(100))
@@ -48,8 +48,8 @@ def textured(height: int, width: int) -> np.ndarray:
     return np.random.default_rng(0).integers(110, 140, (height, width, 3)).astype(np.uint8)
 
 
-def is_color(image: np.ndarray, class_id: int) -> np.ndarray:
-    return np.asarray((image == class_color(class_id)).all(axis=-1))
+def is_color(image: np.ndarray, number: int) -> np.ndarray:
+    return np.asarray((image == palette_color(number)).all(axis=-1))
 
 
 def bounds(mask: np.ndarray) -> tuple[int, int, int, int]:
@@ -80,17 +80,18 @@ def test_only_mask_box_and_label_change() -> None:
     assert not (changed & ~allowed)[:top].any()
 
 
-def test_the_mask_is_tinted_and_outlined_in_the_class_colour() -> None:
+@pytest.mark.parametrize(("color_by", "number"), [("class", 7), ("instance", 0)])
+def test_the_mask_is_tinted_and_outlined_in_its_colour(color_by: ColorBy, number: int) -> None:
     image = textured(300, 400)
     detections = make_detections(image.shape[:2], [(0.1, 0.1, 0.9, 0.9)], [7])
-    result = annotate(image, detections)
+    result = annotate(image, detections, color_by=color_by)
     mask = detections.masks[0]
     left, top, right, bottom = bounds(mask)
     core = np.zeros_like(mask)
     core[top + 3 : bottom - 3, left + 3 : right - 3] = True
-    expected = image[core] * (1 - OPACITY) + np.array(class_color(7)) * OPACITY
+    expected = image[core] * (1 - OPACITY) + np.array(palette_color(number)) * OPACITY
     assert np.abs(result[core] - expected).max() <= 0.51
-    drawn = is_color(result, 7)  # interpolation rounds the corners
+    drawn = is_color(result, number)  # interpolation rounds the corners
     assert drawn[top, left + 9 : right - 9].all() and drawn[top + 9 : bottom - 9, left].all()
     assert drawn[bottom - 1, left + 9 : right - 9].all() and drawn[top + 9 : bottom - 9, right - 1].all()
     outside = np.zeros_like(mask)
@@ -102,7 +103,7 @@ def test_the_mask_is_tinted_and_outlined_in_the_class_colour() -> None:
 def test_the_box_is_drawn_where_it_is() -> None:
     image = textured(300, 400)
     detections = make_detections(image.shape[:2], [(0.25, 0.5, 0.75, 0.9)], [3])
-    drawn = is_color(annotate(image, detections), 3)
+    drawn = is_color(annotate(image, detections, color_by="class"), 3)
     assert drawn[150, 100:300].all() and drawn[270, 100:300].all()
     assert drawn[150:270, 100].all() and drawn[150:270, 300].all()
 
@@ -110,10 +111,35 @@ def test_the_box_is_drawn_where_it_is() -> None:
 def test_the_best_detection_is_on_top() -> None:
     image = textured(240, 320)
     detections = make_detections(image.shape[:2], [(0.2, 0.2, 0.8, 0.8)] * 2, [4, 5])
-    assert is_color(annotate(image, detections), 4).sum() > 500
-    assert is_color(annotate(image, detections[::-1]), 5).sum() > 500
-    row = annotate(image, detections)[190:193, 64:257]
+    assert is_color(annotate(image, detections, color_by="class"), 4).sum() > 500
+    assert is_color(annotate(image, detections[::-1], color_by="class"), 5).sum() > 500
+    row = annotate(image, detections, color_by="class")[190:193, 64:257]
     assert is_color(row, 4).any() and not is_color(row, 5).any()
+
+
+def test_instances_have_colours_of_their_own_by_rank() -> None:
+    """Three of one class and one of another, apart from each other: boxes, masks and labels by rank or by class."""
+    image = textured(400, 400)
+    corners = [(0.05, 0.1), (0.55, 0.1), (0.05, 0.6), (0.55, 0.6)]
+    detections = make_detections(image.shape[:2], [(x, y, x + 0.35, y + 0.35) for x, y in corners], [9, 9, 6, 9])
+    by_rank, by_class = (annotate(image, detections, color_by=kind) for kind in ("instance", "class"))
+    np.testing.assert_array_equal(annotate(image, detections), by_rank)
+    for rank, (x, y) in enumerate(corners):
+        part = (slice(int(400 * y) - 30, int(400 * y) + 160), slice(int(400 * x) - 10, int(400 * x) + 160))
+        for drawn, number in ((by_rank, rank), (by_class, (9, 9, 6, 9)[rank])):
+            counts = {other: int(is_color(drawn[part], other).sum()) for other in (0, 1, 2, 3, 6, 9)}
+            assert counts.pop(number) > 1000 and not any(counts.values())
+    with pytest.raises(ValueError, match="color_by must be class or instance, got 'score'"):
+        annotate(image, detections, color_by="score")  # type: ignore[arg-type]
+
+
+def test_without_labels_all_else_is_the_same() -> None:
+    image = textured(400, 400)
+    detections = make_detections(image.shape[:2], [(0.2, 0.3, 0.8, 0.8)])
+    labelled, bare = annotate(image, detections), annotate(image, detections, labels=False)
+    _, top, _, bottom = bounds((labelled != bare).any(axis=-1))
+    assert top < bottom <= 120 + 3 and (labelled[124:] == bare[124:]).all()
+    assert (bare[: 120 - 2] == image[: 120 - 2]).all()
 
 
 def test_no_detections_give_an_equal_copy() -> None:
@@ -207,19 +233,19 @@ def test_letters_stand_out_from_their_background(class_id: int) -> None:
     size = (480, 640)
     detections = make_detections(size, [(0.3, 0.3, 0.7, 0.7)], [class_id])
     detections.mask_probabilities[:] = 0
-    result = annotate(np.full((*size, 3), 128, np.uint8), detections)
+    result = annotate(np.full((*size, 3), 128, np.uint8), detections, color_by="class")
     label = result[128:142, 196:270]
     assert is_color(label, class_id).any()
-    best = max(contrast(class_color(class_id), tuple(pixel)) for pixel in label.reshape(-1, 3).tolist())
+    best = max(contrast(palette_color(class_id), tuple(pixel)) for pixel in label.reshape(-1, 3).tolist())
     assert best > 3  # what WCAG asks of large letters; antialiasing takes some of what the colours have
 
 
 def test_classes_have_different_colours() -> None:
-    colors = np.array([class_color(class_id) for class_id in range(80)], float)
+    colors = np.array([palette_color(class_id) for class_id in range(80)], float)
     distance = np.linalg.norm(colors[:, None] - colors[None], axis=-1)
     np.fill_diagonal(distance, np.inf)
     assert distance.min() > 20
-    assert class_color(80) == class_color(0)
+    assert palette_color(80) == palette_color(0)
 
 
 def test_detections_of_another_image_are_refused() -> None:

@@ -5,18 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import cv2
-import numpy as np
-
 from yolact.runtime.detections import Detections
-from yolact.runtime.images.drawing import annotate
-from yolact.runtime.images.geometry import ImageTransform, Region
-from yolact.runtime.images.packed_masks import PackedMask
 from yolact.training.data.coco.boxes import Size
 from yolact.training.data.coco.segmentations import decode
 from yolact.training.data.ground_truth import GroundTruth
 from yolact.training.evaluation.confusion import ImageOutcome
 from yolact.training.pages.jpeg import to_jpeg
+from yolact.training.pages.side_by_side import draw_to_compare, instances_of_masks
 
 SHOWN = 6
 """How many images at most."""
@@ -34,12 +29,6 @@ class WorstImage(NamedTuple):
     found: bytes
 
 
-class _Instance(NamedTuple):
-    category_id: int
-    score: float
-    segmentation: Any
-
-
 def worst_images(truth: GroundTruth, outcomes: Sequence[ImageOutcome]) -> list[WorstImage]:
     """Those with the largest `badness`, worst first; none without errors.
 
@@ -51,31 +40,15 @@ def worst_images(truth: GroundTruth, outcomes: Sequence[ImageOutcome]) -> list[W
 
 def _draw(truth: GroundTruth, index: int, outcome: ImageOutcome) -> WorstImage:
     image, pixels = truth.images[index], truth.read(index)
-    annotated = [_Instance(a.category_id, 1.0, a.segmentation) for a in image.annotations if not a.is_crowd]
-    found = [_Instance(row["category_id"], row["score"], row["segmentation"]) for row in outcome.shown]
-    pictures = (annotate(pixels, _detections(each, image.size, truth)) for each in (annotated, found))
+    annotated = [(a.category_id, 1.0, a.segmentation) for a in image.annotations if not a.is_crowd]
+    found = [(row["category_id"], row["score"], row["segmentation"]) for row in outcome.shown]
+    pictures = (draw_to_compare(pixels, _instances(each, image.size, truth)) for each in (annotated, found))
     return WorstImage(image.file_name, outcome, *(to_jpeg(picture, WIDEST) for picture in pictures))
 
 
-def _detections(instances: Sequence[_Instance], size: Size, truth: GroundTruth) -> Detections:
-    """Instances of the annotations' categories as what `annotate` draws, each in the box around its mask."""
+def _instances(instances: Sequence[tuple[int, float, Any]], size: Size, truth: GroundTruth) -> Detections:
+    """What `draw_to_compare` draws of instances by category, score and segmentation."""
     place = {id: index for index, id in enumerate(truth.categories)}
-    masks = [_pack(instance.segmentation, size) for instance in instances]
-    boxes = [(r.left, r.top, r.right, r.bottom) for r in (mask.region for mask in masks)]
-    return Detections(
-        boxes=np.array(boxes, np.float32).reshape(-1, 4),
-        scores=np.array([instance.score for instance in instances], np.float32),
-        class_ids=np.array([place[instance.category_id] for instance in instances], np.int32),
-        mask_scores=None,
-        mask_probabilities=None,
-        transform=ImageTransform(size),
-        names=tuple(truth.categories.values()),
-        mask_bits=tuple(masks),
-    )
-
-
-def _pack(segmentation: Any, size: Size) -> PackedMask:
-    mask = np.ascontiguousarray(decode(segmentation, size))
-    left, top, width, height = cv2.boundingRect(mask)
-    region = Region(top, left, top + height, left + width)
-    return PackedMask.pack(region, mask[region.slices].astype(np.bool_))
+    masks = [decode(segmentation, size) for _, _, segmentation in instances]
+    ids, scores = [place[id] for id, _, _ in instances], [score for _, score, _ in instances]
+    return instances_of_masks(masks, ids, scores, size, tuple(truth.categories.values()))
