@@ -16,6 +16,7 @@ from yolact.cli.options.limits import limit_options
 from yolact.cli.options.named import WEIGHTS
 from yolact.cli.options.reading import reading_options
 from yolact.cli.options.values import FILE, OUTPUT_FILE
+from yolact.runtime.errors import DatasetError
 from yolact.runtime.output_files import check_output, write_output
 from yolact.runtime.wording import count_noun
 
@@ -65,8 +66,8 @@ def main(
 
     Prints the commands that repeat the comparison with Polygraphy alone.
 
-    Exit codes: 0 within all limits, 3 not, 1 an input or the output failed, 2 wrong usage, 4 an engine does not fit
-    this runtime or the other engine, 130 interrupted.
+    Exit codes: 0 within all limits, 3 not, 1 an input or the output failed or the reference's average precision is
+    near zero, 2 wrong usage, 4 an engine does not fit this runtime or the other engine, 130 interrupted.
     """
     if report is not None:
         check_output("--report", report, (engine, reference, annotations, data, open_options.metadata_file))
@@ -86,6 +87,8 @@ def main(
         say(line)
     if not result.passed:
         sys.exit(ACCURACY_FAILED)
+    if result.doubt is not None:
+        raise DatasetError(result.doubt)
 
 
 def _summary(result: EngineDiff) -> Iterator[str]:

@@ -77,6 +77,16 @@ class EngineDiff:
         return [*head_gates(self.heads, limits), *detection_gates(self.totals, limits)]
 
     @property
+    def doubt(self) -> str | None:
+        """Why the reference's average precision says nothing; None where it does, or there are no annotations."""
+        if self.scores is None or self.request.annotations is None:
+            return None
+        from yolact.training.evaluation.reference import reference_doubt
+
+        ap = self.scores[1].mask.ap
+        return reference_doubt(None if ap is None else 100 * ap, self.request.annotations)
+
+    @property
     def passed(self) -> bool:
         """Whether everything is within its limit."""
         return all(gate.passed for gate in self.gates)

@@ -44,6 +44,8 @@ def _head(result: EngineDiff) -> Iterator[str]:
     failed = sum(not gate.passed for gate in result.gates)
     if failed:
         yield f'<p class="verdict fail">{count_noun(failed, "limit")} not kept</p>'
+    elif result.doubt is not None:
+        yield f'<p class="verdict fail">not judged</p><p>{text(result.doubt)}</p>'
     else:
         yield '<p class="verdict pass">within all limits</p>'
     rows = [

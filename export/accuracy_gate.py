@@ -54,14 +54,18 @@ class GateResult(NamedTuple):
 def check_accuracy(before: onnx.ModelProto, after: onnx.ModelProto, truth: GroundTruth, max_drop: float) -> GateResult:
     """Measure the accuracy of both models, half precision emulated: see `half_emulation`.
 
-    Raises AccuracyError where more than `max_drop` points of mask AP are lost, DatasetError where nothing is annotated.
+    Raises AccuracyError where more than `max_drop` points of mask AP are lost, DatasetError where nothing is annotated
+    or the network in float32 finds too little to judge by.
     """
     from yolact.export.half_emulation import emulate_half
     from yolact.training.evaluation.onnx_accuracy import measure_accuracy
+    from yolact.training.evaluation.reference import check_reference
     from yolact.training.evaluation.scores import ap_words, scored_detections
 
     kept = ModelMetadata.from_proto(before, "the network").postprocess.max_detections
-    exact, exported = (measure_accuracy(emulate_half(proto), truth) for proto in (before, after))
+    exact = measure_accuracy(emulate_half(before), truth)
+    check_reference(exact.mask, truth.source, max_drop)
+    exported = measure_accuracy(emulate_half(after), truth)
     result = GateResult(exact, exported, len(truth.images), ap_words(scored_detections(kept)))
     if not result.drop <= max_drop:
         raise AccuracyError(

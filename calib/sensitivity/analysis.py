@@ -76,7 +76,7 @@ def analyse(
         measured, decimals = "relative RMS change of the heads, the worst of four", 4
         basis = f"on {count_noun(len(measured_on), 'calibration image')}"
     else:
-        cost = loss = MaskApLoss(model.proto, measured_on)
+        cost = loss = MaskApLoss(model.proto, measured_on, limit)
         measured, decimals = "points of mask AP lost", 2
         notes = loss.pairs.notes()
         on = f"on {count_noun(len(measured_on.images), 'image')} of {measured_on.source.name}"

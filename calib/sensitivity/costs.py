@@ -17,6 +17,7 @@ from yolact.runtime.metadata import ModelMetadata
 from yolact.training.data.class_pairing import check_categories
 from yolact.training.data.ground_truth import GroundTruth
 from yolact.training.evaluation.onnx_accuracy import measure_accuracy
+from yolact.training.evaluation.reference import check_reference
 
 
 class CostMeasure(Protocol):
@@ -29,17 +30,18 @@ class CostMeasure(Protocol):
 class MaskApLoss:
     """Points of mask AP that a network has less than the original."""
 
-    def __init__(self, proto: onnx.ModelProto, truth: GroundTruth) -> None:
-        """Measures the original.
+    def __init__(self, proto: onnx.ModelProto, truth: GroundTruth, limit: float | None = None) -> None:
+        """Measures the original; `limit` are the points that may be lost, None where that is not asked.
 
         Raises:
-            DatasetError: nothing is annotated, or the classes are others.
+            DatasetError: nothing is annotated, the classes are others, or the original finds too little to judge by.
             EngineError: ONNX Runtime cannot run the network.
             ImageError: an image cannot be read.
         """
         self._truth = truth
         self.pairs = check_categories(ModelMetadata.from_proto(proto, "the network").config, truth)
         self.reference = measure_accuracy(proto, self._truth, progress=False).mask
+        check_reference(self.reference, truth.source, limit or 0.0)
 
     def __call__(self, proto: onnx.ModelProto) -> float:
         return self.reference - measure_accuracy(proto, self._truth, progress=False).mask

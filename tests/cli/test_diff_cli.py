@@ -150,6 +150,16 @@ def test_average_precision_of_both(tmp_path: Path) -> None:
     assert rows["engine"] == rows["reference"] and rows["engine"].split() == ["100.00"] * 4
     assert "no heads to compare" in result.stdout  # the scripted graph has none
     assert "Average precision" in report.read_text()
+    for objects, got in (([{**box, "category_id": 4}], "0.00, too near zero"), ([], "not defined")):
+        content["annotations"] = objects
+        (tmp_path / "annotations.json").write_text(json.dumps(content))
+        result = diff(
+            engine, engine, "--data", tmp_path, "--annotations", tmp_path / "annotations.json", "--report", report
+        )
+        assert result.exit_code == 1 and f"the reference's mask AP on {tmp_path / 'annotations.json'} is {got}" in (
+            result.stderr
+        )
+        assert "not judged" in report.read_text() and "within all limits" not in report.read_text()
 
 
 REJECTED = {

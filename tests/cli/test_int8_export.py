@@ -155,6 +155,22 @@ def test_the_gate_measures_before_and_after(small: tuple[str, ...], scenes: Path
     assert result.exit_code == 0 and "mask AP on 2 images: " in result.stdout, result.output
 
 
+def test_the_gate_does_not_judge_by_a_reference_that_finds_nothing(scenes: Path, here: Path) -> None:
+    """Annotations of other images; and a drop that no network could exceed."""
+    content = json.loads((scenes / "annotations.json").read_text())
+    for entry in content["annotations"]:
+        entry |= {"bbox": [0, 0, 9, 9], "area": 81, "segmentation": [[0, 0, 9, 0, 9, 9, 0, 9]]}
+    (here / "other.json").write_text(json.dumps(content))
+    export_demo = ("--weights", DEMO, "--output", "a.onnx", "--verify-images", scenes / "images", "--verify-limit", "4")
+    for options, reason in (
+        (("--verify", "other.json"), "expected more than 1; check that the annotations, their classes and the images"),
+        (("--verify", scenes / "annotations.json", "--max-ap-drop", "100"), "expected more than 100; "),
+    ):
+        result = export(*export_demo, *options)
+        assert result.exit_code == 1 and "so nothing can be judged by it" in result.stderr, result.output
+        assert reason in result.stderr and not Path("a.onnx").exists()
+
+
 def test_the_gate_holds_back_what_lost_too_much(scenes: Path, cache: Path, here: Path) -> None:
     """Ranges of a thousandth of what they should be."""
     content = json.loads(cache.read_text()) if cache.is_file() else None

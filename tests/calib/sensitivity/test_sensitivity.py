@@ -343,6 +343,11 @@ def test_loss_of_mask_ap(scenes: Path) -> None:
     assert loss(with_weights(proto, "prediction_layers.0.conf_layer", 0)) == pytest.approx(loss.reference, abs=2)
 
 
+def test_a_reference_that_finds_nothing_is_no_measure(small: onnx.ModelProto, scenes: Path) -> None:
+    with pytest.raises(DatasetError, match=r"the reference's mask AP on \S+ is 0\.\d\d, too near zero, so"):
+        MaskApLoss(small, read_ground_truth(scenes / ANNOTATION_FILE, scenes / IMAGE_FOLDER, 1))
+
+
 def test_annotations_that_measure_nothing(small: onnx.ModelProto, scenes: Path) -> None:
     truth = read_ground_truth(scenes / ANNOTATION_FILE, scenes / IMAGE_FOLDER, 1)
     truth.content["annotations"].clear()
