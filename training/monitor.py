@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import inspect
 import json
+import logging
 import os
+import threading
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any
@@ -20,6 +22,8 @@ from yolact.runtime.packages import PackageMissing
 
 if TYPE_CHECKING:
     import wandb
+
+logger = logging.getLogger(__name__)
 
 PROJECT = "yolact"
 """Project in Weights & Biases that runs appear in."""
@@ -59,23 +63,28 @@ class Monitor:
         writer_type = _summary_writer_type()
         self._wandb = _open_wandb(folder, name, settings or {}, resumed_at) if wandb else None
         # TensorBoard hides what earlier event files in the folder say from this step on.
-        self._writer = writer_type(str(folder), purge_step=0 if resumed_at is None else resumed_at + 1)
+        purge_step = 0 if resumed_at is None else resumed_at + 1
+        self._events = _EventFile(lambda: writer_type(str(folder), purge_step=purge_step))
         if resumed_at is None:
             content = json.dumps(dict(settings or {}), indent=2, default=str)
-            self._writer.add_text("settings", f"```json\n{content}\n```", 0)
+            self._events.log(lambda writer: writer.add_text("settings", f"```json\n{content}\n```", 0))
 
     def scalars(self, values: Mapping[str, float], iteration: int) -> None:
         """Add a point to each of several curves; ``group/name`` puts curves of a group together."""
-        for name, value in values.items():
-            self._writer.add_scalar(name, value, iteration)
+
+        def add(writer: Any) -> None:
+            for name, value in values.items():
+                writer.add_scalar(name, value, iteration)
+
+        self._events.log(add)
         if self._wandb is not None:
             self._wandb.log(dict(values), step=iteration)
 
     def picture(self, name: str, image_bgr: Image, iteration: int) -> None:
         """Add a picture (H, W, 3) uint8 BGR to a series of pictures."""
         image = cv2.cvtColor(image_bgr, cv2.COLOR_BGR2RGB)
-        self._writer.add_image(name, image, iteration, dataformats="HWC")
-        self._writer.flush()  # pictures are rare, and worth looking at when they are made
+        self._events.log(lambda writer: writer.add_image(name, image, iteration, dataformats="HWC"))
+        self._events.log(lambda writer: writer.flush())  # pictures are rare, and worth looking at when they are made
         if self._wandb is not None:
             import wandb
 
@@ -86,7 +95,7 @@ class Monitor:
         self._close(0)
 
     def _close(self, exit_code: int) -> None:
-        self._writer.close()
+        self._events.close()
         if self._wandb is not None:
             self._wandb.finish(exit_code)
             self._wandb = None
@@ -98,6 +107,40 @@ class Monitor:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._close(int(kind is not None))
+
+
+class _EventFile:
+    """TensorBoard's writer, without which training goes on, with a warning, where the disk is full.
+
+    A thread of its own writes the file. What that fails of is raised by the next call, so its traceback is not printed.
+    """
+
+    def __init__(self, open_writer: Callable[[], Any]) -> None:
+        self._writer: Any = None
+        self._hook = threading.excepthook
+        threading.excepthook = self._on_thread_failure
+        self._try(lambda: setattr(self, "_writer", open_writer()))
+
+    def log(self, call: Callable[[Any], object]) -> None:
+        """Have the writer do something."""
+        if self._writer is not None:
+            self._try(lambda: call(self._writer))
+
+    def close(self) -> None:
+        """Write what is pending; a second time nothing."""
+        self.log(lambda writer: writer.close())
+        threading.excepthook = self._hook
+
+    def _try(self, call: Callable[[], object]) -> None:
+        try:
+            call()
+        except OSError as error:
+            self._writer = None
+            logger.warning("cannot write the file for TensorBoard: %s; training goes on without it", error.strerror)
+
+    def _on_thread_failure(self, failure: threading.ExceptHookArgs) -> None:
+        if not (isinstance(failure.exc_value, OSError) and type(failure.thread).__name__ == "_AsyncWriterThread"):
+            self._hook(failure)
 
 
 def _summary_writer_type() -> Any:

@@ -68,7 +68,7 @@ class Reporter:
         total, start = self._trainer.settings.iterations, self._trainer.iteration
         self._bar = tqdm(total=total, initial=start, unit=" steps", disable=None)
         self._pace = Pace(total, self._request.save_every)
-        self._since = self._told = time.perf_counter()
+        self._since = self._told = self._paused = time.perf_counter()
         self._has_estimate = False
         return self
 
@@ -76,10 +76,9 @@ class Reporter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._bar.close()
-        self._monitor.close()
         if kind is not None and issubclass(kind, Exception):  # how it came to that can be seen in the curves
-            self._report_recent()
             self.story.renew(self._trainer.iteration)
+        self._monitor.close()
 
     @property
     def is_out_of_patience(self) -> bool:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -88,6 +90,28 @@ def test_a_new_run_in_the_same_folder_hides_the_old_one(tmp_path: Path) -> None:
     with Monitor(tmp_path) as monitor:
         monitor.scalars({"loss": 3}, 1)
     assert points(tmp_path, "loss") == [(1, 3)]
+
+
+@pytest.mark.parametrize("most", [0, 3000])
+def test_training_goes_on_where_the_disk_is_full(tmp_path: Path, caplog: pytest.LogCaptureFixture, most: int) -> None:
+    """TensorBoard writes in a thread of its own, whose traceback would be printed."""
+    failures = []
+    hook, threading.excepthook = threading.excepthook, failures.append
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, limits[1]))  # what a full disk does to writes
+    try:
+        with Monitor(tmp_path, settings={"seed": 1}) as monitor:
+            for iteration in range(1, 30):
+                monitor.scalars({"loss": 1.0}, iteration)
+                monitor.picture("photo", picture(200, 300), iteration)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        assert threading.excepthook == failures.append
+        threading.excepthook = hook
+    assert failures == []
+    assert [record.getMessage() for record in caplog.records] == [
+        "cannot write the file for TensorBoard: File too large; training goes on without it"
+    ]
 
 
 def test_what_a_failed_run_logged_is_kept(tmp_path: Path) -> None:

@@ -48,13 +48,13 @@ class Pace:
         return sum(self._steps) / len(self._steps) if self._steps else None
 
     def seconds_left(self, iteration: int) -> float | None:
-        """The time from an iteration to the end; None before it can be told.
+        """The time to the end from the step of an iteration, before its checkpoint; None before it can be told.
 
         Validations count from the first one on, since nobody knows before how long they take.
         """
         if self.seconds_a_step is None:
             return None
-        pauses = -(-self._total // self._save_every) - iteration // self._save_every
+        pauses = -(-self._total // self._save_every) - (iteration - 1) // self._save_every
         return (self._total - iteration) * self.seconds_a_step + pauses * self._pause
 
 

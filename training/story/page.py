@@ -26,12 +26,12 @@ _SHOWN = 10
 def write_page(request: TrainRequest, record: RunRecord, iteration: int, finished: bool) -> str:
     """The page in Markdown."""
     total = request.settings.iterations
-    state = "ended" if finished else "stands"
+    state = "ended at" if finished else "has reached"
     lines = [
         MARK,
         f"# {request.config.name}, a run of yolact-train",
         "",
-        f"It {state} at iteration {iteration:,} of {total:,}, after {duration(record.seconds)} of training. "
+        f"It {state} iteration {iteration:,} of {total:,}, after {duration(record.seconds)} of training. "
         + best_so_far(request, record),
         "",
         _block(command_of(request)),

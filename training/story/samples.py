@@ -28,7 +28,7 @@ COUNT = 4
 """Number of images whose predictions are drawn."""
 
 MOST_MOMENTS = 24
-"""Iterations whose pictures are kept; where there are more, every second one of the older ones goes."""
+"""Iterations whose pictures are kept, spread over the run."""
 
 _WIDTH = 800
 """Pixels that each half has at most."""
@@ -105,10 +105,16 @@ def drop_pictures(folder: Path, after: int | None = None) -> None:
         if match := _NAME.fullmatch(path.name):
             moments.setdefault(int(match[1]), []).append(path)
     order = sorted(moments)
-    if after is not None:
-        surplus = [iteration for iteration in order if iteration > after]
-    else:
-        surplus = order[1:-1:2] if len(order) > MOST_MOMENTS else []
+    surplus = _least_missed(order) if after is None else [iteration for iteration in order if iteration > after]
     for iteration in surplus:
         for path in moments[iteration]:
             path.unlink(missing_ok=True)
+
+
+def _least_missed(order: list[int]) -> list[int]:
+    """Of more iterations than are kept those that lie closest between two others."""
+    kept, surplus = list(order), []
+    while len(kept) > MOST_MOMENTS:
+        closest = min(range(1, len(kept) - 1), key=lambda index: kept[index + 1] - kept[index - 1])
+        surplus.append(kept.pop(closest))
+    return surplus
