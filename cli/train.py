@@ -13,9 +13,12 @@ import click
 from yolact.cli.command import note, require_packages, say
 from yolact.cli.options.common import folder_option, max_pixels_option
 from yolact.cli.options.named import WEIGHTS
+from yolact.cli.options.postprocess import DetectionLimits
 from yolact.cli.options.reading import reading_options
 from yolact.cli.options.resumed import ResumableCommand, own_arguments
 from yolact.cli.options.values import AT_LEAST_1
+from yolact.runtime.config import PostprocessConfig
+from yolact.runtime.errors import UsageError
 
 
 def _parse_steps(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, ...] | None:
@@ -40,6 +43,9 @@ def _program() -> tuple[str, ...]:
 @click.option("--data", metavar="SPEC", required=True, help="ANNOTATIONS.json,IMAGE_FOLDER or scenes:COUNT[:SEED].")
 @click.option("--val", "validation", metavar="SPEC", help="Data to measure AP on, in the same form.")
 @reading_options("--data", measured="--val")
+@click.option(
+    "--max-detections", type=int, help="Detections per image that count at a validation.  [default: 100, as COCO's]"
+)
 @click.option(
     "--weights",
     metavar="FILE|NAME",
@@ -81,6 +87,7 @@ def main(
     lr_steps: tuple[int, ...] | None,
     augment: Any,
     imgsz: int | None,
+    max_detections: int | None,
     **options: Any,
 ) -> None:
     """Train YOLACT or YOLACT++.
@@ -110,6 +117,9 @@ def main(
         augmentation=augment,
         **{name: options.pop(name) for name in ("warmup", "accumulate", "amp", "seed")},
     )
+    if max_detections is not None and options["validation"] is None:
+        raise UsageError("--max-detections is for --val")
+    options["postprocess"] = DetectionLimits(max_detections, None).of(PostprocessConfig())
     request = TrainRequest(config, settings, program=_program(), arguments=own_arguments(), **options)
     stopped_by = run_training(request, say, note)
     if stopped_by:

@@ -61,7 +61,7 @@ class Reporter:
             request.output, wandb=request.wandb, name=request.config.name, settings=settings, resumed_at=resumed_at
         )
         story.begin(resumed_at)
-        self._validator = Validator(trainer.model, self._monitor, truth, samples)
+        self._validator = Validator(trainer.model, self._monitor, truth, samples, request.postprocess)
 
     def __enter__(self) -> Reporter:
         self._monitor.__enter__()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from yolact.runtime.config import ModelConfig
+from yolact.runtime.config import ModelConfig, PostprocessConfig
 from yolact.runtime.errors import UsageError
 from yolact.training.data.coco.reading_rules import USUAL, ReadingRules
 from yolact.training.data.datasets import DatasetSpec
@@ -31,6 +31,7 @@ class TrainRequest:
             iteration.
         wandb: log to Weights & Biases too.
         rules: how annotations and their images are read.
+        postprocess: how the network's heads become detections where it is validated.
         program: the words that call the command, of which the page of the run tells.
         arguments: all of this as words of a command line, from which the run is resumed: see `run_record.RunRecord`.
 
@@ -50,6 +51,7 @@ class TrainRequest:
     patience: int | None = None
     wandb: bool = False
     rules: ReadingRules = USUAL
+    postprocess: PostprocessConfig = field(default_factory=PostprocessConfig)
     program: tuple[str, ...] = ("yolact-train",)
     arguments: tuple[str, ...] = ()
 

@@ -44,16 +44,22 @@ class Validator:
     """Validates a network in training, which it leaves as it was, and sends figures and pictures to the monitor."""
 
     def __init__(
-        self, model: Yolact, monitor: Monitor, validation: GroundTruth | None, samples: Sequence[Sample]
+        self,
+        model: Yolact,
+        monitor: Monitor,
+        validation: GroundTruth | None,
+        samples: Sequence[Sample],
+        postprocess: PostprocessConfig,
     ) -> None:
-        """``samples`` are drawn each time."""
+        """``samples`` are drawn each time; ``postprocess`` is for what is measured."""
         self._model, self._monitor, self._validation, self._samples = model, monitor, validation, samples
+        self._postprocess = postprocess
 
     def measure(self, iteration: int) -> Validation | None:
         """Send average precision to the monitor; returns it, None where there is no validation data."""
         if self._validation is None:
             return None
-        with Detector(TorchEngine(self._model, PostprocessConfig())) as detector:
+        with Detector(TorchEngine(self._model, self._postprocess)) as detector:
             scores = evaluate(detector, self._validation).scores
         measured = {
             f"validation/{kind} {name}": value

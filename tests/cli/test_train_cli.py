@@ -269,6 +269,12 @@ REJECTED = {
     ),
     "missing annotations": (1, ["--data", "a.json,images", "--output", "new"], "cannot read a.json"),
     "unknown validation": (2, ["--val", "coco", "--output", "new"], "expected ANNOTATIONS.json,IMAGE_FOLDER"),
+    "detections of no validation": (2, ["--max-detections", "400", "--output", "new"], "--max-detections is for --val"),
+    "no detections": (
+        2,
+        ["--max-detections", "0", "--val", "scenes:2", "--output", "new"],
+        "max_detections must be a whole number of at least 1",
+    ),
     "missing weights": (1, ["--weights", "none.pth", "--output", "new"], "cannot read none.pth"),
     "no weights": (1, ["--weights", "damaged/state.pth", "--output", "new"], "no file of tensors"),
     "batch": (2, ["--accumulate", "3", "--output", "new"], "cannot be divided evenly"),

@@ -9,8 +9,10 @@ import torch
 from yolact.runtime.bench.machine import describe_cpu, read_versions
 from yolact.runtime.file_digest import sha256_of
 from yolact.runtime.wording import count_noun, list_some, printable
+from yolact.training.data.class_pairing import pair_classes
 from yolact.training.data.datasets import Dataset
 from yolact.training.data.ground_truth import GroundTruth
+from yolact.training.evaluation.scores import ap_words, scored_detections
 from yolact.training.models.model import Yolact
 from yolact.training.processes import Processes
 from yolact.training.settings import TrainSettings
@@ -38,6 +40,9 @@ def tell_opening(
             f"{request.validation}: {count_noun(len(truth.images), 'image')} with {count_noun(objects, 'instance')}, "
             f"every {count_noun(request.save_every, 'iteration')}"
         )
+        named = ap_words(scored_detections(request.postprocess.max_detections))
+        notes = [*([] if named == "AP" else [named]), *pair_classes(model.config, truth).notes()]
+        facts["validation"] += "".join(f"; {note}" for note in notes)
         if request.patience is not None:
             facts["validation"] += f"; ends after {request.patience} without a better mask AP"
     facts["network"] = _network(model)
