@@ -62,9 +62,7 @@ def main(
     open_options: EngineOptions,
 ) -> None:
     """Show where an engine differs from a reference: the network's heads, on request every layer, and the detections,
-    matched by class and overlap.
-
-    Prints the commands that repeat the comparison with Polygraphy alone.
+    matched by class and overlap. Prints the commands that repeat the comparison with Polygraphy alone.
 
     Exit codes: 0 within all limits, 3 not, 1 an input or the output failed or the reference's average precision is
     near zero, 2 wrong usage, 4 an engine does not fit this runtime or the other engine, 130 interrupted.

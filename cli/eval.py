@@ -25,12 +25,12 @@ from yolact.training.evaluation.scores import COCO_MAX_DETECTIONS
 from yolact.training.torch_device import choose_device
 
 if TYPE_CHECKING:
+    from yolact.runtime.detector import Detector
     from yolact.runtime.engine import Engine, EngineOptions
-    from yolact.runtime.metadata import ModelMetadata
-    from yolact.training.data.class_pairing import ClassPairs
     from yolact.training.data.coco.reading_rules import ReadingRules
     from yolact.training.data.ground_truth import GroundTruth
     from yolact.training.evaluation.evaluate import Evaluation
+    from yolact.training.evaluation.report.findings import Subject
     from yolact.training.evaluation.scores import RegionScores
 
 
@@ -79,27 +79,40 @@ def main(
     inputs = [model.path, open_options.metadata_file, annotations, images]
     _check_outputs(json_file, report, inputs)
     from yolact.runtime.detector import Detector
-    from yolact.training.data.class_pairing import check_categories
     from yolact.training.data.ground_truth import read_ground_truth
-    from yolact.training.evaluation.evaluate import evaluate
 
     truth = read_ground_truth(annotations, images, limit, rules)
     _check_outputs(json_file, report, truth.paths)
-    engine = _open(model, open_options, limits)
-    with Detector(engine) as detector:
-        pairs = check_categories(detector.metadata.config, truth)
-        evaluation = evaluate(detector, truth, batch_size=engine.min_batch, max_detections=limits.max_detections)
-        if json_file is not None:
-            write_output(json_file, to_json(evaluation.server_results()).encode())
-        if report is not None:
-            from yolact.training.evaluation.report.files import write_report
-            from yolact.training.evaluation.report.findings import Findings, Subject
+    with Detector(_open(model, open_options, limits)) as detector:
+        _evaluate(detector, model.path, truth, limits, json_file, report)
 
-            kept = limits.max_detections or detector.metadata.postprocess.max_detections
-            subject = Subject(model.path, detector.metadata, truth, pairs, kept, command_line())
-            write_report(report, Findings.of(subject, evaluation))
-        for line in _summary(evaluation, truth, pairs, detector.metadata, limits):
-            say(line)
+
+def _evaluate(
+    detector: Detector,
+    model: Path,
+    truth: GroundTruth,
+    limits: DetectionLimits,
+    json_file: Path | None,
+    report: Path | None,
+) -> None:
+    """Measure, write what is asked for, and print the summary."""
+    from yolact.training.data.class_pairing import check_categories
+    from yolact.training.evaluation.evaluate import evaluate
+    from yolact.training.evaluation.report.findings import Findings, Subject
+
+    pairs = check_categories(detector.metadata.config, truth)
+    most = limits.max_detections
+    evaluation = evaluate(detector, truth, batch_size=detector.engine.min_batch, max_detections=most)
+    kept = most or detector.metadata.postprocess.max_detections
+    subject = Subject(model, detector.metadata, truth, pairs, kept, command_line())
+    if json_file is not None:
+        write_output(json_file, to_json(evaluation.server_results()).encode())
+    if report is not None:
+        from yolact.training.evaluation.report.files import write_report
+
+        write_report(report, Findings.of(subject, evaluation))
+    for line in _summary(evaluation, subject):
+        say(line)
 
 
 def _check_outputs(json_file: Path | None, report: Path | None, inputs: Sequence[Path | None]) -> None:
@@ -133,11 +146,10 @@ def _open(model: ModelChoice, open_options: EngineOptions, limits: DetectionLimi
     return TorchEngine(load_checkpoint(model.path, model.config_name).to(device), settings)
 
 
-def _summary(
-    evaluation: Evaluation, truth: GroundTruth, pairs: ClassPairs, metadata: ModelMetadata, limits: DetectionLimits
-) -> Iterator[str]:
+def _summary(evaluation: Evaluation, subject: Subject) -> Iterator[str]:
     """Lines of the report."""
-    config, settings, scores = metadata.config, metadata.postprocess, evaluation.scores
+    metadata, truth, scores = subject.metadata, subject.truth, evaluation.scores
+    config, settings = metadata.config, metadata.postprocess
     objects = truth.count_objects()
     yield (
         f"{config.name}, {metadata.types}, {config.image_size}x{config.image_size}, on {truth.source.name}: "
@@ -145,9 +157,9 @@ def _summary(
     )
     yield (
         f"scores above {settings.score_threshold:g}, {settings.nms} NMS at IoU {settings.nms_threshold:g}, "
-        f"{limits.max_detections or settings.max_detections} detections an image at most"
+        f"{subject.max_detections} detections an image at most"
     )
-    yield str(pairs)
+    yield str(subject.pairs)
     yield ""
     if scores.ap_words != "AP":
         yield f"{scores.ap_words}; COCO counts {COCO_MAX_DETECTIONS} of a class"

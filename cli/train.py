@@ -30,6 +30,13 @@ def _parse_steps(context: click.Context, parameter: click.Parameter, value: str 
     return tuple(map(int, parts))
 
 
+def _postprocess(max_detections: int | None, validation: str | None) -> PostprocessConfig:
+    """Of what is validated."""
+    if max_detections is not None and validation is None:
+        raise UsageError("--max-detections is for --val")
+    return DetectionLimits(max_detections, None).of(PostprocessConfig())
+
+
 def _program() -> tuple[str, ...]:
     """The words that call this command, alone or as `torchrun` has done."""
     if os.environ.get("WORLD_SIZE", "1") == "1":
@@ -117,9 +124,7 @@ def main(
         augmentation=augment,
         **{name: options.pop(name) for name in ("warmup", "accumulate", "amp", "seed")},
     )
-    if max_detections is not None and options["validation"] is None:
-        raise UsageError("--max-detections is for --val")
-    options["postprocess"] = DetectionLimits(max_detections, None).of(PostprocessConfig())
+    options["postprocess"] = _postprocess(max_detections, options["validation"])
     request = TrainRequest(config, settings, program=_program(), arguments=own_arguments(), **options)
     stopped_by = run_training(request, say, note)
     if stopped_by:

@@ -72,21 +72,18 @@ def analyse(
     ranges = calibrate(model.proto, *calibration)
     if isinstance(measured_on, ImageSet):
         cost: CostMeasure = HeadDistance(model.proto, measured_on)
-        notes: list[str] = []
         measured, decimals = "relative RMS change of the heads, the worst of four", 4
         basis = f"on {count_noun(len(measured_on), 'calibration image')}"
     else:
         cost = loss = MaskApLoss(model.proto, measured_on, limit)
         measured, decimals = "points of mask AP lost", 2
-        notes = loss.pairs.notes()
         on = f"on {count_noun(len(measured_on.images), 'image')} of {measured_on.source.name}"
-        basis = f"{on}, where fp32 has {loss.reference:.2f}"
+        basis = "; ".join([f"{on}, where fp32 has {loss.reference:.2f}", *loss.pairs.notes()])
 
     def measure(points: QuantizationPoints) -> float:
         return cost(quantised(model.proto, points, ranges, selection.platform))
 
     ranking = rank(parts, measure)
     proposal = None if limit is None else propose(selection, ranking, measure, limit)
-    basis += "".join(f"; {note}" for note in notes)
     basis += f"; calibrated on {count_noun(len(calibration[0]), 'image')}"
     return Report(model.metadata, selection, by, measured, basis, decimals, ranking, proposal)

@@ -150,6 +150,11 @@ def test_average_precision_of_both(tmp_path: Path) -> None:
     assert rows["engine"] == rows["reference"] and rows["engine"].split() == ["100.00"] * 4
     assert "no heads to compare" in result.stdout  # the scripted graph has none
     assert "Average precision" in report.read_text()
+    other = [{**box, "category_id": 4}], [{"id": 5 - one["id"], "name": one["name"]} for one in content["categories"]]
+    (tmp_path / "annotations.json").write_text(json.dumps({**content, "annotations": other[0], "categories": other[1]}))
+    result = diff(engine, engine, "--data", tmp_path, "--annotations", tmp_path / "annotations.json")
+    assert result.exit_code == 0 and "100.00" in result.stdout
+    assert "note: 4 classes paired by name, of which annotations.json numbers 4 otherwise than the" in result.stdout
     for objects, got in (([{**box, "category_id": 4}], "0.00, too near zero"), ([], "not defined")):
         content["annotations"] = objects
         (tmp_path / "annotations.json").write_text(json.dumps(content))

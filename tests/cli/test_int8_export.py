@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import missing
@@ -169,6 +170,22 @@ def test_the_gate_does_not_judge_by_a_reference_that_finds_nothing(scenes: Path,
         result = export(*export_demo, *options)
         assert result.exit_code == 1 and "so nothing can be judged by it" in result.stderr, result.output
         assert reason in result.stderr and not Path("a.onnx").exists()
+
+
+def test_the_gate_pairs_classes_by_name(scenes: Path, here: Path) -> None:
+    content = json.loads((scenes / "annotations.json").read_text())
+    for entry in content["annotations"]:
+        entry["category_id"] = 7 - entry["category_id"]
+    for entry in content["categories"]:
+        entry["id"] = 7 - entry["id"]
+    (here / "other.json").write_text(json.dumps(content))
+    result = export(
+        *("--weights", DEMO, "--output", "a.onnx"),
+        *("--verify", "other.json", "--verify-images", scenes / "images", "--verify-limit", "2"),
+    )
+    assert "6 classes paired by name, of which other.json numbers 6 otherwise than the model\n" in result.stdout
+    found = re.search(r"mask AP on 2 images: (\d+\.\d\d) in fp32", result.stdout)
+    assert found is not None and float(found[1]) > 40 and "but the model calls it" not in result.stderr
 
 
 def test_the_gate_holds_back_what_lost_too_much(scenes: Path, cache: Path, here: Path) -> None:

@@ -105,6 +105,48 @@ TRAINING_MUTATIONS = (
         "step * batch_size // OFFICIAL_BATCH_SIZE for",
         ("test_settings.py",),
     ),
+    Mutation(
+        "names-never-decide",
+        "if by_name is not False:",
+        "if by_name:",
+        ("test_class_pairing.py", "test_evaluate.py"),
+    ),
+    Mutation(
+        "names-decide-though-one-side-has-more",
+        "or len(pairs) != len(truth.categories)):",
+        "and len(pairs) != len(truth.categories)):",
+        ("test_class_pairing.py",),
+    ),
+    Mutation(
+        "a-hundred-detections-whatever-is-kept",
+        "return max(COCO_MAX_DETECTIONS, kept)",
+        "return COCO_MAX_DETECTIONS",
+        ("test_evaluate.py",),
+    ),
+    Mutation(
+        "a-drop-that-nothing-exceeds",
+        "least = max(LEAST_AP, max_drop)",
+        "least = LEAST_AP",
+        ("test_reference.py",),
+    ),
+    Mutation(
+        "confused-before-right",
+        "for candidates in (np.where(same, overlap, 0.0), overlap):",
+        "for candidates in (overlap,):",
+        ("test_confusion.py",),
+    ),
+    Mutation(
+        "an-object-is-found-twice",
+        "free[:, partner[index]] = 0",
+        "free[index, partner[index]] = 0",
+        ("test_confusion.py",),
+    ),
+    Mutation(
+        "empty-bins-weigh-as-much",
+        "np.average(gaps, weights=self.counts[filled])",
+        "np.average(gaps)",
+        ("test_confusion.py",),
+    ),
     Mutation("annotations-numbered-from-zero", "enumerate(entries, 1)]", "enumerate(entries, 0)]", ("test_scores.py",)),
     Mutation(
         "undefined-precision-counts",

@@ -141,6 +141,8 @@ def _doubts(config: ModelConfig, truth: GroundTruth, pairs: ClassPairs) -> Itera
             f" (and {len(renamed) - 1} more)" if len(renamed) > 1 else "",
             _or_by_name(config, truth),
         )
+    elif not pairs.by_name and _or_by_name(config, truth):
+        yield "%s has some names of the model under other ids; --by-name pairs them by name", truth.source
 
 
 def _some(categories: Mapping[int, str]) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from statistics import median
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from yolact.training.data.ground_truth import GroundTruth
 from yolact.training.evaluation.scores import Row, Scores, score_results, scored_detections, to_results
 
 if TYPE_CHECKING:
+    from yolact.runtime.detections import Detections
     from yolact.runtime.detector import Detector
 
 
@@ -53,8 +55,7 @@ def evaluate(
 ) -> Evaluation:
     """Run a detector on every image and score what it finds.
 
-    All that the detector keeps of an image counts, also where that is more than COCO's 100 of a category: what the
-    average precision is of is in `Scores.max_detections`.
+    All that the detector keeps of an image counts, also more than COCO's 100 of a category: see `Scores.ap_words`.
 
     Args:
         detector: its classes are paired with the annotations' categories as `pair_classes` does.
@@ -67,29 +68,41 @@ def evaluate(
         DatasetError: an image has not the annotated size, or no class is in the annotations.
         ImageError: an image cannot be read.
     """
-    box_results: list[Row] = []
-    mask_results: list[Row] = []
-    detector_ms, mask_ms = [], []
-    ids = [image.id for image in truth.images]
+    ids, found = [image.id for image in truth.images], _Found()
     category_ids = pair_classes(detector.metadata.config, truth).category_ids
-    with tqdm(total=len(ids), unit=" images", leave=None, disable=None if progress else True) as bar:
-        images = (partial(truth.read, index) for index in range(len(ids)))
-        in_flight = (
-            2 if isinstance(detector.engine, ImageEngine) else 1
-        )  # on a CPU, reading ahead would show in the times
-        with detector.stream(images, in_flight, batch_size=batch_size, top_k=max_detections) as found:
-            for index, detections in enumerate(found):
-                in_batch = min(batch_size, len(ids) - index // batch_size * batch_size)
-                detector_ms.append(found.milliseconds / in_batch)
-                start = time.perf_counter()
-                boxes, masks = to_results(detections, ids[index], category_ids)
-                mask_ms.append(_milliseconds_since(start))
-                box_results += boxes
-                mask_results += masks
-                bar.update()
-    limit = scored_detections(max_detections or detector.metadata.postprocess.max_detections)
-    scores = score_results(truth.content, box_results, mask_results, ids, limit)
-    return Evaluation(scores, box_results, mask_results, median(detector_ms), median(mask_ms))
+    images = (partial(truth.read, index) for index in range(len(ids)))
+    # On a CPU, reading ahead would show in the times.
+    in_flight = 2 if isinstance(detector.engine, ImageEngine) else 1
+    with (
+        tqdm(total=len(ids), unit=" images", leave=None, disable=None if progress else True) as bar,
+        detector.stream(images, in_flight, batch_size=batch_size, top_k=max_detections) as stream,
+    ):
+        for index, detections in enumerate(stream):
+            in_batch = min(batch_size, len(ids) - index // batch_size * batch_size)
+            found.detector_ms.append(stream.milliseconds / in_batch)
+            found.add(detections, ids[index], category_ids)
+            bar.update()
+    kept = max_detections or detector.metadata.postprocess.max_detections
+    scores = score_results(truth.content, found.boxes, found.masks, ids, scored_detections(kept))
+    return Evaluation(scores, found.boxes, found.masks, median(found.detector_ms), median(found.mask_ms))
+
+
+@dataclass
+class _Found:
+    """What was found so far, and the milliseconds of each image."""
+
+    boxes: list[Row] = field(default_factory=list)
+    masks: list[Row] = field(default_factory=list)
+    detector_ms: list[float] = field(default_factory=list)
+    mask_ms: list[float] = field(default_factory=list)
+
+    def add(self, detections: Detections, image_id: int, category_ids: Sequence[int | None]) -> None:
+        """Take in the detections of an image; making their masks is timed."""
+        start = time.perf_counter()
+        boxes, masks = to_results(detections, image_id, category_ids)
+        self.mask_ms.append(_milliseconds_since(start))
+        self.boxes += boxes
+        self.masks += masks
 
 
 def _milliseconds_since(start: float) -> float:

@@ -151,10 +151,7 @@ def score_results(
     ids = list(image_ids)
 
     def index(entries: Iterable[Row]) -> Any:
-        coco = coco_class()
-        coco.dataset = {**ground_truth, "annotations": _numbered(entries)}
-        coco.createIndex()
-        return coco
+        return _indexed(coco_class(), {**ground_truth, "annotations": _numbered(entries)})
 
     def score(kind: str, results: Any) -> RegionScores:
         evaluator = evaluator_class(truth, results, kind)
@@ -171,6 +168,12 @@ def score_results(
         boxes = index({**row, "area": row["bbox"][2] * row["bbox"][3], "iscrowd": 0} for row in box_results)
         masks = index({**row, "area": mask_module.area(row["segmentation"]), "iscrowd": 0} for row in mask_results)
         return Scores(box=score("bbox", boxes), mask=score("segm", masks), max_detections=max_detections)
+
+
+def _indexed(coco: Any, content: Mapping[str, Any]) -> Any:
+    coco.dataset = content
+    coco.createIndex()
+    return coco
 
 
 def _numbered(entries: Iterable[Row]) -> list[Row]:

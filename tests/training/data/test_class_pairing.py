@@ -47,6 +47,13 @@ PAIRED: dict[str, tuple[dict[int, str], bool | None, tuple[int | None, ...], str
         "or pair them with --by-name",
     ),
     "a class fewer, by name": ({7: "dog", 90: "cup"}, True, (90, 7, None), "2 classes paired by name", "3 (bus)"),
+    "a class more": (
+        {1: "dog", 2: "cup", 3: "bus", 4: "train"},
+        None,
+        (None, None, 3),
+        "1 class paired by id",
+        "val.json has some names of the model under other ids; --by-name pairs them by name",
+    ),
     "a class more, by name": (
         {1: "dog", 2: "cup", 3: "bus", 4: "train"},
         True,

@@ -61,7 +61,7 @@ def test_the_oracle_agrees_on_recorded_detections(shared: Path, name: str) -> No
 def test_the_oracle_agrees_with_another_limit(shared: Path, most: int) -> None:
     """Every detection is there three times, so that the most of an image is more than 150."""
     truth, boxes, masks = load_golden(shared, "crowd")
-    ids = [image["id"] for image in truth["images"]]
+    ids = [image["id"] for image in truth["images"]][::3]
     more = [
         [{**row, "score": row["score"] * part} for row in rows for part in (1, 0.6, 0.3)] for rows in (boxes, masks)
     ]

@@ -14,7 +14,8 @@ import yolact
 from yolact.runtime.bench.machine import describe_cpu
 from yolact.runtime.file_digest import sha256_of
 from yolact.training.evaluation.confusion import IOU
-from yolact.training.evaluation.report.findings import SIZE_EDGES, Findings
+from yolact.training.evaluation.evaluate import Evaluation
+from yolact.training.evaluation.report.findings import SIZE_EDGES, Findings, Subject
 from yolact.training.evaluation.scores import RegionScores
 
 SCHEMA = 1
@@ -28,58 +29,23 @@ def to_metrics(findings: Findings) -> dict[str, Any]:
 
     Raises OSError where the model or the annotations cannot be read again.
     """
-    subject, evaluation = findings.subject, findings.evaluation
-    config, truth, scores = subject.metadata.config, subject.truth, evaluation.scores
-    both = evaluation.detector_ms + evaluation.mask_ms
+    subject, scores = findings.subject, findings.evaluation.scores
     return {
         "schema": SCHEMA,
-        "model": {
-            "file": str(subject.model),
-            "sha256": sha256_of(subject.model),
-            "configuration": config.name,
-            "types": subject.metadata.types,
-            "image_size": config.image_size,
-        },
-        "annotations": {
-            "file": str(truth.source),
-            "sha256": sha256_of(truth.source),
-            "images": len(truth.images),
-            "objects": truth.count_objects().total(),
-            "classes_paired_by": "name" if subject.pairs.by_name else "id",
-            "classes_numbered_otherwise": subject.pairs.renumbered,
-        },
+        **_origin(subject),
         "postprocess": {**vars(subject.metadata.postprocess), "max_detections": subject.max_detections},
         "ap_name": scores.ap_words,
         "ap_max_detections": scores.max_detections,
         "box": _region(scores.box),
         "mask": _region(scores.mask),
         "classes": list(_classes(findings)),
-        "confusion": {
-            "mask_iou": IOU,
-            "score_threshold": findings.score_threshold,
-            "category_ids": list(findings.confusion.ids),
-            "counts": findings.confusion.counts.tolist(),
-        },
+        **_counts(findings),
         "calibration": _calibration(findings),
-        "sizes": {
-            "lower_edges": list(SIZE_EDGES),
-            "found": findings.sizes[:, 0].tolist(),
-            "not_found": findings.sizes[:, 1].tolist(),
-        },
-        "scores": {
-            "right": findings.score_counts[:, 0].tolist(),
-            "wrong": findings.score_counts[:, 1].tolist(),
-        },
         "images": [
             {"file_name": image.file_name, "right": outcome.right, "wrong": outcome.wrong}
-            for image, outcome in zip(truth.images, findings.outcomes, strict=True)
+            for image, outcome in zip(subject.truth.images, findings.outcomes, strict=True)
         ],
-        "speed": {
-            "detector_ms": evaluation.detector_ms,
-            "mask_ms": evaluation.mask_ms,
-            "images_per_second": 1000 / both,
-            "processor": describe_cpu()["model"],
-        },
+        "speed": _speed(findings.evaluation),
         "versions": versions(),
         "options": list(subject.options),
     }
@@ -101,6 +67,57 @@ def versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return found
+
+
+def _origin(subject: Subject) -> dict[str, Any]:
+    config, truth = subject.metadata.config, subject.truth
+    return {
+        "model": {
+            "file": str(subject.model),
+            "sha256": sha256_of(subject.model),
+            "configuration": config.name,
+            "types": subject.metadata.types,
+            "image_size": config.image_size,
+        },
+        "annotations": {
+            "file": str(truth.source),
+            "sha256": sha256_of(truth.source),
+            "images": len(truth.images),
+            "objects": truth.count_objects().total(),
+            "classes_paired_by": "name" if subject.pairs.by_name else "id",
+            "classes_numbered_otherwise": subject.pairs.renumbered,
+        },
+    }
+
+
+def _counts(findings: Findings) -> dict[str, Any]:
+    """Of confusions, and the histograms."""
+    return {
+        "confusion": {
+            "mask_iou": IOU,
+            "score_threshold": findings.score_threshold,
+            "category_ids": list(findings.confusion.ids),
+            "counts": findings.confusion.counts.tolist(),
+        },
+        "sizes": {
+            "lower_edges": list(SIZE_EDGES),
+            "found": findings.sizes[:, 0].tolist(),
+            "not_found": findings.sizes[:, 1].tolist(),
+        },
+        "scores": {
+            "right": findings.score_counts[:, 0].tolist(),
+            "wrong": findings.score_counts[:, 1].tolist(),
+        },
+    }
+
+
+def _speed(evaluation: Evaluation) -> dict[str, Any]:
+    return {
+        "detector_ms": evaluation.detector_ms,
+        "mask_ms": evaluation.mask_ms,
+        "images_per_second": 1000 / (evaluation.detector_ms + evaluation.mask_ms),
+        "processor": describe_cpu()["model"],
+    }
 
 
 def _region(scores: RegionScores) -> dict[str, Any]:
