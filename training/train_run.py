@@ -11,7 +11,7 @@ import torch
 
 from yolact.runtime.errors import DatasetError, ImageError, UsageError, YolactError
 from yolact.runtime.signals import StopRequest
-from yolact.runtime.wording import Say
+from yolact.runtime.wording import Say, count_noun
 from yolact.training.data.datasets import Dataset, open_dataset
 from yolact.training.data.ground_truth import GroundTruth
 from yolact.training.data.loading import Stream
@@ -72,8 +72,8 @@ def _tell_finished(start: RunStart, say: Say) -> None:
 
 def _given_up(request: TrainRequest, iteration: int) -> str:
     return (
-        f"mask AP has not become better in {request.patience} validations, at iteration {iteration} of "
-        f"{request.settings.iterations} (a larger --patience goes on)"
+        f"mask AP has not become better in {count_noun(request.patience or 0, 'validation')}, at iteration {iteration} "
+        f"of {request.settings.iterations} (a larger --patience goes on)"
     )
 
 

@@ -92,7 +92,9 @@ def command_options() -> Mapping[str, set[str]]:
     found = {}
     for name in COMMANDS:
         command: Command = importlib.import_module(f"yolact.cli.{name.replace('-', '_')}").main
-        found[f"yolact-{name}"] = {"--help"}.union(*(parameter.opts for parameter in command.params))
+        found[f"yolact-{name}"] = {"--help"}.union(
+            *(parameter.opts + parameter.secondary_opts for parameter in command.params)
+        )
     found["yolact"] = {"--help", "--version"}
     text = (ROOT / "examples/c_service/options.c").read_text(encoding="utf-8")
     found["yolact-service"] = {f"--{name}" for name in re.findall(r'\{"([\w-]+)", (?:required|no)_argument', text)}

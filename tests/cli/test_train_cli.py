@@ -147,6 +147,8 @@ def test_stopped_killed_and_resumed(whole: Path, tmp_path: Path) -> None:
     assert not (tmp_path / LAST).exists()
     train_undisturbed("--output", tmp_path, "--resume")
     assert_equal(tmp_path, whole)
+    table = (tmp_path / "metrics.csv").read_text().splitlines()
+    assert [int(line.split(",")[0]) for line in table[1:]] == list(range(1, ITERATIONS + 1))
     assert not list(tmp_path.glob(".partial*")), "what a killed process left is cleared away"
 
 

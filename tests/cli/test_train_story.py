@@ -180,10 +180,11 @@ def test_patience(copy: Path) -> None:
     shutil.rmtree(copy / "run")
     words = [*OPTIONS, "--output", "run", "--save-every", "1", "--iterations", "9", "--patience", "1"]
     result = train(*words)
-    assert result.exit_code == 0 and "finished: mask AP has not become better in 1 validations" in result.stdout
+    assert result.exit_code == 0 and "finished: mask AP has not become better in 1 validation," in result.stdout
     assert reached(copy / "run") == 2 and "ends after 1 without a better mask AP" in result.stdout
     again = train("--resume", "--output", "run")
     assert again.exit_code == 0 and "run is finished: mask AP has not become better" in again.stdout
+    assert again.stdout.endswith("next: yolact-train --resume --output run --patience 2\n")
     assert reached(copy / "run") == 2
     assert train("--resume", "--output", "run", "--patience", "2").exit_code == 0
     assert reached(copy / "run") == 3, "the count went on where it was"

@@ -283,4 +283,22 @@ TRAINING_MUTATIONS = (
     Mutation(
         "scripts-are-checkpoints", '"constants.pkl" in parts', '"constants.py" in parts', ("test_checkpoint_forms.py",)
     ),
+    Mutation(
+        "rows-after-the-state-stay",
+        'if (row["iteration"] or 0) <= (resumed_at or 0)]',
+        'if (row["iteration"] or 0) <= (resumed_at or 9e9)]',
+        ("test_metrics_table.py",),
+    ),
+    Mutation(
+        "the-last-of-equals-is-the-best",
+        "sum(best is None or one.iteration > best.iteration",
+        "sum(best is None or one.iteration >= best.iteration",
+        ("test_run_record.py",),
+    ),
+    Mutation(
+        "extended-steps-are-not-those-of-the-length",
+        "settings.learning_rate_steps == after:",
+        "settings.learning_rate_steps:",
+        ("test_run_folder.py",),
+    ),
 )

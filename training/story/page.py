@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 from yolact.runtime.wording import printable
@@ -88,8 +89,23 @@ def next_commands(request: TrainRequest, record: RunRecord, finished: bool) -> l
             (folder / "annotations.json", folder / "images") if spec.scenes else (spec.annotations, spec.images)
         )
         paths = [shlex.quote(str(path)) for path in (annotations, images)]
-        lines.append(f"yolact-eval --weights {weights} --annotations {paths[0]} --images {paths[1]}")
-    return [*lines, f"{resume} --output {output} --iterations {2 * request.settings.iterations}"]
+        command = f"yolact-eval --weights {weights} --annotations {paths[0]} --images {paths[1]}"
+        lines.append(shlex.join([*shlex.split(command), *_measured_as(request.arguments)]))
+    further = f"--iterations {2 * request.settings.iterations}"
+    if request.patience is not None and record.without_progress >= request.patience:
+        further = f"--patience {2 * request.patience}"
+    return [*lines, f"{resume} --output {output} {further}"]
+
+
+def _measured_as(arguments: Sequence[str]) -> list[str]:
+    """Those of the options that average precision depends on, which `yolact-eval` has as well."""
+    words = []
+    for option, value in zip(arguments, (*arguments[1:], ""), strict=True):
+        if option in ("--exif", "--max-detections"):
+            words += [option, value]
+        elif option in ("--by-name", "--by-id"):
+            words.append(option)
+    return words
 
 
 def best_weights(request: TrainRequest, record: RunRecord) -> Path:

@@ -129,7 +129,7 @@ REQUEST = TrainRequest(
     Path("runs/x y"),
     validation="v.json,v",
     save_every=3,
-    arguments=("--data", "it's a.json,images"),
+    arguments=("--data", "it's a.json,images", "--exif", "keep", "--by-id", "--lr", "1"),
 )
 RECORD = RunRecord(
     REQUEST.arguments,
@@ -144,14 +144,15 @@ RECORD = RunRecord(
 def test_the_page(finished: bool) -> None:
     page = write_page(REQUEST, RECORD, 3, finished)
     assert page.startswith(MARK) and "Best mask AP: 20.00 at iteration 6" in page and "1 h 02 min" in page
-    assert """yolact-train --data 'it'"'"'s a.json,images' --output 'runs/x y'""" in page
+    assert """yolact-train --data 'it'"'"'s a.json,images' --exif keep --by-id --lr 1 --output 'runs/x y'""" in page
     assert "a\\|b 3, \\`c\\` &lt;d> 1" in page
     assert "| 6 | 10.00 | **20.00** |" in page and "| 9 | " not in page, "the best and the last ten"
     following = (
         "yolact-export --weights 'runs/x y/best.pth'" if finished else "yolact-train --resume --output 'runs/x y'"
     )
     assert f"$ {following}" in page
-    assert ("yolact-eval" in page) == finished
+    measured = "$ yolact-eval --weights 'runs/x y/best.pth' --annotations v.json --images v --exif keep --by-id\n"
+    assert (measured in page) == finished
     for name in ("metrics.csv", "curves.png", "state.pth", "run.json", "best.pth", "validation/"):
         assert f"`{name}`" in page
 
