@@ -47,6 +47,9 @@ OFFICIAL_TRAIN = {
 """All options of the official scripts."""
 
 OTHER_OPTIONS = {
+    "a style sheet, of its own properties": set(
+        re.findall(r"(--[a-z]+):", (ROOT / "training/pages/page.html").read_text(encoding="utf-8"))
+    ),
     "cmake": {"--build", "--install", "--parallel", "--prefix"},
     "cuobjdump": {"--list-gpu-code"},
     "curl": {"--data-binary"},

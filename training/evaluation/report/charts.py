@@ -118,7 +118,7 @@ def _cell(
     there = "detections where nothing is" if row == last else f"{titles[row]}"
     seen = "missed" if column == last else f"found as {titles[column]}"
     words = f"{there}: {count} of {total} {seen}, {100 * share:.0f} %"
-    drawn = box(*corner, side, side, _BLUE if row == column else _ORANGE, words, 0.15 + 0.85 * share)
+    drawn = box(*corner, side, side, _BLUE if row == column else _ORANGE, words, 0.2 + 0.8 * share)
     if side < 30:
         return drawn
     colour = "var(--paper)" if share > 0.5 else "var(--ink)"
