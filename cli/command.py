@@ -152,12 +152,14 @@ def reports_errors(function: Callable[_P, _R]) -> Callable[_P, _R]:
         except YolactError as error:
             report(*error.lines)
             sys.exit(error.exit_code)
-        except Terminated:
-            note("terminated")
-            sys.exit(TERMINATED)
-        except KeyboardInterrupt:
-            note("interrupted")
-            sys.exit(INTERRUPTED)
+        except (KeyboardInterrupt, RuntimeError) as error:
+            # Python 3.10 and 3.11 raise a RuntimeError in the place of what comes while a class is made, in an import.
+            interrupt = error.__cause__ if isinstance(error, RuntimeError) else error
+            if not isinstance(interrupt, KeyboardInterrupt):
+                raise
+            terminated = isinstance(interrupt, Terminated)
+            note("terminated" if terminated else "interrupted")
+            sys.exit(TERMINATED if terminated else INTERRUPTED)
         except MemoryError:
             report("there is not enough memory for this; free some, or give smaller files, images or batches")
             sys.exit(1)

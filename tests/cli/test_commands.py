@@ -17,6 +17,7 @@ from click.testing import CliRunner, Result
 from scripted_engine import write_photo
 
 import yolact
+from yolact.cli.command import Terminated
 from yolact.cli.command import command as define_command
 from yolact.cli.main import COMMANDS, main
 
@@ -156,3 +157,22 @@ def test_inference_through_both_doors(engine: Path, here: Path) -> None:
         assert Path("own", name).read_bytes() == Path("shared", name).read_bytes(), name
     assert json.loads(Path("own/found.json").read_text())[0]["detections"]
     assert "nowhere.jpg" in Path("own/stderr").read_text() and "photo.png: " in Path("own/stdout").read_text()
+
+
+@pytest.mark.parametrize(("interrupt", "code"), [(KeyboardInterrupt, 130), (Terminated, 143), (ValueError, None)])
+def test_an_interrupt_while_a_class_is_made(interrupt: type[BaseException], code: int | None) -> None:
+    """As in an import, for which PyTorch's take seconds; Python 3.11 puts a RuntimeError in its place."""
+
+    class Descriptor:
+        def __set_name__(self, owner: type, name: str) -> None:
+            raise interrupt
+
+    @define_command("yolact-test")
+    def run() -> None:
+        type("Made", (), {"attribute": Descriptor()})
+
+    result = CliRunner().invoke(run)
+    if code is None:
+        assert isinstance(result.exception, (RuntimeError, ValueError))
+    else:
+        assert (result.exit_code, result.stderr) == (code, "interrupted\n" if code == 130 else "terminated\n")
