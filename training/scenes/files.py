@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import re
 import signal
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -117,8 +119,13 @@ def _made(request: SceneRequest) -> Iterator[Made]:
         yield from map(_make, tasks)
         return
     # Not forked: threads of the drawing library would not be there in the child.
-    with multiprocessing.get_context("spawn").Pool(request.workers, _start_worker) as pool:
-        yield from pool.imap(_make, tasks)
+    pool = ProcessPoolExecutor(request.workers, get_context("spawn"), _start_worker)
+    try:
+        yield from pool.map(_make, tasks)
+    except BrokenProcessPool:
+        raise YolactError("a process that draws scenes ended; if memory ran out, use fewer --workers") from None
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _start_worker() -> None:

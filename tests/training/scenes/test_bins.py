@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections import defaultdict
@@ -12,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from waiting import wait_until
 
 from yolact.cli.scenes import main
 from yolact.runtime.errors import YolactError
@@ -147,6 +149,23 @@ def test_videos(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "set").glob("*.mp4")) == ["000000.mp4", "000001.mp4"]
     run("--count", "1", "--output", str(tmp_path / "set"))
     assert sorted(path.name for path in (tmp_path / "set").iterdir()) == ["annotations.json", "images"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for the workers in /proc")
+def test_a_worker_that_ends_is_an_error(tmp_path: Path) -> None:
+    options = ["--kind", "bin", "--height", "64", "--width", "64", "--count", "5000", "--workers", "2"]
+    code = "from yolact.cli.scenes import main; main()"
+    command = [sys.executable, "-c", code, *options, "--output", str(tmp_path / "set")]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        wait_until(lambda: any((tmp_path / "set").glob("images/*.jpg")))
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        workers = [pid for pid in children if "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text()]
+        os.kill(int(workers[0]), signal.SIGKILL)
+        assert (
+            "error: a process that draws scenes ended; if memory ran out, use fewer --workers"
+            in process.communicate()[1]
+        )
+    assert process.returncode == 1 and not (tmp_path / "set" / "annotations.json").exists()
 
 
 def test_what_is_missing_is_said(tmp_path: Path) -> None:
