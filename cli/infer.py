@@ -53,6 +53,11 @@ if TYPE_CHECKING:
     type=click.Choice(["class", "instance"]),
     help="What has a colour of its own in pictures and videos: each instance, by its rank in the image, or each class.",
 )
+@click.option(
+    "--track",
+    is_flag=True,
+    help="Give each object an id that it keeps over the frames of a video, or over the images of a folder, in order.",
+)
 @max_pixels_option()
 @jpeg_decoder_option()
 def main(
@@ -66,6 +71,7 @@ def main(
     json_file: Path | None,
     masks: MaskFormat,
     color_by: ColorBy,
+    track: bool,
 ) -> None:
     """Find instances in images and videos and draw them.
 
@@ -91,6 +97,7 @@ def main(
         json=json_file,
         masks=masks,
         color_by=color_by,
+        track=track,
     )
     if not run_inference(request, say, report):
         sys.exit(1)

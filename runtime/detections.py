@@ -40,6 +40,10 @@ class Detections:
         transform: geometry of the image they were found in.
         names: of all classes that the model knows; empty where they are not known.
         mask_bits: D masks at image resolution, made on a GPU; None where there are `mask_probabilities` instead.
+        track_ids: (D,) int64 which object each is, the same in all frames of a video, -1 where that is not known; None
+            where nobody has tracked them, see `Tracker`.
+        trails: for each the centres (n, 2) float32 of its object's boxes in the last frames, oldest first, in pixels;
+            None as `track_ids`.
 
     `masks`, `iter_masks`, `rle` and `polygons` give the same from either.
 
@@ -55,6 +59,8 @@ class Detections:
     transform: ImageTransform
     names: tuple[str, ...] = ()
     mask_bits: tuple[PackedMask, ...] | None = None
+    track_ids: NDArray[np.int64] | None = None
+    trails: tuple[FloatArray, ...] | None = None
 
     def __post_init__(self) -> None:
         count = len(self.scores)
@@ -73,6 +79,10 @@ class Detections:
             shapes["mask_bits"] = ((len(self.mask_bits),), (count,))
         if self.mask_scores is not None:
             shapes["mask_scores"] = (self.mask_scores.shape, (count,))
+        if self.track_ids is not None:
+            shapes["track_ids"] = (self.track_ids.shape, (count,))
+        if self.trails is not None:
+            shapes["trails"] = ((len(self.trails),), (count,))
         for name, (got, expected) in shapes.items():
             if got != expected:
                 raise ValueError(f"{name} must have shape {expected} to go with {count} scores, got {got}")
@@ -115,6 +125,8 @@ class Detections:
             self.transform,
             self.names,
             None if self.mask_bits is None else tuple(self.mask_bits[i] for i in index),
+            None if self.track_ids is None else self.track_ids[index],
+            None if self.trails is None else tuple(self.trails[i] for i in index),
         )
 
     @property
@@ -178,7 +190,8 @@ class Detections:
         return [trace_polygons(mask, region) for region, mask in self.iter_masks()]
 
     def to_supervision(self) -> supervision.Detections:
-        """As `supervision.Detections`; confidence is `ranking_scores`, `data["class_name"]` holds the `class_names`.
+        """As `supervision.Detections`; confidence is `ranking_scores`, `data["class_name"]` holds the `class_names`,
+        `tracker_id` the `track_ids`.
 
         Raises PackageMissing, which is an ImportError and a YolactError, without the `supervision` extra.
         """
@@ -192,6 +205,7 @@ class Detections:
             mask=self.masks,
             confidence=self.ranking_scores,
             class_id=self.class_ids.astype(int),
+            tracker_id=None if self.track_ids is None else self.track_ids.astype(int),
             data={"class_name": np.array(self.class_names, np.str_)},
         )
 

@@ -27,6 +27,7 @@ from yolact.runtime.images.video import VideoFile, VideoReader
 from yolact.runtime.output_files import OutputNames, check_output, check_output_folder
 from yolact.runtime.picture_writer import PictureWriter
 from yolact.runtime.results import JsonResults, MaskFormat, to_row
+from yolact.runtime.tracking.following import Following
 from yolact.runtime.wording import Say, count_noun, list_some, printable
 
 _IN_FLIGHT = 2
@@ -48,6 +49,7 @@ class InferenceRequest:
         json: file for the results, None for none.
         masks: how they are written to it.
         color_by: what has a colour of its own in pictures and videos, see `annotate`.
+        track: whether instances are followed over the frames of a video, and over the images of a folder.
     """
 
     engine: Path
@@ -60,6 +62,7 @@ class InferenceRequest:
     json: Path | None = None
     masks: MaskFormat = "rle"
     color_by: ColorBy = "instance"
+    track: bool = False
 
 
 def run_inference(request: InferenceRequest, say: Say, report: Say) -> bool:
@@ -182,12 +185,13 @@ class _Run:
         the least size that the engine takes, which it would be filled up to anyway.
         """
         begun = deque[_Input]()
+        following = Following(self.request.score_threshold) if self.request.track else None
         batch_size = 1 if live else self.detector.engine.min_batch
         with self.detector.stream(
             _remember(inputs, begun),
             1 if live else _IN_FLIGHT,
             batch_size=batch_size,
-            score_threshold=self.request.score_threshold,
+            score_threshold=self.request.score_threshold if following is None else following.least_score,
             top_k=self.request.top_k,
             class_ids=self.class_ids,
         ) as stream:
@@ -202,7 +206,10 @@ class _Run:
                 if outcome is None:
                     return
                 self.milliseconds = stream.milliseconds
-                yield begun.popleft(), outcome
+                one = begun.popleft()
+                if following is not None and not isinstance(outcome, ImageError):
+                    outcome = following.next(outcome, _scene(one.source))
+                yield one, outcome
 
     def picture(self, source: Source, image: Image, detections: Detections) -> None:
         """Draw and write one image, in the background."""
@@ -236,6 +243,11 @@ class _Input:
             assert not isinstance(image, VideoReader)
             self._image = image
         return self._image
+
+
+def _scene(source: Source) -> object:
+    """What images have in common that are taken for frames of one film: the folder they lie in."""
+    return source.location.parent if isinstance(source.location, Path) and is_image_file(source) else source.location
 
 
 def _remember(inputs: Iterable[_Input], begun: deque[_Input]) -> Iterator[_Input]:

@@ -25,7 +25,8 @@ def to_row(source: str, detections: Detections, masks: MaskFormat, frame: int | 
 
     Returns:
         ``{"source", "frame" (videos only), "width", "height", "detections": [{"class_id", "class_name", "score",
-        "box": [x1, y1, x2, y2], "mask"}]}``. The score is the one instances are ranked by.
+        "box": [x1, y1, x2, y2], "mask", "track_id" (where they are tracked)}]}``. The score is the one instances are
+        ranked by. The id of an object is the same in all frames, null for a detection that belongs to no track.
     """
     height, width = detections.image_size
     found: list[dict[str, Any]] = [
@@ -43,6 +44,9 @@ def to_row(source: str, detections: Detections, masks: MaskFormat, frame: int | 
             strict=True,
         )
     ]
+    if detections.track_ids is not None:
+        for values, id in zip(found, detections.track_ids.tolist(), strict=True):
+            values["track_id"] = id if id > 0 else None
     if masks != "none":
         encoded: Sequence[Any] = detections.rle() if masks == "rle" else detections.polygons()
         for values, mask in zip(found, encoded, strict=True):

@@ -18,8 +18,18 @@ if TYPE_CHECKING:
     from yolact.runtime.errors import YolactError
     from yolact.runtime.images.drawing import annotate
     from yolact.runtime.images.image_files import read_image
+    from yolact.runtime.tracking.tracker import Tracker
 
-__all__ = ["Detections", "Detector", "ModelConfig", "PostprocessConfig", "YolactError", "annotate", "read_image"]
+__all__ = [
+    "Detections",
+    "Detector",
+    "ModelConfig",
+    "PostprocessConfig",
+    "Tracker",
+    "YolactError",
+    "annotate",
+    "read_image",
+]
 
 __version__ = "0.1.0"
 
@@ -28,6 +38,7 @@ _HOMES = {
     "Detector": "yolact.runtime.detector",
     "ModelConfig": "yolact.runtime.config",
     "PostprocessConfig": "yolact.runtime.config",
+    "Tracker": "yolact.runtime.tracking.tracker",
     "YolactError": "yolact.runtime.errors",
     "annotate": "yolact.runtime.images.drawing",
     "read_image": "yolact.runtime.images.image_files",

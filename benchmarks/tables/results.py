@@ -17,6 +17,7 @@ from benchmarks.markdown import table
 from benchmarks.service import tables as service
 from benchmarks.tables import bench, known
 from benchmarks.tables.aims import aims
+from benchmarks.tracking import tables as tracking
 from benchmarks.training import tables as training
 
 RESULTS = Path("benchmarks", "results")
@@ -88,6 +89,7 @@ RESULTS_SHOWN = {
         {"estimates": gpu.before_and_now},
         _files("kernel_resources_before", "kernel_resources"),
     ),
+    "tracking": _result("tracking", "tracking association", {"association": tracking.association}),
     "training": Result(
         "python -m benchmarks.training speed --config NAME --data SPEC --json FILE",
         {"speed": training.speed, "memory": training.memory},

@@ -24,6 +24,9 @@ ColorBy = Literal["class", "instance"]
 
 _PALETTE_SIZE = 80
 _FIRST_COLOR = (0.58, 0.85, 1.0)  # hue, saturation, value: a blue that shows on skin, grass and asphalt
+_UNTRACKED: Color = (128, 128, 128)
+_SUBPIXEL_BITS = 3
+_SUBPIXELS = 1 << _SUBPIXEL_BITS
 _MASK_OPACITY = 0.45
 _REFERENCE_SIDE = math.sqrt(640 * 480)  # image for which the sizes below are meant; others scale with it
 _FONT_SCALE = 0.5
@@ -37,13 +40,14 @@ def annotate(image: Image, detections: Detections, *, color_by: ColorBy = "insta
     Args:
         image: (H, W, 3) uint8 BGR, of any size.
         detections: found in this image.
-        color_by: ``instance``, the first detection has the first colour and so on, which tells neighbours apart; or
-            ``class``, which is the same in every image.
+        color_by: ``instance``, the first detection has the first colour and so on, which tells neighbours apart, and
+            where there are `track_ids` each object keeps its own; or ``class``, which is the same in every image.
         labels: with class and score of each.
 
     Returns:
         (H, W, 3) uint8 BGR. Labels read ``name score`` with the score instances are ranked by. Where there is no room
-        for readable letters beside those of better detections, the score is left out, then the label.
+        for readable letters beside those of better detections, the score is left out, then the label. Objects that are
+        tracked have their id before the name and a line along their trail.
 
     Raises ImageError where the array is no such image, ValueError where the detections belong to an image of another
     size or `color_by` is something else, TypeError where they are none.
@@ -57,16 +61,29 @@ def annotate(image: Image, detections: Detections, *, color_by: ColorBy = "insta
         raise ValueError(f"color_by must be class or instance, got {color_by!r}")
     canvas = np.array(image, order="C")
     style = _Style.for_image(canvas)
-    numbers = detections.class_ids.tolist() if color_by == "class" else range(len(detections))
-    colors = [palette_color(number) for number in numbers]
+    colors = _colors(detections, color_by)
     for color, (region, mask) in zip(reversed(colors), detections[::-1].iter_masks(), strict=True):
         _draw_mask(canvas, region, mask, color, style)
+    for trail, color in zip(detections.trails or (), colors, strict=False):
+        points = np.rint(trail * _SUBPIXELS).astype(np.int32)
+        cv2.polylines(canvas, [points], False, color, style.line_width, cv2.LINE_AA, _SUBPIXEL_BITS)
     corners = _pixel_boxes(detections)
     for (left, top, right, bottom), color in zip(reversed(corners), reversed(colors), strict=True):
         cv2.rectangle(canvas, (left, top), (right, bottom), color, style.line_width)
     if labels:
         _draw_labels(canvas, corners, _label_texts(detections), colors, style)
     return canvas
+
+
+def _colors(detections: Detections, color_by: ColorBy) -> list[Color]:
+    """The colour of each detection; grey for those that belong to no track where the others do."""
+    if color_by == "class":
+        numbers = detections.class_ids.tolist()
+    elif detections.track_ids is None:
+        numbers = list(range(len(detections)))
+    else:
+        numbers = [id - 1 if id > 0 else None for id in detections.track_ids.tolist()]
+    return [_UNTRACKED if number is None else palette_color(number) for number in numbers]
 
 
 def palette_color(number: int) -> Color:
@@ -158,7 +175,11 @@ def _pixel_boxes(detections: Detections) -> list[tuple[int, int, int, int]]:
 def _label_texts(detections: Detections) -> list[tuple[str, str]]:
     """For each detection its label, and a shorter one for where there is no room for that."""
     scores = detections.ranking_scores.tolist()
-    return [(f"{name} {score:.2f}", name) for name, score in zip(detections.class_names, scores, strict=True)]
+    names: Sequence[str] = detections.class_names
+    if detections.track_ids is not None:
+        ids = detections.track_ids.tolist()
+        names = [f"#{id} {name}" if id > 0 else name for id, name in zip(ids, names, strict=True)]
+    return [(f"{name} {score:.2f}", name) for name, score in zip(names, scores, strict=True)]
 
 
 def _draw_labels(

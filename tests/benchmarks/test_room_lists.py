@@ -14,7 +14,7 @@ from repository import ROOT
 
 from benchmarks.commands import Room
 
-ROOMS = ("cpu", "gpu", "accuracy", "training")
+ROOMS = ("cpu", "gpu", "accuracy", "training", "tracking")
 """Those with several benchmarks."""
 
 

@@ -1,0 +1,1 @@
+"""What tracking and smoothing are worth."""

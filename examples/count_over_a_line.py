@@ -1,0 +1,49 @@
+"""Counts objects that cross a line in a video, with supervision's counting and this project's tracks.
+
+python examples/count_over_a_line.py yolact.onnx film.mp4 [X1 Y1 X2 Y2]
+
+The line goes through the middle of the picture from above to below unless its ends are given, in pixels.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+
+import cv2
+import supervision as sv
+
+from yolact import Detections, Detector, Tracker
+
+
+def count(frames: Iterable[Detections], line: sv.LineZone) -> tuple[int, int]:
+    """How many objects have crossed the line in each direction: of one that goes down, to the right and to the left."""
+    tracker = Tracker()
+    for found in frames:
+        line.trigger(tracker.update(found).to_supervision())
+    return line.in_count, line.out_count
+
+
+def detect(detector: Detector, video: cv2.VideoCapture) -> Iterator[Detections]:
+    """The detections of each frame."""
+    while True:
+        there, image = video.read()
+        if not there:
+            return
+        yield detector(image, score_threshold=0.15)
+
+
+def main() -> None:
+    if len(sys.argv) not in (3, 7):
+        sys.exit(f"usage: {sys.argv[0]} ENGINE VIDEO [X1 Y1 X2 Y2]")
+    video = cv2.VideoCapture(sys.argv[2])
+    width, height = video.get(cv2.CAP_PROP_FRAME_WIDTH), video.get(cv2.CAP_PROP_FRAME_HEIGHT)
+    x1, y1, x2, y2 = map(float, sys.argv[3:] or (width / 2, 0, width / 2, height))
+    line = sv.LineZone(sv.Point(x1, y1), sv.Point(x2, y2), triggering_anchors=[sv.Position.CENTER])
+    with Detector.open(sys.argv[1]) as detector:
+        inwards, outwards = count(detect(detector, video), line)
+    print(f"{inwards} in, {outwards} out; where the line goes down, in is to the right")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Follows instances from frame to frame."""

@@ -1,0 +1,98 @@
+"""One object that is followed."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from yolact.runtime.images.arrays import FloatArray
+from yolact.runtime.tracking.shape import Shape, mask_ious
+
+_NEW_SHARE = 0.2
+"""Weight of what a frame says of the speed; the rest is what was known before."""
+
+_AS_WHOLE = 0.9
+"""Share of the whole from which an object is seen whole."""
+
+_WHOLE_FRAMES = 30
+"""After so many frames what is seen is the whole: the object has become smaller."""
+
+
+@dataclass
+class Track:
+    """What is known of an object.
+
+    Attributes:
+        id: its number, from 1.
+        class_id: of the detection it was seen as last.
+        box: (4,) xyxy where it was seen last, pixels.
+        shape: its mask there.
+        whole: the largest mask of the last frames, moved along, as what hides an object hides it bit by bit.
+        trail: the last centres of its box, oldest first.
+        velocity: (2,) pixels a frame to the right and down.
+        age: frames since it was seen.
+        whole_age: frames since it was seen whole.
+        length: detections so far.
+    """
+
+    id: int
+    class_id: int
+    box: FloatArray
+    shape: Shape
+    whole: Shape
+    trail: deque[tuple[float, float]]
+    velocity: NDArray[np.float64] = field(default_factory=lambda: np.zeros(2))
+    age: int = 0
+    whole_age: int = 0
+    length: int = 1
+
+    def overlaps(self, shapes: Sequence[Shape]) -> FloatArray:
+        """(S,) IoU of these masks with its last one where that should be now."""
+        return mask_ious([self.shape.moved(*self._way())], shapes)[0]
+
+    def shares_inside(self, shapes: Sequence[Shape]) -> FloatArray:
+        """(S,) share of each of these masks that lies where the whole object should be now."""
+        whole = self.whole.moved(*self._way())
+        return np.array([whole.shared(shape) / max(1, shape.area) for shape in shapes], np.float32)
+
+    def _way(self) -> tuple[float, float]:
+        """How far it should have come since it was seen: to the right and down, pixels."""
+        right, down = (self.velocity * self.age).tolist()
+        return right, down
+
+    def see(self, class_id: int, box: FloatArray, shape: Shape) -> None:
+        """Take in the detection that it is seen as now."""
+        speed = _displacement(self.box, box, self.velocity * self.age) / self.age
+        share = max(_NEW_SHARE, 1 / self.length)
+        self.velocity = (1 - share) * self.velocity + share * speed
+        self.class_id, self.box, self.shape = class_id, box, shape
+        whole = self.whole.moved(*self._way())
+        self.whole_age += self.age
+        if shape.area >= _AS_WHOLE * whole.area or self.whole_age > _WHOLE_FRAMES:
+            whole, self.whole_age = shape, 0
+        self.whole = whole
+        self.trail.append(centre(box))
+        self.age = 0
+        self.length += 1
+
+
+def centre(box: FloatArray) -> tuple[float, float]:
+    """The middle (x, y) of an xyxy box."""
+    left, top, right, bottom = box.tolist()
+    return (left + right) / 2, (top + bottom) / 2
+
+
+def _displacement(before: FloatArray, now: FloatArray, expected: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How far a box has moved, (2,) to the right and down.
+
+    What covers an object or the border of the image that it leaves stops one edge of its box and leaves the other: of
+    both edges and the middle, the one counts that is nearest to what is expected.
+    """
+    edges = (now.astype(np.float64) - before).reshape(2, 2)
+    moves = np.stack([edges.mean(axis=0), *edges])
+    chosen = np.abs(moves - expected).argmin(axis=0)
+    return moves[chosen, [0, 1]]
