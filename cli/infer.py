@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from yolact.runtime.engine import EngineOptions
     from yolact.runtime.images.drawing import ColorBy
     from yolact.runtime.results import MaskFormat
+    from yolact.runtime.video.encoders import VideoCodec
 
 
 @command("yolact-infer")
@@ -58,6 +59,12 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Give each object an id that it keeps over the frames of a video, or over the images of a folder, in order.",
 )
+@click.option(
+    "--codec",
+    type=click.Choice(["h264", "vp9", "av1"]),
+    help="Codec of written videos; without it the first of these that PyAV can encode.",
+)
+@click.option("--audio", is_flag=True, help="Copy the sound of video files into the written ones.")
 @max_pixels_option()
 @jpeg_decoder_option()
 def main(
@@ -72,11 +79,13 @@ def main(
     masks: MaskFormat,
     color_by: ColorBy,
     track: bool,
+    codec: VideoCodec | None,
+    audio: bool,
 ) -> None:
     """Find instances in images and videos and draw them.
 
     SOURCE is an image, a video, a folder of images, a quoted pattern ('photos/**/*.jpg'), an http(s) URL of an image
-    or video, an rtsp or rtmp stream, or the index of a camera (0).
+    or video, an rtsp or rtmp stream, the index of a camera (0), or - for a video on the standard input.
 
     Prints a line for each image. A source that cannot be read is reported and the others are done all the same. Stop a
     camera with Ctrl-C: its video and the JSON are closed properly.
@@ -98,6 +107,8 @@ def main(
         masks=masks,
         color_by=color_by,
         track=track,
+        codec=codec,
+        audio=audio,
     )
     if not run_inference(request, say, report):
         sys.exit(1)

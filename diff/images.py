@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from yolact.runtime.errors import ImageError, UsageError
 from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.image_files import read_image
-from yolact.runtime.images.sources import expand_source
+from yolact.runtime.sources import expand_source
 from yolact.training.data.coco.reading_rules import USUAL, ReadingRules
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
@@ -19,16 +20,21 @@ from yolact.runtime.detections import Detections, summarise
 from yolact.runtime.detector import Detector
 from yolact.runtime.engine import EngineOptions
 from yolact.runtime.engine_files import open_engine
-from yolact.runtime.errors import ImageError, UsageError
+from yolact.runtime.errors import ImageError, UsageError, YolactError
 from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.drawing import ColorBy, annotate
-from yolact.runtime.images.sources import Source, expand_source, is_image_file
-from yolact.runtime.images.video import VideoFile, VideoReader
 from yolact.runtime.output_files import OutputNames, check_output, check_output_folder
+from yolact.runtime.packages import PackageMissing
 from yolact.runtime.picture_writer import PictureWriter
 from yolact.runtime.results import JsonResults, MaskFormat, to_row
+from yolact.runtime.sources import Source, expand_source, is_image_file
 from yolact.runtime.tracking.following import Following
+from yolact.runtime.video.frames import Frame, Video
+from yolact.runtime.video.opening import create_video
 from yolact.runtime.wording import Say, count_noun, list_some, printable
+
+if TYPE_CHECKING:
+    from yolact.runtime.video.encoders import VideoCodec
 
 _IN_FLIGHT = 2
 """Batches that are begun at once: one is in the network while another is drawn."""
@@ -50,6 +56,8 @@ class InferenceRequest:
         masks: how they are written to it.
         color_by: what has a colour of its own in pictures and videos, see `annotate`.
         track: whether instances are followed over the frames of a video, and over the images of a folder.
+        codec: of videos that are written, None for the first that can be.
+        audio: whether the sound of video files is copied.
     """
 
     engine: Path
@@ -63,6 +71,8 @@ class InferenceRequest:
     masks: MaskFormat = "rle"
     color_by: ColorBy = "instance"
     track: bool = False
+    codec: VideoCodec | None = None
+    audio: bool = False
 
 
 def run_inference(request: InferenceRequest, say: Say, report: Say) -> bool:
@@ -216,7 +226,7 @@ class _Run:
         path = self.names.reserve(source.stem, source.image_suffix)
         self.pictures.add(source, image, detections, path, self.summarise(detections))
 
-    def fail(self, error: ImageError) -> None:
+    def fail(self, error: YolactError) -> None:
         """Report a source that failed, after what came before it."""
         self.pictures.finish()
         self.report(str(error))
@@ -224,23 +234,23 @@ class _Run:
     def summarise(self, detections: Detections) -> str:
         return f"{summarise(detections)}, {self.milliseconds:.1f} ms"
 
-    def record_frame(self, source: Source, detections: Detections, frame: int) -> None:
+    def record_frame(self, source: Source, detections: Detections, frame: Frame) -> None:
         """Add one frame of a video to the JSON, if any is asked for."""
         if self.results is not None:
-            self.results.add(to_row(source.name, detections, self.request.masks, frame))
+            self.results.add(to_row(source.name, detections, self.request.masks, frame.index, frame.time, frame.gap))
 
 
 class _Input:
     """An image whose turn comes. Where it is not given, it is read when this is called, and kept."""
 
-    def __init__(self, source: Source, image: Image | None = None) -> None:
-        self.source = source
-        self._image = image
+    def __init__(self, source: Source, image: Image | None = None, frame: Frame | None = None) -> None:
+        self.source, self.frame = source, frame
+        self._image = image if frame is None else frame.image
 
     def __call__(self) -> Image:
         if self._image is None:
             image = self.source.open()
-            assert not isinstance(image, VideoReader)
+            assert not isinstance(image, Video)
             self._image = image
         return self._image
 
@@ -280,29 +290,34 @@ def _is_done(run: _Run, source: Source) -> bool:
     """Process one source that is no image file; False where it failed, which is reported."""
     try:
         media = source.open()
-        if not isinstance(media, VideoReader):
+        if not isinstance(media, Video):
             return all(_process_images(run, [_Input(source, media)]))
         run.pictures.finish()  # lines and rows come in the order of the sources
         _process_video(run, source, media)
-    except ImageError as error:
+    except (ImageError, PackageMissing) as error:
         run.fail(error)
         return False
     return True
 
 
-def _process_video(run: _Run, source: Source, reader: VideoReader) -> None:
-    video = VideoFile(run.names.reserve(source.stem, ".mp4"), reader.fps)
-    bar = tqdm(total=reader.frame_count, desc=printable(source.name), leave=False, unit=" frames", disable=None)
-    frames = (_Input(source, image) for image in reader)
-    try:
-        with reader, video, bar, closing(run.detect(frames, live=reader.is_live)) as found:
-            for index, (frame, outcome) in enumerate(found):
-                if isinstance(outcome, ImageError):
-                    raise outcome
-                video.write(annotate(frame(), outcome, color_by=run.request.color_by))
-                run.record_frame(source, outcome, index)
-                run.say(f"{source.name} frame {index}: {run.summarise(outcome)}")
-                bar.update()
-    finally:  # what was written before the video broke off or Ctrl-C ended it is kept
-        if video.is_saved:
-            run.say(f"{source.name}: {count_noun(video.frame_count, 'frame')} -> {video.path}")
+def _process_video(run: _Run, source: Source, media: Video) -> None:
+    request = run.request
+    with media:
+        path = run.names.reserve(source.stem, ".mp4")
+        video = create_video(path, media.fps, request.codec, media.sound if request.audio else None)
+        bar = tqdm(total=media.frame_count, desc=printable(source.name), leave=False, unit=" frames", disable=None)
+        frames = (_Input(source, frame=frame) for frame in media)
+        try:
+            with video, bar, closing(run.detect(frames, live=media.is_live)) as found:
+                for one, outcome in found:
+                    if isinstance(outcome, ImageError):
+                        raise outcome
+                    frame = one.frame
+                    assert frame is not None
+                    video.write(annotate(frame.image, outcome, color_by=request.color_by), frame.time)
+                    run.record_frame(source, outcome, frame)
+                    run.say(f"{source.name} frame {frame.index}: {run.summarise(outcome)}")
+                    bar.update()
+        finally:  # what was written before the video broke off or Ctrl-C ended it is kept
+            if video.is_saved:
+                run.say(f"{source.name}: {count_noun(video.frame_count, 'frame')} -> {video.path}")

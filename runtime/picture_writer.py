@@ -12,8 +12,8 @@ from yolact.runtime.errors import ImageError
 from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.drawing import ColorBy, annotate
 from yolact.runtime.images.image_files import write_image
-from yolact.runtime.images.sources import Source
 from yolact.runtime.results import JsonResults, MaskFormat, to_row
+from yolact.runtime.sources import Source
 from yolact.runtime.wording import Say
 
 

@@ -14,7 +14,14 @@ from yolact.runtime.partial_file import PartialFile
 MaskFormat = Literal["rle", "polygon", "none"]
 
 
-def to_row(source: str, detections: Detections, masks: MaskFormat, frame: int | None = None) -> dict[str, Any]:
+def to_row(
+    source: str,
+    detections: Detections,
+    masks: MaskFormat,
+    frame: int | None = None,
+    time: float = 0.0,
+    gap: float = 0.0,
+) -> dict[str, Any]:
     """One image as JSON values.
 
     Args:
@@ -22,11 +29,14 @@ def to_row(source: str, detections: Detections, masks: MaskFormat, frame: int | 
         detections: boxes and masks in pixels of that image, best first.
         masks: ``rle`` for COCO run-length encoding, ``polygon`` for lists [x1, y1, x2, y2, ...], ``none``.
         frame: index from 0 in a video.
+        time: of the frame, in seconds from the beginning of the video.
+        gap: seconds before it in which a stream gave no frames.
 
     Returns:
-        ``{"source", "frame" (videos only), "width", "height", "detections": [{"class_id", "class_name", "score",
-        "box": [x1, y1, x2, y2], "mask", "track_id" (where they are tracked)}]}``. The score is the one instances are
-        ranked by. The id of an object is the same in all frames, null for a detection that belongs to no track.
+        ``{"source", "frame", "time" (videos only), "gap" (after one), "width", "height", "detections": [{"class_id",
+        "class_name", "score", "box": [x1, y1, x2, y2], "mask", "track_id" (where they are tracked)}]}``. The score is
+        the one instances are ranked by. The id of an object is the same in all frames, null for a detection that
+        belongs to no track.
     """
     height, width = detections.image_size
     found: list[dict[str, Any]] = [
@@ -51,7 +61,9 @@ def to_row(source: str, detections: Detections, masks: MaskFormat, frame: int | 
         encoded: Sequence[Any] = detections.rle() if masks == "rle" else detections.polygons()
         for values, mask in zip(found, encoded, strict=True):
             values["mask"] = mask
-    position = {} if frame is None else {"frame": frame}
+    position: dict[str, Any] = {} if frame is None else {"frame": frame, "time": round(time, 6)}
+    if gap:
+        position["gap"] = round(gap, 6)
     return {"source": source, **position, "width": width, "height": height, "detections": found}
 
 

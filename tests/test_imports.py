@@ -26,6 +26,7 @@ HEAVY = {
     "polygraphy",
     "huggingface_hub",
     "tqdm",
+    "av",
 }
 
 

@@ -14,8 +14,8 @@ from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.check_image import make_check_image
 from yolact.runtime.images.decoding import decode_image
 from yolact.runtime.images.image_files import read_image_file
-from yolact.runtime.images.sources import expand_source
 from yolact.runtime.images.suffixes import VIDEO_SUFFIXES
+from yolact.runtime.sources import expand_source
 
 MADE_UP_SIZE = (720, 1280)
 """Height and width of the picture that is made up where no image is given, pixels."""

@@ -18,7 +18,7 @@ from yolact.runtime.packages import how_to_install
 
 OPTIONAL = {
     *("torch", "onnx", "google", "pycocotools", "polygraphy", "tensorrt", "tensorrt_rtx", "cuda", "supervision"),
-    *("tensorboard", "wandb", "pycuda", "nvidia", "huggingface_hub"),
+    *("tensorboard", "wandb", "pycuda", "nvidia", "huggingface_hub", "av"),
 }
 """Packages that `pip install .` does not bring."""
 

@@ -23,7 +23,7 @@ from scripted_engine import (
 )
 
 from yolact.cli.infer import main
-from yolact.runtime.images.video import VideoReader
+from yolact.runtime.video.reader import VideoReader
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,7 @@ def test_a_signal_closes_the_files(engine: Path, here: Path, number: int, code: 
     frames = len(read_json(here / "found.json"))
     assert 0 < frames < LONG
     assert re.search(r"\d frames? -> yolact-output/film.mp4$", output)
-    with VideoReader("yolact-output/film.mp4", "film") as reader:
+    with VideoReader(Path("yolact-output/film.mp4"), "film") as reader:
         assert abs(len(list(reader)) - frames) <= 1
     assert {path.name for path in here.iterdir()} == {"film.avi", "found.json", "yolact-output"}
 
@@ -203,7 +203,6 @@ def test_a_signal_ends_the_waiting_for_a_pipe(engine: Path, here: Path) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason=missing.LINUX)
 def test_a_video_on_a_full_disk(engine: Path, here: Path) -> None:
-    """OpenCV's writer says nothing: neither while it writes nor when the index at the end has no place."""
     write_video(here / "film.avi", 60, (64, 48))
     write_photo(here / "photo.jpg")
     (here / "yolact-output").mkdir()
@@ -216,8 +215,7 @@ def test_a_video_on_a_full_disk(engine: Path, here: Path) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert result.exit_code == 1 and "->" not in result.stdout
     assert result.stderr == (
-        "error: cannot write yolact-output/film.mp4: the video of 60 frames cannot be read back; free space or choose "
-        "another --output\n"
+        "error: cannot write yolact-output/film.mp4: File too large; free space or choose another --output\n"
     )
     assert [path.name for path in (here / "yolact-output").iterdir()] == ["film.mp4"]
     assert (here / "yolact-output" / "film.mp4").read_bytes() == b"of an earlier run"
@@ -242,8 +240,8 @@ def test_the_library_needs_no_command_line_packages() -> None:
         "results",
         "images.drawing",
         "images.image_files",
-        "images.sources",
-        "images.video",
+        "sources",
+        "video.frames",
     ]
     found = "sorted({'click', 'tqdm', 'torch', 'onnx'} & set(sys.modules))"
     code = f"import sys, {', '.join(f'yolact.runtime.{name}' for name in modules)}; print({found})"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
@@ -12,11 +12,12 @@ from scripted_engine import infer, read_json, write_engine, write_photo
 
 from yolact.runtime.detector import Detector
 from yolact.runtime.errors import EngineError
-from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.drawing import annotate
-from yolact.runtime.images.video import VideoFile, VideoReader
 from yolact.runtime.inference import InferenceRequest, run_inference
 from yolact.runtime.results import to_row
+from yolact.runtime.video.frames import Frame, Video
+from yolact.runtime.video.reader import VideoReader
+from yolact.runtime.video.writer import VideoFile
 
 
 def write_film(path: Path, frames: int, size: tuple[int, int] = (96, 64)) -> Path:
@@ -30,8 +31,8 @@ def write_film(path: Path, frames: int, size: tuple[int, int] = (96, 64)) -> Pat
     return path
 
 
-def decoded(path: Path) -> list[Image]:
-    with VideoReader(str(path), path.name) as reader:
+def decoded(path: Path) -> list[Frame]:
+    with VideoReader(path, path.name) as reader:
         return list(reader)
 
 
@@ -44,10 +45,10 @@ def test_a_video_is_what_its_frames_are(
     engine = tiny_engine if batch is None else write_engine(here / "three.onnx", batch=batch)
     film, rows = write_film(here / "film.avi", frames), []
     with Detector.open(engine) as detector, VideoFile(here / "expected.mp4", 10) as expected:
-        for index, image in enumerate(decoded(film)):
-            found = detector(image).select(0.05, 15)
-            expected.write(annotate(image, found))
-            rows.append(to_row("film.avi", found, "rle", index))
+        for index, frame in enumerate(decoded(film)):
+            found = detector(frame.image).select(0.05, 15)
+            expected.write(annotate(frame.image, found), index / 10)
+            rows.append(to_row("film.avi", found, "rle", index, index / 10))
     if batch is None:
         assert sum(len(row["detections"]) for row in rows) > frames / 4
     sizes: list[int] = []
@@ -72,45 +73,38 @@ def test_images_of_a_folder_fill_the_batches_of_a_file(here: Path) -> None:
     assert [row["height"] for row in read_json(here / "found.json")] == [20, 21, 22, 23, 24]
 
 
-class Capture:
-    """An opened cv2.VideoCapture of ten frames, which tells before each how many lines were said."""
+class Scripted(Video):
+    """An opened video of ten frames, which notes before each how many lines were said."""
 
-    def __init__(self, announced: int, said: list[str]) -> None:
-        self.announced, self.said, self.seen = announced, said, list[int]()
+    name, fps = "film", 10
 
-    def isOpened(self) -> bool:
-        return True
+    def __init__(self, is_live: bool, said: list[str]) -> None:
+        self.is_live, self.said, self.seen = is_live, said, list[int]()
 
-    def get(self, key: int) -> float:
-        return float({cv2.CAP_PROP_FPS: 10, cv2.CAP_PROP_FRAME_COUNT: self.announced}.get(key, 0))
-
-    def read(self) -> tuple[bool, Image | None]:
+    def __iter__(self) -> Iterator[Frame]:
+        for number in range(10):
+            self.seen.append(len(self.said))
+            yield Frame(np.full((24, 32, 3), 20 * number + 20, np.uint8), number / 10, number)
         self.seen.append(len(self.said))
-        number = len(self.seen)
-        return (True, np.full((24, 32, 3), 20 * number, np.uint8)) if number <= 10 else (False, None)
 
-    def release(self) -> None:
+    def close(self) -> None:
         pass
 
 
-def watched(here: Path, engine: Path, source: str, announced: int, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+def watched(here: Path, engine: Path, is_live: bool, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many lines had been said when each frame was asked for."""
     said: list[str] = []
-    capture = Capture(announced, said)
-    monkeypatch.setattr("yolact.runtime.images.video.cv2.VideoCapture", lambda *_: capture)
-    monkeypatch.setattr("yolact.runtime.images.video._holds_frames", lambda *_: True)
-    run_inference(InferenceRequest(engine, [source], output=here / "out"), said.append, lambda _: None)
+    video = Scripted(is_live, said)
+    monkeypatch.setattr("yolact.runtime.sources.open_video", lambda *_, **__: video)
+    run_inference(InferenceRequest(engine, ["rtsp://host/film"], output=here / "out"), said.append, lambda _: None)
     assert len(said) == 10 + 1
-    return capture.seen
+    return video.seen
 
 
 @pytest.mark.parametrize("batch", [None, 3])
-@pytest.mark.parametrize(("source", "announced"), [("0", 10), ("rtsp://host/live", 0), ("http://host/live.m3u8", -1)])
-def test_a_live_frame_never_waits(
-    here: Path, source: str, announced: int, batch: int | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_live_frame_never_waits(here: Path, batch: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = write_engine(here / "any.onnx", batch=batch)
-    assert watched(here, engine, source, announced, monkeypatch) == list(range(11))
+    assert watched(here, engine, True, monkeypatch) == list(range(11))
 
 
 @pytest.mark.parametrize(
@@ -122,7 +116,7 @@ def test_two_batches_of_frames_are_held_at_most(
     here: Path, batch: int | None, seen: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = write_engine(here / "any.onnx", batch=batch)
-    assert watched(here, engine, "http://host/film.mp4", 10, monkeypatch) == seen
+    assert watched(here, engine, False, monkeypatch) == seen
 
 
 @pytest.mark.parametrize("batch", [None, 2])

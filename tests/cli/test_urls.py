@@ -18,8 +18,8 @@ import pytest
 
 from yolact.runtime.errors import ImageError
 from yolact.runtime.images import download
-from yolact.runtime.images.sources import expand_source
-from yolact.runtime.images.video import VideoReader
+from yolact.runtime.sources import expand_source
+from yolact.runtime.video.reader import VideoReader
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (32, 48, 3)).astype(np.uint8)
 PNG = cv2.imencode(".png", IMAGE)[1].tobytes()
@@ -84,7 +84,7 @@ def test_an_image(server: str, path: str) -> None:
         ("/short.png", r"(100 of \d+ bytes|IncompleteRead\(100 bytes)"),
         ("/page.jpg", "no image in a format"),
         ("/film", "cannot be opened as a video"),
-        ("/film.mp4", "cannot be opened as a video"),
+        ("/film.mp4", "the server answered 404 Not Found"),
     ],
 )
 def test_what_cannot_be_used_is_refused_with_its_address(server: str, path: str, reason: str) -> None:

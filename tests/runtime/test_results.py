@@ -51,6 +51,7 @@ def test_a_row_has_what_the_documentation_says() -> None:
     assert list(to_row("film.mp4", make_detections([]), "none", frame=0).items()) == [
         ("source", "film.mp4"),
         ("frame", 0),
+        ("time", 0.0),
         ("width", 6),
         ("height", 4),
         ("detections", []),

@@ -23,9 +23,9 @@ from yolact.runtime.images.geometry import Region
 from yolact.runtime.images.image_files import write_image
 from yolact.runtime.images.mask_encoding import encode_rle
 from yolact.runtime.images.suffixes import IMAGE_SUFFIXES
-from yolact.runtime.images.video import VideoFile
 from yolact.runtime.json_text import from_json, to_json
 from yolact.runtime.output_files import check_output_folder, replacing
+from yolact.runtime.video.opening import create_video
 from yolact.training.scenes.kinds import KINDS, KindName
 from yolact.training.scenes.scene import Scene
 
@@ -143,7 +143,7 @@ def _make(task: tuple[SceneRequest, int]) -> Made:
         return [_write(images / f"{index:06}{kind.suffix}", kind.draw(request.seed, index, size))]
     assert kind.film is not None
     made = []
-    with VideoFile(request.folder / f"{index:06}.mp4", FPS) as video:
+    with create_video(request.folder / f"{index:06}.mp4", FPS) as video:
         for number, scene in enumerate(kind.film(request.seed, index, request.frames, size)):
             video.write(scene.image)
             image, objects = _write(images / f"{index:06}_{number:04}{kind.suffix}", scene)

@@ -15,7 +15,8 @@ from yolact.runtime.images.decoding import decode_image
 from yolact.runtime.images.download import SCHEMES, download_image, without_credentials
 from yolact.runtime.images.image_files import read_image
 from yolact.runtime.images.suffixes import IMAGE_SUFFIXES, VIDEO_SUFFIXES, WRITABLE_SUFFIXES
-from yolact.runtime.images.video import VideoReader
+from yolact.runtime.video.frames import Video
+from yolact.runtime.video.opening import open_video
 
 _STREAM_SCHEMES = ("rtsp", "rtsps", "rtmp", "rtmps")
 _LONGEST_STEM = 100  # file systems allow 255 bytes; the last part of a URL may be longer
@@ -33,19 +34,22 @@ class Source:
     name: str
     location: Path | str | int
 
-    def open(self) -> Image | VideoReader:
-        """Read the image, (H, W, 3) uint8 BGR, or open the video. Raises ImageError where that fails."""
+    def open(self) -> Image | Video:
+        """Read the image, (H, W, 3) uint8 BGR, or open the video.
+
+        Raises ImageError where that fails, PackageMissing for a video where PyAV is not installed.
+        """
         if isinstance(self.location, Path):
             return _open_file(self.location)
         if isinstance(self.location, str):
             return _open_url(self.location, self.name)
-        return VideoReader(self.location, self.name)
+        return open_video(self.location, self.name)
 
     @property
     def stem(self) -> str:
         """Name of an output file for it, without suffix: no separators, nothing a file system refuses."""
         if isinstance(self.location, Path):
-            return self.location.stem
+            return "stdin" if self.name == "-" else self.location.stem
         if isinstance(self.location, int):
             return f"camera{self.location}"
         url = urlsplit(self.location)
@@ -64,6 +68,7 @@ def expand_source(argument: str) -> list[Source]:
     """The images and videos that one SOURCE stands for.
 
     - an integer of up to three digits: the camera of that index (``./0`` is a folder of that name)
+    - ``-``: a video on the standard input (``./-`` is a file of that name)
     - a URL: an image or video (http, https) or a stream (rtsp, rtmp)
     - a folder: the images in it by name, not those in folders below, nor those whose names begin with a dot
     - a pattern with ``*``, ``?`` or ``[``: the images and videos that match, by name; ``**`` goes into folders below
@@ -73,6 +78,8 @@ def expand_source(argument: str) -> list[Source]:
     """
     if re.fullmatch(r"\d{1,3}", argument, re.ASCII):
         return [Source(f"camera {int(argument)}", int(argument))]
+    if argument == "-":
+        return [Source("-", Path("-"))]
     if "://" in argument:
         return [_expand_url(argument)]
     try:
@@ -99,7 +106,7 @@ def is_image_file(source: Source) -> bool:
     for a server or a writer could not be interrupted.
     """
     path = source.location
-    return isinstance(path, Path) and not _has_suffix(path, VIDEO_SUFFIXES) and path.is_file()
+    return isinstance(path, Path) and source.name != "-" and not _has_suffix(path, VIDEO_SUFFIXES) and path.is_file()
 
 
 def _expand_url(url: str) -> Source:
@@ -139,28 +146,18 @@ def _is_listed(path: Path) -> bool:
     return not path.name.startswith(".") and path.is_file()
 
 
-def _open_file(path: Path) -> Image | VideoReader:
-    if not _has_suffix(path, VIDEO_SUFFIXES):
+def _open_file(path: Path) -> Image | Video:
+    if str(path) != "-" and not _has_suffix(path, VIDEO_SUFFIXES):
         return read_image(path)
-    if path.exists() and not path.is_file():
-        raise ImageError(f"{path}: expected a video, got no regular file; name the camera or stream, or save it first")
-    try:
-        size = path.stat().st_size
-        with path.open("rb"):
-            pass
-    except OSError as error:
-        raise ImageError(f"{path}: cannot be read ({error.strerror})") from error
-    if size == 0:
-        raise ImageError(f"{path}: expected a video, got an empty file")
-    return VideoReader(str(path), str(path))
+    return open_video(path, str(path))
 
 
-def _open_url(url: str, name: str) -> Image | VideoReader:
+def _open_url(url: str, name: str) -> Image | Video:
     parts = urlsplit(url)
     if parts.scheme.lower() in _STREAM_SCHEMES or _has_suffix(Path(parts.path), VIDEO_SUFFIXES):
-        return VideoReader(url, name)
+        return open_video(url, name)
     data = download_image(url)
-    return VideoReader(url, name) if data is None else decode_image(data, name)
+    return open_video(url, name) if data is None else decode_image(data, name)
 
 
 def _has_suffix(path: Path, suffixes: tuple[str, ...]) -> bool:

@@ -1,0 +1,245 @@
+"""Reads frames from video files and streams by PyAV, FFmpeg's libraries: each with the time at which it is shown."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import BinaryIO, Protocol, TypeVar, cast
+
+import av
+from av.container import InputContainer
+from av.packet import Packet
+from av.video.stream import VideoStream
+
+from yolact.runtime.errors import ImageError
+from yolact.runtime.video.damage import Damage
+from yolact.runtime.video.frames import DEFAULT_FPS, MAX_FPS, Frame, Video
+from yolact.runtime.video.interruptible import Waiting
+from yolact.runtime.video.pixels import to_image
+from yolact.runtime.wording import one_line
+
+T = TypeVar("T")
+
+OPEN_SECONDS = 30.0
+"""Time for a server to begin."""
+
+SILENT_SECONDS = 20.0
+"""The longest silence of a server afterwards."""
+
+_STRICT = ("mpeg4", "mpeg1video", "mpeg2video", "h263", "mjpeg")
+"""Codecs whose decoders say nothing of what they make up, unless they are told to fail."""
+
+
+_PLAYLISTS = (".m3u8", ".mpd")
+"""They name other files, so FFmpeg has to know where they are."""
+
+_WITHOUT_LENGTH = ("mpegts", "mpeg", "h264", "hevc", "mjpeg", "mpjpeg", "m4v", "mpegvideo", "gif", "rtsp", "flv")
+"""Containers that do not announce their length: FFmpeg only estimates it."""
+
+
+_UNREADABLE = "this cannot be opened as a video; it is truncated, damaged, or in no format FFmpeg reads"
+
+
+class ByteSource(Protocol):
+    """What bytes come from: a file, a pipe, or the answer of a server.
+
+    Attributes:
+        failure: why it ended before its end, None where it did not.
+    """
+
+    failure: ImageError | None
+
+    def read(self, size: int) -> bytes: ...
+
+    def close(self) -> None: ...
+
+
+class VideoReader(Video):
+    """A video file, or a stream."""
+
+    def __init__(
+        self,
+        location: Path | str | ByteSource,
+        name: str,
+        *,
+        is_live: bool = False,
+        may_wait: bool = False,
+        format: str | None = None,
+    ) -> None:
+        """Open a file (Path), a URL that FFmpeg knows (str), or what gives bytes.
+
+        Args:
+            location: see above.
+            name: how it is called in errors.
+            is_live: it has no end of its own, so any end is an error.
+            may_wait: reading may wait for others, as for a server or the other end of a pipe.
+            format: FFmpeg's name of the container, None where the bytes tell.
+
+        Raises ImageError where that fails.
+        """
+        self.name, self.is_live = name, is_live
+        self._waiting = Waiting() if may_wait else None
+        self._source = None if isinstance(location, (Path, str)) else location
+        self._file: BinaryIO | None = None
+        try:
+            if isinstance(location, Path) and location.suffix.lower() not in _PLAYLISTS:
+                self._file = self._call(lambda: cast(BinaryIO, location.open("rb", buffering=0)))
+            self._container = self._call(lambda: _open(self._file or location, format))
+            self._stream = self._find_stream()
+        except BaseException:
+            self.close()
+            raise
+        rate = float(self._stream.average_rate or 0)
+        self.fps = rate if 0 < rate <= MAX_FPS else DEFAULT_FPS
+        self._announced = None if is_live else _announced_seconds(self._container, self._stream)
+        count = self._stream.frames or round((self._announced or 0) * self.fps)
+        self.frame_count = None if is_live or count <= 0 else count
+        self._is_endless = is_live or (isinstance(location, str) and self.frame_count is None)
+        self.is_live = is_live or (may_wait and self.frame_count is None)
+        self.sound = location if isinstance(location, Path) and self._container.streams.audio else None
+
+    def _call(self, function: Callable[[], T]) -> T:
+        try:
+            return self._waiting.call(function) if self._waiting is not None else function()
+        except (av.error.FFmpegError, OSError) as error:
+            if self._source is not None and self._source.failure is not None:
+                raise self._source.failure from error
+            raise ImageError(f"{self.name}: {_reason(error)}") from error
+
+    def _find_stream(self) -> VideoStream:
+        stream = self._container.streams.best("video")
+        if len(self._container.streams) == 0:
+            raise ImageError(f"{self.name}: {_UNREADABLE}")
+        if not isinstance(stream, VideoStream):
+            raise ImageError(f"{self.name}: expected a video, got a file without pictures")
+        if getattr(stream, "codec_context", None) is None:
+            raise ImageError(f"{self.name}: PyAV has no decoder for the codec of this video; convert it to H.264")
+        stream.thread_type = "SLICE" if self.is_live else "AUTO"  # threads by frames would hold frames back
+        if stream.codec_context.name in _STRICT:
+            stream.codec_context.options = {"err_detect": "explode"}
+        return stream
+
+    def __iter__(self) -> Iterator[Frame]:
+        frames = self._decoded()
+        while (frame := self._call(lambda: next(frames, None))) is not None:
+            yield frame
+
+    def _decoded(self) -> Iterator[Frame]:
+        stream = self._stream
+        tick = stream.time_base or Fraction(1, 1000)
+        damage = Damage(stream.codec_context.name)
+        start = self._container.start_time or 0
+        origin = None if self.is_live else start / av.time_base
+        count, packets, longest, time, reached = 0, 0, 0.0, 0.0, 0.0
+        failure: ImageError | None = None
+        for packet, broken in self._packets():
+            failure = broken or failure
+            due = None if packet is None or packet.pts is None else float(packet.pts * tick) - (origin or 0)
+            if packet is not None:
+                packets += 1
+                if packet.is_corrupt:
+                    damage.note(due)
+                if not packet.is_discard:
+                    damage.expect(due)
+            try:
+                decoded = stream.codec_context.decode(packet)
+            except av.error.FFmpegError:
+                damage.note(due)
+                continue
+            for one in decoded:
+                shown = reached + (origin or 0) if one.pts is None else float(one.pts * tick)
+                origin = shown if origin is None else origin
+                longest, time = max(longest, shown - origin - time), shown - origin
+                damage.show(time, one.is_corrupt, bool(one.interlaced_frame))
+                reached = time + (float(one.duration * tick) if one.duration else 1 / self.fps)
+                yield Frame(to_image(one), max(time, 0.0), count)
+                count += 1
+        self._check_end(count, packets, reached, longest, failure, damage.describe())
+
+    def _packets(self) -> Iterator[tuple[Packet[VideoStream] | None, ImageError | None]]:
+        """Packets of the video, and None at their end, with what broke them off."""
+        failure = None
+        try:
+            for packet in self._container.demux(self._stream):
+                if packet.size:
+                    yield packet, None
+        except (av.error.FFmpegError, OSError) as error:
+            failure = ImageError(f"{self.name}: {_reason(error)}")
+        yield None, (self._source.failure if self._source is not None else None) or failure
+
+    def _check_end(
+        self, count: int, packets: int, reached: float, longest: float, failure: ImageError | None, damage: str
+    ) -> None:
+        """Raise ImageError where this was no end as it should be."""
+        if count == 0:
+            raise failure or ImageError(f"{self.name}: no frame of this video can be decoded; copy or record it again")
+        if failure is not None:
+            raise ImageError(f"{failure}; it broke off at {reached:.2f} s, after {count} frames")
+        if self._is_endless:
+            raise ImageError(f"{self.name}: the stream ended without notice at {reached:.2f} s, after {count} frames")
+        damage = "" if self.is_live or not damage else f"damaged at {damage}: frames there are missing or wrong"
+        is_early = self._announced is not None and (
+            reached + 0.02 * self._announced + 2 * max(longest, 1 / self.fps) < self._announced
+        )
+        total = self._stream.frames
+        if total:  # in MP4 and MOV an edit list may leave frames out
+            is_early = packets < 0.98 * total - 1 and (is_early or "mp4" not in self._container.format.name)
+        early = ""
+        if is_early:
+            early = f"after {count} of {total} frames" if total else f"at {reached:.2f} s of {self._announced:.2f} s"
+        if early:
+            raise ImageError(f"{self.name}: the video ends {early}; copy it again")
+        if damage:
+            raise ImageError(f"{self.name}: the video is {damage}; copy it again")
+
+    def close(self) -> None:
+        if self._waiting is not None and self._waiting.is_abandoned:
+            return  # the call that goes on uses them; they end with the process
+        with contextlib.suppress(AttributeError):  # it was never opened
+            self._container.close()
+        for file in (self._file, self._source):
+            if file is not None:
+                file.close()
+
+
+def _open(location: Path | str | ByteSource | BinaryIO, format: str | None) -> InputContainer:
+    options = {"rtsp_transport": "tcp"} if isinstance(location, str) else {}  # lost datagrams would be grey blocks
+    return av.open(
+        f"file:{location}" if isinstance(location, Path) else location,
+        "r",
+        format=format,
+        options=options,
+        metadata_errors="replace",
+        timeout=(OPEN_SECONDS, SILENT_SECONDS),
+    )
+
+
+def _announced_seconds(container: InputContainer, stream: VideoStream) -> float | None:
+    """How long the video says it is, None where it does not say."""
+    if container.format.name.split(",")[0] in _WITHOUT_LENGTH:
+        return None
+    if stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    tag = re.match(r"(\d+):(\d+):(\d+(\.\d+)?)", stream.metadata.get("DURATION", ""))  # Matroska
+    if tag:
+        return 3600 * int(tag[1]) + 60 * int(tag[2]) + float(tag[3])
+    return container.duration / av.time_base if container.duration and not container.streams.audio else None
+
+
+def _reason(error: Exception) -> str:
+    """Why FFmpeg could not go on, as a piece of a sentence."""
+    answer = re.match(r"Server returned (.*)", getattr(error, "strerror", None) or "")
+    if answer:
+        return f"the server answered {answer[1]}"
+    if isinstance(error, (av.error.ExitError, TimeoutError)):
+        return "the server takes too long; try again later"
+    if isinstance(error, av.error.InvalidDataError):
+        return _UNREADABLE
+    if isinstance(error, ConnectionError):
+        return f"cannot be reached ({error.strerror}); is the server running?"
+    if isinstance(error, (av.error.DecoderNotFoundError, av.error.PatchWelcomeError)):
+        return "PyAV has no decoder for the codec of this video; convert it to H.264"
+    return f"cannot be read ({one_line(getattr(error, 'strerror', None) or error)})"
