@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,7 +20,7 @@ from yolact.cli.options.values import OUTPUT_FOLDER
 from yolact.runtime.config import PostprocessConfig
 from yolact.runtime.errors import UsageError
 from yolact.runtime.json_text import to_json
-from yolact.runtime.output_files import check_output, check_output_folder, write_output
+from yolact.runtime.output_files import check_output, check_output_folder, write_output, write_outputs
 from yolact.runtime.wording import count_noun, printable
 from yolact.training.evaluation.scores import COCO_MAX_DETECTIONS
 from yolact.training.torch_device import choose_device
@@ -32,14 +33,15 @@ if TYPE_CHECKING:
     from yolact.training.evaluation.evaluate import Evaluation
     from yolact.training.evaluation.report.findings import Subject
     from yolact.training.evaluation.scores import RegionScores
+    from yolact.training.evaluation.stability.photos import Photo
 
 
 @command("yolact-eval")
 @model_options
-@annotations_option("Annotation file in COCO's format, such as instances_val2017.json.", required=True)
+@annotations_option("Annotation file in COCO's format, such as instances_val2017.json; not with --stability.")
 @images_option(required=True)
 @reading_options("--annotations")
-@json_option("Write all detections to this file, as COCO's server takes them.")
+@json_option("Write all detections to this file, as COCO's server takes them; with --stability its figures.")
 @click.option(
     "--report",
     metavar="DIR",
@@ -47,16 +49,22 @@ if TYPE_CHECKING:
     help="Write a page with curves, confusions, calibration and the worst images, and metrics.json, into this folder; "
     "created if needed.",
 )
+@click.option(
+    "--stability",
+    is_flag=True,
+    help="Measure how calm masks and scores are, on photos without annotations that become films of known motion.",
+)
 @limit_option()
 @detection_limit_options
 @engine_options
 @max_pixels_option()
 def main(
     model: ModelChoice,
-    annotations: Path,
+    annotations: Path | None,
     images: Path,
     json_file: Path | None,
     report: Path | None,
+    stability: bool,
     limit: int | None,
     rules: ReadingRules,
     limits: DetectionLimits,
@@ -71,6 +79,9 @@ def main(
     scores and masks by mask scores; the scores in the JSON are those that rank masks. An engine file has its
     post-processing built in: one exported with a higher score threshold than the default finds less.
 
+    With --stability nothing is annotated: each photo becomes films of noise, JPEGs, a pan, a zoom and changing light,
+    whose motion is exactly known, and what is shown of a frame is compared with the next.
+
     Exit codes: 0 done, 1 an input or the output failed, 2 wrong usage, 4 the engine does not fit this runtime, 130
     interrupted.
     """
@@ -78,6 +89,15 @@ def main(
         raise UsageError("--metadata belongs to --engine; a checkpoint has its own")
     inputs = [model.path, open_options.metadata_file, annotations, images]
     _check_outputs(json_file, report, inputs)
+    if stability:
+        if annotations is not None:
+            raise UsageError("--stability takes photos without annotations; leave out --annotations")
+        photos = _photos(images, limit)
+        _check_outputs(json_file, report, [photo.path for photo in photos])
+        _measure_stability(_open(model, open_options, limits), model.path, images, photos, json_file, report)
+        return
+    if annotations is None:
+        raise UsageError("expected --annotations, the file that belongs to --images; only --stability needs none")
     from yolact.runtime.detector import Detector
     from yolact.training.data.ground_truth import read_ground_truth
 
@@ -112,6 +132,36 @@ def _evaluate(
 
         write_report(report, Findings.of(subject, evaluation))
     for line in _summary(evaluation, subject):
+        say(line)
+
+
+def _photos(folder: Path, limit: int | None) -> list[Photo]:
+    """The first photos of a folder, in the order of their names."""
+    from yolact.runtime.images.sources import expand_source, is_image_file
+    from yolact.training.evaluation.stability.photos import Photo
+
+    sources = expand_source(f"{folder}{os.sep}")  # no camera, though it be called 0
+    return [Photo(Path(source.location)) for source in sources if is_image_file(source)][:limit]  # type: ignore[arg-type]
+
+
+def _measure_stability(
+    engine: Engine, model: Path, images: Path, photos: Sequence[Photo], json_file: Path | None, report: Path | None
+) -> None:
+    """Measure, write what is asked for, and print the summary."""
+    from yolact.runtime.detector import Detector
+    from yolact.training.evaluation.stability.photos import measure_photos
+    from yolact.training.evaluation.stability.report import page, summary, to_json_values
+
+    with Detector(engine) as detector:
+        measured = measure_photos(detector, photos)
+    figures = to_json(to_json_values(measured), indent=1).encode()
+    if json_file is not None:
+        write_output(json_file, figures)
+    if report is not None:
+        from yolact.training.evaluation.report.files import METRICS, PAGE
+
+        write_outputs({report / METRICS: figures, report / PAGE: page(measured, model.name, images.name).encode()})
+    for line in summary(measured):
         say(line)
 
 

@@ -65,6 +65,11 @@ if TYPE_CHECKING:
     help="Codec of written videos; without it the first of these that PyAV can encode.",
 )
 @click.option("--audio", is_flag=True, help="Copy the sound of video files into the written ones.")
+@click.option(
+    "--smooth",
+    is_flag=True,
+    help="Average masks, boxes and scores of each object with those of the frames before; implies --track.",
+)
 @max_pixels_option()
 @jpeg_decoder_option()
 def main(
@@ -81,6 +86,7 @@ def main(
     track: bool,
     codec: VideoCodec | None,
     audio: bool,
+    smooth: bool,
 ) -> None:
     """Find instances in images and videos and draw them.
 
@@ -106,9 +112,10 @@ def main(
         json=json_file,
         masks=masks,
         color_by=color_by,
-        track=track,
         codec=codec,
         audio=audio,
+        track=track or smooth,
+        smooth=smooth,
     )
     if not run_inference(request, say, report):
         sys.exit(1)

@@ -58,6 +58,7 @@ class InferenceRequest:
         track: whether instances are followed over the frames of a video, and over the images of a folder.
         codec: of videos that are written, None for the first that can be.
         audio: whether the sound of video files is copied.
+        smooth: whether what is shown of them is averaged with the frames before; needs `track`.
     """
 
     engine: Path
@@ -73,6 +74,7 @@ class InferenceRequest:
     track: bool = False
     codec: VideoCodec | None = None
     audio: bool = False
+    smooth: bool = False
 
 
 def run_inference(request: InferenceRequest, say: Say, report: Say) -> bool:
@@ -195,7 +197,8 @@ class _Run:
         the least size that the engine takes, which it would be filled up to anyway.
         """
         begun = deque[_Input]()
-        following = Following(self.request.score_threshold) if self.request.track else None
+        wanted = self.request
+        following = Following(wanted.score_threshold, smooth=wanted.smooth) if wanted.track else None
         batch_size = 1 if live else self.detector.engine.min_batch
         with self.detector.stream(
             _remember(inputs, begun),

@@ -1,0 +1,109 @@
+"""`yolact-eval --stability`: an engine that never changes its mind is calm; figures, page, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from scripted_engine import infer, read_json, write_engine, write_photo, write_video
+
+from yolact.cli.eval import main
+
+MOTIONS = ("noise", "jpeg", "pan", "zoom", "brightness")
+
+
+def run(engine: Path, *arguments: str | Path) -> Result:
+    result = CliRunner().invoke(main, ["--engine", str(engine), "--stability", *map(str, arguments)])
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result
+
+
+def test_an_engine_that_always_finds_the_same_is_calm_where_nothing_moves(here: Path) -> None:
+    engine = write_engine(here / "scripted.onnx")
+    for index in range(2):
+        write_photo(here / "photos" / f"<b>{index}.png", 60 + 10 * index, 80)
+    result = run(engine, "--images", "photos", "--json", "figures.json", "--report", "report")
+    assert result.exit_code == 0, result.stderr
+    figures = json.loads((here / "figures.json").read_text())
+    assert figures == json.loads((here / "report" / "metrics.json").read_text())
+    assert (figures["photos"], figures["frames"], set(figures["motions"])) == (2, 8, set(MOTIONS))
+    for name in MOTIONS:
+        for way in ("as_found", "smoothed"):
+            one = figures["motions"][name][way]
+            assert one["instances"] == 2 * 7 * 3 and one["lost"] == 0 and one["score"] < 1e-6
+            assert len(one["over_time"]) == 7
+            still = name not in ("pan", "zoom")
+            assert 0.9 < one["iou"] <= 1 and 0.9 < one["floor"] <= 1
+            assert not still or (one["iou"] == one["floor"] == 1 and one["area"] == 0)
+            # A zoom about the middle leaves sides in the middle and at the border where they are.
+            assert (one["box"] < 1e-6) == (name != "pan")
+    # What does not follow a pan of 0.37 and 0.23 pixels is off by these, each side of a box likewise.
+    assert figures["motions"]["pan"]["as_found"]["box"] * 40 == pytest.approx(0.3 / 2, abs=0.15)
+    rows = [line.split()[0] for line in result.stdout.splitlines() if line[:1].isalpha()]
+    assert rows == list(MOTIONS)
+
+
+def test_the_page_needs_no_other_file(here: Path) -> None:
+    engine = write_engine(here / "scripted.onnx")
+    write_photo(here / "photos" / "<b>.png", 60, 80)
+    assert run(engine, "--images", "photos", "--report", "report").exit_code == 0
+    page = (here / "report" / "report.html").read_text()
+    assert page.count("<svg") == 10 and page.count("<img") == 5 * 2 * 4 and "<b>.png" not in page
+    assert all(source.startswith("data:image/jpeg") for source in re.findall(r'src="([^"]*)"', page))
+
+
+def test_a_limit_takes_the_first_photos(here: Path) -> None:
+    engine = write_engine(here / "scripted.onnx")
+    for name in ("b.png", "a.png"):
+        write_photo(here / "0" / name, 60, 80)
+    (here / "0" / "c.png").write_bytes(b"no image")
+    result = run(engine, "--images", "0", "--limit", "2")
+    assert result.exit_code == 0 and result.stdout.startswith("2 photos")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["--images", "photos", "--annotations", "photos/a.json"], 2, "leave out --annotations"),
+        (["--images", "photos", "--strict"], 2, "--strict is for --annotations"),
+        (["--images", "photos", "--by-id"], 2, "--by-id is for --annotations"),
+        (["--images", "small"], 1, "has a side of 20 pixels"),
+        (["--images", "broken"], 1, "x.png"),
+        (["--images", "empty"], 1, "empty"),
+        (["--images", "missing"], 2, "missing"),
+        (["--images", "photos", "--json", "photos/1.png"], 2, "--json"),
+    ],
+)
+def test_what_cannot_be_measured_is_told(here: Path, arguments: list[str], code: int, words: str) -> None:
+    engine = write_engine(here / "scripted.onnx")
+    write_photo(here / "photos" / "1.png", 60, 80)
+    (here / "photos" / "a.json").write_text("{}")
+    write_photo(here / "small" / "1.png", 20, 80)
+    (here / "empty").mkdir()
+    (here / "broken").mkdir()
+    (here / "broken" / "x.png").write_bytes(b"no image")
+    before = (here / "photos" / "1.png").read_bytes()
+    result = run(engine, *arguments)
+    assert (result.exit_code, result.stdout) == (code, "") and words in result.stderr
+    assert (here / "photos" / "1.png").read_bytes() == before
+
+
+def test_without_the_option_annotations_are_needed(here: Path) -> None:
+    engine = write_engine(here / "scripted.onnx")
+    write_photo(here / "photos" / "1.png", 60, 80)
+    result = CliRunner().invoke(main, ["--engine", str(engine), "--images", "photos"])
+    assert result.exit_code == 2 and "expected --annotations" in result.stderr
+
+
+def test_smooth_implies_tracks_and_changes_nothing_that_stands_still(here: Path) -> None:
+    engine = write_engine(here / "scripted.onnx")
+    write_video(here / "film.avi", 4)
+    rows = []
+    for option in ("--track", "--smooth"):
+        result = infer(engine, "film.avi", option, "--json", "found.json")
+        assert result.exit_code == 0, result.stderr
+        rows.append(read_json(here / "found.json"))
+    assert rows[0] == rows[1] and rows[0][1]["detections"][0]["track_id"] == 1
