@@ -137,7 +137,7 @@ def _evaluate(
 
 def _photos(folder: Path, limit: int | None) -> list[Photo]:
     """The first photos of a folder, in the order of their names."""
-    from yolact.runtime.images.sources import expand_source, is_image_file
+    from yolact.runtime.sources import expand_source, is_image_file
     from yolact.training.evaluation.stability.photos import Photo
 
     sources = expand_source(f"{folder}{os.sep}")  # no camera, though it be called 0
