@@ -10,7 +10,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any
 
@@ -119,10 +119,13 @@ def _made(request: SceneRequest) -> Iterator[Made]:
         yield from map(_make, tasks)
         return
     # Not forked: threads of the drawing library would not be there in the child.
+    others = set(active_children())
     pool = ProcessPoolExecutor(request.workers, get_context("spawn"), _start_worker)
     try:
         yield from pool.map(_make, tasks)
     except BrokenProcessPool:
+        for worker in set(active_children()) - others:  # one that the pool had just started would wait for ever
+            worker.kill()
         raise YolactError("a process that draws scenes ended; if memory ran out, use fewer --workers") from None
     finally:
         pool.shutdown(cancel_futures=True)
