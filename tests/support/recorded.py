@@ -22,7 +22,10 @@ from yolact.training.models.seeded_weights import seeded_state_dict
 EDGE_NAMES = ["yolact_edge_mobilenetv2", "yolact_edge_resnet50", "yolact_edge"]
 """Recorded from the code of YOLACT-Edge."""
 
-UNRECORDED = ("yolact_resnet50_pascal", "yolact_edge_youtubevis", "yolact_edge_youtubevis_resnet50", "yolact_demo")
+UNRECORDED = (
+    *("yolact_resnet50_pascal", "yolact_edge_youtubevis", "yolact_edge_youtubevis_resnet50"),
+    *("yolact_demo", "yolact_nuclei"),
+)
 CONFIG_NAMES = [name for name in CONFIGS if name not in (*UNRECORDED, *EDGE_NAMES)]
 IMAGE_NAMES = ["sq550", "vga480x640", "hd721x1280"]
 
