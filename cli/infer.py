@@ -19,13 +19,14 @@ from yolact.cli.options.common import (
 )
 from yolact.cli.options.engine import engine_options
 from yolact.cli.options.values import AT_LEAST_1
+from yolact.cli.options.video import video_options
 from yolact.runtime.config import DISPLAY_TOP_K
 
 if TYPE_CHECKING:
     from yolact.runtime.engine import EngineOptions
     from yolact.runtime.images.drawing import ColorBy
     from yolact.runtime.results import MaskFormat
-    from yolact.runtime.video.encoders import VideoCodec
+    from yolact.runtime.video.options import VideoOptions
 
 
 @command("yolact-infer")
@@ -60,16 +61,11 @@ if TYPE_CHECKING:
     help="Give each object an id that it keeps over the frames of a video, or over the images of a folder, in order.",
 )
 @click.option(
-    "--codec",
-    type=click.Choice(["h264", "vp9", "av1"]),
-    help="Codec of written videos; without it the first of these that PyAV can encode.",
-)
-@click.option("--audio", is_flag=True, help="Copy the sound of video files into the written ones.")
-@click.option(
     "--smooth",
     is_flag=True,
     help="Average masks, boxes and scores of each object with those of the frames before; implies --track.",
 )
+@video_options
 @max_pixels_option()
 @jpeg_decoder_option()
 def main(
@@ -84,9 +80,8 @@ def main(
     masks: MaskFormat,
     color_by: ColorBy,
     track: bool,
-    codec: VideoCodec | None,
-    audio: bool,
     smooth: bool,
+    video_options: VideoOptions,
 ) -> None:
     """Find instances in images and videos and draw them.
 
@@ -112,10 +107,9 @@ def main(
         json=json_file,
         masks=masks,
         color_by=color_by,
-        codec=codec,
-        audio=audio,
         track=track or smooth,
         smooth=smooth,
+        video_options=video_options,
     )
     if not run_inference(request, say, report):
         sys.exit(1)

@@ -8,9 +8,9 @@ from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
@@ -31,10 +31,9 @@ from yolact.runtime.sources import Source, expand_source, is_image_file
 from yolact.runtime.tracking.following import Following
 from yolact.runtime.video.frames import Frame, Video
 from yolact.runtime.video.opening import create_video
+from yolact.runtime.video.options import VideoOptions
+from yolact.runtime.video.reconnecting import ReconnectingVideo
 from yolact.runtime.wording import Say, count_noun, list_some, printable
-
-if TYPE_CHECKING:
-    from yolact.runtime.video.encoders import VideoCodec
 
 _IN_FLIGHT = 2
 """Batches that are begun at once: one is in the network while another is drawn."""
@@ -56,9 +55,8 @@ class InferenceRequest:
         masks: how they are written to it.
         color_by: what has a colour of its own in pictures and videos, see `annotate`.
         track: whether instances are followed over the frames of a video, and over the images of a folder.
-        codec: of videos that are written, None for the first that can be.
-        audio: whether the sound of video files is copied.
         smooth: whether what is shown of them is averaged with the frames before; needs `track`.
+        video_options: which frames of videos are taken, and how they are written.
     """
 
     engine: Path
@@ -72,9 +70,8 @@ class InferenceRequest:
     masks: MaskFormat = "rle"
     color_by: ColorBy = "instance"
     track: bool = False
-    codec: VideoCodec | None = None
-    audio: bool = False
     smooth: bool = False
+    video_options: VideoOptions = field(default_factory=VideoOptions)
 
 
 def run_inference(request: InferenceRequest, say: Say, report: Say) -> bool:
@@ -304,12 +301,16 @@ def _is_done(run: _Run, source: Source) -> bool:
 
 
 def _process_video(run: _Run, source: Source, media: Video) -> None:
-    request = run.request
+    request, options = run.request, run.request.video_options
+    if options.reconnect and media.is_live:
+        media = ReconnectingVideo(media, partial(_open_again, source), options.reconnect, run.say)
     with media:
         path = run.names.reserve(source.stem, ".mp4")
-        video = create_video(path, media.fps, request.codec, media.sound if request.audio else None)
+        video = create_video(path, media.fps, options.codec, media.sound if options.audio else None)
+        if options.audio and media.sound is None:
+            run.say(f"{source.name}: there is no sound in it that could be copied")
         bar = tqdm(total=media.frame_count, desc=printable(source.name), leave=False, unit=" frames", disable=None)
-        frames = (_Input(source, frame=frame) for frame in media)
+        frames = (_Input(source, frame=frame) for frame in options.choose(media))
         try:
             with video, bar, closing(run.detect(frames, live=media.is_live)) as found:
                 for one, outcome in found:
@@ -324,3 +325,10 @@ def _process_video(run: _Run, source: Source, media: Video) -> None:
         finally:  # what was written before the video broke off or Ctrl-C ended it is kept
             if video.is_saved:
                 run.say(f"{source.name}: {count_noun(video.frame_count, 'frame')} -> {video.path}")
+
+
+def _open_again(source: Source) -> Video:
+    media = source.open()
+    if not isinstance(media, Video):
+        raise ImageError(f"{source.name}: expected a video, as before, got an image")
+    return media

@@ -76,24 +76,16 @@ def download_image(url: str) -> bytes | None:
     Raises ImageError where the server cannot be reached, refuses, is too slow, or sends too little or too much.
     """
     url, credentials = without_credentials(url)
-    # Servers want spaces and non-ASCII letters escaped; what is escaped already stays.
-    request = Request(
-        quote(url, safe=":/?#[]@!$&'()*+,;=%~", errors="surrogateescape"), headers={"User-Agent": "yolact-infer"}
-    )
-    if credentials:
-        encoded = b64encode(credentials.encode("utf-8", "surrogateescape")).decode()
-        request.add_unredirected_header("Authorization", f"Basic {encoded}")
-    with _Connections() as connections:
+    with Connections() as connections:
         try:
-            with connections.cut_after(ANSWER_SECONDS):
-                answer = _opener(connections).open(request, timeout=ANSWER_SECONDS)
+            answer = open_answer(url, credentials, connections)
             with answer, connections.cut_after(TOTAL_SECONDS):
                 if answer.headers.get("Content-Type", "").lower().startswith(_VIDEO_TYPES):
                     return None
-                announced = _announced_length(answer.headers, url)
+                announced = announced_length(answer.headers, url)
                 data = _read(answer, url) if announced <= MAX_BYTES else b""
         except (OSError, HTTPException, ValueError) as error:
-            raise ImageError(f"{url}: {_reason(error, connections.were_cut)}") from error
+            raise ImageError(f"{url}: {why_it_failed(error, connections.were_cut)}") from error
     if max(announced, len(data)) > MAX_BYTES:
         raise ImageError(f"{url}: expected an image, got more than {MAX_BYTES >> 20} MiB")
     if connections.were_cut:
@@ -103,12 +95,28 @@ def download_image(url: str) -> bytes | None:
     return data
 
 
-def _announced_length(headers: Message, url: str) -> int:
+def open_answer(url: str, credentials: str, connections: Connections) -> HTTPResponse:
+    """What a server answers to a URL without user and password, which are told to it alone.
+
+    Raises OSError, HTTPException or ValueError where it does not; `why_it_failed` has the words.
+    """
+    # Servers want spaces and non-ASCII letters escaped; what is escaped already stays.
+    request = Request(
+        quote(url, safe=":/?#[]@!$&'()*+,;=%~", errors="surrogateescape"), headers={"User-Agent": "yolact-infer"}
+    )
+    if credentials:
+        encoded = b64encode(credentials.encode("utf-8", "surrogateescape")).decode()
+        request.add_unredirected_header("Authorization", f"Basic {encoded}")
+    with connections.cut_after(ANSWER_SECONDS):
+        return cast(HTTPResponse, _opener(connections).open(request, timeout=ANSWER_SECONDS))
+
+
+def announced_length(headers: Message, url: str) -> int:
     """The bytes that an answer announces, 0 where it does not. Raises ImageError where that cannot be read."""
     for name, plain in (("Content-Encoding", "identity"), ("Transfer-Encoding", "chunked")):
         coding = headers.get(name, plain)
         if coding.strip().lower() != plain:
-            raise ImageError(f"{url}: the server sends the image packed, as {shown(coding)}; download it first")
+            raise ImageError(f"{url}: the server sends it packed, as {shown(coding)}; download it first")
     length = (headers.get("Content-Length") or "0").strip()
     if not re.fullmatch(r"[0-9]{1,100}", length):
         raise ImageError(
@@ -117,8 +125,9 @@ def _announced_length(headers: Message, url: str) -> int:
     return int(length)
 
 
-def _reason(error: Exception, was_cut: bool) -> str:
-    if was_cut:
+def why_it_failed(error: Exception, was_cut: bool) -> str:
+    """A piece of a sentence about a download."""
+    if was_cut or isinstance(getattr(error, "reason", error), TimeoutError):
         return _TOO_SLOW
     if isinstance(error, HTTPError):
         if str(error.reason).startswith(HTTPRedirectHandler.inf_msg):
@@ -140,15 +149,19 @@ def _read(answer: HTTPResponse, url: str) -> bytes:
     data, start = bytearray(), time.monotonic()
     while len(data) <= MAX_BYTES and (piece := answer.read1(_PIECE)):
         data += piece
-        seconds = time.monotonic() - start
-        if seconds > PATIENCE and len(data) < LEAST_SPEED * seconds:
-            raise ImageError(
-                f"{url}: the server sends less than {LEAST_SPEED} bytes a second; try again later, or download it first"
-            )
+        check_speed(len(data), time.monotonic() - start, url)
     return bytes(data)
 
 
-class _Connections:
+def check_speed(received: int, seconds: float, url: str) -> None:
+    """Raise ImageError where so many bytes in so many seconds are too few."""
+    if seconds > PATIENCE and received < LEAST_SPEED * seconds:
+        raise ImageError(
+            f"{url}: the server sends less than {LEAST_SPEED} bytes a second; try again later, or download it first"
+        )
+
+
+class Connections:
     """The connections of one download, which can be cut from outside: a time limit on a socket is one for each read.
 
     Attributes:
@@ -188,7 +201,7 @@ class _Connections:
             with contextlib.suppress(OSError):  # the server was quicker
                 one.shutdown(socket.SHUT_RDWR)
 
-    def __enter__(self) -> _Connections:
+    def __enter__(self) -> Connections:
         return self
 
     def __exit__(
@@ -199,7 +212,7 @@ class _Connections:
 
 
 class _PlainHandler(HTTPHandler):
-    def __init__(self, connections: _Connections) -> None:
+    def __init__(self, connections: Connections) -> None:
         super().__init__()
         self._connect: Any = functools.partial(connections.opening, HTTPConnection)
 
@@ -208,7 +221,7 @@ class _PlainHandler(HTTPHandler):
 
 
 class _SecureHandler(HTTPSHandler):
-    def __init__(self, connections: _Connections) -> None:
+    def __init__(self, connections: Connections) -> None:
         super().__init__()
         self._connect: Any = functools.partial(connections.opening, HTTPSConnection)
 
@@ -227,7 +240,7 @@ class _WebRedirects(HTTPRedirectHandler):
         return super().redirect_request(req, fp, code, msg, headers, newurl)  # type: ignore[arg-type]
 
 
-def _opener(connections: _Connections) -> OpenerDirector:
+def _opener(connections: Connections) -> OpenerDirector:
     """Opens http and https alone, through the proxies of the environment."""
     opener = OpenerDirector()
     for handler in (

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from yolact.runtime.errors import ImageError
+from yolact.runtime.images.download import SCHEMES
 from yolact.runtime.packages import PackageMissing
 from yolact.runtime.video.camera import Camera
 from yolact.runtime.video.frames import Video
@@ -29,7 +31,11 @@ def open_video(location: Path | str | int, name: str) -> Video:
     except ModuleNotFoundError:
         raise PackageMissing(f"{name}: reading videos", "PyAV", "video") from None
     if isinstance(location, str):
-        return VideoReader(location, name, may_wait=True)
+        if urlsplit(location).scheme.lower() not in SCHEMES:
+            return VideoReader(location, name, may_wait=True, announces_end=False)
+        from yolact.runtime.video.web import open_web_video
+
+        return open_web_video(location, name)
     if str(location) == "-":
         from yolact.runtime.video.pipe import StandardInput
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import time as clock
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -33,7 +34,7 @@ _STRICT = ("mpeg4", "mpeg1video", "mpeg2video", "h263", "mjpeg")
 """Codecs whose decoders say nothing of what they make up, unless they are told to fail."""
 
 
-_PLAYLISTS = (".m3u8", ".mpd")
+PLAYLISTS = (".m3u8", ".mpd")
 """They name other files, so FFmpeg has to know where they are."""
 
 _WITHOUT_LENGTH = ("mpegts", "mpeg", "h264", "hevc", "mjpeg", "mpjpeg", "m4v", "mpegvideo", "gif", "rtsp", "flv")
@@ -67,6 +68,7 @@ class VideoReader(Video):
         *,
         is_live: bool = False,
         may_wait: bool = False,
+        announces_end: bool = True,
         format: str | None = None,
     ) -> None:
         """Open a file (Path), a URL that FFmpeg knows (str), or what gives bytes.
@@ -76,6 +78,7 @@ class VideoReader(Video):
             name: how it is called in errors.
             is_live: it has no end of its own, so any end is an error.
             may_wait: reading may wait for others, as for a server or the other end of a pipe.
+            announces_end: False for what has no end unless it says how long it is, as a stream does not.
             format: FFmpeg's name of the container, None where the bytes tell.
 
         Raises ImageError where that fails.
@@ -85,19 +88,19 @@ class VideoReader(Video):
         self._source = None if isinstance(location, (Path, str)) else location
         self._file: BinaryIO | None = None
         try:
-            if isinstance(location, Path) and location.suffix.lower() not in _PLAYLISTS:
+            if isinstance(location, Path) and location.suffix.lower() not in PLAYLISTS:
                 self._file = self._call(lambda: cast(BinaryIO, location.open("rb", buffering=0)))
             self._container = self._call(lambda: _open(self._file or location, format))
             self._stream = self._find_stream()
         except BaseException:
             self.close()
             raise
-        rate = float(self._stream.average_rate or 0)
+        rate = float(self._stream.average_rate or self._stream.guessed_rate or 0)
         self.fps = rate if 0 < rate <= MAX_FPS else DEFAULT_FPS
         self._announced = None if is_live else _announced_seconds(self._container, self._stream)
         count = self._stream.frames or round((self._announced or 0) * self.fps)
         self.frame_count = None if is_live or count <= 0 else count
-        self._is_endless = is_live or (isinstance(location, str) and self.frame_count is None)
+        self._is_endless = is_live or (not announces_end and self.frame_count is None)
         self.is_live = is_live or (may_wait and self.frame_count is None)
         self.sound = location if isinstance(location, Path) and self._container.streams.audio else None
 
@@ -131,6 +134,7 @@ class VideoReader(Video):
         stream = self._stream
         tick = stream.time_base or Fraction(1, 1000)
         damage = Damage(stream.codec_context.name)
+        is_playlist = self._container.format.name.startswith("hls")
         start = self._container.start_time or 0
         origin = None if self.is_live else start / av.time_base
         count, packets, longest, time, reached = 0, 0, 0.0, 0.0, 0.0
@@ -152,7 +156,11 @@ class VideoReader(Video):
             for one in decoded:
                 shown = reached + (origin or 0) if one.pts is None else float(one.pts * tick)
                 origin = shown if origin is None else origin
-                longest, time = max(longest, shown - origin - time), shown - origin
+                pause, time = shown - origin - time, shown - origin
+                longest = max(longest, pause)
+                if is_playlist and count and pause > max(0.5, 5 / self.fps):  # FFmpeg leaves out what it cannot fetch
+                    damage.note(time - pause + 1 / self.fps)
+                    damage.note(time)
                 damage.show(time, one.is_corrupt, bool(one.interlaced_frame))
                 reached = time + (float(one.duration * tick) if one.duration else 1 / self.fps)
                 yield Frame(to_image(one), max(time, 0.0), count)
@@ -207,6 +215,18 @@ class VideoReader(Video):
 
 def _open(location: Path | str | ByteSource | BinaryIO, format: str | None) -> InputContainer:
     options = {"rtsp_transport": "tcp"} if isinstance(location, str) else {}  # lost datagrams would be grey blocks
+    start = clock.monotonic()
+    try:
+        return _open_within(location, format, options)
+    except av.error.FFmpegError as error:  # some protocols call a timeout something else
+        if isinstance(location, str) and clock.monotonic() - start >= OPEN_SECONDS:
+            raise TimeoutError from error
+        raise
+
+
+def _open_within(
+    location: Path | str | ByteSource | BinaryIO, format: str | None, options: dict[str, str]
+) -> InputContainer:
     return av.open(
         f"file:{location}" if isinstance(location, Path) else location,
         "r",

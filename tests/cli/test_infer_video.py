@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import signal
+import socket
+import subprocess
+import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import av
 import cv2
+import missing
 import numpy as np
 import pytest
-from scripted_engine import infer, read_json, write_engine, write_photo
+from scripted_engine import infer, read_json, start, write_engine, write_photo
 
 from yolact.runtime.detector import Detector
 from yolact.runtime.errors import EngineError
@@ -140,3 +147,67 @@ def test_a_frame_that_fails_ends_the_video_there(
     assert result.stdout.endswith(f"film.avi: {done} frames -> {Path('yolact-output/film.mp4')}\n")
     assert not (here / "found.json").exists()
     assert len(decoded(here / "yolact-output" / "film.mp4")) == done
+
+
+def test_the_options_of_videos(here: Path) -> None:
+    """Each shows in the JSON, or in the video that is written."""
+    engine = write_engine(here / "any.onnx")
+    write_film(here / "film.avi", 9)
+    result = infer(
+        *(engine, "film.avi", "--json", "found.json", "--stride", "2", "--duration", "0.7", "--max-frames", "3"),
+        *("--codec", "vp9", "--audio"),
+    )
+    assert result.exit_code == 0, result.stderr
+    assert "film.avi: there is no sound in it that could be copied\n" in result.stdout
+    assert [(row["frame"], row["time"]) for row in read_json(here / "found.json")] == [(0, 0.0), (2, 0.2), (4, 0.4)]
+    with av.open(str(here / "yolact-output" / "film.mp4")) as film:
+        assert [round(frame.time, 3) for frame in film.decode(video=0)] == [0.0, 0.2, 0.4]
+        assert film.streams.video[0].codec_context.name == "vp9"
+
+
+WRONG = [("--stride", "0"), ("--max-frames", "0"), ("--duration", "nan"), ("--reconnect", "-1"), ("--codec", "x")]
+
+
+@pytest.mark.parametrize("options", WRONG)
+def test_wrong_options_of_videos(here: Path, options: tuple[str, str]) -> None:
+    result = infer(write_engine(here / "any.onnx"), "film.avi", *options)
+    assert result.exit_code == 2 and options[0] in result.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason=missing.LINUX)
+def test_a_video_on_the_standard_input(here: Path) -> None:
+    engine = write_engine(here / "any.onnx")
+    content = write_film(here / "film.avi", 5).read_bytes()
+    command = [sys.executable, "-m", "yolact.cli.infer", "--engine", str(engine), "-", "--json", "found.json"]
+    done = subprocess.run(command, input=content, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.decode().endswith(f"-: 5 frames -> {Path('yolact-output/stdin.mp4')}\n")
+    assert [(row["source"], row["frame"]) for row in read_json(here / "found.json")] == [("-", k) for k in range(5)]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason=missing.LINUX)
+def test_ctrl_c_ends_the_waiting_for_a_stream(here: Path) -> None:
+    """The server has sent some frames and is silent then."""
+    engine = write_engine(here / "any.onnx")
+    jpeg = cv2.imencode(".jpg", np.full((48, 64, 3), 99, np.uint8))[1].tobytes()
+    part = b"--cut\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n%b\r\n" % (len(jpeg), jpeg)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            kept.append(connection)
+            connection.recv(1000)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary=cut\r\n\r\n")
+            connection.sendall(part * 4)
+
+        kept: list[socket.socket] = []
+        threading.Thread(target=answer, daemon=True).start()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/camera.mjpeg"
+        process = start(engine, url, "--json", "found.json")
+        assert process.stdout is not None and process.stdout.readline().startswith(f"{url} frame 0: ")
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=10)
+        kept[0].close()
+    assert (process.returncode, errors) == (130, "interrupted\n")
+    assert len(read_json(here / "found.json")) >= 1
+    assert len(decoded(here / "yolact-output" / "camera.mp4")) >= 1

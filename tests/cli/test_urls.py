@@ -232,7 +232,7 @@ ODD_ANSWERS = {
     "no status line": (PNG, "expected an answer in HTTP, got"),
     "a status of letters": (b"HTTP/1.1 abc OK\r\n\r\n", "expected an answer in HTTP, got 'HTTP/1.1 abc OK"),
     "nothing": (b"", "without an answer"),
-    "gzip": (ANSWER + b"Content-Encoding: gzip\r\n\r\n" + gzip.compress(PNG), "sends the image packed, as 'gzip'"),
+    "gzip": (ANSWER + b"Content-Encoding: gzip\r\n\r\n" + gzip.compress(PNG), "sends it packed, as 'gzip'"),
     "gzip on the way": (ANSWER + b"Transfer-Encoding: gzip\r\n\r\n" + gzip.compress(PNG), "packed, as 'gzip'"),
     "a chunk of no length": (
         ANSWER + b"Transfer-Encoding: chunked\r\n\r\nzz\r\nab",
