@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -17,7 +18,8 @@ class Sound:
 
     def __init__(self, path: Path, output: OutputContainer) -> None:
         """Raises av.FFmpegError, ValueError or OSError where the sound does not go into the output."""
-        self._input = av.open(path.open("rb", buffering=0), "r")
+        self._file = path.open("rb", buffering=0)
+        self._input = av.open(self._file, "r")
         (self._source, *_) = self._input.streams.audio
         self._output = output
         self._stream = output.add_stream_from_template(self._source)
@@ -28,9 +30,10 @@ class Sound:
 
     def _read(self) -> Iterator[tuple[int, Packet[AudioStream]]]:
         """Packets and when they are heard, in ticks from the beginning."""
-        for packet in self._input.demux(self._source):
-            if packet.size and packet.pts is not None and packet.pts >= self._offset:  # before, a decoder warms up
-                yield packet.pts - self._offset, packet
+        with contextlib.suppress(av.error.FFmpegError):  # a damaged file is told by who reads its pictures
+            for packet in self._input.demux(self._source):
+                if packet.size and packet.pts is not None and packet.pts >= self._offset:  # before, a decoder warms up
+                    yield packet.pts - self._offset, packet
 
     def copy_until(self, time: float) -> None:
         """Write the packets up to a time in seconds."""
@@ -46,3 +49,4 @@ class Sound:
 
     def close(self) -> None:
         self._input.close()
+        self._file.close()

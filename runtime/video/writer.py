@@ -118,12 +118,19 @@ class VideoFile:
         self._stream = self._add_stream(container)
         try:
             self._sound = None if self._sound_file is None else Sound(self._sound_file, container)
+        except (av.error.FFmpegError, ValueError, OSError) as failure:
+            container.close()
+            raise ImageError(
+                f"cannot write {self.path}: the sound of {self._sound_file} does not go into an MP4 ({failure}); "
+                "leave out --audio"
+            ) from failure
+        try:
             container.start_encoding()
         except (av.error.FFmpegError, ValueError) as failure:
             container.close()
             raise ImageError(
                 f"cannot write {self.path}: FFmpeg makes no video of {self._size[0]}x{self._size[1]} pixels by "
-                f"{self._encoder}{' with this sound' if self._sound is not None else ''} ({failure})"
+                f"{self._encoder} ({failure})"
             ) from failure
         return container
 

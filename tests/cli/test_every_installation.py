@@ -34,6 +34,7 @@ COMMAND_LINES: tuple[tuple[str, str, str], ...] = (
     # arguments, what it says with nothing else installed, what it says with the extra `export`; a word is an extra
     ("infer --engine {engine} photos/a.png", DONE, DONE),
     ("infer --engine {engine} b.jpg --jpeg-decoder nvimgcodec", "nvimgcodec", "nvimgcodec"),
+    ("infer --engine {engine} film.mp4", "video", "video"),
     ("bench --engine {engine} --duration 0.05", DONE, DONE),
     ("infer --engine some/net photos/a.png", "hub", "hub"),
     ("infer --engine w.pth photos/a.png", "export", "no file of tensors"),
@@ -67,6 +68,7 @@ def test_every_command(here_too: set[str], tiny_engine: Path, here: Path) -> Non
     write_photo(here / "b.jpg")
     (here / "a.json").write_text("{}")
     (here / "w.pth").write_text("no checkpoint")
+    (here / "film.mp4").write_text("no film")
     commands = [line.format(engine=tiny_engine).split() for line, _, _ in COMMAND_LINES]
     request = {"missing": sorted(OPTIONAL - here_too), "commands": commands}
     script = ROOT / "tests" / "support" / "limited_installation.py"

@@ -48,7 +48,9 @@ def write_film(
 ) -> Path:
     """A film with these frame times in seconds; `context` are attributes of the encoder."""
     with av.open(str(path), "w", format=format, container_options=container or {}) as output:
-        stream = output.add_stream(codec, rate=10, options=options or {})
+        # All that is noise would be a scene of its own, and so a key frame.
+        steady_scene = {"sc_threshold": "0"} if codec == "libx264" else {}
+        stream = output.add_stream(codec, rate=10, options=steady_scene | (options or {}))
         stream.width, stream.height, stream.pix_fmt = *size, pixels
         stream.codec_context.time_base = tick
         stream.codec_context.gop_size = 5

@@ -55,6 +55,29 @@ def delay_by_edit_list(data: bytearray) -> bytearray:
     return data
 
 
+def beginnings(data: bytearray) -> list[int]:
+    """Where the packets of MPEG-TS are in which a picture begins; 256 is the identifier of the pictures."""
+    heads = [(at, data[at + 1] & 0x40, (data[at + 1] & 0x1F) << 8 | data[at + 2]) for at in range(0, len(data), 188)]
+    return [at for at, begins, identifier in heads if begins and identifier == 256]
+
+
+def lose_codec(data: bytearray) -> bytearray:
+    """Of an AVI: in the headers of the file and of the stream."""
+    return data.replace(b"MJPG", b"QQQQ")
+
+
+def lose_first_key_frame(data: bytearray) -> bytearray:
+    """Of MPEG-TS: all packets before that with the second picture's beginning."""
+    first = beginnings(data)
+    return data[first[1] :]
+
+
+def lose_all_but_middle(data: bytearray) -> bytearray:
+    """Of MPEG-TS: what is between the first two key frames, five pictures apart."""
+    first = beginnings(data)
+    return data[: first[0]] + data[first[1] : first[4]]
+
+
 @dataclass(frozen=True)
 class Film:
     """How a film is made, what becomes of its bytes, and what is expected."""
@@ -65,6 +88,7 @@ class Film:
     fault: Callable[[bytearray], bytearray] = field(default=bytearray)
     numbers: list[int] | None = None  # None: all of them
     verdict: str = ""
+    starts: float = 0.0
     shape: tuple[int, int] = (64, 96)
 
 
@@ -106,6 +130,27 @@ FILMS = {
         fault=halve,
         verdict=r"ends after \d+ of 10 frames",
     ),
+    "an unknown codec": Film(
+        "a.avi",
+        making={"codec": "mjpeg", "pixels": "yuvj420p", "tick": Fraction(1, 10)},
+        fault=lose_codec,
+        numbers=[],
+        verdict="no decoder for the codec",
+    ),
+    "MPEG-TS between key frames": Film(
+        "a.ts",
+        making={"format": "mpegts", "options": {"bf": "0"}},
+        fault=lose_first_key_frame,
+        starts=0.4,  # after the first picture, of which nothing can be decoded
+        numbers=TEN[5:],
+    ),
+    "no key frame": Film(
+        "a.ts",
+        making={"format": "mpegts", "options": {"bf": "0"}},
+        fault=lose_all_but_middle,
+        numbers=[],
+        verdict="(no frame of this video can be decoded|expected a video|cannot be opened)",
+    ),
     "MPEG-TS with a hole": Film(
         "a.ts", making={"format": "mpegts"}, fault=lose_packets, verdict=r"is damaged at 0\.\d+"
     ),
@@ -131,7 +176,7 @@ def test_a_film(tmp_path: Path, title: str) -> None:
         numbers = TEN[: len(film.times)] if film.numbers is None else film.numbers
         assert [number_of(frame.image) for frame in frames] == numbers
         expected = np.array([film.times[number] for number in numbers])
-        np.testing.assert_allclose([frame.time for frame in frames], expected - expected[0], atol=0.0011)
+        np.testing.assert_allclose([frame.time for frame in frames], expected - expected[0] + film.starts, atol=0.0011)
 
 
 @pytest.mark.parametrize("turned", [90, 180, 270])
@@ -189,3 +234,15 @@ def test_levels_of_both_ranges(tmp_path: Path) -> None:
             output.mux(stream.encode(None))
         with VideoReader(tmp_path / name, "film") as reader:
             assert [frame.image.mean() >= 250 for frame in reader] == [True]
+
+
+def test_a_file_with_sound_alone(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    with av.open(str(path), "w") as output:
+        sound = output.add_stream("aac", rate=48000, layout="mono")
+        silence = av.AudioFrame.from_ndarray(np.zeros((1, 4800), np.float32), "fltp", "mono")
+        silence.sample_rate = 48000
+        output.mux(sound.encode(silence))
+        output.mux(sound.encode(None))
+    with pytest.raises(ImageError, match="got a file without pictures"):
+        VideoReader(path, "film")

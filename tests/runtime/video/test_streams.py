@@ -77,8 +77,9 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.sent.append(0)
         with contextlib.suppress(OSError):
+            large = part(1, (960, 640))
             for number in count() if is_endless else range(4):
-                self.sent[-1] += self.wfile.write(part(number % 64, (960, 640) if is_endless else (96, 64)))
+                self.sent[-1] += self.wfile.write(large if is_endless else part(number))
 
     def log_message(self, *_: object) -> None:
         pass
@@ -127,10 +128,14 @@ SERVED = {
     "MPEG-TS, short": (
         "/short/film.ts",
         None,
-        r"connection ended after \d+ of \d+ bytes; try again; it broke off at 0",
+        SHORT + "; it broke off at [01]",
     ),
-    "MP4, short": ("/short/fast.mp4", None, r"connection ended after \d+ of \d+ bytes; try again; it broke off at 0"),
-    "MP4, short, index last": ("/short/film.mp4", [], r"connection ended after \d+ of \d+ bytes; try again"),
+    "MP4, short": (
+        "/short/fast.mp4",
+        None,
+        SHORT + "; it broke off at [01]",
+    ),
+    "MP4, short, index last": ("/short/film.mp4", [], SHORT),
     "chunks, short": ("/camera", WHOLE[:4], r"the stream ended without notice at 0\.\d+ s, after 4 frames"),
     "HLS": ("/whole/list.m3u8", list(range(30)), ""),
     "HLS with a hole": ("/whole/hole.m3u8", None, r"is damaged at [01]\.\d+ s to [12]\.\d+ s"),
@@ -179,9 +184,11 @@ def test_a_slow_consumer_takes_no_more_than_it_needs(server: str) -> None:
         for _ in range(3):
             next(frames)
             time.sleep(0.1)
-        before = Handler.sent[-1]
-        time.sleep(0.1)
-        assert Handler.sent[-1] == before < 12 << 20, "what the buffers of the sockets hold"
+        sent = [0, Handler.sent[-1]]
+        while sent[-1] != sent[-2] and len(sent) < 50:  # until the server can send no more
+            time.sleep(0.1)
+            sent.append(Handler.sent[-1])
+    assert sent[-1] == sent[-2] < 32 << 20, "what the buffers of the sockets hold"
 
 
 def test_a_stream_is_connected_again(server: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -98,6 +98,14 @@ def test_sound_is_copied_as_it_is(tmp_path: Path) -> None:
     assert packets["out"] == packets["in"][: len(packets["out"])]
 
 
+def test_sound_that_does_not_go_into_mp4(tmp_path: Path) -> None:
+    source = write_film_with_sound(tmp_path / "in.mov", "pcm_mulaw")
+    video = VideoFile(tmp_path / "out.mp4", 10, sound=source)
+    with pytest.raises(ImageError, match="does not go into an MP4"), video:
+        video.write(picture(0))
+    assert list(tmp_path.iterdir()) == [source]
+
+
 def test_no_encoder_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(encoders._ENCODERS, "h264", {"no_such_encoder": {}})
     with pytest.raises(UsageError, match=r"no encoder for h264; choose --codec vp9 or av1"):
