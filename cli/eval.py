@@ -6,7 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 @command("yolact-eval")
 @model_options
-@annotations_option("Annotation file in COCO's format, such as instances_val2017.json; not with --stability.")
+@annotations_option("Annotation file in COCO's format, such as instances_val2017.json.")
 @images_option(required=True)
 @reading_options("--annotations")
 @json_option("Write all detections to this file, as COCO's server takes them; with --stability its figures.")
@@ -52,7 +52,8 @@ if TYPE_CHECKING:
 @click.option(
     "--stability",
     is_flag=True,
-    help="Measure how calm masks and scores are, on photos without annotations that become films of known motion.",
+    help="Measure how calm masks and scores are: on photos that become films of known motion, or, with --annotations, "
+    "in videos whose objects have track ids.",
 )
 @limit_option()
 @detection_limit_options
@@ -79,19 +80,23 @@ def main(
     scores and masks by mask scores; the scores in the JSON are those that rank masks. An engine file has its
     post-processing built in: one exported with a higher score threshold than the default finds less.
 
-    With --stability nothing is annotated: each photo becomes films of noise, JPEGs, a pan, a zoom and changing light,
-    whose motion is exactly known, and what is shown of a frame is compared with the next.
+    With --stability each photo becomes films of noise, JPEGs, a pan, a zoom and changing light, whose motion is exactly
+    known, and what is shown of a frame is compared with the next. With --annotations of videos too, as yolact-scenes
+    --frames writes them, tracks are scored by HOTA and IDF1 beside AP, as found and smoothed.
 
     Exit codes: 0 done, 1 an input or the output failed, 2 wrong usage, 4 the engine does not fit this runtime, 130
     interrupted.
     """
     if model.is_checkpoint and open_options.metadata_file is not None:
         raise UsageError("--metadata belongs to --engine; a checkpoint has its own")
+    if stability and annotations is not None and report is not None:
+        raise UsageError("--report with --stability is for photos; leave it out, --json has the figures of videos")
     inputs = [model.path, open_options.metadata_file, annotations, images]
     _check_outputs(json_file, report, inputs)
     if stability:
         if annotations is not None:
-            raise UsageError("--stability takes photos without annotations; leave out --annotations")
+            _measure_videos(model, open_options, limits, _Videos(annotations, images, limit, rules), json_file)
+            return
         photos = _photos(images, limit)
         _check_outputs(json_file, report, [photo.path for photo in photos])
         _measure_stability(_open(model, open_options, limits), model.path, images, photos, json_file, report)
@@ -162,6 +167,43 @@ def _measure_stability(
 
         write_outputs({report / METRICS: figures, report / PAGE: page(measured, model.name, images.name).encode()})
     for line in summary(measured):
+        say(line)
+
+
+class _Videos(NamedTuple):
+    """Annotated videos on the command line."""
+
+    annotations: Path
+    images: Path
+    limit: int | None
+    rules: ReadingRules
+
+
+def _measure_videos(
+    model: ModelChoice,
+    open_options: EngineOptions,
+    limits: DetectionLimits,
+    videos: _Videos,
+    json_file: Path | None,
+) -> None:
+    """Measure tracks in annotated videos, write what is asked for, and print the summary."""
+    from yolact.runtime.detector import Detector
+    from yolact.training.data.class_pairing import check_categories
+    from yolact.training.data.ground_truth import read_ground_truth
+    from yolact.training.data.tracks import read_films
+    from yolact.training.evaluation.stability.report import video_summary
+    from yolact.training.evaluation.stability.videos import measure_videos
+
+    truth = read_ground_truth(*videos)
+    films = read_films(truth)
+    _check_outputs(json_file, None, truth.paths)
+    with Detector(_open(model, open_options, limits)) as detector:
+        check_categories(detector.metadata.config, truth)
+        measured = measure_videos(detector, truth, films)
+    if json_file is not None:
+        figures = {way.replace(" ", "_"): one.to_json() for way, one in measured.items()}
+        write_output(json_file, to_json(figures, indent=1).encode())
+    for line in video_summary(measured, len(films)):
         say(line)
 
 

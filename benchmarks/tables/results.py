@@ -89,6 +89,7 @@ RESULTS_SHOWN = {
         {"estimates": gpu.before_and_now},
         _files("kernel_resources_before", "kernel_resources"),
     ),
+    "smoothing": _result("smoothing", "tracking smoothing", {"motions": tracking.motions, "films": tracking.films}),
     "tracking": _result("tracking", "tracking association", {"association": tracking.association}),
     "training": Result(
         "python -m benchmarks.training speed --config NAME --data SPEC --json FILE",

@@ -1,6 +1,6 @@
-"""Trackers on videos with exact tracks.
+"""Trackers on videos with exact tracks, and what smoothing is worth.
 
-python -m benchmarks.tracking association [OPTIONS]
+python -m benchmarks.tracking [association | smoothing] [OPTIONS]
 """
 
 from __future__ import annotations
@@ -8,7 +8,13 @@ from __future__ import annotations
 from benchmarks.commands import Room
 
 main = Room(
-    {"association": ("benchmarks.tracking.association", "HOTA and IDF1 of trackers on generated videos")},
+    {
+        "association": ("benchmarks.tracking.association", "HOTA and IDF1 of trackers on generated videos"),
+        "smoothing": (
+            "benchmarks.tracking.smoothing",
+            "stability, tracks and AP of the demonstration model",
+        ),
+    },
     help="Tracking on this machine.",
 )
 

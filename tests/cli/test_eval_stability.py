@@ -75,7 +75,6 @@ def test_a_limit_takes_the_first_photos(here: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (["--images", "photos", "--annotations", "photos/a.json"], 2, "leave out --annotations"),
         (["--images", "photos", "--strict"], 2, "--strict is for --annotations"),
         (["--images", "photos", "--by-id"], 2, "--by-id is for --annotations"),
         (["--images", "small"], 1, "has a side of 20 pixels"),
@@ -88,7 +87,6 @@ def test_a_limit_takes_the_first_photos(here: Path) -> None:
 def test_what_cannot_be_measured_is_told(here: Path, arguments: list[str], code: int, words: str) -> None:
     engine = write_engine(here / "scripted.onnx")
     write_photo(here / "photos" / "1.png", 60, 80)
-    (here / "photos" / "a.json").write_text("{}")
     write_photo(here / "small" / "1.png", 20, 80)
     (here / "empty").mkdir()
     (here / "broken").mkdir()

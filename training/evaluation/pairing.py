@@ -32,16 +32,26 @@ class Annotated(NamedTuple):
     ignored: NDArray[np.bool_]
 
 
-def pair_frame(objects: Annotated, found: Detections) -> TrackedFrame:
-    """The objects that count and the detections with ids that do, with the IoU of their masks.
+class Paired(NamedTuple):
+    """What counts in a frame.
 
-    A detection of another class than an object has IoU 0 with it. One that has IoU 0.5 with an object nobody is asked
-    to find, and with none that counts, is neither right nor wrong.
-
-    Raises ValueError where the detections have no track ids.
+    Attributes:
+        objects: (G,) indices of the objects that count.
+        found: (T,) indices of the detections that do.
+        ious: (G, T) of their masks, 0 where the classes differ.
     """
-    if found.track_ids is None:
-        raise ValueError("the detections have no track_ids; Tracker.update gives them")
+
+    objects: NDArray[np.intp]
+    found: NDArray[np.intp]
+    ious: NDArray[np.float64]
+
+
+def pair(objects: Annotated, found: Detections) -> Paired:
+    """The objects and detections of a frame that count.
+
+    A detection that has IoU 0.5 with an object nobody is asked to find, and with none that counts, is neither right nor
+    wrong.
+    """
     size = found.image_size
     known = [Shape.of(Region(0, 0, *size), mask.astype(np.bool_)) for mask in objects.masks]
     ious = mask_ious(known, [Shape.of(region, mask) for region, mask in found.iter_masks()]).astype(np.float64)
@@ -49,5 +59,18 @@ def pair_frame(objects: Annotated, found: Detections) -> TrackedFrame:
         ious[objects.class_ids[:, None] != found.class_ids] = 0
     best_ignored = ious[objects.ignored].max(axis=0, initial=0)
     best = ious[~objects.ignored].max(axis=0, initial=0)
-    counts = (found.track_ids > 0) & ~((best_ignored >= _IGNORED_IOU) & (best < _IGNORED_IOU))
-    return TrackedFrame(objects.ids[~objects.ignored], found.track_ids[counts], ious[~objects.ignored][:, counts])
+    counts = ~((best_ignored >= _IGNORED_IOU) & (best < _IGNORED_IOU))
+    rows, columns = np.flatnonzero(~objects.ignored), np.flatnonzero(counts)
+    return Paired(rows, columns, ious[np.ix_(rows, columns)])
+
+
+def pair_frame(objects: Annotated, found: Detections) -> TrackedFrame:
+    """The objects that count and the detections with ids that do; see `pair`.
+
+    Raises ValueError where the detections have no track ids.
+    """
+    if found.track_ids is None:
+        raise ValueError("the detections have no track_ids; Tracker.update gives them")
+    paired = pair(objects, found)
+    ids = found.track_ids[paired.found]
+    return TrackedFrame(objects.ids[paired.objects], ids[ids > 0], paired.ious[:, ids > 0])

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from yolact.runtime.wording import count_noun
 from yolact.training.evaluation.stability.motions import MOTIONS
 from yolact.training.evaluation.stability.photos import WAYS, PhotoStability, Way
 from yolact.training.evaluation.stability.steps import MATCHED_IOU, Stability
+from yolact.training.evaluation.stability.videos import WayFigures
 from yolact.training.pages.page import figure, render_page, table, text
 from yolact.training.pages.svg import Axes, label, svg
 
@@ -53,6 +54,20 @@ def summary(measured: PhotoStability) -> Iterator[str]:
 def _cells(figures: Stability) -> list[str]:
     values = (figures.iou, figures.iou_p5, figures.floor, figures.lost, figures.box, figures.area, figures.score)
     return ["-" if value is None else f"{100 * value:.2f}" for value in values]
+
+
+def video_summary(measured: Mapping[Way, WayFigures], videos: int) -> Iterator[str]:
+    """Lines of the figures of annotated videos, in percent."""
+    titles = ("HOTA", "IDF1", "switches", "box AP", "mask AP", *(title for title in _TITLES if title != "floor"))
+    yield f"{count_noun(videos, 'video')}, in percent; HOTA and IDF1 are means over the videos"
+    yield ""
+    yield f"{'':<10}" + "".join(f"{title:>9}" for title in titles)
+    for way, figures in measured.items():
+        shares = [figures.mean("hota"), figures.mean("idf1"), figures.scores.box.ap, figures.scores.mask.ap]
+        hota, idf1, *precision = ("-" if share is None else f"{100 * share:.2f}" for share in shares)
+        calm = _cells(figures.stability)
+        cells = [hota, idf1, str(sum(one.switches for one in figures.tracks)), *precision, *calm[:2], *calm[3:]]
+        yield f"{way:<10}" + "".join(f"{cell:>9}" for cell in cells)
 
 
 def page(measured: PhotoStability, model: str, source: str) -> str:

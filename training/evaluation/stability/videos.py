@@ -1,0 +1,183 @@
+"""How well a detector keeps objects in annotated videos: tracks, calm and AP, with and without smoothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from yolact.runtime.config import DISPLAY_SCORE_THRESHOLD, DISPLAY_TOP_K
+from yolact.runtime.tracking.assignment import assign
+from yolact.runtime.tracking.following import Following
+from yolact.training.data.class_pairing import pair_classes
+from yolact.training.data.coco.segmentations import decode
+from yolact.training.data.ground_truth import GroundTruth
+from yolact.training.data.tracks import Film
+from yolact.training.evaluation.pairing import Annotated, pair, pair_frame
+from yolact.training.evaluation.scores import Row, Scores, score_results, scored_detections, to_results
+from yolact.training.evaluation.stability.photos import WAYS, Way
+from yolact.training.evaluation.stability.steps import MATCHED_IOU, Stability, Step
+from yolact.training.evaluation.track_scores import TrackedFrame, TrackScores, score_tracks
+
+if TYPE_CHECKING:
+    from yolact.runtime.detections import Detections
+    from yolact.runtime.detector import Detector
+
+
+@dataclass(frozen=True)
+class WayFigures:
+    """What was measured in one way.
+
+    Attributes:
+        tracks: of each video with objects, at the thresholds of `yolact-infer`.
+        stability: over all videos, against the annotations: what an instance's error changes by from frame to frame.
+            IoU is that with the annotated mask, and there is no floor.
+        scores: average precision over all frames, of everything that the model keeps.
+    """
+
+    tracks: tuple[TrackScores, ...]
+    stability: Stability
+    scores: Scores
+
+    def mean(self, name: str) -> float | None:
+        """The mean of a figure of tracks over the videos."""
+        values = [getattr(scores, name) for scores in self.tracks]
+        return sum(values) / len(values) if values else None
+
+    def to_json(self) -> dict[str, Any]:
+        """The figures; AP in shares."""
+        return {
+            "hota": self.mean("hota"),
+            "idf1": self.mean("idf1"),
+            "switches": sum(scores.switches for scores in self.tracks),
+            "box_ap": self.scores.box.ap,
+            "mask_ap": self.scores.mask.ap,
+            "stability": self.stability.to_json(),
+            "videos": [asdict(scores) for scores in self.tracks],
+        }
+
+
+def measure_videos(
+    detector: Detector, truth: GroundTruth, films: Sequence[Film], *, progress: bool = True
+) -> dict[Way, WayFigures]:
+    """Run a detector over annotated videos. Raises as `evaluate` does."""
+    category_ids = pair_classes(detector.metadata.config, truth).category_ids
+    frames = [(film, index) for film in films for index in film.images]
+    ways = {way: _Way(smooth=way == "smoothed") for way in WAYS}
+    images = (_reader(truth, index) for _, index in frames)
+    bar = tqdm(total=len(frames), unit=" frames", leave=None, disable=None if progress else True)
+    with bar, detector.stream(images, 2, batch_size=detector.engine.min_batch) as stream:
+        for (film, index), found in zip(frames, stream, strict=True):
+            objects = _objects(truth, film, index, category_ids)
+            boxes = np.array([a.box for a in truth.images[index].annotations], np.float64).reshape(-1, 4)
+            for way in ways.values():
+                way.add(film, objects, boxes, found, truth.images[index].id, category_ids)
+            bar.update()
+    kept = detector.metadata.postprocess.max_detections
+    ids = [image.id for image in truth.images]
+    return {
+        name: WayFigures(
+            tuple(scores for film in way.tracked.values() if (scores := score_tracks(film)) is not None),
+            Stability.of(way.steps),
+            score_results(truth.content, way.boxes, way.masks, ids, scored_detections(kept)),
+        )
+        for name, way in ways.items()
+    }
+
+
+def _reader(truth: GroundTruth, index: int) -> Any:
+    return lambda: truth.read(index)
+
+
+def _objects(truth: GroundTruth, film: Film, index: int, category_ids: Sequence[int | None]) -> Annotated:
+    """The annotated objects of a frame; the class of a category that the model has not is -1."""
+    image = truth.images[index]
+    classes = {category: number for number, category in enumerate(category_ids) if category is not None}
+    return Annotated(
+        masks=[decode(a.segmentation, image.size) for a in image.annotations],
+        class_ids=np.array([classes.get(a.category_id, -1) for a in image.annotations], np.int64),
+        ids=np.array([film.track_ids.get(a.id, -1) for a in image.annotations], np.int64),
+        ignored=np.array([a.is_crowd for a in image.annotations], np.bool_),
+    )
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """How an object was found in a frame: IoU, error of the box (4,) in shares of its size, of the area, and score."""
+
+    iou: float
+    box: NDArray[np.float64]
+    area: float
+    score: float
+
+
+@dataclass
+class _Way:
+    """What was found so far in one way."""
+
+    smooth: bool
+    tracked: dict[int, list[TrackedFrame]] = field(default_factory=dict)
+    steps: list[Step] = field(default_factory=list)
+    boxes: list[Row] = field(default_factory=list)
+    masks: list[Row] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._shown = Following(DISPLAY_SCORE_THRESHOLD, smooth=self.smooth)
+        self._all = Following(0.0, smooth=self.smooth)
+        self._before: dict[int, _Seen] = {}
+
+    def add(
+        self,
+        film: Film,
+        objects: Annotated,
+        object_boxes: NDArray[np.float64],
+        found: Detections,
+        image_id: int,
+        category_ids: Sequence[int | None],
+    ) -> None:
+        """Take in the next frame; boxes of objects are x, y, width, height."""
+        scene = film.images[0]
+        everything = self._all.next(found, scene) if self.smooth else found
+        boxes, masks = to_results(everything, image_id, category_ids)
+        self.boxes += boxes
+        self.masks += masks
+        shown = self._shown.next(found.select(self._shown.least_score, DISPLAY_TOP_K), scene)
+        if scene not in self.tracked:
+            self._before = {}
+        self.tracked.setdefault(scene, []).append(pair_frame(objects, shown))
+        seen = _see(objects, object_boxes, shown)
+        present = set(objects.ids[~objects.ignored].tolist())
+        self.steps.append(_step(self._before, seen, present))
+        self._before = seen
+
+
+def _see(objects: Annotated, object_boxes: NDArray[np.float64], found: Detections) -> dict[int, _Seen]:
+    """Those objects that are found, by their ids."""
+    paired = pair(objects, found)
+    ious = np.where(paired.ious >= MATCHED_IOU, paired.ious, 0)
+    masks, seen = found.masks, dict[int, _Seen]()
+    for row, column in assign(ious).tolist():
+        thing, index = int(paired.objects[row]), int(paired.found[column])
+        x, y, width, height = object_boxes[thing]
+        error = (found.boxes[index] - (x, y, x + width, y + height)) / np.sqrt(width * height)
+        area = masks[index].sum() / objects.masks[thing].sum()
+        seen[int(objects.ids[thing])] = _Seen(ious[row, column], error, area, float(found.ranking_scores[index]))
+    return seen
+
+
+def _step(before: Mapping[int, _Seen], now: Mapping[int, _Seen], present: set[int]) -> Step:
+    """What the errors of objects changed by that were found before and are still there."""
+    kept = [(before[id], now[id]) for id in before if id in now]
+    return Step(
+        ious=np.array([new.iou for _, new in kept]),
+        boxes=np.array([np.abs(new.box - old.box).mean() for old, new in kept]),
+        areas=np.array([abs(new.area - old.area) for old, new in kept]),
+        scores=np.array([abs(new.score - old.score) for old, new in kept]),
+        floors=np.zeros(0),
+        lost=sum(id in present and id not in now for id in before),
+        appeared=sum(id not in before for id in now),
+    )
