@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from yolact.runtime.engine import Engine, EngineOptions
     from yolact.training.data.coco.reading_rules import ReadingRules
     from yolact.training.data.ground_truth import GroundTruth
+    from yolact.training.data.tracks import Film
     from yolact.training.evaluation.evaluate import Evaluation
     from yolact.training.evaluation.report.findings import Subject
     from yolact.training.evaluation.scores import RegionScores
@@ -89,27 +90,48 @@ def main(
     """
     if model.is_checkpoint and open_options.metadata_file is not None:
         raise UsageError("--metadata belongs to --engine; a checkpoint has its own")
-    if stability and annotations is not None and report is not None:
-        raise UsageError("--report with --stability is for photos; leave it out, --json has the figures of videos")
-    inputs = [model.path, open_options.metadata_file, annotations, images]
-    _check_outputs(json_file, report, inputs)
-    if stability:
-        if annotations is not None:
-            _measure_videos(model, open_options, limits, _Videos(annotations, images, limit, rules), json_file)
-            return
+    from yolact.runtime.detector import Detector
+    from yolact.training.data.tracks import read_films
+
+    data = _Data(annotations, images, limit, rules)
+    data.check(stability, report)
+    _check_outputs(json_file, report, [model.path, open_options.metadata_file, annotations, images])
+    if stability and annotations is None:
         photos = _photos(images, limit)
         _check_outputs(json_file, report, [photo.path for photo in photos])
-        _measure_stability(_open(model, open_options, limits), model.path, images, photos, json_file, report)
+        _measure_photos(_open(model, open_options, limits), model.path, images, photos, json_file, report)
         return
-    if annotations is None:
-        raise UsageError("expected --annotations, the file that belongs to --images; only --stability needs none")
-    from yolact.runtime.detector import Detector
-    from yolact.training.data.ground_truth import read_ground_truth
-
-    truth = read_ground_truth(annotations, images, limit, rules)
+    truth = data.read()
+    films = read_films(truth) if stability else None
     _check_outputs(json_file, report, truth.paths)
     with Detector(_open(model, open_options, limits)) as detector:
-        _evaluate(detector, model.path, truth, limits, json_file, report)
+        if films is None:
+            _evaluate(detector, model.path, truth, limits, json_file, report)
+        else:
+            _measure_videos(detector, truth, films, json_file)
+
+
+class _Data(NamedTuple):
+    """What is measured on, as it was given."""
+
+    annotations: Path | None
+    images: Path
+    limit: int | None
+    rules: ReadingRules
+
+    def check(self, stability: bool, report: Path | None) -> None:
+        """Raise UsageError where options do not go together."""
+        if self.annotations is None and not stability:
+            raise UsageError("expected --annotations, the file that belongs to --images; only --stability needs none")
+        if self.annotations is not None and stability and report is not None:
+            raise UsageError("--report with --stability is for photos; leave it out, --json has the figures of videos")
+
+    def read(self) -> GroundTruth:
+        """The annotated images. Raises as `read_ground_truth` does."""
+        from yolact.training.data.ground_truth import read_ground_truth
+
+        assert self.annotations is not None
+        return read_ground_truth(self.annotations, self.images, self.limit, self.rules)
 
 
 def _evaluate(
@@ -149,7 +171,7 @@ def _photos(folder: Path, limit: int | None) -> list[Photo]:
     return [Photo(Path(source.location)) for source in sources if is_image_file(source)][:limit]  # type: ignore[arg-type]
 
 
-def _measure_stability(
+def _measure_photos(
     engine: Engine, model: Path, images: Path, photos: Sequence[Photo], json_file: Path | None, report: Path | None
 ) -> None:
     """Measure, write what is asked for, and print the summary."""
@@ -170,36 +192,14 @@ def _measure_stability(
         say(line)
 
 
-class _Videos(NamedTuple):
-    """Annotated videos on the command line."""
-
-    annotations: Path
-    images: Path
-    limit: int | None
-    rules: ReadingRules
-
-
-def _measure_videos(
-    model: ModelChoice,
-    open_options: EngineOptions,
-    limits: DetectionLimits,
-    videos: _Videos,
-    json_file: Path | None,
-) -> None:
+def _measure_videos(detector: Detector, truth: GroundTruth, films: Sequence[Film], json_file: Path | None) -> None:
     """Measure tracks in annotated videos, write what is asked for, and print the summary."""
-    from yolact.runtime.detector import Detector
     from yolact.training.data.class_pairing import check_categories
-    from yolact.training.data.ground_truth import read_ground_truth
-    from yolact.training.data.tracks import read_films
     from yolact.training.evaluation.stability.report import video_summary
     from yolact.training.evaluation.stability.videos import measure_videos
 
-    truth = read_ground_truth(*videos)
-    films = read_films(truth)
-    _check_outputs(json_file, None, truth.paths)
-    with Detector(_open(model, open_options, limits)) as detector:
-        check_categories(detector.metadata.config, truth)
-        measured = measure_videos(detector, truth, films)
+    check_categories(detector.metadata.config, truth)
+    measured = measure_videos(detector, truth, films)
     if json_file is not None:
         figures = {way.replace(" ", "_"): one.to_json() for way, one in measured.items()}
         write_output(json_file, to_json(figures, indent=1).encode())
