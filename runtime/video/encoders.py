@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Literal, get_args
 
 import av
@@ -26,6 +27,7 @@ def find_encoder(codec: VideoCodec | None) -> tuple[str, dict[str, str]]:
     for wanted in get_args(VideoCodec) if codec is None else (codec,):
         for name, options in _ENCODERS[wanted].items():
             if name in av.codecs_available:
+                os.environ.setdefault("SVT_LOG", "1")  # libsvtav1 prints what it is, unless it is told to print errors
                 return name, options
     present = [one for one in _ENCODERS if any(name in av.codecs_available for name in _ENCODERS[one])]
     advice = f"choose --codec {' or '.join(present)}" if present else "install the wheel of PyAV: pip install av"

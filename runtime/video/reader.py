@@ -95,14 +95,18 @@ class VideoReader(Video):
         except BaseException:
             self.close()
             raise
+        self._describe(is_live, announces_end)
+        self.is_live |= may_wait and self.frame_count is None
+        self.sound = location if isinstance(location, Path) and self._container.streams.audio else None
+
+    def _describe(self, is_live: bool, announces_end: bool) -> None:
+        """Note the rate and length."""
         rate = float(self._stream.average_rate or self._stream.guessed_rate or 0)
         self.fps = rate if 0 < rate <= MAX_FPS else DEFAULT_FPS
         self._announced = None if is_live else _announced_seconds(self._container, self._stream)
         count = self._stream.frames or round((self._announced or 0) * self.fps)
         self.frame_count = None if is_live or count <= 0 else count
         self._is_endless = is_live or (not announces_end and self.frame_count is None)
-        self.is_live = is_live or (may_wait and self.frame_count is None)
-        self.sound = location if isinstance(location, Path) and self._container.streams.audio else None
 
     def _call(self, function: Callable[[], T]) -> T:
         try:
@@ -154,9 +158,11 @@ class VideoReader(Video):
                 damage.note(due)
                 continue
             for one in decoded:
-                shown = reached + (origin or 0) if one.pts is None else float(one.pts * tick)
-                origin = shown if origin is None else origin
-                pause, time = shown - origin - time, shown - origin
+                shown = None if one.pts is None else float(one.pts * tick)
+                if origin is None and shown is not None:
+                    origin = shown - reached
+                now = reached if shown is None else shown - (origin or 0.0)
+                pause, time = now - time, now
                 longest = max(longest, pause)
                 if is_playlist and count and pause > max(0.5, 5 / self.fps):  # FFmpeg leaves out what it cannot fetch
                     damage.note(time - pause + 1 / self.fps)

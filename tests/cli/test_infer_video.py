@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import socket
 import subprocess
@@ -15,6 +16,7 @@ import cv2
 import missing
 import numpy as np
 import pytest
+from rtsp_server import RtspCamera
 from scripted_engine import infer, read_json, start, write_engine, write_photo
 
 from yolact.runtime.detector import Detector
@@ -211,3 +213,21 @@ def test_ctrl_c_ends_the_waiting_for_a_stream(here: Path) -> None:
     assert (process.returncode, errors) == (130, "interrupted\n")
     assert len(read_json(here / "found.json")) >= 1
     assert len(decoded(here / "yolact-output" / "camera.mp4")) >= 1
+
+
+def test_a_stream_that_is_connected_again(here: Path) -> None:
+    """It comes back once, and is refused then: what was saved is kept."""
+    camera = RtspCamera(4, 3)
+    result = infer(write_engine(here / "any.onnx"), camera.url, "--reconnect", "1", "--json", "found.json")
+    assert result.exit_code == 1
+    assert re.fullmatch(rf"error: {camera.url}: cannot be reached \(Connection refused\).*\n", result.stderr)
+    assert (
+        result.stdout.count("the stream ended without notice") == result.stdout.count("connecting again in 0.5 s") == 2
+    )
+    rows = read_json(here / "found.json")
+    assert [row["frame"] for row in rows] == list(range(7))
+    assert [row.get("gap", 0) >= 0.5 for row in rows] == [False] * 4 + [True] + [False] * 2
+    times = [row["time"] for row in rows]
+    assert times == sorted(set(times))
+    frames = decoded(here / "yolact-output" / "live.mp4")
+    np.testing.assert_allclose([frame.time for frame in frames], times, atol=0.001)

@@ -17,8 +17,10 @@ from typing import ClassVar
 
 import cv2
 import missing
+import numpy as np
 import pytest
 from numbered_films import number_of, picture, steady, write_film
+from rtsp_server import RtspCamera
 
 from yolact.runtime.errors import ImageError
 from yolact.runtime.images import download
@@ -40,9 +42,13 @@ class Handler(BaseHTTPRequestHandler):
 
     files: ClassVar[dict[str, bytes]] = {}
     sent: ClassVar[list[int]] = []
+    playlists: ClassVar[list[str]] = []
 
     def do_GET(self) -> None:
         *_, way, name = self.path.split("/")
+        if name == "live.m3u8":
+            self.playlists.append(name)
+            name = name if len(self.playlists) < 4 else "gone"
         if name in ("camera", "endless"):
             self.send_camera(name == "endless")
         elif name in self.files:
@@ -97,6 +103,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     playlist = Handler.files["list.m3u8"]
     assert len(segments) >= 3 and b"#EXT-X-ENDLIST" in playlist
     Handler.files["hole.m3u8"] = playlist.replace(segments[1].encode(), b"gone.ts")
+    live = re.sub(rb"#EXT-X-(ENDLIST|PLAYLIST-TYPE:VOD)\n", b"", playlist)
+    Handler.files["live.m3u8"] = live
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
         thread = threading.Thread(target=http.serve_forever, daemon=True)
         thread.start()
@@ -139,6 +147,7 @@ SERVED = {
     "chunks, short": ("/camera", WHOLE[:4], r"the stream ended without notice at 0\.\d+ s, after 4 frames"),
     "HLS": ("/whole/list.m3u8", list(range(30)), ""),
     "HLS with a hole": ("/whole/hole.m3u8", None, r"is damaged at [01]\.\d+ s to [12]\.\d+ s"),
+    "HLS that goes away": ("/whole/live.m3u8", list(range(30)), "(ended without notice|404 Not Found; it)"),
     "nothing there": ("/whole/none.mp4", [], "the server answered 404 Not Found"),
     "no playlist there": ("/whole/none.m3u8", [], "the server answered 404 Not Found"),
 }
@@ -169,6 +178,14 @@ def test_a_refused_connection_is_told_as_such(url: str) -> None:
     with pytest.raises(ImageError, match=r"cannot be reached \(.*Connection refused\)") as caught:
         open_video(url, url)
     assert str(caught.value).startswith(f"{url}: ")
+
+
+def test_rtsp() -> None:
+    camera = RtspCamera(10)
+    frames, end = frames_and_end(open_video(camera.url, camera.url))
+    assert [number_of(frame.image) for frame in frames] == WHOLE
+    np.testing.assert_allclose([frame.time for frame in frames], steady(10), atol=1e-3)
+    assert end == f"{camera.url}: the stream ended without notice at 1.00 s, after 10 frames"
 
 
 def test_a_file_over_the_limit_is_not_downloaded(server: str, monkeypatch: pytest.MonkeyPatch) -> None:

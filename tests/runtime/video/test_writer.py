@@ -30,7 +30,9 @@ def frames_of(path: Path) -> list[av.VideoFrame]:
 
 
 @pytest.mark.parametrize(("codec", "name"), [(None, "h264"), ("h264", "h264"), ("vp9", "vp9"), ("av1", "libdav1d")])
-def test_every_frame_at_its_time(tmp_path: Path, codec: VideoCodec | None, name: str) -> None:
+def test_every_frame_at_its_time(
+    tmp_path: Path, codec: VideoCodec | None, name: str, capfd: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "out.mp4"
     with VideoFile(path, 10, codec) as video:
         for number, time in enumerate(UNEVEN):
@@ -40,6 +42,7 @@ def test_every_frame_at_its_time(tmp_path: Path, codec: VideoCodec | None, name:
     assert [number_of(frame.to_ndarray(format="bgr24")) for frame in frames] == list(range(8))
     with av.open(str(path)) as film:
         assert film.streams.video[0].codec_context.name == name
+    assert "".join(capfd.readouterr()) == "", "encoders print nothing"
 
 
 @pytest.mark.parametrize(("height", "width"), [(127, 191), (64, 95), (63, 96), (1, 1)])
