@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from yolact.runtime.detections import Detections
 from yolact.runtime.images.arrays import BoolArray
+from yolact.runtime.images.geometry import Region
 from yolact.runtime.tracking.assignment import assign
+from yolact.runtime.tracking.shape import Shape, mask_ious
 from yolact.training.evaluation.stability.motions import Matrix
 
 MATCHED_IOU = 0.5
@@ -56,7 +58,7 @@ def measure_step(before: Detections, after: Detections, motion: Matrix) -> Step:
     stays = [index for index, mask in enumerate(moved) if mask.any()]
     seen = [mask & there for mask in after.masks]
     come = [index for index, mask in enumerate(seen) if mask.any()]
-    ious = np.array([[_iou(moved[i], seen[j]) for j in come] for i in stays]).reshape(len(stays), len(come))
+    ious = mask_ious([_shape(moved[i]) for i in stays], [_shape(seen[j]) for j in come]).astype(np.float64)
     ious[before.class_ids[stays][:, None] != after.class_ids[come]] = 0
     ious[ious < MATCHED_IOU] = 0
     pairs = assign(ious)
@@ -85,10 +87,27 @@ def _moved(mask: BoolArray, motion: Matrix) -> BoolArray:
     """A mask (H, W) moved; a pixel is set where at least half of it is."""
     if np.array_equal(motion, np.eye(2, 3)):
         return mask
-    levels = mask.astype(np.float32)
-    warped = cv2.warpAffine(levels, motion, mask.shape[::-1], flags=cv2.INTER_LINEAR, borderValue=0)
-    moved: BoolArray = np.asarray(warped) >= 0.5
+    left, top, width, height = cv2.boundingRect(mask.view(np.uint8))
+    corners = np.array([(left - 1, top - 1), (left + width, top + height)]) @ motion[:, :2].T + motion[:, 2]
+    extent = mask.shape[::-1]
+    first = np.clip(np.floor(corners.min(axis=0)), 0, extent).astype(int)
+    last = np.clip(np.ceil(corners.max(axis=0)) + 1, 0, extent).astype(int)
+    moved = np.zeros_like(mask)
+    if width and (first < last).all():  # only around the mask: photos may be large
+        part = motion.copy()
+        part[:, 2] += motion[:, :2] @ (left, top) - first
+        levels = mask[top : top + height, left : left + width].astype(np.float32)
+        size = (last - first).tolist()
+        warped = cv2.warpAffine(levels, part, size, flags=cv2.INTER_LINEAR, borderValue=0)
+        moved[first[1] : last[1], first[0] : last[0]] = np.asarray(warped) >= 0.5
     return moved
+
+
+def _shape(mask: BoolArray) -> Shape:
+    """A mask (H, W) in the region around it, as whole pictures take long to compare with each other."""
+    left, top, width, height = cv2.boundingRect(mask.view(np.uint8))
+    region = Region(top, left, top + height, left + width)
+    return Shape.of(region, mask[region.slices])
 
 
 def _iou(a: BoolArray, b: BoolArray) -> float:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from moving_shapes import SIZE, rectangles
 
 from yolact.training.evaluation.stability.motions import LEAST_SIDE, MOST_FRAMES, MOTIONS, film
-from yolact.training.evaluation.stability.steps import Stability, measure_step
+from yolact.training.evaluation.stability.steps import Stability, _moved, measure_step
 
 STILL = np.eye(2, 3)
 
@@ -71,6 +72,20 @@ def test_boxes_follow_a_zoom_about_any_point() -> None:
     double = np.array([[2, 0, 0.5], [0, 2, 0.5]])
     step = measure_step(rectangles([(20, 10, 40, 20)]), rectangles([(40, 20, 80, 40)]), double)
     assert step.boxes.tolist() == pytest.approx([0]) and step.ious[0] > 0.95
+
+
+def test_a_mask_moves_as_its_whole_picture_does() -> None:
+    """Near borders too, and out of the picture."""
+    random = np.random.default_rng(4)
+    for _ in range(30):
+        mask = np.zeros(SIZE, np.bool_)
+        top, left = random.integers(0, 90, 2)
+        mask[top : top + 30, left : left + 40] = random.random(mask[top : top + 30, left : left + 40].shape) > 0.2
+        factor = random.uniform(0.95, 1.05)
+        motion = np.array([[factor, 0, random.uniform(-40, 40)], [0, factor, random.uniform(-40, 40)]])
+        whole = cv2.warpAffine(mask.astype(np.float32), motion, SIZE[::-1])
+        differs = _moved(mask, motion) != (whole >= 0.5)
+        assert not differs[np.abs(whole - 0.5) > 0.07].any()  # OpenCV rounds positions to a 32nd of a pixel
 
 
 def test_nothing_at_all_has_no_figures() -> None:
