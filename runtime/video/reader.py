@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import re
-import time as clock
+import time
 from collections.abc import Callable, Iterator
-from fractions import Fraction
 from pathlib import Path
 from typing import BinaryIO, Protocol, TypeVar, cast
 
@@ -17,6 +16,7 @@ from av.video.stream import VideoStream
 
 from yolact.runtime.errors import ImageError
 from yolact.runtime.video.damage import Damage
+from yolact.runtime.video.frame_clock import FrameClock
 from yolact.runtime.video.frames import DEFAULT_FPS, MAX_FPS, Frame, Video
 from yolact.runtime.video.interruptible import Waiting
 from yolact.runtime.video.pixels import to_image
@@ -136,16 +136,14 @@ class VideoReader(Video):
 
     def _decoded(self) -> Iterator[Frame]:
         stream = self._stream
-        tick = stream.time_base or Fraction(1, 1000)
+        clock = FrameClock(self._container, stream, self.fps, self.is_live)
         damage = Damage(stream.codec_context.name)
         is_playlist = self._container.format.name.startswith("hls")
-        start = self._container.start_time or 0
-        origin = None if self.is_live else start / av.time_base
-        count, packets, longest, time, reached = 0, 0, 0.0, 0.0, 0.0
+        count = packets = 0
         failure: ImageError | None = None
         for packet, broken in self._packets():
             failure = broken or failure
-            due = None if packet is None or packet.pts is None else float(packet.pts * tick) - (origin or 0)
+            due = clock.due(packet)
             if packet is not None:
                 packets += 1
                 if packet.is_corrupt:
@@ -158,20 +156,14 @@ class VideoReader(Video):
                 damage.note(due)
                 continue
             for one in decoded:
-                shown = None if one.pts is None else float(one.pts * tick)
-                if origin is None and shown is not None:
-                    origin = shown - reached
-                now = reached if shown is None else shown - (origin or 0.0)
-                pause, time = now - time, now
-                longest = max(longest, pause)
-                if is_playlist and count and pause > max(0.5, 5 / self.fps):  # FFmpeg leaves out what it cannot fetch
-                    damage.note(time - pause + 1 / self.fps)
-                    damage.note(time)
-                damage.show(time, one.is_corrupt, bool(one.interlaced_frame))
-                reached = time + (float(one.duration * tick) if one.duration else 1 / self.fps)
-                yield Frame(to_image(one), max(time, 0.0), count)
+                before, now = clock.reached, clock.show(one)
+                if is_playlist and clock.pause > max(0.5, 5 / self.fps):  # FFmpeg leaves out what it cannot fetch
+                    damage.note(before)
+                    damage.note(now)
+                damage.show(now, one.is_corrupt, bool(one.interlaced_frame))
+                yield Frame(to_image(one), max(now, 0.0), count)
                 count += 1
-        self._check_end(count, packets, reached, longest, failure, damage.describe())
+        self._check_end(count, packets, clock, failure, damage.describe())
 
     def _packets(self) -> Iterator[tuple[Packet[VideoStream] | None, ImageError | None]]:
         """Packets of the video, and None at their end, with what broke them off."""
@@ -184,26 +176,31 @@ class VideoReader(Video):
             failure = ImageError(f"{self.name}: {_reason(error)}")
         yield None, (self._source.failure if self._source is not None else None) or failure
 
-    def _check_end(
-        self, count: int, packets: int, reached: float, longest: float, failure: ImageError | None, damage: str
-    ) -> None:
+    def _check_end(self, count: int, packets: int, clock: FrameClock, failure: ImageError | None, damage: str) -> None:
         """Raise ImageError where this was no end as it should be."""
         if count == 0:
             raise failure or ImageError(f"{self.name}: no frame of this video can be decoded; copy or record it again")
         if failure is not None:
-            raise ImageError(f"{failure}; it broke off at {reached:.2f} s, after {count} frames")
+            raise ImageError(f"{failure}; it broke off at {clock.reached:.2f} s, after {count} frames")
         if self._is_endless:
-            raise ImageError(f"{self.name}: the stream ended without notice at {reached:.2f} s, after {count} frames")
+            raise ImageError(
+                f"{self.name}: the stream ended without notice at {clock.reached:.2f} s, after {count} frames"
+            )
         damage = "" if self.is_live or not damage else f"damaged at {damage}: frames there are missing or wrong"
-        is_early = self._announced is not None and (
-            reached + 0.02 * self._announced + 2 * max(longest, 1 / self.fps) < self._announced
-        )
         total = self._stream.frames
-        if total:  # in MP4 and MOV an edit list may leave frames out
-            is_early = packets < 0.98 * total - 1 and (is_early or "mp4" not in self._container.format.name)
+        announced = self._announced
+        if total and self._container.format.name == "avi":  # a frame may stand for several, without bytes of their own
+            announced = float(total * (self._stream.time_base or 0))
+        is_early = announced is not None and (
+            clock.reached + 0.02 * announced + 2 * max(clock.longest, 1 / self.fps) < announced
+        )
+        if total:  # an edit list may leave frames out
+            is_early = is_early and packets < 0.98 * total - 1
         early = ""
         if is_early:
-            early = f"after {count} of {total} frames" if total else f"at {reached:.2f} s of {self._announced:.2f} s"
+            early = (
+                f"after {count} of {total} frames" if total else f"at {clock.reached:.2f} s of {announced or 0:.2f} s"
+            )
         if early:
             raise ImageError(f"{self.name}: the video ends {early}; copy it again")
         if damage:
@@ -221,11 +218,11 @@ class VideoReader(Video):
 
 def _open(location: Path | str | ByteSource | BinaryIO, format: str | None) -> InputContainer:
     options = {"rtsp_transport": "tcp"} if isinstance(location, str) else {}  # lost datagrams would be grey blocks
-    start = clock.monotonic()
+    start = time.monotonic()
     try:
         return _open_within(location, format, options)
     except av.error.FFmpegError as error:  # some protocols call a timeout something else
-        if isinstance(location, str) and clock.monotonic() - start >= OPEN_SECONDS:
+        if isinstance(location, str) and time.monotonic() - start >= OPEN_SECONDS:
             raise TimeoutError from error
         raise
 

@@ -105,6 +105,17 @@ FILMS = {
     "VP8 in WebM": Film("a.webm", making={"codec": "libvpx"}),
     "VP9 in WebM": Film("a.webm", UNEVEN, making={"codec": "libvpx-vp9", "options": {"deadline": "realtime"}}),
     "Motion JPEG in AVI": Film("a.avi", making={"codec": "mjpeg", "pixels": "yuvj420p", "tick": Fraction(1, 10)}),
+    "H.264 with B-frames in AVI": Film(
+        "a.avi", making={"options": {"bf": "3", "b_strategy": "0"}, "tick": Fraction(1, 10)}
+    ),
+    "frames that last in AVI": Film(
+        "a.avi", UNEVEN, making={"codec": "mjpeg", "pixels": "yuvj420p", "tick": Fraction(1, 50)}
+    ),
+    "MPEG-2 with B-frames": Film(
+        "a.mpg", steady(10, 25), making={"codec": "mpeg2video", "tick": Fraction(1, 25), "context": {"max_b_frames": 2}}
+    ),
+    "H.264 of fields": Film("a.mp4", making={"options": {"x264-params": "tff=1", "flags": "+ildct+ilme"}}),
+    "GIF": Film("a.gif", making={"codec": "gif", "pixels": "rgb8", "tick": Fraction(1, 100)}),
     "MPEG-4 in MOV": Film("a.mov", making={"codec": "mpeg4"}),
     "MPEG-TS": Film("a.ts", making={"format": "mpegts"}),
     "FLV": Film("a.flv", making={"codec": "flv1", "format": "flv"}),
