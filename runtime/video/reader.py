@@ -259,7 +259,7 @@ def _reason(error: Exception) -> str:
         return f"the server answered {answer[1]}"
     if isinstance(error, (av.error.ExitError, TimeoutError)):
         return "the server takes too long; try again later"
-    if isinstance(error, av.error.InvalidDataError):
+    if isinstance(error, (av.error.InvalidDataError, av.error.EOFError)):
         return _UNREADABLE
     if isinstance(error, ConnectionError):
         return f"cannot be reached ({error.strerror}); is the server running?"

@@ -14,6 +14,7 @@ from pathlib import Path
 import av
 import cv2
 import missing
+import numbered_films
 import numpy as np
 import pytest
 from rtsp_server import RtspCamera
@@ -149,6 +150,19 @@ def test_a_frame_that_fails_ends_the_video_there(
     assert result.stdout.endswith(f"film.avi: {done} frames -> {Path('yolact-output/film.mp4')}\n")
     assert not (here / "found.json").exists()
     assert len(decoded(here / "yolact-output" / "film.mp4")) == done
+
+
+def test_times_and_sizes_go_through(here: Path) -> None:
+    """A Matroska file of uneven times and an odd size: frames are written when they were shown, padded."""
+    times = [0.0, 0.04, 0.1, 0.5, 2.0, 2.04, 3.0, 5.36]
+    numbered_films.write_film(here / "film.mkv", times, codec="libvpx-vp9", size=(191, 127))
+    result = infer(write_engine(here / "any.onnx"), "film.mkv", "--json", "found.json")
+    assert result.exit_code == 0, result.stderr
+    rows = read_json(here / "found.json")
+    assert [(row["time"], row["width"], row["height"]) for row in rows] == [(time, 191, 127) for time in times]
+    frames = decoded(here / "yolact-output" / "film.mp4")
+    assert {frame.image.shape for frame in frames} == {(128, 192, 3)}
+    np.testing.assert_allclose([frame.time for frame in frames], times, atol=0.001)
 
 
 def test_the_options_of_videos(here: Path) -> None:
