@@ -187,7 +187,7 @@ class Connections:
     @contextlib.contextmanager
     def cut_after(self, seconds: float) -> Iterator[None]:
         """Cut all where the context lasts longer."""
-        timer = threading.Timer(seconds, self._cut)
+        timer = threading.Timer(seconds, self.cut)
         timer.daemon = True
         timer.start()
         try:
@@ -195,7 +195,8 @@ class Connections:
         finally:
             timer.cancel()
 
-    def _cut(self) -> None:
+    def cut(self) -> None:
+        """End them all; who reads from one is told that there is no more."""
         self.were_cut = True
         for one in self._sockets:
             with contextlib.suppress(OSError):  # the server was quicker

@@ -9,6 +9,8 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+_SECONDS = 2.0  # for an interrupted call to return
+
 
 class Waiting:
     """Makes calls in a thread each, while the caller waits in a way that a signal ends.
@@ -17,7 +19,9 @@ class Waiting:
         is_abandoned: whether a call was left that goes on. What it uses must not be touched any more.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, interrupt: Callable[[], None]) -> None:
+        """`interrupt` lets the library's call return soon, as far as that can be done."""
+        self._interrupt = interrupt
         self.is_abandoned = False
 
     def call(self, function: Callable[[], T]) -> T:
@@ -30,8 +34,12 @@ class Waiting:
             except BaseException as error:
                 outcome.set_exception(error)
 
-        threading.Thread(target=work, daemon=True, name="yolact waiting").start()
+        thread = threading.Thread(target=work, daemon=True, name="yolact waiting")
+        thread.start()
         try:
             return outcome.result()
         finally:
-            self.is_abandoned = not outcome.done()
+            if not outcome.done():
+                self._interrupt()
+                thread.join(_SECONDS)  # a thread inside a library while Python ends may crash it
+            self.is_abandoned = thread.is_alive() and not outcome.done()

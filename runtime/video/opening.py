@@ -36,20 +36,22 @@ def open_video(location: Path | str | int, name: str) -> Video:
         from yolact.runtime.video.web import open_web_video
 
         return open_web_video(location, name)
-    if str(location) == "-":
-        from yolact.runtime.video.pipe import StandardInput
+    is_stdin = str(location) == "-"
+    if is_stdin or location.is_fifo():
+        from yolact.runtime.video.pipe import Pipe
 
-        return VideoReader(StandardInput(), name, may_wait=True)
+        try:
+            return VideoReader(Pipe(None if is_stdin else location), name, may_wait=True)
+        except OSError as error:
+            raise ImageError(f"{name}: cannot be read ({error.strerror})") from error
     _check_file(location)
-    return VideoReader(location, name, may_wait=not location.is_file())
+    return VideoReader(location, name)
 
 
 def _check_file(path: Path) -> None:
     """Raise ImageError where a path cannot be a video."""
-    if path.exists() and not (path.is_file() or path.is_fifo()):
+    if path.exists() and not path.is_file():
         raise ImageError(f"{path}: expected a video, got neither a file nor a pipe; name the camera or stream")
-    if path.is_fifo():
-        return
     try:
         size = path.stat().st_size
         with path.open("rb"):

@@ -55,6 +55,8 @@ class ByteSource(Protocol):
 
     def read(self, size: int) -> bytes: ...
 
+    def interrupt(self) -> None: ...
+
     def close(self) -> None: ...
 
 
@@ -84,7 +86,7 @@ class VideoReader(Video):
         Raises ImageError where that fails.
         """
         self.name, self.is_live = name, is_live
-        self._waiting = Waiting() if may_wait else None
+        self._waiting = Waiting(self._interrupt) if may_wait else None
         self._source = None if isinstance(location, (Path, str)) else location
         self._file: BinaryIO | None = None
         try:
@@ -115,6 +117,10 @@ class VideoReader(Video):
             if self._source is not None and self._source.failure is not None:
                 raise self._source.failure from error
             raise ImageError(f"{self.name}: {_reason(error)}") from error
+
+    def _interrupt(self) -> None:
+        if self._source is not None:
+            self._source.interrupt()
 
     def _find_stream(self) -> VideoStream:
         stream = self._container.streams.best("video")

@@ -87,6 +87,10 @@ class WebBody:
             )
         return data
 
+    def interrupt(self) -> None:
+        """Let a `read` in another thread return."""
+        self._connections.cut()
+
     def close(self) -> None:
         self._connections.__exit__(None, None, None)
 
@@ -118,6 +122,7 @@ class DownloadedFile:
             body.close()
         self._file.seek(0)
         self.failure = body.failure
+        self.interrupt = self._file.flush  # nobody waits for it
         self.read, self.seek, self.tell, self.close = (
             *(self._file.read, self._file.seek, self._file.tell),
             self._file.close,
