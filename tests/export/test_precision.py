@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +39,20 @@ CONFIGS = {
 }
 
 
+@cache
+def network(name: str) -> Yolact:
+    return seeded(CONFIGS[name])
+
+
+@cache
+def exported(name: str, precision: Precision) -> onnx.ModelProto:
+    """A full graph, for all tests that only read it."""
+    return export_model(network(name), LIMITS, weights_sha256="", precision=precision)
+
+
 @pytest.fixture(scope="module")
 def model() -> Yolact:
-    return seeded(CONFIGS["mobilenet_v2"])
+    return network("mobilenet_v2")
 
 
 def types_of(proto: onnx.ModelProto) -> dict[str, int]:
@@ -62,7 +74,7 @@ NETWORKS: list[tuple[str, Precision]] = [("darknet53", "fp16"), ("mobilenet_v2",
 @pytest.mark.parametrize(("name", "precision"), NETWORKS)
 def test_types(name: str, precision: Precision) -> None:
     config = CONFIGS[name]
-    proto = export_model(seeded(config), LIMITS, weights_sha256="", precision=precision)
+    proto = exported(name, precision)
     onnx.checker.check_model(proto, full_check=True)
     types = types_of(proto)
     nodes = onnx.inliner.inline_local_functions(proto).graph.node
@@ -85,7 +97,7 @@ def test_types(name: str, precision: Precision) -> None:
 @pytest.mark.parametrize("precision", HALF)
 @pytest.mark.parametrize("options", [{"graph": "raw"}, {"batch": 2}, {"inline_functions": True}], ids=str)
 def test_other_forms_have_the_same_types(model: Yolact, precision: Precision, options: dict[str, Any]) -> None:
-    full = types_of(export_model(model, LIMITS, weights_sha256="", precision=precision))
+    full = types_of(exported("mobilenet_v2", precision))
     other = types_of(export_model(model, LIMITS, weights_sha256="", precision=precision, **options))
     shared = other.keys() & full.keys()
     if options == {"graph": "raw"}:  # heads that leave the graph are float32
@@ -100,7 +112,7 @@ def test_other_forms_have_the_same_types(model: Yolact, precision: Precision, op
 def test_layers_read_what_they_read_in_float32(name: str, precision: Precision) -> None:
     """INT8 is calibrated in float32 whatever the precision of the file, so nothing may move from one layer to another:
     the graphs are the same but for casts, and so are the weights but for rounding."""
-    model = seeded(CONFIGS[name])
+    model = network(name)
     exact, half = (
         onnx.inliner.inline_local_functions(export_model(model, LIMITS, weights_sha256="", graph="raw", precision=kind))
         for kind in ("fp32", precision)
@@ -145,9 +157,7 @@ def test_onnxruntime_runs_fp16(model: Yolact, photos: list[np.ndarray], tmp_path
 
 @pytest.mark.parametrize(("name", "precision"), NETWORKS)
 def test_is_close_to_pytorch_on_photos(name: str, precision: Precision, photos: list[np.ndarray]) -> None:
-    network = seeded(CONFIGS[name])
-    proto = export_model(network, LIMITS, weights_sha256="", precision=precision)
-    result = verify_model(proto, network, LIMITS, "full", photos[1:], None, precision)
+    result = verify_model(exported(name, precision), network(name), LIMITS, "full", photos[1:], None, precision)
     by_name = {difference.output: difference.largest for difference in result.differences}
     smallest = {"fp16": 1e-4, "bf16": 1e-3}[precision]  # the rounding was there
     assert all(by_name[head] > smallest for head in ("locations", "confidences", "prototypes"))
@@ -252,21 +262,20 @@ def test_wrong_half_files_do_not_pass(model: Yolact, name: str) -> None:
 
 def test_activations_that_overflow_are_counted() -> None:
     """Weights that fit fp16 and lead beyond it: what the float32 network computes is fine, and so is bf16."""
-    network = seeded(CONFIGS["mobilenet_v2"])
+    model = seeded(CONFIGS["mobilenet_v2"])
     with torch.no_grad():
-        network.proto_net[8].weight *= 3e3
-        network.proto_net[10].weight *= 50
+        model.proto_net[8].weight *= 3e3
+        model.proto_net[10].weight *= 50
     image = make_check_image()
-    proto = export_model(network, LIMITS, weights_sha256="", graph="raw", precision="fp16")
+    proto = export_model(model, LIMITS, weights_sha256="", graph="raw", precision="fp16")
     with pytest.raises(AccuracyError, match=r"\d+ of 9216 values of 'prototypes' are not finite in fp16"):
-        verify_model(proto, network, LIMITS, "raw", [image], None, "fp16")
-    proto = export_model(network, LIMITS, weights_sha256="", graph="raw", precision="bf16")
-    verify_model(proto, network, LIMITS, "raw", [image], None, "bf16")
+        verify_model(proto, model, LIMITS, "raw", [image], None, "fp16")
+    proto = export_model(model, LIMITS, weights_sha256="", graph="raw", precision="bf16")
+    verify_model(proto, model, LIMITS, "raw", [image], None, "bf16")
 
 
 def test_the_worst_of_several_images_counts(model: Yolact, photos: list[np.ndarray]) -> None:
-    photos = photos[:2]
-    proto = export_model(model, LIMITS, weights_sha256="", precision="fp16")
+    photos, proto = photos[:2], exported("mobilenet_v2", "fp16")
     each = [verify_model(proto, model, LIMITS, "full", [photo], None, "fp16") for photo in photos]
     both = verify_model(proto, model, LIMITS, "full", photos, None, "fp16")
     for index, difference in enumerate(both.differences):
