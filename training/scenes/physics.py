@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from ctypes.util import find_library
 
 from yolact.runtime.errors import YolactError
 from yolact.runtime.packages import PackageMissing
@@ -13,13 +14,14 @@ from yolact.runtime.wording import one_line
 def _cannot_draw(error: Exception) -> YolactError:
     chosen = os.environ.get("MUJOCO_GL", "its default")
     return YolactError(
-        f"MuJoCo cannot draw with MUJOCO_GL={chosen} ({one_line(error)[:200]}); install OSMesa, on Debian and Ubuntu "
-        "with apt-get install libosmesa6, and unset MUJOCO_GL, or set MUJOCO_GL=egl where there is a GPU"
+        f"MuJoCo cannot draw with MUJOCO_GL={chosen} ({one_line(error)[:200]}); install OSMesa or EGL, on Debian and "
+        "Ubuntu with apt-get install libosmesa6 or libegl1, and unset MUJOCO_GL"
     )
 
 
 if sys.platform == "linux":
-    os.environ.setdefault("MUJOCO_GL", "osmesa")  # read when it is imported; egl is the other one without a display
+    # Read when it is imported. Both draw without a display; newer systems have OSMesa no more.
+    os.environ.setdefault("MUJOCO_GL", "osmesa" if find_library("OSMesa") else "egl")
 
 try:
     import mujoco
