@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from yolact.runtime.errors import UsageError
 from yolact.runtime.model_names import Repository, file_or_repository, is_checkpoint
 
 
-class _Named(click.ParamType):  # type: ignore[type-arg]
+class _Named(click.ParamType, ABC):  # type: ignore[type-arg]
     """A file, there or missing, or a repository, whose file takes its place before the command begins."""
 
     name = "file"
@@ -28,9 +29,9 @@ class _Named(click.ParamType):  # type: ignore[type-arg]
             self.fail(str(error), param, ctx)
         return self.later(source)
 
+    @abstractmethod
     def later(self, source: Path | Repository) -> Path | Later:
         """The path for an existing or missing file, `Later` for what takes work."""
-        raise NotImplementedError
 
 
 class _Weights(_Named):

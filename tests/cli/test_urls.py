@@ -15,6 +15,7 @@ from typing import ClassVar
 import cv2
 import numpy as np
 import pytest
+from serving import serving
 
 from yolact.runtime.errors import ImageError
 from yolact.runtime.images import download
@@ -55,12 +56,8 @@ class Handler(BaseHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
     """Address of the server, without a slash at the end."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
-        thread = threading.Thread(target=http.serve_forever, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{http.server_port}"
-        http.shutdown()
-        thread.join()
+    with serving(Handler) as url:
+        yield url
 
 
 def open_url(url: str) -> np.ndarray | VideoReader:

@@ -15,9 +15,6 @@ from yolact.training.scenes.bin_model import DRAWN, HIDDEN, TOUCHING, Layout, bu
 from yolact.training.scenes.physics import mujoco
 from yolact.training.scenes.scene import Scene
 
-SIZE = (480, 640)
-"""Height and width of pictures where none is asked for."""
-
 LEAST_SHARE = 0.25
 """Share of a part's outline within the picture below which it is too hidden to be asked for."""
 
@@ -31,7 +28,7 @@ _SILHOUETTE = 4
 """Times that the pictures which outlines are counted in are smaller."""
 
 
-def draw_bin(seed: int, index: int, size: tuple[int, int] = SIZE) -> Scene:
+def draw_bin(seed: int, index: int, size: tuple[int, int]) -> Scene:
     """Bin `index` of the endless series `seed`; ``size`` is (height, width) in pixels, each 64 or more.
 
     Raises YolactError where the system cannot draw.
@@ -41,7 +38,7 @@ def draw_bin(seed: int, index: int, size: tuple[int, int] = SIZE) -> Scene:
         return stage.look(rng, 0)
 
 
-def draw_belt(seed: int, index: int, frames: int, size: tuple[int, int] = SIZE) -> Iterator[Scene]:
+def draw_belt(seed: int, index: int, frames: int, size: tuple[int, int]) -> Iterator[Scene]:
     """Frames of belt `index` of the series `seed`, which carries parts past the camera. Arguments as of `draw_bin`.
 
     The ids of instances stay the same over all frames.

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from itertools import count, islice
 from pathlib import Path
 from typing import ClassVar
@@ -21,6 +21,7 @@ import numpy as np
 import pytest
 from numbered_films import number_of, picture, steady, write_film
 from rtsp_server import RtspCamera
+from serving import serving
 
 from yolact.runtime.errors import ImageError
 from yolact.runtime.images import download
@@ -105,12 +106,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     Handler.files["hole.m3u8"] = playlist.replace(segments[1].encode(), b"gone.ts")
     live = re.sub(rb"#EXT-X-(ENDLIST|PLAYLIST-TYPE:VOD)\n", b"", playlist)
     Handler.files["live.m3u8"] = live
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
-        thread = threading.Thread(target=http.serve_forever, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{http.server_port}"
-        http.shutdown()
-        thread.join()
+    with serving(Handler) as url:
+        yield url
 
 
 def frames_and_end(video: Video) -> tuple[list[Frame], str]:
