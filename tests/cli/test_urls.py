@@ -9,7 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import ClassVar
 
 import cv2
@@ -106,18 +106,14 @@ class Guarded(Handler):
 
 def test_user_and_password_are_for_the_server_alone(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Guarded, "other", server)
-    with ThreadingHTTPServer(("127.0.0.1", 0), Guarded) as http:
-        thread = threading.Thread(target=http.serve_forever, daemon=True)
-        thread.start()
-        host = f"127.0.0.1:{http.server_port}"
+    with serving(Guarded) as url:
+        host = url.removeprefix("http://")
         (source,) = expand_source(f"http://k%C3%A4the:p%40ss@{host}/photo.png")
         assert source.name == f"http://{host}/photo.png"
         np.testing.assert_array_equal(source.open(), IMAGE)
         assert Handler.asked[-1] is None
         with pytest.raises(ImageError, match="401") as caught:
             open_url(f"http://eve:secret@{host}/photo.png")
-        http.shutdown()
-        thread.join()
     assert str(caught.value).startswith(f"http://{host}/photo.png: ") and "secret" not in str(caught.value)
 
 
