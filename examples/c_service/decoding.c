@@ -50,10 +50,8 @@ static int check_header(job* work, size_t max_pixels)
     image_kind kind = read_image_header(work->body, work->size, &width, &height);
     if (kind == KIND_OTHER) {
         snprintf(
-            work->problem, sizeof work->problem,
-            "expected a JPEG or PNG file as the body, got %zu bytes of %s, or send raw pixels with X-Image-Width, "
-            "X-Image-Height and X-Image-Format",
-            work->size, advise(work->body, work->size));
+            work->problem, sizeof work->problem, "expected a JPEG or PNG file, got %zu bytes of %s", work->size,
+            advise(work->body, work->size));
         return 415;
     }
     if (width == 0 || height == 0) {

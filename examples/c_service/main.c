@@ -20,15 +20,17 @@ static int report(int code)
 }
 
 /* Opens the engine and runs it once, so that the first request is as quick as the others. */
-static yolact_status open_detector(const options* settings, yolact_handle* detector)
+static yolact_status open_model(const options* settings, model* to)
 {
     static const uint8_t black[64 * 64 * 3];
     const yolact_image image = {black, 64, 64, 64 * 3, YOLACT_FORMAT_BGR};
     yolact_results* results;
-    yolact_status status = yolact_open(settings->engine, &settings->detector, detector);
+    yolact_status status = yolact_open(settings->engine, &settings->detector, &to->detector);
     if (status != YOLACT_OK)
         return status;
-    status = yolact_infer(*detector, &image, 1, &results);
+    status = yolact_infer(to->detector, &image, 1, &results);
+    to->outputs = status == YOLACT_OK && results->images[0].mask_scores ? TENSORS : MASK_SCORES;
+    to->most_images = settings->max_batch < settings->queue_size ? settings->max_batch : settings->queue_size;
     yolact_results_free(results);
     return status;
 }
@@ -47,12 +49,12 @@ static int report_threads(void)
     return FAILED;
 }
 
-static int serve(const options* settings, yolact_handle detector)
+static int serve(const options* settings, const model* of)
 {
-    if (!start_pipeline(settings, detector) || !watch_connections(settings->timeout))
+    if (!start_pipeline(settings, of->detector) || !watch_connections(settings->timeout))
         return report_threads();
     begin_serving();
-    if (!start_server(settings, detector))
+    if (!start_server(settings, of))
         return FAILED;
     int number = await_signal();
     fprintf(stderr, "%s: answering what is under way\n", strsignal(number));
@@ -77,14 +79,14 @@ int main(int argc, char** argv)
         return report_threads();
     set_pixel_limit(settings.max_pixels);
 
-    yolact_handle detector;
-    yolact_status status = open_detector(&settings, &detector);
+    model served;
+    yolact_status status = open_model(&settings, &served);
     if (status != YOLACT_OK)
         return report(
             status == YOLACT_ERROR_ENGINE     ? ENGINE_DOES_NOT_FIT
             : status == YOLACT_ERROR_ARGUMENT ? 2
                                               : FAILED);
-    int code = serve(&settings, detector);
-    yolact_close(detector);
+    int code = serve(&settings, &served);
+    yolact_close(served.detector);
     return code;
 }

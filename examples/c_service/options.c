@@ -10,7 +10,7 @@
 static const char usage[] =
     "usage: yolact-service --engine FILE [options]\n"
     "\n"
-    "Serves POST /v1/infer, GET /healthz and GET /metrics until SIGTERM.\n"
+    "Serves POST /v1/infer, GET /healthz, GET /metrics and KServe's V2 protocol, GET /v2, until SIGTERM.\n"
     "\n"
     "  --engine FILE          yolact.onnx or yolact.plan\n"
     "  --host ADDRESS         where to listen [127.0.0.1; 0.0.0.0 for every network, which has no access control]\n"
@@ -20,7 +20,8 @@ static const char usage[] =
     "  --allow-host-code      let TensorRT run code that the plan carries; only for plans you trust\n"
     "  --score-threshold X    leave out detections that do not score above it [0.15]\n"
     "  --top-k N              detections of an image at most, 0 for all [15]\n"
-    "  --max-batch N          images of requests that run together, if the engine file takes so many [8]\n"
+    "  --max-batch N          images that run together, if the engine file takes so many, and of one V2 request at "
+    "most [8]\n"
     "  --batch-wait-ms X      how long an image waits for others [0: no longer than the engine is busy]\n"
     "  --queue N              requests that wait for the engine; one more is answered 503 [64]\n"
     "  --connections N        open at once; others wait [256]\n"

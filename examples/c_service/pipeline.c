@@ -198,21 +198,27 @@ static void await(job* work)
     }
 }
 
-void run_job(job* work)
+/* Queues the jobs, where there is room for all. Returns whether there was. The caller holds the lock. */
+static int queue(job* jobs, size_t count)
 {
-    init_condition(&work->done);
-    work->entered = now();
-    pthread_mutex_lock(&lock);
-    if (depth() < settings->queue_size && !is_stopping) {
-        push_job(&waiting, work);
-        pthread_cond_signal(&waiting_changed);
-        await(work);
-    } else {
-        snprintf(work->problem, sizeof work->problem, "%zu requests wait already; try later", depth());
-        work->status = 503;
+    size_t before = depth();
+    if (is_stopping || before + count > settings->queue_size) {
+        for (size_t i = 0; i < count; i++) {
+            snprintf(jobs[i].problem, sizeof jobs[i].problem, "%zu requests wait already; try later", before);
+            jobs[i].status = 503;
+        }
+        return 0;
     }
-    pthread_mutex_unlock(&lock);
-    pthread_cond_destroy(&work->done);
+    for (size_t i = 0; i < count; i++) {
+        push_job(&waiting, &jobs[i]);
+        pthread_cond_signal(&waiting_changed);
+    }
+    return 1;
+}
+
+/* Frees the pixels that a thread decoded. */
+static void free_pixels(job* work)
+{
     if (work->is_decoded) {
         yolact_image pixels = work->image; /* a copy: the job's height and width stay for the answer */
         yolact_image_free(&pixels);
@@ -220,7 +226,25 @@ void run_job(job* work)
     work->image.data = NULL;
 }
 
-void finish_job(job* work)
+void run_jobs(job* jobs, size_t count)
+{
+    double entered = now();
+    for (size_t i = 0; i < count; i++) {
+        init_condition(&jobs[i].done);
+        jobs[i].entered = entered;
+    }
+    pthread_mutex_lock(&lock);
+    if (queue(jobs, count))
+        for (size_t i = 0; i < count; i++)
+            await(&jobs[i]);
+    pthread_mutex_unlock(&lock);
+    for (size_t i = 0; i < count; i++) {
+        pthread_cond_destroy(&jobs[i].done);
+        free_pixels(&jobs[i]);
+    }
+}
+
+static void finish_job(job* work)
 {
     if (!work->shared)
         return;
@@ -231,6 +255,12 @@ void finish_job(job* work)
         return;
     yolact_results_free(work->shared->results);
     free(work->shared);
+}
+
+void finish_jobs(job* jobs, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        finish_job(&jobs[i]);
 }
 
 int is_queue_full(void)

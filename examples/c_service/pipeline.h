@@ -47,13 +47,14 @@ double now(void);
 /* Starts the threads; 0 where that fails. */
 int start_pipeline(const options* settings, yolact_handle handle);
 
-/* Queues the job and waits until it is answered. Where the queue is full, the answer is 503 at once. */
-void run_job(job* work);
+/* Queues jobs and waits until all are answered. Where the queue has no room for all of them, each is answered with 503
+ * at once. */
+void run_jobs(job* jobs, size_t count);
 
-/* Frees what run_job left in the job. Every job needs this in the end. */
-void finish_job(job* work);
+/* Frees what run_jobs left in the jobs. All need this in the end. */
+void finish_jobs(job* jobs, size_t count);
 
-/* Whether a job would get 503 now. */
+/* Whether jobs would get 503 now. */
 int is_queue_full(void);
 
 size_t queue_depth(void);

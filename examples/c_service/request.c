@@ -129,7 +129,9 @@ static int read_raw_headers(request* of, const options* settings)
     return 200;
 }
 
-enum { LENGTHS, STRANGE_NAMES, DOUBTS };
+enum { LENGTHS, JSON_LENGTHS, STRANGE_NAMES, DOUBTS };
+
+static const char json_length[] = "Inference-Header-Content-Length";
 
 static enum MHD_Result count_doubts(void* doubts, enum MHD_ValueKind kind, const char* name, const char* value)
 {
@@ -139,6 +141,8 @@ static enum MHD_Result count_doubts(void* doubts, enum MHD_ValueKind kind, const
         count[STRANGE_NAMES]++;
     else if (strcasecmp(name, "Content-Length") == 0)
         count[LENGTHS]++;
+    else if (strcasecmp(name, json_length) == 0)
+        count[JSON_LENGTHS]++;
     return MHD_YES;
 }
 
@@ -150,6 +154,8 @@ int check_framing(request* of)
     of->must_close = has_coding || counts[LENGTHS] > 1 || counts[STRANGE_NAMES] > 0;
     if (counts[LENGTHS] + has_coding > 1 || counts[STRANGE_NAMES] > 0)
         return refuse(of, 400, "expected one Content-Length and no spaces in names of headers");
+    if (counts[JSON_LENGTHS] > 1)
+        return refuse(of, 400, "expected one %s, got %d", json_length, counts[JSON_LENGTHS]);
     return 200;
 }
 
@@ -175,22 +181,40 @@ static int read_length(request* of, size_t most)
     if (errno || size > most)
         return refuse(of, 413, "expected a body of at most %zu bytes, got %.40s", most, length);
     if (size == 0)
-        return refuse(of, 400, "expected an image as the body, got none");
+        return refuse(of, 400, "expected %s as the body, got none", of->to == V2_INFER ? "JSON" : "an image");
     of->expected = (size_t)size;
     return 200;
 }
 
-/* Refuses a body that wraps the image into something. Returns the HTTP status. */
+/* Reads how many bytes of a V2 request are JSON: all, or those before its tensors. Returns the HTTP status. */
+static int read_json_length(request* of)
+{
+    const char* given = header(of, json_length);
+    long long size = given ? number(given, (long long)of->expected) : (long long)of->expected;
+    if (size < 0)
+        return refuse(
+            of, 400, "expected %s to be the bytes of JSON at the begin of the body, from 1 to %zu, got %.40s",
+            json_length, of->expected, given);
+    of->json_size = (size_t)size;
+    return 200;
+}
+
+/* Refuses a body that wraps what is wanted into something. Returns the HTTP status. */
 static int check_wrapping(request* of)
 {
     const char *type = header(of, "Content-Type"), *coding = header(of, "Content-Encoding");
+    int is_v2 = of->to == V2_INFER;
+    if (is_v2 && type && strncasecmp(type, "multipart/", 10) == 0)
+        return refuse(of, 415, "expected JSON as the body, got a form");
     if (type && strncasecmp(type, "multipart/", 10) == 0)
         return refuse(
             of, 415,
             "expected the image itself as the body, got a form; send the file as it is, with curl by --data-binary "
             "@photo.jpg instead of -F");
     if (coding && *coding && strcasecmp(coding, "identity") != 0)
-        return refuse(of, 415, "expected the image itself as the body, got a Content-Encoding; send the file as it is");
+        return refuse(
+            of, 415, "expected %s as the body, got a Content-Encoding; send %s as it is",
+            is_v2 ? "JSON" : "the image itself", is_v2 ? "that" : "the file");
     return 200;
 }
 
@@ -199,9 +223,12 @@ int read_headers(request* of, const options* settings)
     int status = read_length(of, settings->max_body);
     if (status == 200)
         status = check_wrapping(of);
-    int is_raw = header(of, "X-Image-Width") || header(of, "X-Image-Height") || header(of, "X-Image-Format");
+    int is_raw = of->to == INFER &&
+                 (header(of, "X-Image-Width") || header(of, "X-Image-Height") || header(of, "X-Image-Format"));
     if (status == 200 && is_raw)
         status = read_raw_headers(of, settings);
+    if (status == 200 && of->to == V2_INFER)
+        status = read_json_length(of);
     if (status != 200)
         return status;
     if (is_queue_full())

@@ -7,15 +7,33 @@
 #include <string.h>
 #include <time.h>
 
+#include "inference.h"
 #include "listener.h"
 #include "metrics.h"
 #include "request.h"
 #include "results_json.h"
 
 static const options* settings;
-static yolact_handle detector;
+static const model* served;
 static struct MHD_Daemon* daemon_;
 static atomic_int is_draining;
+
+static void add_headers(struct MHD_Response* to, const request* of, int status, const char* type)
+{
+    MHD_add_response_header(to, MHD_HTTP_HEADER_CONTENT_TYPE, type);
+    MHD_add_response_header(to, "X-Request-Id", of->id);
+    if (status == 405)
+        MHD_add_response_header(to, MHD_HTTP_HEADER_ALLOW, takes_post(of->to) ? "POST" : "GET, HEAD");
+    if (status == 503)
+        MHD_add_response_header(to, MHD_HTTP_HEADER_RETRY_AFTER, "1");
+    if (is_draining || of->must_close)
+        MHD_add_response_header(to, MHD_HTTP_HEADER_CONNECTION, "close");
+    if (of->answer_json_size > 0) {
+        char size[24];
+        snprintf(size, sizeof size, "%zu", of->answer_json_size);
+        MHD_add_response_header(to, "Inference-Header-Content-Length", size);
+    }
+}
 
 /* Answers with the text. Where the service is ending, the connection is closed afterwards. */
 static enum MHD_Result respond(request* to, int status, const char* type, text* body)
@@ -29,15 +47,7 @@ static enum MHD_Result respond(request* to, int status, const char* type, text* 
         text_free(body);
         return MHD_NO;
     }
-    MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
-    MHD_add_response_header(response, "X-Request-Id", to->id);
-    if (status == 405)
-        MHD_add_response_header(
-            response, MHD_HTTP_HEADER_ALLOW, strcmp(to->path.data, "/v1/infer") ? "GET, HEAD" : "POST");
-    if (status == 503)
-        MHD_add_response_header(response, MHD_HTTP_HEADER_RETRY_AFTER, "1");
-    if (is_draining || to->must_close)
-        MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
+    add_headers(response, to, status, type);
     to->status = status;
     to->answer_size = body->size;
     count_request(status); /* before the client has the answer, as it may then ask for the metrics */
@@ -70,20 +80,85 @@ static enum MHD_Result serve_metrics(request* to)
     return respond(to, 200, "text/plain; version=0.0.4; charset=utf-8", &body);
 }
 
+/* Says what else this form of request could have been. */
+static void mention_raw_pixels(job* work)
+{
+    size_t length = strlen(work->problem);
+    snprintf(
+        work->problem + length, sizeof work->problem - length,
+        ", or send raw pixels with X-Image-Width, X-Image-Height and X-Image-Format");
+}
+
 static enum MHD_Result serve_detections(request* to)
 {
     job* work = &to->work;
-    run_job(work);
+    run_jobs(work, 1);
     if (work->status != 200) {
-        finish_job(work);
+        finish_jobs(work, 1);
+        if (work->status == 415)
+            mention_raw_pixels(work);
         return refuse(to, work->status, work->problem);
     }
     text body = {0};
-    write_results(&body, detector, to->id, work->found, work->image.width, work->image.height);
+    write_results(&body, served->detector, to->id, work->found, work->image.width, work->image.height);
     count_detections(now() - to->started, work->found->count);
-    finish_job(work);
+    finish_jobs(work, 1);
     return respond(to, 200, "application/json", &body);
 }
+
+/* ---- KServe's V2 protocol ---- */
+
+static enum MHD_Result serve_inference(request* to)
+{
+    text body = {0};
+    int status = run_inference(to, served, &body);
+    if (status != 200)
+        return refuse(to, status, to->work.problem);
+    return respond(to, 200, to->answer_json_size ? "application/octet-stream" : "application/json", &body);
+}
+
+static enum MHD_Result serve_metadata(request* to)
+{
+    text body = {0};
+    if (to->to == V2_SERVER)
+        write_server_metadata(&body);
+    else
+        write_model_metadata(&body, served);
+    return respond(to, 200, "application/json", &body);
+}
+
+/* Says that the service lives, or that it takes requests, which it does not while it is ending. */
+static enum MHD_Result serve_state(request* to)
+{
+    text body = {0};
+    if (to->to == V2_LIVE)
+        text_format(&body, "{\"live\": true}\n");
+    else if (is_draining)
+        return refuse(to, 503, "the service is ending; ask another one");
+    else if (to->to == V2_READY)
+        text_format(&body, "{\"ready\": true}\n");
+    else
+        text_format(&body, "{\"name\": \"" MODEL_NAME "\", \"ready\": true}\n");
+    return respond(to, 200, "application/json", &body);
+}
+
+/* Answers a request whose headers are in order and whose body was read. */
+static enum MHD_Result serve(request* to)
+{
+    switch (to->to) {
+    case INFER: return serve_detections(to);
+    case METRICS: return serve_metrics(to);
+    case V2_INFER: return serve_inference(to);
+    case V2_SERVER:
+    case V2_MODEL: return serve_metadata(to);
+    case V2_LIVE:
+    case V2_READY:
+    case V2_MODEL_READY: return serve_state(to);
+    default: return serve_health(to);
+    }
+}
+
+/* ---- Requests ---- */
 
 /* Checks what can be checked before the body is read. Returns the HTTP status; where that is not 200, `work.problem`
  * says why. */
@@ -91,21 +166,21 @@ static int check_request(request* of)
 {
     if (check_framing(of) != 200)
         return 400;
-    int is_infer = strcmp(of->path.data, "/v1/infer") == 0;
-    if (!is_infer && strcmp(of->path.data, "/healthz") != 0 && strcmp(of->path.data, "/metrics") != 0) {
+    of->to = find_route(of->path.data);
+    if (of->to == NOWHERE) {
         snprintf(
-            of->work.problem, sizeof of->work.problem, "expected POST /v1/infer, GET /healthz or GET /metrics, got %s",
+            of->work.problem, sizeof of->work.problem, "expected %s, got %s", known_paths(of->path.data),
             of->path.data);
         return 404;
     }
     int is_read = strcmp(of->method.data, "GET") == 0 || strcmp(of->method.data, "HEAD") == 0;
-    if (is_infer ? strcmp(of->method.data, "POST") != 0 : !is_read) {
+    if (takes_post(of->to) ? strcmp(of->method.data, "POST") != 0 : !is_read) {
         snprintf(
-            of->work.problem, sizeof of->work.problem, "expected %s %s, got %s", is_infer ? "POST" : "GET",
+            of->work.problem, sizeof of->work.problem, "expected %s %s, got %s", takes_post(of->to) ? "POST" : "GET",
             of->path.data, of->method.data);
         return 405;
     }
-    if (is_infer)
+    if (takes_post(of->to))
         return read_headers(of, settings);
     if (!is_endless(of, settings->max_body))
         return 200;
@@ -144,9 +219,7 @@ static enum MHD_Result handle_request(
     release_client(current->from);
     if (current->verdict != 200)
         return refuse(current, current->verdict, current->work.problem);
-    if (current->body)
-        return serve_detections(current);
-    return strcmp(current->path.data, "/metrics") == 0 ? serve_metrics(current) : serve_health(current);
+    return serve(current);
 }
 
 enum { CLIENT_GONE = 499 }; /* the status in log and metrics where no answer arrived, as in other servers */
@@ -189,10 +262,10 @@ static struct MHD_Daemon* start_daemon(void)
         MHD_OPTION_NOTIFY_COMPLETED, completed, NULL, MHD_OPTION_END);
 }
 
-int start_server(const options* chosen, yolact_handle handle)
+int start_server(const options* chosen, const model* of)
 {
     settings = chosen;
-    detector = handle;
+    served = of;
     if (!open_listener(chosen))
         return 0;
     daemon_ = start_daemon();

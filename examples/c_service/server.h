@@ -3,9 +3,10 @@
 #define SERVER_H
 
 #include "options.h"
+#include "tensors.h"
 
 /* Starts to listen and prints the address on stdout. Returns 0, having said why on stderr, where that fails. */
-int start_server(const options* settings, yolact_handle handle);
+int start_server(const options* settings, const model* of);
 
 /* Answers what is under way, and meanwhile also what else comes, then takes no more connections and stops. Returns how
  * many connections had to be cut off. */

@@ -46,17 +46,21 @@ def test_mutated_requests_images_and_results(program: Path, tmp_path: Path) -> N
     with (tmp_path / "printed").open("wb") as printed:
         done = subprocess.run([program, str(ROUNDS), *seeds], stdout=printed, stderr=subprocess.PIPE, timeout=300)
     assert done.returncode == 0, done.stderr.decode(errors="replace")
-    rows = sentences = log = 0
+    rows = sentences = log = answers = refusals = 0
     for line in (tmp_path / "printed").read_bytes().split(b"\n")[:-1]:
         if line.startswith((b"{", b'"')):
             row = json.loads(line.decode(), parse_constant=refuse)
-            assert not isinstance(row, dict) or list(row) == ["source", "width", "height", "detections"]
-            rows += isinstance(row, dict)
+            answers += "outputs" in row
+            refusals += "error" in row
+            if isinstance(row, dict) and "source" in row:
+                assert list(row) == ["source", "width", "height", "detections"]
+                rows += 1
             sentences += isinstance(row, str)
         else:
             assert re.fullmatch(rb'[0-9T:Z-]+ client=unknown id=[\w.-]+ status=\d+ [ -~]* path="[ -~]*"', line), line
             log += 1
     assert rows > ROUNDS / 10 and log == sentences > ROUNDS / 10
+    assert answers > ROUNDS / 600 and refusals > ROUNDS / 10
 
 
 def test_what_json_lacks(program: Path, tmp_path: Path) -> None:

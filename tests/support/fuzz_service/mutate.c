@@ -54,7 +54,14 @@ static void mutate(uint8_t* data, size_t* size, size_t files)
         "\xed\xa0\x80",
         "\xf4\x90\x80\x80",
         "\\\"",
-        "\x1b[31m"};
+        "\x1b[31m",
+        "[[[[[[[[[[[[[[[[[[",
+        "\\u0000",
+        "\\ud83d\\ude00",
+        "\"",
+        ", ",
+        "\"parameters\": {\"binary_data\": true}, ",
+        "Inference-Header-Content-Length: 2\n"};
     const char* word = words[below(sizeof words / sizeof *words)];
     size_t start = below(*size + 1), gone = below(*size - start + 1), other = below(files), from;
     uint8_t byte = (uint8_t)below(256), chunk[64];

@@ -1,13 +1,14 @@
 /* What examples/c_service does with bytes from outside, as a target for libFuzzer: heads of requests, headers of
- * images, and JSON of whatever a network and its class names may hold. The first byte of the data says which. A
- * sanitizer sees reads beyond memory, `demand` what else must hold, and the test that reads stdout whether JSON and log
- * are sound. */
+ * images, bodies of V2 requests, and JSON of whatever a network and its class names may hold. The first byte of the
+ * data says which. A sanitizer sees reads beyond memory, `demand` what else must hold, and the test that reads stdout
+ * whether JSON and log are sound. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "image_header.h"
+#include "inference_answer.h"
 #include "request.h"
 #include "results_json.h"
 
@@ -107,6 +108,7 @@ static void read_request(const uint8_t* data, size_t size)
     }
     request* one = start_request(NULL, path, method);
     demand(one != NULL, "there is memory");
+    one->to = find_route(path) == V2_INFER ? V2_INFER : INFER;
     int status = check_framing(one);
     if (status == 200)
         status = read_headers(one, &settings);
@@ -114,6 +116,7 @@ static void read_request(const uint8_t* data, size_t size)
     demand((status == 200) == (one->body != NULL), "a request that is taken has room for its body, no other has");
     demand(status == 200 || one->work.problem[0], "a refusal says why");
     demand(one->expected <= settings.max_body, "a body keeps its limit");
+    demand(one->json_size <= one->expected, "JSON is a part of its body");
     demand(
         status != 200 || image->height == 0 ||
             (size_t)(image->height - 1) * image->stride + (size_t)image->width <= one->expected,
@@ -168,10 +171,73 @@ static void write_json(const uint8_t* data, size_t size)
     free(class_name);
 }
 
+/* ---- A body of KServe's V2 protocol ---- */
+
+static const model served = {1, TENSORS, 4};
+
+int32_t yolact_class_count(yolact_handle handle) { return (int32_t)handle; }
+
+static void print_line(const char* words, size_t size)
+{
+    fwrite(words, 1, size, stdout);
+    putchar('\n');
+}
+
+/* Answers with `count` detections, of which the first has a mask, in each image. */
+static void write_answer(const inference_request* asked, size_t count)
+{
+    enum { MOST = 3 };
+    static const float numbers[4 * MOST] = {1.5f, -2, 3e38f, 0.1f};
+    static const int32_t class_ids[MOST] = {7};
+    static const uint8_t bits[] = {0xa0, 0x40};
+    static const yolact_mask masks[MOST] = {{1, 2, 2, 3, bits}};
+    const yolact_detections found[] = {
+        {count % (MOST + 1), numbers, numbers, class_ids, numbers, masks}, {0, NULL, NULL, NULL, NULL, NULL}};
+    job done[4];
+    for (size_t i = 0; i < asked->image_count; i++)
+        done[i] = (job){.found = &found[i % 2], .image = {NULL, 5, 6, 0, 0}};
+    text answer = {0};
+    size_t json_size = write_inference_answer(&answer, asked, done);
+    demand(!answer.failed && json_size <= answer.size, "an answer has its JSON first");
+    print_line(answer.data, json_size ? json_size : answer.size);
+    text_free(&answer);
+}
+
+/* Two bytes: how many others are no JSON. Then the body. */
+static void read_inference(const uint8_t* data, size_t size)
+{
+    size_t binary = size < 2 ? 0 : data[0] + 256u * data[1];
+    if (size < 3 || binary >= size - 2)
+        return;
+    size -= 2;
+    unsigned char* body = copied(data + 2, size, 0);
+    inference_request asked;
+    int status = read_inference_request(&asked, body, size, size - binary, &served);
+    demand((status == 200) == !asked.problem[0], "a refusal says why, and nothing else does");
+    demand(status != 200 || (asked.image_count >= 1 && asked.image_count <= 4), "there are as many images as may be");
+    for (size_t i = 0; status == 200 && i < asked.image_count; i++) {
+        const encoded_image* image = &asked.images[i];
+        demand(image->data >= body && image->data + image->size <= body + size, "images lie in the body");
+    }
+    if (status == 200) {
+        demand(asked.output_count >= 1 && asked.output_count <= TENSORS, "each output comes once at most");
+        write_answer(&asked, size);
+    } else {
+        text problem = {0};
+        text_format(&problem, "{\"error\": ");
+        text_quote(&problem, asked.problem);
+        text_format(&problem, "}");
+        print_line(problem.data, problem.size);
+        text_free(&problem);
+    }
+    free_inference_request(&asked);
+    free(body);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size)
 {
-    static void (*const targets[])(const uint8_t*, size_t) = {read_image, read_request, write_json};
+    static void (*const targets[])(const uint8_t*, size_t) = {read_image, read_request, write_json, read_inference};
     if (size > 0)
-        targets[data[0] % 3](data + 1, size - 1);
+        targets[data[0] % 4](data + 1, size - 1);
     return 0;
 }
