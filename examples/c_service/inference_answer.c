@@ -34,15 +34,15 @@ static void add_whole(value_writer* values, int32_t number)
         text_format(values->to, "%ld", (long)number);
 }
 
-static void add_real(value_writer* values, float number)
+static void add_real(value_writer* values, float real)
 {
     uint32_t bits;
     begin_value(values);
-    memcpy(&bits, &number, sizeof bits);
+    memcpy(&bits, &real, sizeof bits);
     if (values->is_binary)
         add_bits(values->to, bits);
-    else if (isfinite(number))
-        text_format(values->to, "%.9g", (double)number); /* so many digits that a reader gets the very number */
+    else if (isfinite(real))
+        text_format(values->to, "%.9g", (double)real); /* so many digits that a reader gets the very number */
     else
         text_format(values->to, "null");
 }

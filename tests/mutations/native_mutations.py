@@ -14,6 +14,7 @@ _END = ("test_c_service_end.py",)
 _BRIDGE = ("test_capi_bridge.py",)
 _STREAMS = ("test_capi_streams.py",)
 _FUZZ = ("test_c_service_fuzz.py",)
+_V2 = ("test_c_service_v2.py",)
 
 NATIVE_MUTATIONS = (
     # plugins/tensorrt/
@@ -81,10 +82,18 @@ NATIVE_MUTATIONS = (
     Mutation("clients-are-never-late", "if (one->deadline > time)", "if (one->deadline >= 0)", _LOAD),
     Mutation("waiting-connections-are-forgotten", "is_last_look || is_first_look ?", "0 ?", _END),
     Mutation("idle-connections-are-cut-at-once", "idle_while_draining = 1;", "idle_while_draining = 0;", _END),
-    Mutation("queue-has-no-end", "if (depth() < settings->queue_size && !is_stopping) {", "if (!is_stopping) {", _LOAD),
+    Mutation("queue-has-no-end", "if (is_stopping || before + count > settings->queue_size) {", "if (0) {", _LOAD),
     Mutation("batches-of-any-size", "while (count < max_batch && ready.count > 0)", "while (ready.count > 0)", _LOAD),
     Mutation("log-holds-answers-up", "poll(&log, 1, 0) == 1 && log.revents & POLLOUT", "1", _LOAD),
     Mutation("scans-are-not-counted", "count += data[i] == 0xff && data[i + 1] == 0xda;", ";", _SERVICE),
     Mutation("two-lengths-are-fine", "counts[LENGTHS] + has_coding > 1 || counts", "counts", _SERVICE),
+    Mutation("elements-reach-beyond-the-body", "if (length > size)", "if (0)", _FUZZ),
+    Mutation("json-is-as-deep-as-the-stack", "if (levels == 0)", "if (0)", _V2),
+    Mutation("the-last-of-two-names-counts", "if (*seen >> i & 1) {", "if (0) {", _V2),
+    Mutation("a-lying-size-is-believed", "image.binary_size != after : after > 0", "0 : 0", _V2),
+    Mutation("rows-are-not-filled-up", "has_rows ? rows : 1", "has_rows ? done[image].found->count : 1", _V2),
+    Mutation(
+        "the-last-failure-is-told", "if (status != 200 || jobs[i].status == 200)", "if (jobs[i].status == 200)", _V2
+    ),
     Mutation("runs-without-difference", "runs->count > 2 ? length - runs->earlier[0] : length", "length", _SERVICE),
 )

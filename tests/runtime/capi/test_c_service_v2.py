@@ -177,6 +177,7 @@ SHARED = {"shared_memory_region": "mine", "shared_memory_byte_size": 9}
             415,
             "image 2 of 2: expected a JPEG or PNG",
         ),
+        (sized(len(binary(b"x", CUT)), shape=[2, 1]), binary(b"x", CUT), 415, "image 1 of 2: expected a JPEG or PNG"),
         (sized(len(binary(b"/9j/4AAQ"))), binary(b"/9j/4AAQ"), 415, "a JPEG in base64; send the file as it is"),
         ({"inputs": [DATA], "outputs": [{"name": "colours"}]}, b"", 400, "GET /v2/models/yolact lists, got colours"),
         ({"inputs": [DATA], "outputs": [{}]}, b"", 400, "got one without a name"),

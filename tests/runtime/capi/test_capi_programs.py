@@ -221,7 +221,7 @@ def test_memory_with_sanitizers(
 def test_the_services_json_is_that_of_yolact_infer(
     sanitized: Callable[..., Path], leaks: dict[str, str], tiny_engine: Path, photos: Any, tmp_path: Path
 ) -> None:
-    sources = [SERVICE / name for name in ("results_json.c", "text.c", "image_header.c")]
+    sources = [SERVICE / name for name in ("results_json.c", "mask_rle.c", "text.c", "image_header.c")]
     program = sanitized(PROGRAMS / "json_of.c", *sources)
     images = [photos[0][:170, 3:], photos[1][:169, 5:], photos[2][:31, :97]]
     paths = [tmp_path / f'pho"to{suffix}' for suffix in (".jpg", ".png", ".bmp")]
