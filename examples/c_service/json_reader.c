@@ -68,23 +68,19 @@ static unsigned hex_digits(json_reader* from)
     return value;
 }
 
-/* Writes a code point as UTF-8 and returns what comes after it. It takes no more room than its escape did. */
-static unsigned char* put_character(unsigned char* to, unsigned code)
+/* Writes a code point as UTF-8 and returns its size, which is less than that of its escape. */
+static size_t put_character(unsigned char* to, unsigned code)
 {
     static const unsigned char starts[] = {0, 0, 0xc0, 0xe0, 0xf0};
-    int size = code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
-    if (size == 1) {
-        *to = (unsigned char)code;
-        return to + 1;
-    }
-    for (int i = size - 1; i > 0; i--, code >>= 6)
+    size_t size = code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
+    for (size_t i = size - 1; i > 0; i--, code >>= 6)
         to[i] = (unsigned char)(0x80 | (code & 0x3f));
     to[0] = (unsigned char)(starts[size] | code);
-    return to + size;
+    return size;
 }
 
-/* Decodes the escape whose backslash was read, at `to`, and returns what comes after it. */
-static unsigned char* put_escape(json_reader* from, unsigned char* to)
+/* Decodes the escape whose backslash was read, of at most 4 bytes, and returns its size. */
+static size_t put_escape(json_reader* from, unsigned char* to)
 {
     static const char letters[] = "\"\\/bfnrt", meanings[] = "\"\\/\b\f\n\r\t";
     unsigned char letter = from->at < from->end ? *from->at : 0;
@@ -92,11 +88,11 @@ static unsigned char* put_escape(json_reader* from, unsigned char* to)
     if (known) {
         from->at++;
         *to = (unsigned char)meanings[known - letters];
-        return to + 1;
+        return 1;
     }
     if (letter != 'u') {
         fail(from, "an escape such as \\n");
-        return to;
+        return 0;
     }
     from->at++;
     unsigned code = hex_digits(from);
@@ -118,7 +114,7 @@ static unsigned char* put_escape(json_reader* from, unsigned char* to)
 /* Reads a text, and where `to` is not NULL, decodes it there. Returns its end. */
 static unsigned char* read_text(json_reader* from, unsigned char* to)
 {
-    unsigned char unused[4];
+    unsigned char decoded[4];
     if (next(from) != '"')
         fail(from, "a text in quotes");
     else
@@ -133,8 +129,9 @@ static unsigned char* read_text(json_reader* from, unsigned char* to)
             fail(from, "a quote at the end of a text");
         } else if (byte == '\\') {
             from->at++;
-            unsigned char* after = put_escape(from, to ? to : unused);
-            to = to ? after : NULL;
+            size_t size = put_escape(from, decoded);
+            if (to)
+                to = (unsigned char*)memcpy(to, decoded, size) + size;
         } else {
             from->at++;
             if (to)
