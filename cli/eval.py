@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -16,7 +16,7 @@ from yolact.cli.options.engine import engine_options
 from yolact.cli.options.model import ModelChoice, model_options
 from yolact.cli.options.postprocess import DetectionLimits, detection_limit_options
 from yolact.cli.options.reading import reading_options
-from yolact.cli.options.values import OUTPUT_FOLDER
+from yolact.cli.options.values import FILE, OUTPUT_FOLDER
 from yolact.runtime.config import PostprocessConfig
 from yolact.runtime.errors import UsageError
 from yolact.runtime.json_text import to_json
@@ -40,7 +40,15 @@ if TYPE_CHECKING:
 @command("yolact-eval")
 @model_options
 @annotations_option("Annotation file in COCO's format, such as instances_val2017.json.")
-@images_option(required=True)
+@images_option()
+@click.option(
+    "--video",
+    "videos",
+    metavar="FILE",
+    type=FILE,
+    multiple=True,
+    help="With --stability instead of --images: a video without annotations; may be repeated.",
+)
 @reading_options("--annotations")
 @json_option("Write all detections to this file, as COCO's server takes them; with --stability its figures.")
 @click.option(
@@ -53,17 +61,18 @@ if TYPE_CHECKING:
 @click.option(
     "--stability",
     is_flag=True,
-    help="Measure how calm masks and scores are: on photos that become films of known motion, or, with --annotations, "
-    "in videos whose objects have track ids.",
+    help="Measure how calm masks and scores are: on photos that become films of known motion, in videos without "
+    "annotations, or, with --annotations, in videos whose objects have track ids.",
 )
-@limit_option()
+@limit_option("Take only the first so many images, or frames of each --video.  [default: all]")
 @detection_limit_options
 @engine_options
 @max_pixels_option()
 def main(
     model: ModelChoice,
     annotations: Path | None,
-    images: Path,
+    images: Path | None,
+    videos: tuple[Path, ...],
     json_file: Path | None,
     report: Path | None,
     stability: bool,
@@ -82,7 +91,8 @@ def main(
     post-processing built in: one exported with a higher score threshold than the default finds less.
 
     With --stability each photo becomes films of noise, JPEGs, a pan, a zoom and changing light, whose motion is exactly
-    known, and what is shown of a frame is compared with the next. With --annotations of videos too, as yolact-scenes
+    known, and what is shown of a frame is compared with the next. With --video FILE frames of a video are compared
+    where they are, or along an optical flow where something moves. With --annotations of videos too, as yolact-scenes
     --frames writes them, tracks are scored by HOTA and IDF1 beside AP, as found and smoothed.
 
     Exit codes: 0 done, 1 an input or the output failed, 2 wrong usage, 4 the engine does not fit this runtime, 130
@@ -93,9 +103,14 @@ def main(
     from yolact.runtime.detector import Detector
     from yolact.training.data.tracks import read_films
 
-    data = _Data(annotations, images, limit, rules)
-    data.check(stability, report)
-    _check_outputs(json_file, report, [model.path, open_options.metadata_file, annotations, images])
+    data = _Data(annotations, images, videos, limit, rules)
+    data.check(stability)
+    inputs = [model.path, open_options.metadata_file, annotations, images, *videos]
+    _check_outputs(json_file, report, inputs)
+    if videos:
+        _measure_unlabelled(_open(model, open_options, limits), model.path, videos, limit, json_file, report)
+        return
+    assert images is not None
     if stability and annotations is None:
         photos = _photos(images, limit)
         _check_outputs(json_file, report, [photo.path for photo in photos])
@@ -108,29 +123,34 @@ def main(
         if films is None:
             _evaluate(detector, model.path, truth, limits, json_file, report)
         else:
-            _measure_videos(detector, truth, films, json_file)
+            _measure_videos(detector, model.path, truth, films, json_file, report)
 
 
 class _Data(NamedTuple):
     """What is measured on, as it was given."""
 
     annotations: Path | None
-    images: Path
+    images: Path | None
+    videos: tuple[Path, ...]
     limit: int | None
     rules: ReadingRules
 
-    def check(self, stability: bool, report: Path | None) -> None:
+    def check(self, stability: bool) -> None:
         """Raise UsageError where options do not go together."""
+        if self.videos and not stability:
+            raise UsageError("--video is for --stability; average precision needs --annotations and --images")
+        if self.videos and (self.images is not None or self.annotations is not None):
+            raise UsageError("--video needs neither --images nor --annotations; measure them in a call of their own")
+        if self.images is None and not self.videos:
+            raise UsageError("expected --images, a folder of images" + (", or --video, a file" if stability else ""))
         if self.annotations is None and not stability:
             raise UsageError("expected --annotations, the file that belongs to --images; only --stability needs none")
-        if self.annotations is not None and stability and report is not None:
-            raise UsageError("--report with --stability is for photos; leave it out, --json has the figures of videos")
 
     def read(self) -> GroundTruth:
         """The annotated images. Raises as `read_ground_truth` does."""
         from yolact.training.data.ground_truth import read_ground_truth
 
-        assert self.annotations is not None
+        assert self.annotations is not None and self.images is not None
         return read_ground_truth(self.annotations, self.images, self.limit, self.rules)
 
 
@@ -181,30 +201,61 @@ def _measure_photos(
 
     with Detector(engine) as detector:
         measured = measure_photos(detector, photos)
-    figures = to_json(to_json_values(measured), indent=1).encode()
+    _write(to_json_values(measured), lambda: page(measured, model.name, images.name), json_file, report)
+    for line in summary(measured):
+        say(line)
+
+
+def _measure_unlabelled(
+    engine: Engine,
+    model: Path,
+    videos: Sequence[Path],
+    limit: int | None,
+    json_file: Path | None,
+    report: Path | None,
+) -> None:
+    """Measure videos without annotations, write what is asked for, and print the summary."""
+    from yolact.runtime.detector import Detector
+    from yolact.training.evaluation.stability.unlabelled import measure_video, to_json_values
+    from yolact.training.evaluation.stability.video_report import page, summary
+
+    with Detector(engine) as detector:
+        measured = [measure_video(detector, path, limit) for path in videos]
+    _write(to_json_values(measured), lambda: page(measured, model.name), json_file, report)
+    for line in summary(measured):
+        say(line)
+
+
+def _measure_videos(
+    detector: Detector,
+    model: Path,
+    truth: GroundTruth,
+    films: Sequence[Film],
+    json_file: Path | None,
+    report: Path | None,
+) -> None:
+    """Measure tracks in annotated videos, write what is asked for, and print the summary."""
+    from yolact.training.data.class_pairing import check_categories
+    from yolact.training.evaluation.stability.video_report import labelled_json_values, labelled_page, labelled_summary
+    from yolact.training.evaluation.stability.videos import measure_videos
+
+    check_categories(detector.metadata.config, truth)
+    measured = measure_videos(detector, truth, films)
+    values = labelled_json_values(measured)
+    _write(values, lambda: labelled_page(measured, model.name, truth.source.name), json_file, report)
+    for line in labelled_summary(measured.ways, len(films)):
+        say(line)
+
+
+def _write(values: Mapping[str, Any], page: Callable[[], str], json_file: Path | None, report: Path | None) -> None:
+    """Write figures of stability, and a page of them, where they are asked for."""
+    figures = to_json(values, indent=1).encode()
     if json_file is not None:
         write_output(json_file, figures)
     if report is not None:
         from yolact.training.evaluation.report.files import METRICS, PAGE
 
-        write_outputs({report / METRICS: figures, report / PAGE: page(measured, model.name, images.name).encode()})
-    for line in summary(measured):
-        say(line)
-
-
-def _measure_videos(detector: Detector, truth: GroundTruth, films: Sequence[Film], json_file: Path | None) -> None:
-    """Measure tracks in annotated videos, write what is asked for, and print the summary."""
-    from yolact.training.data.class_pairing import check_categories
-    from yolact.training.evaluation.stability.report import video_summary
-    from yolact.training.evaluation.stability.videos import measure_videos
-
-    check_categories(detector.metadata.config, truth)
-    measured = measure_videos(detector, truth, films)
-    if json_file is not None:
-        figures = {way.replace(" ", "_"): one.to_json() for way, one in measured.items()}
-        write_output(json_file, to_json(figures, indent=1).encode())
-    for line in video_summary(measured, len(films)):
-        say(line)
+        write_outputs({report / METRICS: figures, report / PAGE: page().encode()})
 
 
 def _check_outputs(json_file: Path | None, report: Path | None, inputs: Sequence[Path | None]) -> None:

@@ -21,7 +21,8 @@ from yolact.runtime.images.image_files import write_image
 from yolact.training.data.ground_truth import read_ground_truth
 from yolact.training.data.tracks import read_films
 from yolact.training.evaluation.stability.photos import Photo, measure_photos
-from yolact.training.evaluation.stability.report import summary, to_json_values, video_summary
+from yolact.training.evaluation.stability.report import summary, to_json_values
+from yolact.training.evaluation.stability.video_report import labelled_summary
 from yolact.training.evaluation.stability.videos import measure_videos
 from yolact.training.models.checkpoints import load_checkpoint
 from yolact.training.models.torch_engine import TorchEngine
@@ -51,14 +52,14 @@ def main(weights: Path, films: int, frames: int, photos: int, json_path: Path | 
             write_image(path, draw_shapes(SEED, index, SIZE).image)
         measured = measure_photos(detector, [Photo(path) for path in paths])
         truth = read_ground_truth(*write_films(place / "films", films, frames, SEED))
-        videos = measure_videos(detector, truth, read_films(truth))
+        videos = measure_videos(detector, truth, read_films(truth)).ways
     motions = to_json_values(measured)["motions"]
     for ways in motions.values():
         for values in ways.values():
             del values["over_time"]
     figures["motions"] = motions
     figures["videos"] = {way: {k: v for k, v in one.to_json().items() if k != "videos"} for way, one in videos.items()}
-    for line in (*summary(measured), "", *video_summary(videos, films)):
+    for line in (*summary(measured), "", *labelled_summary(videos, films)):
         click.echo(line)
     write_figures(json_path, figures)
 

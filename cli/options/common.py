@@ -76,7 +76,8 @@ def max_pixels_option() -> Decorator:
         type=AT_LEAST_1,
         expose_value=False,
         callback=partial(_set_while_running, pixel_limit.VARIABLE),
-        help=f"Refuse images with more pixels.  [default: {MAX_PIXELS:,}, or what {pixel_limit.VARIABLE} says]",
+        help=f"Refuse images and frames of more pixels.  [default: {MAX_PIXELS:,}, or what {pixel_limit.VARIABLE} "
+        "says]",
     )
 
 

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from yolact.runtime.errors import ImageError
+from yolact.runtime.images.pixel_limit import check_pixels
 from yolact.runtime.video.frames import DEFAULT_FPS, MAX_FPS, Frame, Video
 
 
@@ -32,6 +33,7 @@ class Camera(Video):
             success, image = self._capture.read()
             if not success:
                 break
+            check_pixels(self.name, "frame", image.shape[1], image.shape[0])
             now = time.monotonic()
             start = start if count else now
             yield Frame(np.asarray(image, np.uint8), now - start, count)

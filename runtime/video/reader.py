@@ -15,6 +15,7 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from yolact.runtime.errors import ImageError
+from yolact.runtime.images.pixel_limit import check_pixels
 from yolact.runtime.video.damage import Damage
 from yolact.runtime.video.frame_clock import FrameClock
 from yolact.runtime.video.frames import DEFAULT_FPS, MAX_FPS, Frame, Video
@@ -130,6 +131,7 @@ class VideoReader(Video):
             raise ImageError(f"{self.name}: expected a video, got a file without pictures")
         if getattr(stream, "codec_context", None) is None:
             raise ImageError(f"{self.name}: PyAV has no decoder for the codec of this video; convert it to H.264")
+        check_pixels(self.name, "video", stream.codec_context.width, stream.codec_context.height)
         stream.thread_type = "SLICE" if self.is_live else "AUTO"  # threads by frames would hold frames back
         if stream.codec_context.name in _STRICT:
             stream.codec_context.options = {"err_detect": "explode"}
@@ -167,6 +169,7 @@ class VideoReader(Video):
                     damage.note(before)
                     damage.note(now)
                 damage.show(now, one.is_corrupt, bool(one.interlaced_frame))
+                check_pixels(self.name, "frame", one.width, one.height)  # a stream may change its size
                 yield Frame(to_image(one), max(now, 0.0), count)
                 count += 1
         self._check_end(count, packets, clock, failure, damage.describe())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +128,18 @@ def test_numbers_may_be_text(here: Path) -> None:
     assert run(here, content).exit_code == 0
 
 
-def test_a_page_is_for_photos(here: Path) -> None:
-    result = run(here, write_videos(here, {1: [True]}), "--report", "report")
-    assert result.exit_code == 2 and "--report with --stability is for photos" in result.stderr
-    assert not (here / "report").exists()
+def test_the_page_shows_each_video_and_its_worst_moments(here: Path) -> None:
+    """Nothing is found in one frame of the second video, whose images come first in the file; the first is calm."""
+    content = write_videos(here, {1: [True, True], 2: [True, True, False, True]})
+    result = run(here, content, "--report", "report", "--json", "figures.json")
+    assert result.exit_code == 0, result.stderr
+    figures = (here / "figures.json").read_bytes()
+    assert (here / "report" / "metrics.json").read_bytes() == figures
+    page = (here / "report" / "report.html").read_text()
+    assert page.count("<h2>") == 2 and page.count("<svg") == 2 * 3
+    assert all(source.startswith("data:image/jpeg") for source in re.findall(r'src="([^"]*)"', page))
+    second, first = page.split("<h2>")[1:]
+    assert first.count("<img") == 2 * 2 and second.count("<img") == 2 * 4, "each frame in both ways"
+    assert second.count("as found, frame 2, a worst step</figcaption>") == 1
+    hota = f"{100 * json.loads(figures)['as_found']['hota']:.2f}"
+    assert f'<td class="number">{hota}</td>' in page and page.count("<tr>") == 1 + 2 + 2 * 2

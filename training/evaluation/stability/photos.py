@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -19,22 +19,18 @@ from yolact.runtime.images.drawing import annotate
 from yolact.runtime.images.image_files import read_image
 from yolact.runtime.tracking.following import Following
 from yolact.training.evaluation.stability.motions import LEAST_SIDE, MOTIONS, Matrix, film
+from yolact.training.evaluation.stability.moves import ExactMove
 from yolact.training.evaluation.stability.steps import Stability, Step, measure_step
+from yolact.training.evaluation.stability.strip import WIDEST, badness
+from yolact.training.evaluation.stability.ways import WAYS, Way
 from yolact.training.pages.jpeg import to_jpeg
 
 if TYPE_CHECKING:
     from yolact.runtime.detections import Detections
     from yolact.runtime.detector import Detector
 
-Way = Literal["as found", "smoothed"]
-WAYS: tuple[Way, ...] = ("as found", "smoothed")
-"""What `yolact-infer` shows, and what it shows with --smooth."""
-
 FRAMES = 8
 """Of each film."""
-
-STRIP_WIDEST = 240
-"""Longest side of a picture in the strip of frames, pixels."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +89,7 @@ def measure_photos(
                 shown = _detect(detector, pictures)
                 for way in WAYS:
                     steps[name][way].append(_steps(shown[way], matrices))
-                bad = _badness(steps[name]["as found"][-1])
+                bad = sum(map(badness, steps[name]["as found"][-1]))
                 if bad > worst.get(name, (-1.0,))[0]:
                     strip = {way: _strip(pictures, shown[way], steps[name]["as found"][-1]) for way in WAYS}
                     worst[name] = bad, photo.path.name, strip
@@ -131,7 +127,10 @@ def _detect(detector: Detector, pictures: Sequence[Image]) -> dict[Way, list[Det
 def _steps(found: Sequence[Detections], matrices: Sequence[Matrix]) -> list[Step]:
     """What changes between neighbours."""
     pairs = zip(found[:-1], found[1:], matrices[:-1], matrices[1:], strict=True)
-    return [measure_step(before, after, _between(first, second)) for before, after, first, second in pairs]
+    return [
+        measure_step(before, after, ExactMove(_between(first, second), before.image_size))
+        for before, after, first, second in pairs
+    ]
 
 
 def _between(first: Matrix, second: Matrix) -> Matrix:
@@ -142,14 +141,9 @@ def _between(first: Matrix, second: Matrix) -> Matrix:
     return np.asarray(second @ back)
 
 
-def _badness(steps: Sequence[Step]) -> float:
-    """What is lost or appears, and then how badly masks fit."""
-    return float(sum(step.lost + step.appeared + (1 - step.ious).sum() for step in steps))
-
-
 def _strip(pictures: Sequence[Image], found: Sequence[Detections], steps: Sequence[Step]) -> list[tuple[int, bytes]]:
     """Four frames around the worst step, drawn."""
-    worst = max(range(len(steps)), key=lambda index: _badness(steps[index : index + 1]))
+    worst = max(range(len(steps)), key=lambda index: badness(steps[index]))
     first = max(0, min(worst - 1, len(pictures) - 4))
     chosen = range(first, min(first + 4, len(pictures)))
-    return [(index, to_jpeg(annotate(pictures[index], found[index], labels=False), STRIP_WIDEST)) for index in chosen]
+    return [(index, to_jpeg(annotate(pictures[index], found[index], labels=False), WIDEST)) for index in chosen]

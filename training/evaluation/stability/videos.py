@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +19,9 @@ from yolact.training.data.ground_truth import GroundTruth
 from yolact.training.data.tracks import Film
 from yolact.training.evaluation.pairing import Annotated, pair, pair_frame
 from yolact.training.evaluation.scores import Row, Scores, score_results, scored_detections, to_results
-from yolact.training.evaluation.stability.photos import WAYS, Way
 from yolact.training.evaluation.stability.steps import MATCHED_IOU, Stability, Step
+from yolact.training.evaluation.stability.strip import Strip, StripFrame, badness, draw_found
+from yolact.training.evaluation.stability.ways import WAYS, Way
 from yolact.training.evaluation.track_scores import TrackedFrame, TrackScores, score_tracks
 
 if TYPE_CHECKING:
@@ -61,32 +62,86 @@ class WayFigures:
         }
 
 
+@dataclass(frozen=True)
+class FilmFigures:
+    """What was measured of one video.
+
+    Attributes:
+        name: of its first image.
+        tracks: in each way, None where there is no object.
+        steps: in each way, one to each frame; that to the first frame counts nothing.
+        strip: some frames.
+    """
+
+    name: str
+    tracks: dict[Way, TrackScores | None]
+    steps: dict[Way, list[Step]]
+    strip: list[StripFrame]
+
+
+@dataclass(frozen=True)
+class VideoFigures:
+    """What was measured: `ways` over all videos, `films` of each."""
+
+    ways: dict[Way, WayFigures]
+    films: list[FilmFigures]
+
+
 def measure_videos(
     detector: Detector, truth: GroundTruth, films: Sequence[Film], *, progress: bool = True
-) -> dict[Way, WayFigures]:
+) -> VideoFigures:
     """Run a detector over annotated videos. Raises as `evaluate` does."""
     category_ids = pair_classes(detector.metadata.config, truth).category_ids
-    frames = [(film, index) for film in films for index in film.images]
+    frames = [(film, number, index) for film in films for number, index in enumerate(film.images)]
     ways = {way: _Way(smooth=way == "smoothed") for way in WAYS}
-    images = (_reader(truth, index) for _, index in frames)
+    strips = {film.images[0]: Strip() for film in films}
+    images = (_reader(truth, index) for _, _, index in frames)
     bar = tqdm(total=len(frames), unit=" frames", leave=None, disable=None if progress else True)
+    before: dict[Way, Detections] = {}
     with bar, detector.stream(images, 2, batch_size=detector.engine.min_batch) as stream:
-        for (film, index), found in zip(frames, stream, strict=True):
+        for (film, number, index), found in zip(frames, stream, strict=True):
             objects = _objects(truth, film, index, category_ids)
             boxes = np.array([a.box for a in truth.images[index].annotations], np.float64).reshape(-1, 4)
-            for way in ways.values():
-                way.add(film, objects, boxes, found, truth.images[index].id, category_ids)
+            shown = {
+                name: way.add(film, objects, boxes, found, truth.images[index].id, category_ids)
+                for name, way in ways.items()
+            }
+            draw = _drawing(truth, film, {number - 1: before, number: shown})
+            last = ways["as found"].steps[film.images[0]][-1]
+            strips[film.images[0]].add(number, badness(last) if number else 0.0, draw)
+            before = shown
             bar.update()
+    return VideoFigures(_by_way(detector, truth, ways), [_of_film(truth, film, ways, strips) for film in films])
+
+
+def _by_way(detector: Detector, truth: GroundTruth, ways: Mapping[Way, _Way]) -> dict[Way, WayFigures]:
     kept = detector.metadata.postprocess.max_detections
     ids = [image.id for image in truth.images]
     return {
         name: WayFigures(
             tuple(scores for film in way.tracked.values() if (scores := score_tracks(film)) is not None),
-            Stability.of(way.steps),
+            Stability.of([step for steps in way.steps.values() for step in steps]),
             score_results(truth.content, way.boxes, way.masks, ids, scored_detections(kept)),
         )
         for name, way in ways.items()
     }
+
+
+def _of_film(truth: GroundTruth, film: Film, ways: Mapping[Way, _Way], strips: Mapping[int, Strip]) -> FilmFigures:
+    scene = film.images[0]
+    return FilmFigures(
+        truth.images[scene].file_name,
+        {name: score_tracks(way.tracked[scene]) for name, way in ways.items()},
+        {name: way.steps[scene] for name, way in ways.items()},
+        strips[scene].frames(),
+    )
+
+
+def _drawing(
+    truth: GroundTruth, film: Film, shown: Mapping[int, Mapping[Way, Detections]]
+) -> Callable[[int], Mapping[Way, bytes]]:
+    """Draws frames of a film by their number, which reads them once more: few are drawn."""
+    return lambda number: draw_found(truth.read(film.images[number]), shown[number])
 
 
 def _reader(truth: GroundTruth, index: int) -> Any:
@@ -121,7 +176,7 @@ class _Way:
 
     smooth: bool
     tracked: dict[int, list[TrackedFrame]] = field(default_factory=dict)
-    steps: list[Step] = field(default_factory=list)
+    steps: dict[int, list[Step]] = field(default_factory=dict)
     boxes: list[Row] = field(default_factory=list)
     masks: list[Row] = field(default_factory=list)
 
@@ -138,8 +193,8 @@ class _Way:
         found: Detections,
         image_id: int,
         category_ids: Sequence[int | None],
-    ) -> None:
-        """Take in the next frame; boxes of objects are x, y, width, height."""
+    ) -> Detections:
+        """Take in the next frame, and say what is shown of it; boxes of objects are x, y, width, height."""
         scene = film.images[0]
         everything = self._all.next(found, scene) if self.smooth else found
         boxes, masks = to_results(everything, image_id, category_ids)
@@ -151,8 +206,9 @@ class _Way:
         self.tracked.setdefault(scene, []).append(pair_frame(objects, shown))
         seen = _see(objects, object_boxes, shown)
         present = set(objects.ids[~objects.ignored].tolist())
-        self.steps.append(_step(self._before, seen, present))
+        self.steps.setdefault(scene, []).append(_step(self._before, seen, present))
         self._before = seen
+        return shown
 
 
 def _see(objects: Annotated, object_boxes: NDArray[np.float64], found: Detections) -> dict[int, _Seen]:

@@ -8,13 +8,14 @@ import pytest
 from moving_shapes import SIZE, rectangles
 
 from yolact.training.evaluation.stability.motions import LEAST_SIDE, MOST_FRAMES, MOTIONS, film
-from yolact.training.evaluation.stability.steps import Stability, _moved, measure_step
+from yolact.training.evaluation.stability.moves import ExactMove, moved
+from yolact.training.evaluation.stability.steps import Stability, measure_step
 
-STILL = np.eye(2, 3)
+STILL = ExactMove(np.eye(2, 3), SIZE)
 
 
-def shift(right: float, down: float) -> np.ndarray:
-    return np.array([[1, 0, right], [0, 1, down]], np.float64)
+def shift(right: float, down: float) -> ExactMove:
+    return ExactMove(np.array([[1, 0, right], [0, 1, down]], np.float64), SIZE)
 
 
 def test_what_moves_as_it_should_is_calm() -> None:
@@ -63,13 +64,13 @@ def test_the_floor_is_what_moving_costs_alone() -> None:
     found = rectangles([(20, 20, 40, 60)])
     step = measure_step(found, rectangles([(20, 20, 41, 60)]), shift(0.5, 0))
     assert step.floors[0] in (pytest.approx(20 / 21), pytest.approx(20 / 22), 1)
-    zoom = np.array([[1.004, 0, -0.3], [0, 1.004, -0.2]])
+    zoom = ExactMove(np.array([[1.004, 0, -0.3], [0, 1.004, -0.2]]), SIZE)
     assert 0.9 < measure_step(found, found, zoom).floors[0] <= 1
 
 
 def test_boxes_follow_a_zoom_about_any_point() -> None:
     """Twice as large about the corner: sides at 20 and 40 are at 40 and 80, as edges of pixels, not as centres."""
-    double = np.array([[2, 0, 0.5], [0, 2, 0.5]])
+    double = ExactMove(np.array([[2, 0, 0.5], [0, 2, 0.5]]), SIZE)
     step = measure_step(rectangles([(20, 10, 40, 20)]), rectangles([(40, 20, 80, 40)]), double)
     assert step.boxes.tolist() == pytest.approx([0]) and step.ious[0] > 0.95
 
@@ -84,7 +85,7 @@ def test_a_mask_moves_as_its_whole_picture_does() -> None:
         factor = random.uniform(0.95, 1.05)
         motion = np.array([[factor, 0, random.uniform(-40, 40)], [0, factor, random.uniform(-40, 40)]])
         whole = cv2.warpAffine(mask.astype(np.float32), motion, SIZE[::-1])
-        differs = _moved(mask, motion) != (whole >= 0.5)
+        differs = moved(mask, motion) != (whole >= 0.5)
         assert not differs[np.abs(whole - 0.5) > 0.07].any()  # OpenCV rounds positions to a 32nd of a pixel
 
 
