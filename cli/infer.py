@@ -16,22 +16,29 @@ from yolact.cli.options.common import (
     json_option,
     max_pixels_option,
     score_threshold_option,
+    triton_option,
 )
 from yolact.cli.options.engine import engine_options
+from yolact.cli.options.groups import given_options
 from yolact.cli.options.values import AT_LEAST_1
 from yolact.cli.options.video import video_options
 from yolact.runtime.config import DISPLAY_TOP_K
+from yolact.runtime.errors import UsageError
 
 if TYPE_CHECKING:
     from yolact.runtime.engine import EngineOptions
     from yolact.runtime.images.drawing import ColorBy
     from yolact.runtime.results import MaskFormat
+    from yolact.runtime.triton.address import TritonAddress
     from yolact.runtime.video.options import VideoOptions
 
 
 @command("yolact-infer")
 @click.argument("sources", metavar="SOURCE...", nargs=-1, required=True)
-@engine_option("ONNX file written by yolact-export, or a TensorRT plan; or weights, or owner/name on Hugging Face.")
+@engine_option(
+    "ONNX file written by yolact-export, or a TensorRT plan; or weights, or owner/name on Hugging Face.", required=False
+)
+@triton_option()
 @engine_options
 @score_threshold_option()
 @click.option(
@@ -70,7 +77,8 @@ if TYPE_CHECKING:
 @jpeg_decoder_option()
 def main(
     sources: tuple[str, ...],
-    engine: Path,
+    engine: Path | None,
+    triton: TritonAddress | None,
     open_options: EngineOptions,
     score_threshold: float,
     top_k: int,
@@ -97,7 +105,7 @@ def main(
     from yolact.runtime.inference import InferenceRequest, run_inference
 
     request = InferenceRequest(
-        engine,
+        _model(engine, triton),
         sources,
         score_threshold,
         top_k,
@@ -113,6 +121,17 @@ def main(
     )
     if not run_inference(request, say, report):
         sys.exit(1)
+
+
+def _model(engine: Path | None, triton: TritonAddress | None) -> Path | TritonAddress:
+    """The one of the two that was given. Raises UsageError where that is not one, or has options of the other."""
+    model = triton if engine is None else engine
+    if model is None or (engine is not None and triton is not None):
+        raise UsageError(f"expected --engine or --triton, got {'neither' if model is None else 'both'}")
+    others = () if triton is None else given_options("device", "metadata_file", "allow_host_code")
+    if others:
+        raise UsageError(f"{others[0]} is for an engine file that is opened here, and --triton names one that is not")
+    return model
 
 
 if __name__ == "__main__":

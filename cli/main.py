@@ -20,6 +20,7 @@ COMMANDS = {
     "eval": "Measure average precision on annotated images.",
     "explain": "Draw how the masks of an image come about.",
     "scenes": "Draw a synthetic dataset with exact annotations.",
+    "triton": "Write a model repository for NVIDIA Triton.",
     "diff": "Show where two engines differ.",
     "sensitivity": "Rank modules or layers by what INT8 costs in them.",
     "build-plugins": "Compile the CUDA kernels and the TensorRT plugins.",

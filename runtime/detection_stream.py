@@ -11,6 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from os import PathLike
 from types import TracebackType
+from typing import Any
 
 from yolact.runtime.detections import Detections
 from yolact.runtime.images.arrays import Image
@@ -20,8 +21,9 @@ from yolact.runtime.images.preprocess import check_image
 StreamSource = Image | str | PathLike[str] | Callable[[], Image]
 """An image, the name of a file, or what reads one, in another thread."""
 
-_Find = Callable[[Sequence[Image]], list[Detections]]
-_Read = list[Image | Exception]
+_Find = Callable[[Sequence[Any]], list[Detections]]
+_Load = Callable[[StreamSource], Any]
+_Read = list[Any]
 _Found = tuple[list[Detections | Exception], float]
 
 
@@ -37,10 +39,22 @@ class DetectionStream(Iterator[Detections]):
     """
 
     def __init__(
-        self, find: _Find, sources: Iterable[StreamSource], *, batch_size: int, in_flight: int, overlapping: bool
+        self,
+        find: _Find,
+        sources: Iterable[StreamSource],
+        *,
+        batch_size: int,
+        in_flight: int,
+        overlapping: bool,
+        load: _Load | None = None,
     ) -> None:
-        """Use `Detector.stream`. `overlapping`: `find` may run several times at once, and gains by it."""
+        """Use `Detector.stream`.
+
+        `overlapping`: `find` may run several times at once, and gains by it. `load` makes of a source what `find`
+        takes; an image by default.
+        """
         self._find, self._sources = find, iter(sources)
+        self._load = load or load_image
         self._batch_size, self._in_flight, self._overlapping = batch_size, in_flight, overlapping
         self._pending = deque[Future[_Read | _Found]]()
         self._ready = deque[Detections | Exception]()
@@ -96,7 +110,7 @@ class DetectionStream(Iterator[Detections]):
 
     def _submit(self, batch: list[StreamSource]) -> None:
         find = self._find if self._overlapping else None
-        self._pending.append(self._pool.submit(_work, find, batch))
+        self._pending.append(self._pool.submit(_work, find, self._load, batch))
 
     def close(self) -> None:
         """End what is in flight and wait for that. Calling it again does nothing."""
@@ -115,19 +129,25 @@ class DetectionStream(Iterator[Detections]):
         self.close()
 
 
-def _work(find: _Find | None, sources: Sequence[StreamSource]) -> _Read | _Found:
+def load_image(source: StreamSource) -> Image:
+    """The image itself, checked. Raises ImageError where it is none, or cannot be read."""
+    if isinstance(source, (str, PathLike)):
+        return read_image(source)
+    image = source() if callable(source) else source
+    check_image(image)
+    return image
+
+
+def _work(find: _Find | None, load: _Load, sources: Sequence[StreamSource]) -> _Read | _Found:
     """What a thread does with a batch: read it and, where `find` is given, detect."""
-    images = [_read(source) for source in sources]
+    images = [_read(load, source) for source in sources]
     return images if find is None else _detect(find, images)
 
 
-def _read(source: StreamSource) -> Image | Exception:
+def _read(load: _Load, source: StreamSource) -> Any:
+    """What is loaded, or why it cannot be."""
     try:
-        if isinstance(source, (str, PathLike)):
-            return read_image(source)
-        image = source() if callable(source) else source
-        check_image(image)
-        return image
+        return load(source)
     except Exception as error:
         return error
 

@@ -7,20 +7,19 @@ from functools import partial
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
 from yolact.runtime.config import PostprocessConfig
-from yolact.runtime.detection_stream import DetectionStream, StreamSource
+from yolact.runtime.detection_stream import DetectionStream, StreamSource, load_image
 from yolact.runtime.detections import Detections, in_image
 from yolact.runtime.engine import DeviceChoice, Engine, EngineOptions, ImageEngine
 from yolact.runtime.engine_files import open_engine
 from yolact.runtime.errors import EngineError, UsageError, YolactError
 from yolact.runtime.fields import whole
 from yolact.runtime.images.arrays import Image
-from yolact.runtime.images.image_files import read_image
-from yolact.runtime.images.preprocess import Preprocessor, check_image, fill_batch
+from yolact.runtime.images.preprocess import Preprocessor, fill_batch
 from yolact.runtime.metadata import ModelMetadata
 from yolact.runtime.model_names import is_checkpoint, parse_name
 from yolact.runtime.selection import Selection
@@ -39,7 +38,14 @@ class Detector:
     ...     print(detector("photo.jpg").select(score_threshold=0.15))
 
     A detector that was opened from a file can be pickled and sent to other processes, which open the file again.
+
+    Attributes:
+        in_flight: batches that are worth beginning at once.
+        sends_files: whether image files are decoded elsewhere, so that their names are better than their pixels.
     """
+
+    in_flight = 2
+    sends_files = False
 
     def __init__(self, engine: Engine) -> None:
         """Wrap an opened engine; use `Detector.open` for a file. Raises TypeError for anything else."""
@@ -48,7 +54,7 @@ class Detector:
         self._engine: Engine | None = engine
         self._image_engine = engine if isinstance(engine, ImageEngine) else None
         self._preprocess = Preprocessor(engine.metadata.config.image_size)
-        self._reopen: partial[Detector] | None = None
+        self._reopen: partial[Any] | None = None
         self._metadata: ModelMetadata = engine.metadata
 
     @classmethod
@@ -193,7 +199,7 @@ class Detector:
         finder = self._image_engine
         if finder is None:
             raise UsageError(f"results stay on the GPU with a TensorRT plan, and this engine runs on {engine.device}")
-        batches = map(_read, self._split(images))
+        batches = ([self._load(source) for source in batch] for batch in self._split(images))
         return [found for batch in batches for found in finder.find_on_device(batch, wanted)]
 
     def stream(
@@ -240,6 +246,7 @@ class Detector:
             batch_size=whole("batch_size", batch_size, 1, 1 << 16),
             in_flight=whole("in_flight", in_flight, 1, 64),
             overlapping=isinstance(self.engine, ImageEngine),
+            load=self._load,
         )
 
     def _detect_all(self, images: Sequence[_Source], wanted: Selection | None) -> list[Detections]:
@@ -252,7 +259,7 @@ class Detector:
 
     def _detect_batch(self, sources: Sequence[_Source], wanted: Selection | None) -> list[Detections]:
         engine = self.engine
-        images = _read(sources)
+        images = [self._load(source) for source in sources]
         if self._image_engine is not None and self._image_engine.takes_images:
             return self._image_engine.find(images, wanted)
         batch = fill_batch(self._preprocess(images), engine.min_batch)
@@ -261,6 +268,10 @@ class Detector:
             for detections, image in zip(engine.detect(batch)[: len(images)], images, strict=True)
         ]
         return found if wanted is None else [one.select_by(wanted) for one in found]
+
+    def _load(self, source: StreamSource) -> Any:
+        """What the engine takes for a source: the image, checked. Raises ImageError."""
+        return load_image(source)
 
     def __repr__(self) -> str:
         source = "an engine" if self._reopen is None else str(self._reopen.args[0])
@@ -308,14 +319,6 @@ def _find_engine_file(source: str | Path, device: DeviceChoice | None) -> Path:
         raise
     except YolactError as error:
         raise EngineError(str(error)) from error
-
-
-def _read(sources: Sequence[_Source]) -> list[Image]:
-    """The images of a batch, checked."""
-    images = [read_image(source) if isinstance(source, (str, PathLike)) else source for source in sources]
-    for image in images:
-        check_image(image)
-    return images
 
 
 def _selection(score_threshold: float | None, top_k: int | None, class_ids: Collection[int] | None) -> Selection | None:

@@ -29,14 +29,12 @@ from yolact.runtime.picture_writer import PictureWriter
 from yolact.runtime.results import JsonResults, MaskFormat, to_row
 from yolact.runtime.sources import Source, expand_source, is_image_file
 from yolact.runtime.tracking.following import Following
+from yolact.runtime.triton.address import TritonAddress
 from yolact.runtime.video.frames import Frame, Video
 from yolact.runtime.video.opening import create_video
 from yolact.runtime.video.options import VideoOptions
 from yolact.runtime.video.reconnecting import ReconnectingVideo
 from yolact.runtime.wording import Say, count_noun, list_some, printable
-
-_IN_FLIGHT = 2
-"""Batches that are begun at once: one is in the network while another is drawn."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,7 @@ class InferenceRequest:
     """What the user asked for.
 
     Attributes:
-        engine: exported model file or plan.
+        engine: exported model file or plan, or a model on a server.
         sources: see `sources.expand_source`.
         score_threshold: detections below are left out.
         top_k: most detections shown of one image.
@@ -59,7 +57,7 @@ class InferenceRequest:
         video_options: which frames of videos are taken, and how they are written.
     """
 
-    engine: Path
+    engine: Path | TritonAddress
     sources: Sequence[str]
     score_threshold: float = DISPLAY_SCORE_THRESHOLD
     top_k: int = DISPLAY_TOP_K
@@ -88,9 +86,10 @@ def run_inference(request: InferenceRequest, say: Say, report: Say) -> bool:
     files = [source.location for source in sources if isinstance(source.location, Path)]
     check_output_folder("--output", request.output)
     if request.json is not None:
-        check_output("--json", request.json, [request.engine, request.open_options.metadata_file, *files])
+        engine = None if isinstance(request.engine, TritonAddress) else request.engine
+        check_output("--json", request.json, [engine, request.open_options.metadata_file, *files])
     with ExitStack() as stack:
-        detector = stack.enter_context(Detector(open_engine(request.engine, request.open_options)))
+        detector = stack.enter_context(_open(request))
         class_ids = None if request.classes is None else parse_classes(request.classes, detector.class_names)
         results = None if request.json is None else stack.enter_context(JsonResults(request.json))
         names = OutputNames(request.output, files, [] if request.json is None else [request.json])
@@ -101,6 +100,14 @@ def run_inference(request: InferenceRequest, say: Say, report: Say) -> bool:
             complete &= done
             bar.update()
     return complete and run.pictures.complete
+
+
+def _open(request: InferenceRequest) -> Detector:
+    if isinstance(request.engine, TritonAddress):
+        from yolact.runtime.triton.detector import TritonDetector
+
+        return TritonDetector(request.engine)
+    return Detector(open_engine(request.engine, request.open_options))
 
 
 def parse_classes(text: str, class_names: Sequence[str]) -> list[int]:
@@ -198,8 +205,8 @@ class _Run:
         following = Following(wanted.score_threshold, smooth=wanted.smooth) if wanted.track else None
         batch_size = 1 if live else self.detector.engine.min_batch
         with self.detector.stream(
-            _remember(inputs, begun),
-            1 if live else _IN_FLIGHT,
+            _remember(inputs, begun, as_files=self.detector.sends_files),
+            1 if live else self.detector.in_flight,
             batch_size=batch_size,
             score_threshold=self.request.score_threshold if following is None else following.least_score,
             top_k=self.request.top_k,
@@ -247,6 +254,12 @@ class _Input:
         self.source, self.frame = source, frame
         self._image = image if frame is None else frame.image
 
+    @property
+    def file(self) -> Path | None:
+        """The file it is in, None where it comes from elsewhere."""
+        path = self.source.location
+        return path if isinstance(path, Path) and self._image is None else None
+
     def __call__(self) -> Image:
         if self._image is None:
             image = self.source.open()
@@ -260,10 +273,11 @@ def _scene(source: Source) -> object:
     return source.location.parent if isinstance(source.location, Path) and is_image_file(source) else source.location
 
 
-def _remember(inputs: Iterable[_Input], begun: deque[_Input]) -> Iterator[_Input]:
+def _remember(inputs: Iterable[_Input], begun: deque[_Input], *, as_files: bool) -> Iterator[_Input | Path]:
+    """The images whose turn comes; where a server decodes them, the names of those that are files."""
     for one in inputs:
         begun.append(one)
-        yield one
+        yield one.file if as_files and one.file is not None else one
 
 
 def _process(run: _Run, sources: Iterable[Source]) -> Iterator[bool]:
@@ -279,11 +293,16 @@ def _process_images(run: _Run, inputs: Iterable[_Input]) -> Iterator[bool]:
     """Process images, of which the next are begun while one is drawn; for each, whether it was done."""
     with closing(run.detect(inputs)) as found:
         for one, outcome in found:
-            if isinstance(outcome, ImageError):
-                run.fail(outcome)
+            try:
+                if isinstance(outcome, ImageError):
+                    raise outcome
+                image = one()  # where a server has decoded the file, it is read here for the first time
+            except ImageError as error:
+                run.fail(error)
+                yield False
             else:
-                run.picture(one.source, one(), outcome)
-            yield not isinstance(outcome, ImageError)
+                run.picture(one.source, image, outcome)
+                yield True
 
 
 def _is_done(run: _Run, source: Source) -> bool:

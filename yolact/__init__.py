@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from yolact.runtime.images.drawing import annotate
     from yolact.runtime.images.image_files import read_image
     from yolact.runtime.tracking.tracker import Tracker
+    from yolact.runtime.triton.detector import TritonDetector
 
 __all__ = [
     "Detections",
@@ -26,6 +27,7 @@ __all__ = [
     "ModelConfig",
     "PostprocessConfig",
     "Tracker",
+    "TritonDetector",
     "YolactError",
     "annotate",
     "read_image",
@@ -39,6 +41,7 @@ _HOMES = {
     "ModelConfig": "yolact.runtime.config",
     "PostprocessConfig": "yolact.runtime.config",
     "Tracker": "yolact.runtime.tracking.tracker",
+    "TritonDetector": "yolact.runtime.triton.detector",
     "YolactError": "yolact.runtime.errors",
     "annotate": "yolact.runtime.images.drawing",
     "read_image": "yolact.runtime.images.image_files",

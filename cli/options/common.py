@@ -19,8 +19,27 @@ from yolact.cli.options.values import (
     check_fraction,
 )
 from yolact.runtime.config import DISPLAY_SCORE_THRESHOLD
+from yolact.runtime.errors import UsageError
 from yolact.runtime.images import decoder_choice, pixel_limit
 from yolact.runtime.images.pixel_limit import MAX_PIXELS
+from yolact.runtime.triton.address import TritonAddress
+
+
+def triton_option() -> Decorator:
+    """--triton: a model on a server in the place of --engine, as its address."""
+    return click.option(
+        "--triton",
+        metavar="ADDRESS",
+        callback=_parse_address,
+        help="Instead of --engine: a model that yolact-triton wrote, such as grpc://localhost:8001/yolact.",
+    )
+
+
+def _parse_address(context: click.Context, parameter: click.Parameter, value: str | None) -> TritonAddress | None:
+    try:
+        return None if value is None else TritonAddress.parse(value)
+    except UsageError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 def engine_option(help: str, *, required: bool = True, onnx: bool = False) -> Decorator:

@@ -27,6 +27,51 @@ def encode_rle(mask: BoolArray, region: Region, image_size: tuple[int, int]) -> 
     return {"size": list(image_size), "counts": _compress(_run_lengths(mask, region, image_size))}
 
 
+def decode_rle(rle: Rle) -> tuple[Region, BoolArray]:
+    """The mask of a COCO compressed RLE: the smallest region that holds it, and the bool mask (h, w) inside.
+
+    An empty mask has the region of no pixels at (0, 0). Memory follows the columns that the mask reaches.
+    Raises ValueError where the runs are no text of COCO's or do not fill the image.
+    """
+    height, width = rle["size"]
+    lengths = _expand(rle["counts"])
+    ends = np.cumsum(lengths)
+    if (lengths < 0).any() or height < 0 or width < 0 or (int(ends[-1]) if len(ends) else 0) != height * width:
+        raise ValueError(f"the runs of a mask do not fill {width} x {height} pixels")
+    starts, stops = ends[:-1:2], ends[1::2]
+    filled = stops > starts
+    starts, stops = starts[filled], stops[filled]
+    if len(starts) == 0:
+        return Region(0, 0, 0, 0), np.zeros((0, 0), np.bool_)
+    left, right = int(starts[0]) // height, (int(stops[-1]) - 1) // height + 1
+    changes = np.zeros((right - left) * height + 1, np.int8)
+    changes[starts - left * height] += 1
+    changes[stops - left * height] -= 1
+    mask = np.cumsum(changes[:-1], dtype=np.int8).astype(np.bool_).reshape(right - left, height).T
+    rows = np.flatnonzero(mask.any(axis=1))
+    top, bottom = int(rows[0]), int(rows[-1]) + 1
+    return Region(top, left, bottom, right), mask[top:bottom]
+
+
+def _expand(counts: str) -> NDArray[np.int64]:
+    """The run lengths in COCO's text form, inverse of `_compress`. Raises ValueError for characters that are none."""
+    lengths: list[int] = []
+    value = shift = 0
+    for character in counts.encode("ascii", "replace"):
+        bits = character - 48
+        if not 0 <= bits < 64 or shift > 30:
+            raise ValueError("the runs of a mask are no text of COCO's")
+        value |= (bits & 0x1F) << shift
+        shift += 5
+        if not bits & 0x20:
+            value -= (1 << shift) if bits & 0x10 else 0
+            lengths.append(value + (lengths[-2] if len(lengths) > 2 else 0))
+            value = shift = 0
+    if shift:
+        raise ValueError("the runs of a mask are cut off")
+    return np.array(lengths, np.int64)
+
+
 def _run_lengths(mask: BoolArray, region: Region, image_size: tuple[int, int]) -> NDArray[np.int64]:
     """Alternating lengths of zeros and ones in column-major order, starting with zeros."""
     height, width = image_size

@@ -21,7 +21,7 @@ from yolact.runtime.onnx.device_input import DeviceInput
 from yolact.runtime.onnx.providers import MOST_BATCH, TensorRtModel
 from yolact.runtime.onnx.session import ModelRefused, open_session, run_into
 from yolact.runtime.postprocess.output_check import OutputCheck
-from yolact.runtime.postprocess.postprocess import ImageHeads, NetworkDetections
+from yolact.runtime.postprocess.postprocess import NetworkDetections
 
 _TYPE_NAMES = {"float32": "tensor(float)", "int32": "tensor(int32)", "uint8": "tensor(uint8)"}
 
@@ -88,12 +88,7 @@ class OnnxEngine:
 
         What cannot be is left out, see `OutputCheck`.
         """
-        images = [list(arrays) for arrays in zip(*outputs, strict=True)]
-        if self.metadata.graph == "raw":
-            return [self._check.of_heads(ImageHeads(*arrays), self.metadata.postprocess)[0] for arrays in images]
-        found = [self._check.of_outputs(int(count[0]), arrays)[0] for count, *arrays in images]
-        # Copies where there are several images, so that one's result does not keep the masks of all in memory.
-        return found if len(found) == 1 else [one.copy() for one in found]
+        return self._check.of_batch(outputs, self.metadata)
 
     def close(self) -> None:
         """Free the session."""

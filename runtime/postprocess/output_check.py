@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from yolact.runtime.config import ModelConfig, PostprocessConfig
 from yolact.runtime.errors import EngineError
 from yolact.runtime.images.arrays import BoolArray, FloatArray
+from yolact.runtime.metadata import ModelMetadata
 from yolact.runtime.postprocess.postprocess import ImageHeads, NetworkDetections, postprocess_with_coefficients
 from yolact.runtime.wording import count_noun
 
@@ -68,6 +69,20 @@ class OutputCheck:
             found, coefficients = postprocess_with_coefficients(self._finite(heads), self._model, settings)
         rows = self.possible(found)
         return (found, coefficients) if len(rows) == len(found.scores) else (found[rows], coefficients[rows])
+
+    def of_batch(self, outputs: Sequence[NDArray[Any]], metadata: ModelMetadata) -> list[NetworkDetections]:
+        """The detections of each image of a batch, of a full graph or of a raw one, whose heads are post-processed.
+
+        Args:
+            outputs: of the network in the order of the contract, (N, ...) each.
+            metadata: of the network.
+        """
+        images = [list(arrays) for arrays in zip(*outputs, strict=True)]
+        if metadata.graph == "raw":
+            return [self.of_heads(ImageHeads(*arrays), metadata.postprocess)[0] for arrays in images]
+        found = [self.of_outputs(int(count[0]), arrays)[0] for count, *arrays in images]
+        # Copies where there are several images, so that one's result does not keep the masks of all in memory.
+        return found if len(found) == 1 else [one.copy() for one in found]
 
     def possible(self, found: NetworkDetections) -> NDArray[np.intp]:
         """The indices of the detections that can be, in order; the others are counted and warned of."""

@@ -47,17 +47,18 @@ def test_where_it_is_told(file: str) -> None:
 def test_the_commands_take_it_from_its_home() -> None:
     defaults = {
         (name, parameter.name): parameter.default
-        for name in ("infer", "explain", "diff", "export")
+        for name in ("infer", "explain", "diff", "export", "triton")
         for parameter in importlib.import_module(f"yolact.cli.{name}").main.params
     }
     assert defaults["infer", "score_threshold"] == defaults["explain", "score_threshold"] == 0.15
     assert defaults["diff", "score_threshold"] == DISPLAY_SCORE_THRESHOLD == 0.15
-    assert defaults["infer", "top_k"] == DISPLAY_TOP_K == 15
+    assert defaults["infer", "top_k"] == defaults["triton", "top_k"] == DISPLAY_TOP_K == 15
+    assert defaults["triton", "score_threshold"] == DISPLAY_SCORE_THRESHOLD
     assert defaults["export", "score_threshold"] == PostprocessConfig().score_threshold == 0.05
 
 
 def test_no_other_module_has_the_number() -> None:
-    rooms = ("calib", "cli", "diff", "engines", "export", "runtime", "training")
+    rooms = ("calib", "cli", "diff", "engines", "export", "runtime", "serving", "training")
     places = [
         path.relative_to(ROOT).as_posix()
         for room in rooms

@@ -18,7 +18,7 @@ from yolact.runtime.packages import how_to_install
 
 OPTIONAL = {
     *("torch", "onnx", "google", "pycocotools", "polygraphy", "tensorrt", "tensorrt_rtx", "cuda", "supervision"),
-    *("tensorboard", "wandb", "pycuda", "nvidia", "huggingface_hub", "av"),
+    *("tensorboard", "wandb", "pycuda", "nvidia", "huggingface_hub", "av", "tritonclient"),
 }
 """Packages that `pip install .` does not bring."""
 
@@ -35,6 +35,8 @@ COMMAND_LINES: tuple[tuple[str, str, str], ...] = (
     ("infer --engine {engine} photos/a.png", DONE, DONE),
     ("infer --engine {engine} b.jpg --jpeg-decoder nvimgcodec", "nvimgcodec", "nvimgcodec"),
     ("infer --engine {engine} film.mp4", "video", "video"),
+    ("infer --triton grpc://127.0.0.1:9/yolact photos/a.png", "triton", "triton"),
+    ("triton --engine {engine} --repository models", "triton", "triton"),
     ("bench --engine {engine} --duration 0.05", DONE, DONE),
     ("infer --engine some/net photos/a.png", "hub", "hub"),
     ("infer --engine w.pth photos/a.png", "export", "no file of tensors"),

@@ -26,6 +26,7 @@ ROOMS = (
     "hub",
     "plugins",
     "runtime",
+    "serving",
     "training",
     "yolact",
 )
@@ -66,6 +67,11 @@ OTHER_OPTIONS = {
     "tensorboard": {"--logdir"},
     "the linker": {"--no-undefined"},
     "torchrun": {"--nproc-per-node"},
+    "tritonserver": {
+        *("--backend-config", "--backend-directory", "--exit-on-error", "--exit-timeout-secs", "--model-control-mode"),
+        *("--model-repository", "--grpc-address", "--grpc-port", "--http-address", "--http-port", "--metrics-address"),
+        *("--load-model", "--metrics-port"),
+    },
     "trtexec": {"--getPlanVersionOnly", "--staticPlugins"},
     "the official eval.py": {f"--{name}" for name in OFFICIAL_EVAL},
     "the official train.py": {f"--{name}" for name in OFFICIAL_TRAIN},
@@ -85,6 +91,7 @@ FROM_ELSEWHERE = {
     "yolact-plugins": "begins the name of a temporary folder",
     "yolact-python.txt": "the file that says where libyolact finds Python",
     "yolact-service": "the example of a service in C",
+    "yolact-triton": "also begins the name of a temporary folder",
     "yolact-x": "any command",
 }
 

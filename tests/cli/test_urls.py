@@ -15,7 +15,7 @@ from typing import ClassVar
 import cv2
 import numpy as np
 import pytest
-from serving import serving
+from web_serving import serving
 
 from yolact.runtime.errors import ImageError
 from yolact.runtime.images import download

@@ -418,8 +418,8 @@ RUNTIME_MUTATIONS = (
     ),
     Mutation(
         "a-camera's-frames-wait",
-        "1 if live else _IN_FLIGHT",
-        "_IN_FLIGHT",
+        "1 if live else self.detector.in_flight",
+        "self.detector.in_flight",
         ("test_infer_video.py",),
     ),
     Mutation(

@@ -14,6 +14,8 @@ PYCOCOTOOLS = "pycocotools is not installed -- pip install '.[eval]'"
 SUPERVISION = "supervision is not installed -- pip install '.[supervision]'"
 TENSORRT_HEADERS = "TensorRT's C++ headers are not here -- apt-get install libnvinfer-headers-dev, which NVIDIA has"
 TENSORRT_RTX = "TensorRT for RTX is not installed -- pip install '.[rtx]' on Linux x86-64"
+TRITON = "Triton's server is not here -- make triton, on Linux x86-64 with glibc 2.35 and Python up to 3.12"
+TRITON_CLIENT = "Triton's client is not installed -- pip install '.[triton]'"
 WITHOUT_A_GPU = "this is about machines without a GPU or its driver -- run the tests on one"
 
 _PACKAGES = {"gcc": "gcc", "g++": "g++", "cc": "gcc", "c++": "g++", "nm": "binutils", "readelf": "binutils"}

@@ -1,4 +1,4 @@
-"""Polygons of masks, against pycocotools' rasterising: thin ones stand for pixels as well."""
+"""Polygons of masks, against pycocotools' rasterising: thin ones stand for pixels as well; and run lengths read."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from yolact.runtime.images.geometry import Region
-from yolact.runtime.images.mask_encoding import trace_polygons
+from yolact.runtime.images.mask_encoding import decode_rle, trace_polygons
 
 coco = pytest.importorskip("pycocotools.mask", reason=missing.PYCOCOTOOLS)
 
@@ -53,3 +53,24 @@ def test_a_mask_with_room_inside_keeps_the_centres_of_its_border() -> None:
     corners = {(23, 12), (23, 16), (27, 16), (27, 12)}
     assert set(zip(polygon[::2], polygon[1::2], strict=True)) == corners
     assert trace_polygons(np.zeros((4, 5), np.bool_), Region(0, 0, 4, 5)) == []
+
+
+@pytest.mark.parametrize("size", [(1, 1), (7, 5), (120, 1), (1, 120), (64, 90)], ids=str)
+@pytest.mark.parametrize("filled", [0.0, 0.02, 0.5, 1.0])
+def test_run_lengths_of_pycocotools_are_read(size: tuple[int, int], filled: float) -> None:
+    mask = np.random.default_rng(size[0]).random(size) < filled
+    counts = coco.encode(np.asfortranarray(mask.astype(np.uint8)))["counts"].decode()
+    region, inside = decode_rle({"size": list(size), "counts": counts})
+    found = np.zeros(size, np.bool_)
+    found[region.slices] = inside
+    assert np.array_equal(found, mask)
+    if mask.any():
+        assert inside.any(axis=0)[[0, -1]].all() and inside.any(axis=1)[[0, -1]].all()  # no smaller region holds it
+    else:
+        assert region == Region(0, 0, 0, 0)
+
+
+@pytest.mark.parametrize("counts", ["", "1", "12", "Q", "T", "`", "1`", "é", "0000", "o" * 9, "123456789", " "])
+def test_other_run_lengths(counts: str) -> None:
+    with pytest.raises(ValueError, match="the runs of a mask"):
+        decode_rle({"size": [6, 7], "counts": counts})

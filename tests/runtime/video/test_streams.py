@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 from numbered_films import number_of, picture, steady, write_film
 from rtsp_server import RtspCamera
-from serving import serving
+from web_serving import serving
 
 from yolact.runtime.errors import ImageError
 from yolact.runtime.images import download

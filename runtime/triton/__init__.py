@@ -1,0 +1,1 @@
+"""Detections that a Triton server makes: what crosses the wire, and the client."""

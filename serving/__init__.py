@@ -1,0 +1,1 @@
+"""YOLACT behind NVIDIA Triton: model repositories, and what Triton runs out of them."""
