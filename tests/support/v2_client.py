@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from yolact.runtime.detections import Detections
-from yolact.runtime.detector import Detector
 
 MODEL = "yolact"
 
@@ -82,10 +81,10 @@ def check_answer(answer: dict[str, Any], expected: Sequence[Detections]) -> None
             assert not answer[name][index, count:].any()
 
 
-def check_server(address: str, detector: Detector, images: Sequence[np.ndarray]) -> None:
-    """Demands what clients rely on: states, metadata, answers of the detector, alone and in a batch, and refusals."""
+def check_server(address: str, detect: Callable[[np.ndarray], Detections], images: Sequence[np.ndarray]) -> None:
+    """Demands what clients rely on: states, metadata, what is detected here, alone and in a batch, and refusals."""
     files = [cv2.imencode(".png", image)[1].tobytes() for image in images]
-    expected = [detector(image) for image in images]
+    expected = [detect(image) for image in images]
     with connected(address) as client:
         assert client.is_server_live() and client.is_server_ready() and client.is_model_ready(MODEL)
         assert client.is_model_ready(MODEL, "1") and not client.is_model_ready("other")

@@ -16,6 +16,7 @@ from scripted_engine import write_engine
 from service_process import Answer, Service
 from v2_client import check_answer, check_server, connected, infer
 
+from yolact.runtime.detections import Detections
 from yolact.runtime.detector import Detector
 
 INFER = "/v2/models/yolact/infer"
@@ -46,7 +47,7 @@ def test_tritons_client(sanitized_service: Path, tiny_engine: Path, photos: list
     options = ("--score-threshold", "0.03", "--top-k", "0", "--max-batch", "3")
     with Service(sanitized_service, tiny_engine, *options) as service, Detector.open(tiny_engine) as detector:
 
-        def detect(image: np.ndarray) -> Any:
+        def detect(image: np.ndarray) -> Detections:
             return detector(image, score_threshold=0.03)
 
         images = [photos[0], np.ascontiguousarray(photos[1][:101, :33]), photos[2]]
