@@ -11,6 +11,7 @@ import numpy as np
 from yolact.runtime.errors import ImageError
 from yolact.runtime.images.pixel_limit import check_pixels
 from yolact.runtime.video.frames import DEFAULT_FPS, MAX_FPS, Frame, Video
+from yolact.runtime.video.interruptible import Ended, Waiting
 
 
 class Camera(Video):
@@ -21,8 +22,10 @@ class Camera(Video):
     def __init__(self, index: int, name: str) -> None:
         """Raises ImageError where the camera cannot be opened."""
         self.name = name
-        self._capture = cv2.VideoCapture(index, cv2.CAP_ANY)
+        self._waiting = Waiting()
+        self._capture = self._waiting.call(lambda: cv2.VideoCapture(index, cv2.CAP_ANY))
         if not self._capture.isOpened():
+            self.close()
             raise ImageError(f"{name} cannot be opened; is it connected, free, and readable for this user?")
         rate = self._capture.get(cv2.CAP_PROP_FPS)
         self.fps = rate if 0 < rate <= MAX_FPS else DEFAULT_FPS
@@ -30,7 +33,10 @@ class Camera(Video):
     def __iter__(self) -> Iterator[Frame]:
         count, start = 0, 0.0
         while True:
-            success, image = self._capture.read()
+            try:
+                success, image = self._waiting.call(self._capture.read)
+            except Ended:
+                return
             if not success:
                 break
             check_pixels(self.name, "frame", image.shape[1], image.shape[0])
@@ -43,4 +49,4 @@ class Camera(Video):
         raise ImageError(f"{self.name} stopped after {count} frames")
 
     def close(self) -> None:
-        self._capture.release()
+        self._waiting.end(self._capture.release)

@@ -27,7 +27,7 @@ def open_video(location: Path | str | int, name: str) -> Video:
     if isinstance(location, int):
         return Camera(location, name)
     try:
-        from yolact.runtime.video.reader import VideoReader
+        from yolact.runtime.video.reader import PLAYLISTS, VideoReader
     except ModuleNotFoundError:
         raise PackageMissing(f"{name}: reading videos", "PyAV", "video") from None
     if isinstance(location, str):
@@ -45,7 +45,7 @@ def open_video(location: Path | str | int, name: str) -> Video:
         except OSError as error:
             raise ImageError(f"{name}: cannot be read ({error.strerror})") from error
     _check_file(location)
-    return VideoReader(location, name)
+    return VideoReader(location, name, may_wait=location.suffix.lower() in PLAYLISTS)  # one may name servers
 
 
 def _check_file(path: Path) -> None:

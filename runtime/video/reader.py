@@ -19,7 +19,7 @@ from yolact.runtime.images.pixel_limit import check_pixels
 from yolact.runtime.video.damage import Damage
 from yolact.runtime.video.frame_clock import FrameClock
 from yolact.runtime.video.frames import DEFAULT_FPS, MAX_FPS, Frame, Video
-from yolact.runtime.video.interruptible import Waiting
+from yolact.runtime.video.interruptible import Ended, Waiting
 from yolact.runtime.video.pixels import to_image
 from yolact.runtime.wording import one_line
 
@@ -87,8 +87,9 @@ class VideoReader(Video):
         Raises ImageError where that fails.
         """
         self.name, self.is_live = name, is_live
-        self._waiting = Waiting(self._interrupt) if may_wait else None
         self._source = None if isinstance(location, (Path, str)) else location
+        interrupt = None if self._source is None else self._source.interrupt
+        self._waiting = Waiting(interrupt) if may_wait else None
         self._file: BinaryIO | None = None
         try:
             if isinstance(location, Path) and location.suffix.lower() not in PLAYLISTS:
@@ -114,14 +115,12 @@ class VideoReader(Video):
     def _call(self, function: Callable[[], T]) -> T:
         try:
             return self._waiting.call(function) if self._waiting is not None else function()
+        except Ended:
+            raise ImageError(f"{self.name}: it was closed while it was read") from None
         except (av.error.FFmpegError, OSError) as error:
             if self._source is not None and self._source.failure is not None:
                 raise self._source.failure from error
             raise ImageError(f"{self.name}: {_reason(error)}") from error
-
-    def _interrupt(self) -> None:
-        if self._source is not None:
-            self._source.interrupt()
 
     def _find_stream(self) -> VideoStream:
         stream = self._container.streams.best("video")
@@ -216,8 +215,12 @@ class VideoReader(Video):
             raise ImageError(f"{self.name}: the video is {damage}; copy it again")
 
     def close(self) -> None:
-        if self._waiting is not None and self._waiting.is_abandoned:
-            return  # the call that goes on uses them; they end with the process
+        if self._waiting is None:
+            self._let_go()
+        else:
+            self._waiting.end(self._let_go)
+
+    def _let_go(self) -> None:
         with contextlib.suppress(AttributeError):  # it was never opened
             self._container.close()
         for file in (self._file, self._source):

@@ -26,17 +26,17 @@ _FIRST = 123_456  # a camera's clock began before anyone looked
 
 
 class RtspCamera(threading.Thread):
-    """Sends numbered pictures, ten a second by their times, and ends each connection without a word.
+    """Sends numbered pictures, ten a second by their times, and ends each connection without a word, or is silent then.
 
     Attributes:
         url: its address.
     """
 
-    def __init__(self, *frames: int) -> None:
-        """`frames`: for each connection. Further ones are refused."""
+    def __init__(self, *frames: int, is_silent: bool = False) -> None:
+        """`frames`: for each connection, which the client ends where it `is_silent`. Further ones are refused."""
         super().__init__(daemon=True)
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self._frames = frames
+        self._frames, self._is_silent = frames, is_silent
         self.url = f"rtsp://127.0.0.1:{self._listener.getsockname()[1]}/live"
         self.start()
 
@@ -50,6 +50,8 @@ class RtspCamera(threading.Thread):
                     self._talk(connection)
                     for packet in _packets(frames):
                         connection.sendall(b"$\0" + len(packet).to_bytes(2, "big") + packet)
+                    while self._is_silent and connection.recv(1000):
+                        pass
 
     def _talk(self, connection: socket.socket) -> None:
         """Answer until the client wants pictures."""

@@ -5,14 +5,16 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import signal
 import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler
 from itertools import count, islice
 from pathlib import Path
+from types import FrameType
 from typing import ClassVar
 
 import cv2
@@ -27,6 +29,7 @@ from yolact.runtime.errors import ImageError
 from yolact.runtime.images import download
 from yolact.runtime.video import reconnecting
 from yolact.runtime.video.frames import Frame, Video
+from yolact.runtime.video.interruptible import Waiting
 from yolact.runtime.video.opening import open_video
 from yolact.runtime.video.options import VideoOptions
 from yolact.runtime.video.reconnecting import ReconnectingVideo
@@ -274,3 +277,58 @@ def test_no_frame_is_asked_for_after_the_last(server: str) -> None:
         assert len(list(VideoOptions(max_frames=4).choose(video))) == 4
     with open_video(f"{server}/endless", "camera") as video:
         assert len(list(islice(VideoOptions(max_frames=2).choose(video), 9))) == 2
+
+
+def interrupted(url: str | Path, action: Callable[[], None]) -> list[str]:
+    """Read a stream and call this at its tenth frame; the threads that are left once the interrupt has closed it."""
+    with pytest.raises(KeyboardInterrupt), open_video(url, "stream") as video:
+        for frame in video:
+            if frame.index == 10:
+                action()
+    return [thread.name for thread in threading.enumerate() if thread.name == "yolact waiting"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason=missing.LINUX)
+def test_ctrl_c_is_heard_while_a_server_is_silent() -> None:
+    """FFmpeg waits itself here, and has to be told to stop: otherwise its thread would be there when Python ends."""
+    camera = RtspCamera(60, is_silent=True)
+    timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
+    assert interrupted(camera.url, timer.start) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason=missing.LINUX)
+def test_a_signal_may_come_anywhere(tmp_path: Path) -> None:
+    """Before each line that runs in the caller's thread while it waits for a call, the first of which begins it.
+
+    What is read would be closed while FFmpeg reads it if the caller did that itself.
+    """
+    content = write_film(tmp_path / "film.ts", steady(60), format="mpegts").read_bytes()
+    is_reached, line = True, 0
+    while is_reached:
+        pipe = tmp_path / f"{line}.ts"
+        os.mkfifo(pipe)
+        end = os.open(pipe, os.O_RDWR | os.O_NONBLOCK)  # nobody closes it, so it is silent after what it takes
+        os.write(end, content)
+        is_reached, line = interrupted_before(line, pipe), line + 1
+        os.close(end)
+    assert line > 3
+
+
+def interrupted_before(line: int, pipe: Path) -> bool:
+    """Raise KeyboardInterrupt where this line of the next call begins, or after it; whether there is such a line."""
+    lines, is_reached = count(), list[bool]()
+
+    def trace(frame: FrameType, event: str, _: object) -> Callable[..., object] | None:
+        if frame.f_code is not Waiting.call.__code__:
+            return None
+        if event == "return" or (event == "line" and next(lines) == line):
+            sys.settrace(None)
+            is_reached.append(event == "line")
+            raise KeyboardInterrupt
+        return trace
+
+    try:
+        assert interrupted(pipe, lambda: sys.settrace(trace)) == []
+    finally:
+        sys.settrace(None)
+    return is_reached[0]
