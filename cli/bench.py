@@ -7,15 +7,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from yolact.cli.command import command, say
 from yolact.cli.options.common import engine_option, json_option, max_pixels_option
 from yolact.cli.options.engine import engine_options
 from yolact.cli.options.values import AT_LEAST_1
+from yolact.runtime.errors import UsageError
 from yolact.runtime.json_text import to_json
 from yolact.runtime.output_files import check_output, write_output
 
 if TYPE_CHECKING:
+    from yolact.runtime.bench.measure import BenchRequest
     from yolact.runtime.bench.stages import MaskForm
     from yolact.runtime.engine import EngineOptions
 
@@ -51,6 +54,11 @@ def _check_duration(context: click.Context, parameter: click.Parameter, value: f
     type=click.Choice(["full", "rle"]),
     help="What post-processing ends in: arrays at image size, or COCO run-length encoding.",
 )
+@click.option(
+    "--source",
+    metavar="FILE|video",
+    help="Measure the way of a video instead, from decoding to encoding: of a file, or of a made-up film (video).",
+)
 @json_option("Write all figures to this file.")
 @max_pixels_option()
 def main(
@@ -60,12 +68,16 @@ def main(
     batches: tuple[int, ...],
     duration: float,
     masks: MaskForm,
+    source: str | None,
     json_file: Path | None,
 ) -> None:
     """Measure an engine file stage by stage, from the bytes of image files to masks.
 
     IMAGE is an image file or a folder of images; they take turns. Without any, a made-up scene of 1280x720 pixels is
     used.
+
+    With --source frames go the way that yolact-infer sends them. Printed is what each stage takes, how long it waits,
+    and what share of the engine's own throughput the video reaches.
 
     Exit codes: 0 done, 1 an image or the output failed, 2 wrong usage, 4 the engine does not fit this runtime, 130
     interrupted.
@@ -74,12 +86,40 @@ def main(
     from yolact.runtime.bench.photos import find_photos
     from yolact.runtime.bench.report import report_lines
 
+    if source is not None:
+        _check_video_options(images, json_file, source, [engine, open_options.metadata_file])
+        _measure_video(BenchRequest(engine, (), duration, masks, open_options), source, json_file)
+        return
     photos = find_photos(images)
     if json_file is not None:
         check_output("--json", json_file, [engine, open_options.metadata_file, *map(Path, photos.names)])
     request = BenchRequest(engine, batches, duration, masks, open_options)
     result = run_benchmark(request, photos)
     for line in report_lines(result):
+        say(line)
+    if json_file is not None:
+        write_output(json_file, (to_json(result, indent=2) + "\n").encode())
+
+
+def _check_video_options(
+    images: tuple[str, ...], json_file: Path | None, source: str, inputs: list[Path | None]
+) -> None:
+    """Raise UsageError where options do not go with --source."""
+    context = click.get_current_context()
+    given = [name for name in ("batches", "masks") if context.get_parameter_source(name) is not ParameterSource.DEFAULT]
+    if given or images:
+        name = "IMAGE" if images else {"batches": "--batch", "masks": "--masks"}[given[0]]
+        raise UsageError(f"--source measures one frame after the other, drawn and encoded; leave out {name}")
+    if json_file is not None:
+        check_output("--json", json_file, [*inputs, Path(source)])
+
+
+def _measure_video(request: BenchRequest, source: str, json_file: Path | None) -> None:
+    """Measure, print, and write what is asked for."""
+    from yolact.runtime.bench.video import run_video_benchmark, video_lines
+
+    result = run_video_benchmark(request, source)
+    for line in video_lines(result):
         say(line)
     if json_file is not None:
         write_output(json_file, (to_json(result, indent=2) + "\n").encode())

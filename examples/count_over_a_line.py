@@ -8,12 +8,15 @@ The line goes through the middle of the picture from above to below unless its e
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from itertools import chain
+from pathlib import Path
 
-import cv2
 import supervision as sv
 
 from yolact import Detections, Detector, Tracker
+from yolact.runtime.errors import YolactError
+from yolact.runtime.video.opening import open_video
 
 
 def count(frames: Iterable[Detections], line: sv.LineZone) -> tuple[int, int]:
@@ -24,24 +27,21 @@ def count(frames: Iterable[Detections], line: sv.LineZone) -> tuple[int, int]:
     return line.in_count, line.out_count
 
 
-def detect(detector: Detector, video: cv2.VideoCapture) -> Iterator[Detections]:
-    """The detections of each frame."""
-    while True:
-        there, image = video.read()
-        if not there:
-            return
-        yield detector(image, score_threshold=0.15)
-
-
 def main() -> None:
     if len(sys.argv) not in (3, 7):
         sys.exit(f"usage: {sys.argv[0]} ENGINE VIDEO [X1 Y1 X2 Y2]")
-    video = cv2.VideoCapture(sys.argv[2])
-    width, height = video.get(cv2.CAP_PROP_FRAME_WIDTH), video.get(cv2.CAP_PROP_FRAME_HEIGHT)
-    x1, y1, x2, y2 = map(float, sys.argv[3:] or (width / 2, 0, width / 2, height))
-    line = sv.LineZone(sv.Point(x1, y1), sv.Point(x2, y2), triggering_anchors=[sv.Position.CENTER])
-    with Detector.open(sys.argv[1]) as detector:
-        inwards, outwards = count(detect(detector, video), line)
+    try:
+        with Detector.open(sys.argv[1]) as detector, open_video(Path(sys.argv[2]), sys.argv[2]) as video:
+            frames = iter(video)
+            first = next(frames)
+            height, width = first.image.shape[:2]
+            x1, y1, x2, y2 = map(float, sys.argv[3:] or (width / 2, 0, width / 2, height))
+            line = sv.LineZone(sv.Point(x1, y1), sv.Point(x2, y2), triggering_anchors=[sv.Position.CENTER])
+            images = (frame.image for frame in chain([first], frames))
+            with detector.stream(images, score_threshold=0.15) as found:
+                inwards, outwards = count(found, line)
+    except YolactError as error:
+        sys.exit(f"error: {error}")
     print(f"{inwards} in, {outwards} out; where the line goes down, in is to the right")
 
 

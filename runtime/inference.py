@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
@@ -26,6 +27,7 @@ from yolact.runtime.images.drawing import ColorBy, annotate
 from yolact.runtime.output_files import OutputNames, check_output, check_output_folder
 from yolact.runtime.packages import PackageMissing
 from yolact.runtime.picture_writer import PictureWriter
+from yolact.runtime.pipeline import run_stages
 from yolact.runtime.results import JsonResults, MaskFormat, to_row
 from yolact.runtime.sources import Source, expand_source, is_image_file
 from yolact.runtime.tracking.following import Following
@@ -241,10 +243,11 @@ class _Run:
     def summarise(self, detections: Detections) -> str:
         return f"{summarise(detections)}, {self.milliseconds:.1f} ms"
 
-    def record_frame(self, source: Source, detections: Detections, frame: Frame) -> None:
-        """Add one frame of a video to the JSON, if any is asked for."""
-        if self.results is not None:
-            self.results.add(to_row(source.name, detections, self.request.masks, frame.index, frame.time, frame.gap))
+    def row_of(self, source: Source, detections: Detections, frame: Frame) -> dict[str, Any] | None:
+        """One frame of a video for the JSON, if any is asked for."""
+        if self.results is None:
+            return None
+        return to_row(source.name, detections, self.request.masks, frame.index, frame.time, frame.gap)
 
 
 class _Input:
@@ -320,7 +323,7 @@ def _is_done(run: _Run, source: Source) -> bool:
 
 
 def _process_video(run: _Run, source: Source, media: Video) -> None:
-    request, options = run.request, run.request.video_options
+    options = run.request.video_options
     if options.reconnect and media.is_live:
         media = ReconnectingVideo(media, partial(_open_again, source), options.reconnect, run.say)
     with media:
@@ -329,21 +332,50 @@ def _process_video(run: _Run, source: Source, media: Video) -> None:
         if options.audio and media.sound is None:
             run.say(f"{source.name}: there is no sound in it that could be copied")
         bar = tqdm(total=media.frame_count, desc=printable(source.name), leave=False, unit=" frames", disable=None)
-        frames = (_Input(source, frame=frame) for frame in options.choose(media))
         try:
-            with video, bar, closing(run.detect(frames, live=media.is_live)) as found:
-                for one, outcome in found:
-                    if isinstance(outcome, ImageError):
-                        raise outcome
-                    frame = one.frame
-                    assert frame is not None
-                    video.write(annotate(frame.image, outcome, color_by=request.color_by), frame.time)
-                    run.record_frame(source, outcome, frame)
-                    run.say(f"{source.name} frame {frame.index}: {run.summarise(outcome)}")
+            with video, bar, closing(_draw_frames(run, source, media)) as drawn:
+                for done in drawn:
+                    video.write(done.picture, done.frame.time)
+                    if run.results is not None and done.row is not None:
+                        run.results.add(done.row)
+                    run.say(f"{source.name} frame {done.frame.index}: {done.summary}")
                     bar.update()
         finally:  # what was written before the video broke off or Ctrl-C ended it is kept
             if video.is_saved:
                 run.say(f"{source.name}: {count_noun(video.frame_count, 'frame')} -> {video.path}")
+
+
+class _Drawn(NamedTuple):
+    """A frame that is done but for being written: its picture, its row of the JSON if there is one, its line."""
+
+    frame: Frame
+    picture: Image
+    row: dict[str, Any] | None
+    summary: str
+
+
+def _draw_frames(run: _Run, source: Source, media: Video) -> Generator[_Drawn, None, None]:
+    """The frames of a video, drawn.
+
+    Decoding, the network and drawing go on at the same time, and while the caller writes. Of cameras and streams they
+    follow each other, as a frame that waits grows stale, and so they do where Ctrl-C must end the waiting for a frame.
+    """
+    frames = (_Input(source, frame=frame) for frame in run.request.video_options.choose(media))
+
+    def find(inputs: Iterable[_Input]) -> Generator[tuple[Frame, Detections, str], None, None]:
+        with closing(run.detect(inputs, live=media.is_live)) as found:
+            for one, outcome in found:
+                if isinstance(outcome, ImageError):
+                    raise outcome
+                assert one.frame is not None
+                yield one.frame, outcome, run.summarise(outcome)
+
+    def draw(found: Iterable[tuple[Frame, Detections, str]]) -> Generator[_Drawn, None, None]:
+        for frame, detections, summary in found:
+            picture = annotate(frame.image, detections, color_by=run.request.color_by)
+            yield _Drawn(frame, picture, run.row_of(source, detections, frame), summary)
+
+    return run_stages(frames, find, draw, ahead=not (media.is_live or media.may_wait))
 
 
 def _open_again(source: Source) -> Video:

@@ -117,7 +117,7 @@ def _measure(
     if gpu is not None and gpu_memory is not None:
         memory["gpu_rise_mib"] = round(machine.used_gpu_memory_mib(gpu) - gpu_memory, 1)
     return {
-        "engine": _describe_engine(request, engine, steps),
+        "engine": describe_engine(request, engine, steps),
         "settings": {
             "images": list(photos.names),
             "batches": batches,
@@ -140,7 +140,8 @@ def _measure(
     }
 
 
-def _describe_engine(request: BenchRequest, engine: Engine, steps: StagedEngine) -> dict[str, Any]:
+def describe_engine(request: BenchRequest, engine: Engine, steps: StagedEngine) -> dict[str, Any]:
+    """What was measured, for the JSON."""
     metadata = engine.metadata
     return {
         "file": str(request.engine),

@@ -42,6 +42,7 @@ class Video(ABC):
         fps: frames per second on average.
         frame_count: frames the container announces, None for cameras and streams. Often an estimate.
         is_live: whether nothing tells its length: then frames come when they happen.
+        may_wait: whether a frame may have to be waited for, as from a server; only the main thread can be interrupted.
         sound: the file that sound can be copied from, None where there is none.
     """
 
@@ -49,6 +50,7 @@ class Video(ABC):
     fps: float = DEFAULT_FPS
     frame_count: int | None = None
     is_live: bool = False
+    may_wait: bool = False
     sound: Path | None = None
 
     @abstractmethod

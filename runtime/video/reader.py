@@ -86,7 +86,7 @@ class VideoReader(Video):
 
         Raises ImageError where that fails.
         """
-        self.name, self.is_live = name, is_live
+        self.name, self.is_live, self.may_wait = name, is_live, may_wait
         self._source = None if isinstance(location, (Path, str)) else location
         interrupt = None if self._source is None else self._source.interrupt
         self._waiting = Waiting(interrupt) if may_wait else None

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
-from scripted_engine import write_photo, write_video
+from scripted_engine import write_engine, write_photo, write_video
 
 from yolact.cli.bench import main
 from yolact.runtime.bench import machine
@@ -285,3 +285,52 @@ def test_clocks_before_and_after_are_both_reported(engine: Path, here: Path) -> 
     values["machine"]["clocks_before"]["cpu_mhz"], values["machine"]["clocks_after"]["cpu_mhz"] = 800.0, 2100.0
     assert any("800 MHz before, 2100 after" in line for line in report_lines(values))
     assert all(len(line) <= 120 for line in report_lines(values) if not line.startswith(("versions", str(engine))))
+
+
+# ---- videos ----
+
+
+@pytest.mark.parametrize("batch", [None, 3])
+def test_a_video_goes_through_all_stages(here: Path, batch: int | None) -> None:
+    """A film shorter than the warm-up begins again and again."""
+    engine = write_engine(here / "any.onnx", batch=batch)
+    write_video(here / "film.avi", 4)
+    result = bench(engine, "--source", "film.avi", "--duration", "0.2", "--json", "v.json")
+    assert result.exit_code == 0, result.stderr
+    values, lines = read(here / "v.json"), result.stdout.splitlines()
+    assert list(values["stages"]) == ["decode", "preprocess", "network", "postprocess", "draw", "encode"]
+    for stage, one in values["stages"].items():
+        assert one["median_ms"] > 0 and 0 <= one["waited"] <= 1
+        (line,) = (line for line in lines if line.startswith(stage))
+        assert line.split()[1:] == [f"{one['median_ms']:.3f}", f"{100 * one['waited']:.1f}"]
+    assert len({values["stages"][stage]["waited"] for stage in ("preprocess", "network", "postprocess")}) == 1
+    assert values["frames"] > 0 and values["frames_per_s"] == pytest.approx(values["frames"] / values["seconds"])
+    share = values["frames_per_s"] / values["engine_images_per_s"]
+    assert values["share_of_engine"] == pytest.approx(share) and f"reaches {share:.3f} of" in lines[-1]
+    assert sorted(path.name for path in here.iterdir()) == ["any.onnx", "film.avi", "v.json"]
+
+
+def test_a_video_may_be_made_up(engine: Path, here: Path) -> None:
+    result = bench(engine, "--source", "video", "--duration", "0.05")
+    assert result.exit_code == 0 and "source: made-up film, 1280x720, " in result.stdout, result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["--source", "film.avi", "photo.png"], 2, "leave out IMAGE"),
+        (["--source", "film.avi", "--batch", "2"], 2, "leave out --batch"),
+        (["--source", "film.avi", "--masks", "full"], 2, "leave out --masks"),
+        (["--source", "film.avi", "--json", "film.avi"], 2, "--json"),
+        (["--source", "none.avi"], 1, "none.avi: cannot be read"),
+        (["--source", "photo.png"], 1, "photo.png"),
+        (["--source", "."], 1, "neither a file nor a pipe"),
+        (["--source", "film.avi", "--max-pixels", "700"], 1, "32x24 pixels, expected at most 700"),
+    ],
+)
+def test_videos_that_cannot_be_measured(engine: Path, here: Path, arguments: list[str], code: int, words: str) -> None:
+    film = write_video(here / "film.avi", 4).read_bytes()
+    (here / "photo.png").write_bytes(b"no picture")
+    result = bench(engine, *arguments, "--duration", "0.05")
+    assert (result.exit_code, result.stdout) == (code, "") and words in result.stderr, result.output
+    assert (here / "film.avi").read_bytes() == film

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,6 +19,7 @@ import numbered_films
 import numpy as np
 import pytest
 from rtsp_server import RtspCamera
+from same_films import assert_same_film
 from scripted_engine import infer, read_json, start, write_engine, write_photo
 
 from yolact.runtime.detector import Detector
@@ -67,7 +69,7 @@ def test_a_video_is_what_its_frames_are(
     result = infer(engine, "film.avi", "--json", "found.json", "--score-threshold", "0.05")
     assert result.exit_code == 0, result.stderr
     assert read_json(here / "found.json") == rows
-    assert (here / "yolact-output" / "film.mp4").read_bytes() == (here / "expected.mp4").read_bytes()
+    assert_same_film(here / "yolact-output" / "film.mp4", here / "expected.mp4")
     assert result.stdout.count("film.avi frame ") == frames
     full, rest = divmod(frames, batch or 1)
     assert sizes == [batch or 1] * full + [rest] * (rest > 0)
@@ -84,37 +86,43 @@ def test_images_of_a_folder_fill_the_batches_of_a_file(here: Path) -> None:
 
 
 class Scripted(Video):
-    """An opened video of ten frames, which notes before each how many lines were said."""
+    """An opened video, which notes before each frame how many lines were said."""
 
     name, fps = "film", 10
 
-    def __init__(self, is_live: bool, said: list[str]) -> None:
-        self.is_live, self.said, self.seen = is_live, said, list[int]()
+    def __init__(self, frames: int, said: list[str], *, is_live: bool, may_wait: bool) -> None:
+        self.frames, self.said, self.seen = frames, said, list[int]()
+        self.is_live, self.may_wait = is_live, may_wait
 
     def __iter__(self) -> Iterator[Frame]:
-        for number in range(10):
+        for number in range(self.frames):
             self.seen.append(len(self.said))
-            yield Frame(np.full((24, 32, 3), 20 * number + 20, np.uint8), number / 10, number)
+            yield Frame(np.full((24, 32, 3), number % 200 + 20, np.uint8), number / 10, number)
         self.seen.append(len(self.said))
 
     def close(self) -> None:
         pass
 
 
-def watched(here: Path, engine: Path, is_live: bool, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+def watched(
+    here: Path, engine: Path, monkeypatch: pytest.MonkeyPatch, frames: int, *, is_live: bool, may_wait: bool
+) -> list[int]:
     """How many lines had been said when each frame was asked for."""
     said: list[str] = []
-    video = Scripted(is_live, said)
+    video = Scripted(frames, said, is_live=is_live, may_wait=may_wait)
     monkeypatch.setattr("yolact.runtime.sources.open_video", lambda *_, **__: video)
-    run_inference(InferenceRequest(engine, ["rtsp://host/film"], output=here / "out"), said.append, lambda _: None)
-    assert len(said) == 10 + 1
+    request = InferenceRequest(engine, ["rtsp://host/film"], output=here / "out")
+    run_inference(request, said.append, lambda line: pytest.fail(line))
+    heads = [line.split(": ")[0] for line in said]
+    assert heads == [*(f"rtsp://host/film frame {number}" for number in range(frames)), "rtsp://host/film"]
     return video.seen
 
 
 @pytest.mark.parametrize("batch", [None, 3])
 def test_a_live_frame_never_waits(here: Path, batch: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = write_engine(here / "any.onnx", batch=batch)
-    assert watched(here, engine, True, monkeypatch) == list(range(11))
+    seen = watched(here, engine, monkeypatch, 10, is_live=True, may_wait=True)
+    assert seen == list(range(11))
 
 
 @pytest.mark.parametrize(
@@ -122,11 +130,24 @@ def test_a_live_frame_never_waits(here: Path, batch: int | None, monkeypatch: py
     [(None, [0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9]), (3, [0, 0, 0, 0, 0, 0, 3, 3, 3, 6, 6])],
     ids=["any", "three"],
 )
-def test_two_batches_of_frames_are_held_at_most(
+def test_of_a_pipe_two_batches_of_frames_are_held_at_most(
     here: Path, batch: int | None, seen: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = write_engine(here / "any.onnx", batch=batch)
-    assert watched(here, engine, False, monkeypatch) == seen
+    assert watched(here, engine, monkeypatch, 10, is_live=False, may_wait=True) == seen
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_frames_of_a_file_wait_between_the_stages_and_no_more_of_them(
+    here: Path, batch: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two between each of decoding, network, drawing and writing; one in each; and two batches in the network."""
+    engine = write_engine(here / "any.onnx", batch=batch)
+    write = VideoFile.write
+    monkeypatch.setattr(VideoFile, "write", lambda *given: time.sleep(0.01) or write(*given))
+    seen = watched(here, engine, monkeypatch, 40, is_live=False, may_wait=False)
+    held = max(number - said for number, said in enumerate(seen))
+    assert 2 * batch < held <= 3 * 2 + 3 + 2 * batch + 1
 
 
 @pytest.mark.parametrize("batch", [None, 2])

@@ -9,6 +9,7 @@ import cv2
 import pytest
 from host_cuda.host_driver import count, counted
 from host_cuda.host_tensorrt import TENSORRT, write_plan
+from same_films import assert_same_film
 from scripted_engine import infer, read_json, write_video
 
 from yolact.runtime.cuda.kernels import LIBRARY
@@ -44,15 +45,16 @@ def test_infer_writes_what_it_writes_with_the_onnx_file(
             result = infer(engine, *arguments)
         assert result.exit_code == 1 and "0broken.png" in result.output, result.output
         assert (kernels[0] >= 4 + 4) == (engine == plan)
-        pictures = {path.name: path.read_bytes() for path in sorted(output.iterdir())}
+        pictures = {path.name: path.read_bytes() for path in sorted(output.glob("*.png"))}
         written[engine] = (
             pictures,
             read_json(Path(f"{output}.json")),
             [line.rpartition(",")[0] for line in result.output.splitlines() if " ms" in line],
         )
     assert written[plan] == written[tiny_engine]
+    assert_same_film(*(tmp_path / f"out-{engine.stem}{engine.suffix}" / "video.mp4" for engine in (plan, tiny_engine)))
     pictures, rows, lines = written[plan]
-    assert len(pictures) == 5 and sum(len(row["detections"]) for row in rows) > 8 and len(lines) == 8
+    assert len(pictures) == 4 and sum(len(row["detections"]) for row in rows) > 8 and len(lines) == 8
     assert count("contexts") == 0
 
 

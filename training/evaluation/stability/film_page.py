@@ -58,7 +58,7 @@ def film_page(
     if len(shown) < len(films):
         parts.append(f'<p class="soft">Of {len(films)} videos the {len(shown)} with the worst steps follow.</p>')
     for film in shown:
-        parts += [f"<h2>{text(film.name)}</h2>", f"<p>{text(film.facts)}</p>", '<div class="large charts">']
+        parts += [f"<h2>{text(film.name)}</h2>", f"<p>{text(film.facts)}</p>", '<div class="charts">']
         parts += [*(_curve(film, curve) for curve in _CURVES), "</div>", *_pictures(film)]
     return render_page(title, parts)
 
@@ -77,11 +77,12 @@ def _curve(film: FilmView, title: str) -> str:
     """A figure of each step in both ways."""
     lines = {way: _points(film, way, title) for way in WAYS}
     highest = max((value for points in lines.values() for _, value in points), default=0.0)
-    top = 1.0 if title != "change of score" else next(top for top in (0.05, 0.1, 0.2, 0.5, 1.0) if highest <= top)
+    top = 1.0 if title != "change of score" else next(top for top in (0.1, 0.2, 0.5, 1.0) if highest <= top)
     most = max([*film.times, 1e-3])
     axes = Axes(48, 26, 460, 170, most, top)
-    ticks = [round(most * share, 2) for share in (0, 0.25, 0.5, 0.75, 1)]
-    parts = [axes.grid(ticks, [top * share for share in (0, 0.25, 0.5, 0.75, 1)]), axes.titles(film.unit, title)]
+    digits = None if film.unit == "frame" else 2
+    ticks = sorted({round(most * share, digits) for share in (0, 0.25, 0.5, 0.75, 1)})
+    parts = [axes.grid(ticks, (0, top / 2, top)), axes.titles(film.unit, title)]
     for index, (way, points) in enumerate(lines.items()):
         parts.append(axes.curve([x for x, _ in points], [y for _, y in points], COLOURS[way], way))
         if len(points) == 1:  # which is no line

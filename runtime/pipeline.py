@@ -1,0 +1,103 @@
+"""Stages of work that overlap: each in a thread of its own, with few items between it and the next."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
+
+T = TypeVar("T")
+
+
+@runtime_checkable
+class Closeable(Protocol):
+    """What can be closed, twice too."""
+
+    def close(self) -> None: ...
+
+
+Stage = Callable[[Iterable[Any]], Iterable[Any]]
+"""Makes items of items, as a generator does."""
+
+BETWEEN = 2
+"""Items that wait between two stages."""
+
+
+class Ahead(Iterator[T], Generic[T]):
+    """The items of an iterable, which a thread asks for ahead of time. What that raises is raised in its turn.
+
+    Closing it lets the thread end after the item that it works on, and closes the iterable there.
+    """
+
+    def __init__(self, source: Iterable[T], before: Closeable | None = None, most: int = BETWEEN) -> None:
+        """`before` is closed after the source, which takes its items from it. `most`: items that wait; one more is
+        being made."""
+        self._source, self._before, self._most = source, before, most
+        self._items = deque[T]()
+        self._changed = threading.Condition()
+        self._is_done = self._is_closed = False
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._work, daemon=True, name="yolact stage")
+        self._thread.start()
+
+    def _work(self) -> None:
+        failure: BaseException | None = None
+        try:
+            for item in self._source:
+                with self._changed:
+                    self._changed.wait_for(lambda: len(self._items) < self._most or self._is_closed)
+                    if self._is_closed:
+                        break
+                    self._items.append(item)
+                    self._changed.notify_all()
+        except BaseException as error:
+            failure = error
+        for one in (self._source, self._before):
+            try:
+                if isinstance(one, Closeable):
+                    one.close()
+            except BaseException as error:
+                failure = failure or error
+        with self._changed:
+            self._failure, self._is_done = failure, True
+            self._changed.notify_all()
+
+    def __next__(self) -> T:
+        with self._changed:
+            self._changed.wait_for(lambda: self._items or self._is_done or self._is_closed)
+            if self._items and not self._is_closed:
+                item = self._items.popleft()
+                self._changed.notify_all()
+                return item
+            failure, self._failure = self._failure, None
+        if failure is not None and not self._is_closed:
+            raise failure
+        raise StopIteration
+
+    def close(self) -> None:
+        """See above; waits for the thread. Calling it again does nothing."""
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify_all()
+        self._thread.join()
+
+
+def run_stages(source: Iterable[Any], *stages: Stage, ahead: bool = True) -> Generator[Any, None, None]:
+    """The items that come out of the last stage; closing it closes the source and all stages, the last one first.
+
+    Args:
+        source: where the items come from.
+        stages: each makes items of those of the one before.
+        ahead: whether the source and all stages run at the same time, each in a thread; else an item is made when it is
+            asked for, in this thread.
+    """
+    made: list[Any] = [Ahead(source) if ahead else source]
+    for stage in stages:
+        made.append(Ahead(stage(made[-1]), made[-1]) if ahead else stage(made[-1]))
+    try:
+        yield from made[-1]
+    finally:
+        for one in reversed(made):
+            if isinstance(one, Closeable):
+                one.close()
