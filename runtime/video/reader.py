@@ -6,8 +6,9 @@ import contextlib
 import re
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Protocol, TypeVar, cast
+from urllib.parse import urlsplit
 
 import av
 from av.container import InputContainer
@@ -91,8 +92,10 @@ class VideoReader(Video):
         interrupt = None if self._source is None else self._source.interrupt
         self._waiting = Waiting(interrupt) if may_wait else None
         self._file: BinaryIO | None = None
+        if self._source is None and _suffix(str(location)) == ".mpd":
+            check_dash(name)
         try:
-            if isinstance(location, Path) and location.suffix.lower() not in PLAYLISTS:
+            if isinstance(location, Path) and _suffix(str(location)) not in PLAYLISTS:
                 self._file = self._call(lambda: cast(BinaryIO, location.open("rb", buffering=0)))
             self._container = self._call(lambda: _open(self._file or location, format))
             self._stream = self._find_stream()
@@ -226,6 +229,21 @@ class VideoReader(Video):
         for file in (self._file, self._source):
             if file is not None:
                 file.close()
+
+
+def check_dash(name: str) -> None:
+    """Raise ImageError where this PyAV cannot read DASH (`.mpd`), as its wheels cannot; FFmpeg needs libxml2 for it."""
+    try:
+        av.format.ContainerFormat("dash", "r")
+    except ValueError:
+        raise ImageError(
+            f"{name}: this PyAV reads no DASH playlists; give the stream's HLS playlist (.m3u8), or build PyAV with an "
+            "FFmpeg that has libxml2"
+        ) from None
+
+
+def _suffix(location: str) -> str:
+    return PurePosixPath(urlsplit(location).path if "://" in location else location).suffix.lower()
 
 
 def _open(location: Path | str | ByteSource | BinaryIO, format: str | None) -> InputContainer:

@@ -19,9 +19,10 @@ from yolact.runtime.images.download import (
     why_it_failed,
     without_credentials,
 )
-from yolact.runtime.video.reader import PLAYLISTS, VideoReader
+from yolact.runtime.video.reader import PLAYLISTS, VideoReader, check_dash
 
-_PLAYLIST_TYPES = ("application/vnd.apple.mpegurl", "application/x-mpegurl", "audio/mpegurl", "application/dash+xml")
+_DASH = "application/dash+xml"
+_PLAYLIST_TYPES = ("application/vnd.apple.mpegurl", "application/x-mpegurl", "audio/mpegurl", _DASH)
 _PIECE = 1 << 16
 
 
@@ -34,6 +35,9 @@ def open_web_video(url: str, name: str) -> VideoReader:
     if PurePosixPath(urlsplit(url).path).suffix.lower() in PLAYLISTS:
         return VideoReader(url, name, may_wait=True, announces_end=False)
     body = WebBody(url)
+    if body.kind.startswith(_DASH):
+        body.close()
+        check_dash(name)
     if body.kind.startswith(_PLAYLIST_TYPES) or (body.length and body.has_parts):
         body.close()
         return VideoReader(url, name, may_wait=True, announces_end=not body.kind.startswith(_PLAYLIST_TYPES))

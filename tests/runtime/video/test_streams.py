@@ -17,6 +17,7 @@ from pathlib import Path
 from types import FrameType
 from typing import ClassVar
 
+import av
 import cv2
 import missing
 import numpy as np
@@ -168,6 +169,42 @@ def test_from_a_server(server: str, title: str) -> None:
         assert len(found) > 0 and found[:3] == [0, 1, 2]
     else:
         assert found == numbers
+
+
+def reads_dash() -> bool:
+    try:
+        av.format.ContainerFormat("dash", "r")
+    except ValueError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("served_as", ["list.mpd", "by its kind", "a file"])
+def test_dash_is_read_or_told(tmp_path: Path, served_as: str) -> None:
+    """The wheels of PyAV have no reader for it, though they can write it."""
+    location = write_film(tmp_path / "list.mpd", steady(10), format="dash", container={"seg_duration": "1"})
+    content = location.read_bytes()
+
+    class Playlist(Handler):
+        files: ClassVar[dict[str, bytes]] = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+        def do_GET(self) -> None:
+            if not self.path.endswith("playlist"):
+                return super().do_GET()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/dash+xml; charset=utf-8")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+            return None
+
+    with serving(Playlist) as url:
+        served = {"list.mpd": f"{url}/whole/list.mpd?a=b", "by its kind": f"{url}/playlist", "a file": location}
+        if reads_dash():
+            assert len(frames_and_end(open_video(served[served_as], "film"))[0]) == 10
+        else:
+            with pytest.raises(ImageError, match=r"^film: this PyAV reads no DASH playlists; .*\(\.m3u8\)"):
+                open_video(served[served_as], "film")
 
 
 @pytest.mark.parametrize(
