@@ -29,6 +29,7 @@ from mutation import Mutation, TableError, check
 from native_mutations import NATIVE_MUTATIONS
 from runtime_mutations import RUNTIME_MUTATIONS
 from training_mutations import TRAINING_MUTATIONS
+from video_mutations import VIDEO_MUTATIONS
 
 MUTATIONS = (
     *CUDA_MUTATIONS,
@@ -37,6 +38,7 @@ MUTATIONS = (
     *EXPORT_MUTATIONS,
     *HUB_MUTATIONS,
     *TRAINING_MUTATIONS,
+    *VIDEO_MUTATIONS,
 )
 LONGEST = 900.0
 """Seconds that a test file may take without a mutation."""

@@ -257,3 +257,13 @@ def test_a_file_with_sound_alone(tmp_path: Path) -> None:
         output.mux(sound.encode(None))
     with pytest.raises(ImageError, match="got a file without pictures"):
         VideoReader(path, "film")
+
+
+def test_frames_of_more_pixels_than_the_limit_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    film = write_film(tmp_path / "a.mp4", steady(2))
+    monkeypatch.setenv("YOLACT_MAX_PIXELS", str(96 * 64))
+    with VideoReader(film, "a.mp4") as video:
+        assert len(list(video)) == 2
+    monkeypatch.setenv("YOLACT_MAX_PIXELS", str(96 * 64 - 1))
+    with pytest.raises(ImageError, match=r"a\.mp4: this video has 96x64 pixels, expected at most 6,143 in all; "):
+        VideoReader(film, "a.mp4")
