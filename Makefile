@@ -13,7 +13,7 @@ READY_FOR_TRITON := $(TRITON)/.ready
 unexport PYTHONDONTWRITEBYTECODE
 NATIVE = $(shell find benchmarks examples plugins runtime/capi tests/support -name '*.cu' -o -name '*.cuh' -o -name '*.cpp' -o -name '*.c' -o -name '*.h')
 
-.PHONY: capi demo fuzz gpu-check plugins test test-gpu triton triton-demo lint format clean
+.PHONY: capi demo fuzz gpu-check plugins test test-cluster test-gpu triton triton-demo lint format clean
 
 demo: $(READY_FOR_DEMO)
 	@$(PYTHON) examples/demo.py
@@ -35,6 +35,10 @@ test: $(READY)
 	@$(MAKE) --no-print-directory triton || echo "Triton cannot be had here; the tests that need it are skipped."
 	MALLOC_TRIM_THRESHOLD_=4000000000 MALLOC_MMAP_THRESHOLD_=1000000000 MALLOC_TOP_PAD_=67108864 \
 	$(PYTHON) -m pytest -q --numprocesses logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
+
+# Ray on this machine, with machines, workers and commands that are killed in the middle of a job.
+test-cluster: $(READY)
+	$(PYTHON) -m pytest -m cluster
 
 test-gpu: $(READY)
 	$(PYTHON) -m pytest -m gpu

@@ -15,7 +15,7 @@ from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_py import build_py
 from setuptools.command.editable_wheel import editable_wheel
 
-ROOMS = ["calib", "cli", "diff", "engines", "export", "hub", "plugins", "runtime", "serving", "training"]
+ROOMS = ["batch", "calib", "cli", "diff", "engines", "export", "hub", "plugins", "runtime", "serving", "training"]
 PACKAGES = {
     f"yolact.{name}" for room in ROOMS for name in (room, *(f"{room}.{inner}" for inner in find_packages(room)))
 }

@@ -13,11 +13,12 @@ import click
 from yolact.cli.command import command, command_line, say
 from yolact.cli.options.common import annotations_option, images_option, json_option, limit_option, max_pixels_option
 from yolact.cli.options.engine import engine_options
-from yolact.cli.options.model import ModelChoice, model_options
+from yolact.cli.options.model import ModelChoice, measured_options
 from yolact.cli.options.postprocess import DetectionLimits, detection_limit_options
 from yolact.cli.options.reading import reading_options
 from yolact.cli.options.values import FILE, OUTPUT_FOLDER
 from yolact.runtime.config import PostprocessConfig
+from yolact.runtime.engine import DEFAULT_OPTIONS
 from yolact.runtime.errors import UsageError
 from yolact.runtime.json_text import to_json
 from yolact.runtime.output_files import check_output, check_output_folder, write_output, write_outputs
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
 
 @command("yolact-eval")
-@model_options
+@measured_options
 @annotations_option("Annotation file in COCO's format, such as instances_val2017.json.")
 @images_option()
 @click.option(
@@ -100,6 +101,8 @@ def main(
     """
     if model.is_checkpoint and open_options.metadata_file is not None:
         raise UsageError("--metadata belongs to --engine; a checkpoint has its own")
+    if model.detections is not None and (stability or open_options != DEFAULT_OPTIONS):
+        raise UsageError("--detections runs no model; leave out --stability and how an engine is opened")
     from yolact.runtime.detector import Detector
     from yolact.training.data.tracks import read_films
 
@@ -119,6 +122,9 @@ def main(
     truth = data.read()
     films = read_films(truth) if stability else None
     _check_outputs(json_file, report, truth.paths)
+    if model.detections is not None:
+        _evaluate_stored(model.detections, truth, limits, json_file, report)
+        return
     with Detector(_open(model, open_options, limits)) as detector:
         if films is None:
             _evaluate(detector, model.path, truth, limits, json_file, report)
@@ -165,13 +171,42 @@ def _evaluate(
     """Measure, write what is asked for, and print the summary."""
     from yolact.training.data.class_pairing import check_categories
     from yolact.training.evaluation.evaluate import evaluate
-    from yolact.training.evaluation.report.findings import Findings, Subject
+    from yolact.training.evaluation.report.findings import Subject
 
     pairs = check_categories(detector.metadata.config, truth)
     most = limits.max_detections
     evaluation = evaluate(detector, truth, batch_size=detector.engine.min_batch, max_detections=most)
     kept = most or detector.metadata.postprocess.max_detections
-    subject = Subject(model, detector.metadata, truth, pairs, kept, command_line())
+    _tell(evaluation, Subject(model, detector.metadata, truth, pairs, kept, command_line()), json_file, report)
+
+
+def _evaluate_stored(
+    folder: str, truth: GroundTruth, limits: DetectionLimits, json_file: Path | None, report: Path | None
+) -> None:
+    """Measure what was found before, write what is asked for, and print the summary."""
+    from yolact.batch.results import BatchResults
+    from yolact.runtime.file_digest import sha256_of
+    from yolact.training.data.class_pairing import check_categories
+    from yolact.training.evaluation.report.findings import Subject
+    from yolact.training.evaluation.stored import evaluate_stored
+
+    results = BatchResults.open(folder)
+    metadata = results.metadata
+    limits.check_built_in(metadata, Path(folder))
+    if results.folder.is_local:
+        _check_outputs(json_file, report, [Path(place.path) for place in results.files])
+    pairs = check_categories(metadata.config, truth)
+    digests = [sha256_of(path) for path in truth.paths]
+    kept = limits.max_detections or metadata.postprocess.max_detections
+    evaluation = evaluate_stored(results.find(set(digests)), digests, metadata.config, truth, kept)
+    engine, digest = Path(results.identity.engine), results.identity.engine_sha256
+    _tell(evaluation, Subject(engine, metadata, truth, pairs, kept, command_line(), digest), json_file, report)
+
+
+def _tell(evaluation: Evaluation, subject: Subject, json_file: Path | None, report: Path | None) -> None:
+    """Write what is asked for and print the summary."""
+    from yolact.training.evaluation.report.findings import Findings
+
     if json_file is not None:
         write_output(json_file, to_json(evaluation.server_results()).encode())
     if report is not None:
@@ -311,13 +346,14 @@ def _summary(evaluation: Evaluation, subject: Subject) -> Iterator[str]:
     yield _score_line("mask", scores.mask)
     yield ""
     yield from _category_lines(evaluation, truth, objects)
+    if evaluation.images_per_second is None:
+        return
     yield ""
-    both = evaluation.detector_ms + evaluation.mask_ms
     yield (
         f"median of an image: {evaluation.detector_ms:.1f} ms to detections (resizing, network, post-processing), "
         f"{evaluation.mask_ms:.1f} ms to masks"
     )
-    yield f"{1000 / both:.1f} images/s with both, without reading files and scoring"
+    yield f"{evaluation.images_per_second:.1f} images/s with both, without reading files and scoring"
 
 
 def _category_lines(evaluation: Evaluation, truth: GroundTruth, objects: Counter[int]) -> Iterator[str]:

@@ -13,6 +13,7 @@ COMMANDS = {
     "export": "Turn a checkpoint into an ONNX file or a TensorRT plan.",
     "build": "Build a TensorRT plan from an ONNX file.",
     "infer": "Find instances in images, videos and streams.",
+    "batch": "Find instances in many images, on many machines.",
     "bench": "Measure how fast an engine file is, stage by stage.",
     "doctor": "Say what this machine has, and whether a file runs on it.",
     "models": "List the models known by name, and what is cached.",

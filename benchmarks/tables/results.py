@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.accuracy import tables as accuracy
+from benchmarks.batch import tables as batch
 from benchmarks.cpu import tables as cpu
 from benchmarks.cpu.runtimes import tables as runtimes
 from benchmarks.gpu import tables as gpu
@@ -100,6 +101,7 @@ RESULTS_SHOWN = {
     "gpu_kernels": _result("gpu_kernels", "gpu kernels", {"kernels": kernel_table}, on_gpu=True),
     "gpu_check": _result("gpu_check", "gpu.check", {"end_to_end": check_table}, on_gpu=True),
     "service": _result("service", "service", _SERVICE),
+    "batch": _result("batch", "batch", {one.__name__: one for one in (batch.share, batch.memory, batch.million)}),
     "folder": _result("folder", "cpu folder --engine FILE ...", {"share": cpu.folder}),
     "bench_cpu": Result(
         "yolact-bench --engine yolact_resnet50.onnx --json benchmarks/results/bench_cpu.json",

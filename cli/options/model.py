@@ -20,15 +20,16 @@ class ModelChoice(NamedTuple):
         path: of the file.
         is_checkpoint: which of the two it is.
         config_name: configuration of a checkpoint, None to go by the file.
+        detections: path or URI of what a model found before, which is measured instead of running it.
     """
 
     path: Path
     is_checkpoint: bool
     config_name: str | None
+    detections: str | None = None
 
 
-@option_group(
-    "model",
+_OPTIONS = (
     engine_option("Model file written by yolact-export.", required=False, onnx=True),
     click.option(
         "--weights",
@@ -38,7 +39,9 @@ class ModelChoice(NamedTuple):
     ),
     config_option(),
 )
-def model_options(engine: Path | None, weights: Path | None, config_name: str | None) -> ModelChoice:
+
+
+def _choose(engine: Path | None, weights: Path | None, config_name: str | None) -> ModelChoice:
     """Exactly one of engine and checkpoint, and a configuration only with the latter."""
     if engine is not None and weights is None:
         if config_name is not None:
@@ -47,3 +50,22 @@ def model_options(engine: Path | None, weights: Path | None, config_name: str | 
     if weights is not None and engine is None:
         return ModelChoice(weights, True, config_name)
     raise UsageError(f"expected either --engine or --weights, got {'neither' if engine is None else 'both'}")
+
+
+model_options = option_group("model", *_OPTIONS)(_choose)
+
+
+@option_group(
+    "model",
+    *_OPTIONS,
+    click.option("--detections", metavar="DIR|URI", help="Score what yolact-batch wrote there instead of a model."),
+)
+def measured_options(
+    engine: Path | None, weights: Path | None, config_name: str | None, detections: str | None
+) -> ModelChoice:
+    """Exactly one of engine, checkpoint and detections."""
+    if detections is None:
+        return _choose(engine, weights, config_name)
+    if (engine, weights, config_name) != (None, None, None):
+        raise UsageError("--detections stands for the model; leave out --engine, --weights and --config")
+    return ModelChoice(Path(detections), False, None, detections)

@@ -45,4 +45,4 @@ def test_the_page_names_every_command() -> None:
     page = (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8")
     shown = re.findall(r"\| `python -m benchmarks\.([\w. ]+)` \|", page)
     listed = {f"{name} {benchmark}" for name in ROOMS for benchmark in room(name).modules}
-    assert set(shown) == listed | {"gpu.check", "service", "tables"} and len(shown) == len(set(shown))
+    assert set(shown) == listed | {"batch", "gpu.check", "service", "tables"} and len(shown) == len(set(shown))

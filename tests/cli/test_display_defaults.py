@@ -58,7 +58,7 @@ def test_the_commands_take_it_from_its_home() -> None:
 
 
 def test_no_other_module_has_the_number() -> None:
-    rooms = ("calib", "cli", "diff", "engines", "export", "runtime", "serving", "training")
+    rooms = ("batch", "calib", "cli", "diff", "engines", "export", "runtime", "serving", "training")
     places = [
         path.relative_to(ROOT).as_posix()
         for room in rooms

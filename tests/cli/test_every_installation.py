@@ -19,6 +19,7 @@ from yolact.runtime.packages import how_to_install
 OPTIONAL = {
     *("torch", "onnx", "google", "pycocotools", "polygraphy", "tensorrt", "tensorrt_rtx", "cuda", "supervision"),
     *("tensorboard", "wandb", "pycuda", "nvidia", "huggingface_hub", "av", "tritonclient"),
+    *("pyarrow", "pandas", "ray"),
 }
 """Packages that `pip install .` does not bring."""
 
@@ -37,6 +38,8 @@ COMMAND_LINES: tuple[tuple[str, str, str], ...] = (
     ("infer --engine {engine} film.mp4", "video", "video"),
     ("infer --triton grpc://127.0.0.1:9/yolact photos/a.png", "triton", "triton"),
     ("triton --engine {engine} --repository models", "triton", "triton"),
+    ("batch --engine {engine} --input photos --output out", "ray", "ray"),
+    ("eval --detections out --annotations a.json --images photos", "eval", "eval"),
     ("bench --engine {engine} --duration 0.05", DONE, DONE),
     ("infer --engine some/net photos/a.png", "hub", "hub"),
     ("infer --engine w.pth photos/a.png", "export", "no file of tensors"),

@@ -16,6 +16,7 @@ from yolact.cli.command import Command
 from yolact.cli.main import COMMANDS
 
 ROOMS = (
+    "batch",
     "benchmarks",
     "calib",
     "cli",
@@ -64,9 +65,10 @@ OTHER_OPTIONS = {
     },
     "pytest": {"--continue-on-collection-errors", "--rootdir"},
     "Python's own configure": {"--enable-shared"},
+    "ray": {"--head", "--num-gpus", "--port"},
     "tensorboard": {"--logdir"},
     "the linker": {"--no-undefined"},
-    "torchrun": {"--nproc-per-node"},
+    "torchrun": {"--nnodes", "--nproc-per-node"},
     "tritonserver": {
         *("--backend-config", "--backend-directory", "--exit-on-error", "--exit-timeout-secs", "--model-control-mode"),
         *("--model-repository", "--grpc-address", "--grpc-port", "--http-address", "--http-port", "--metrics-address"),

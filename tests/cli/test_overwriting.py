@@ -57,6 +57,7 @@ CHECKPOINTS = {"eval": "--weights", "explain": "--weights"}
 WRITES_FOLDERS = {
     "train": {"--output", "--weights"},  # tested below, and --data and --val, which are no names of files alone
     "eval": {"--report"},  # two files, tested in test_eval_report.py
+    "batch": {"--metadata"},  # writes into a folder that holds nothing else
     "infer": {"--output"},  # which numbers its files: see `OutputNames`
     "scenes": {"--output"},  # without inputs
     "build-plugins": {"--output"},

@@ -29,15 +29,22 @@ class Evaluation:
         scores: average precision of boxes and masks.
         box_results, mask_results: see `to_results`; both in the order of the images.
         detector_ms: median milliseconds of an image from pixels in memory to detections, on a plan with another batch
-            in flight; a batch is divided evenly.
+            in flight; a batch is divided evenly. This and the next are None of what was found before.
         mask_ms: median milliseconds of an image from there to masks of its size in RLE.
     """
 
     scores: Scores
     box_results: list[Row]
     mask_results: list[Row]
-    detector_ms: float
-    mask_ms: float
+    detector_ms: float | None
+    mask_ms: float | None
+
+    @property
+    def images_per_second(self) -> float | None:
+        """With both."""
+        if self.detector_ms is None or self.mask_ms is None:
+            return None
+        return 1000 / (self.detector_ms + self.mask_ms)
 
     def server_results(self) -> list[Row]:
         """Box and mask of each detection in one row, as COCO's server takes them, with the score that ranks masks."""

@@ -19,6 +19,7 @@ from yolact.training.data.ground_truth import load_pycocotools
 
 if TYPE_CHECKING:
     from yolact.runtime.detections import Detections
+    from yolact.runtime.images.mask_encoding import Rle
 
 COCO_MAX_DETECTIONS = 100
 """Detections of a category in an image that COCO's average precision counts, the best ones."""
@@ -114,19 +115,32 @@ def to_results(found: Detections, image_id: int, category_ids: Sequence[int | No
     """
     if None in category_ids:
         found = found[[index for index, id in enumerate(found.class_ids) if category_ids[id] is not None]]
+    ids = [category_ids[class_id] for class_id in found.class_ids]
+    return result_rows(image_id, ids, found.boxes, found.scores, found.ranking_scores, found.rle())
+
+
+def result_rows(
+    image_id: int,
+    category_ids: Sequence[int | None],
+    boxes: NDArray[np.float32],
+    scores: NDArray[np.float32],
+    ranking_scores: NDArray[np.float32],
+    masks: Sequence[Rle],
+) -> tuple[list[Row], list[Row]]:
+    """As `to_results`, of the (D,) categories, (D, 4) boxes xyxy in pixels, (D,) scores and masks of one image."""
     # A diverged network gives NaN, which pycocotools takes for a match and JSON cannot express.
-    corners, scores, ranking = (np.nan_to_num(array) for array in (found.boxes, found.scores, found.ranking_scores))
+    corners, of_boxes, of_masks = (np.nan_to_num(array) for array in (boxes, scores, ranking_scores))
     corners[:, 2:] -= corners[:, :2]
-    origins = [{"image_id": image_id, "category_id": category_ids[class_id]} for class_id in found.class_ids]
-    boxes = [
+    origins = [{"image_id": image_id, "category_id": id} for id in category_ids]
+    box_rows = [
         {**origin, "bbox": box, "score": score}
-        for origin, box, score in zip(origins, corners.tolist(), scores.tolist(), strict=True)
+        for origin, box, score in zip(origins, corners.tolist(), of_boxes.tolist(), strict=True)
     ]
-    masks = [
+    mask_rows = [
         {**origin, "segmentation": mask, "score": score}
-        for origin, mask, score in zip(origins, found.rle(), ranking.tolist(), strict=True)
+        for origin, mask, score in zip(origins, masks, of_masks.tolist(), strict=True)
     ]
-    return boxes, masks
+    return box_rows, mask_rows
 
 
 def score_results(

@@ -34,6 +34,7 @@ class Subject:
         pairs: its classes and those of the annotations.
         max_detections: of an image, at most.
         options: the command line.
+        model_sha256: of the model where that is no file here, else None.
     """
 
     model: Path
@@ -42,6 +43,7 @@ class Subject:
     pairs: ClassPairs
     max_detections: int
     options: tuple[str, ...]
+    model_sha256: str | None = None
 
 
 @dataclass(frozen=True)

@@ -74,7 +74,7 @@ def _origin(subject: Subject) -> dict[str, Any]:
     return {
         "model": {
             "file": str(subject.model),
-            "sha256": sha256_of(subject.model),
+            "sha256": subject.model_sha256 or sha256_of(subject.model),
             "configuration": config.name,
             "types": subject.metadata.types,
             "image_size": config.image_size,
@@ -115,7 +115,7 @@ def _speed(evaluation: Evaluation) -> dict[str, Any]:
     return {
         "detector_ms": evaluation.detector_ms,
         "mask_ms": evaluation.mask_ms,
-        "images_per_second": 1000 / (evaluation.detector_ms + evaluation.mask_ms),
+        "images_per_second": evaluation.images_per_second,
         "processor": describe_cpu()["model"],
     }
 

@@ -51,9 +51,16 @@ def _head(findings: Findings, metrics: dict[str, Any]) -> Iterator[str]:
     )
     yield (
         f'<p class="soft">Scores above {settings["score_threshold"]:g}, {settings["nms"]} NMS at IoU '
-        f"{settings['nms_threshold']:g}, {settings['max_detections']} detections an image at most. Median of an image: "
-        f"{speed['detector_ms']:.1f} ms to detections, {speed['mask_ms']:.1f} ms to masks, "
-        f"{speed['images_per_second']:.1f} images/s with both.</p>"
+        f"{settings['nms_threshold']:g}, {settings['max_detections']} detections an image at most.{_speed(speed)}</p>"
+    )
+
+
+def _speed(speed: dict[str, Any]) -> str:
+    if speed["images_per_second"] is None:
+        return ""
+    return (
+        f" Median of an image: {speed['detector_ms']:.1f} ms to detections, {speed['mask_ms']:.1f} ms to masks, "
+        f"{speed['images_per_second']:.1f} images/s with both."
     )
 
 

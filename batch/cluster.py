@@ -1,0 +1,140 @@
+"""Ray: started on this machine for one job, or a cluster that runs already; and what a worker gets of it."""
+
+from __future__ import annotations
+
+import atexit
+import importlib.util
+import logging
+import os
+import secrets
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from yolact.runtime.errors import UsageError, YolactError
+from yolact.runtime.packages import PackageMissing
+from yolact.runtime.wording import one_line
+
+_STORE_BYTES = 100 << 20
+"""Memory for what processes hand each other, which here are numbers of parts."""
+
+_CORES_PER_WORKER = 2
+
+_QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DATA_DISABLE_PROGRESS_BARS": "1", "RAY_BACKEND_LOG_LEVEL": "fatal"}
+"""Environment of every job: what people run is nobody else's business."""
+
+
+class Share(NamedTuple):
+    """What each worker gets.
+
+    Attributes:
+        workers: how many there are.
+        cores: of a CPU, as Ray counts them; less than 1 where more workers than cores were asked for.
+        gpus: likewise.
+    """
+
+    workers: int
+    cores: float
+    gpus: float
+
+    @property
+    def threads(self) -> int | None:
+        """Of an engine on the CPU; None for one on a GPU."""
+        return None if self.gpus else max(1, int(self.cores))
+
+
+def check_packages() -> None:
+    """Raise PackageMissing where Ray or what its data sets need is not installed; nothing is imported for that."""
+    for package in ("pyarrow", "pandas", "ray"):
+        try:
+            is_there = importlib.util.find_spec(package) is not None
+        except ValueError:  # it was kept from being imported
+            is_there = False
+        if not is_there:
+            raise PackageMissing("yolact-batch", package, "ray")
+
+
+@contextmanager
+def running(address: str | None) -> Iterator[None]:
+    """Be connected to Ray: to the cluster at an address, or to one on this machine alone that ends with the block.
+
+    Raises PackageMissing where Ray is not installed, YolactError where it does not start or answer.
+    """
+    folder = None if address is not None else tempfile.mkdtemp(prefix="ray-yolact-")
+    if folder is not None:  # what did not start ends with this process, and writes until then
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    on_sigterm = signal.getsignal(signal.SIGTERM) if threading.current_thread() is threading.main_thread() else None
+    for name, value in {**_QUIET, **({} if folder is None else _alone())}.items():
+        os.environ.setdefault(name, value)
+    try:
+        import ray
+
+        options = {"address": address} if folder is None else _local_options(folder)
+        logging.getLogger("ray").setLevel(logging.CRITICAL)
+        try:
+            ray.init(log_to_driver=False, logging_level=logging.CRITICAL, **options)
+        except Exception as error:  # of its own dozen kinds, of gRPC and of the system
+            where = "does not start on this machine" if address is None else f"does not answer at {address}"
+            raise YolactError(f"Ray {where}: {one_line(error)}") from None
+        if on_sigterm is not None:
+            signal.signal(signal.SIGTERM, on_sigterm)  # Ray has put its own in the place
+        yield
+    finally:
+        if "ray" in sys.modules:
+            sys.modules["ray"].shutdown()
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _alone() -> dict[str, str]:
+    """Environment of a cluster on this machine alone: nobody else may connect to it, over the network or without its
+    token, which is written to no file."""
+    return {
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # the name is history: it keeps Ray to the loopback interface
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": secrets.token_hex(32),
+    }
+
+
+def _local_options(folder: str) -> dict[str, Any]:
+    return {
+        "address": "local",
+        "include_dashboard": False,
+        "object_store_memory": _STORE_BYTES,
+        "_temp_dir": folder,
+        "_node_ip_address": "127.0.0.1",
+    }
+
+
+def share_out(workers: int | None, on_gpu: bool) -> Share:
+    """What each worker gets of the cluster that is connected. Raises UsageError where there is no GPU for it."""
+    import ray
+
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+    if on_gpu:
+        return share_gpus([int(node.get("GPU", 0)) for node in nodes], workers)
+    return share_cores([int(node.get("CPU", 0)) for node in nodes], workers)
+
+
+def share_gpus(gpus: Sequence[int], workers: int | None) -> Share:
+    """GPUs by machine, shared among workers. Raises UsageError where there is none."""
+    total = sum(gpus)
+    if total < 1:
+        raise UsageError("Ray knows of no GPU on its machines; give --device cpu and an ONNX file")
+    workers = workers or total
+    return Share(workers, 1, 1 / -(-workers // total))
+
+
+def share_cores(cores: Sequence[int], workers: int | None) -> Share:
+    """Cores by machine, shared among workers so that all of them find a machine."""
+    total = max(sum(cores), 1)
+    workers = workers or max(1, sum(count // _CORES_PER_WORKER for count in cores))
+    for each in range(total // workers, 0, -1):
+        if sum(count // each for count in cores) >= workers:
+            return Share(workers, each, 0)
+    return Share(workers, 1 / -(-workers // total), 0)

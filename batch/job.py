@@ -1,0 +1,134 @@
+"""A batch job from its request to its manifest: what is not done yet is done by workers on Ray."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from yolact.batch.attempts import forget_attempts
+from yolact.batch.cluster import check_packages, running, share_out
+from yolact.batch.listing import list_images
+from yolact.batch.manifest import Identity, Manifest
+from yolact.batch.output_folder import find_done, job_folder
+from yolact.batch.part_files import PartSummary
+from yolact.batch.places import open_place
+from yolact.batch.plan import Plan, write_plan
+from yolact.batch.progress import Progress
+from yolact.batch.ray_workers import run_parts
+from yolact.batch.request import BatchRequest
+from yolact.batch.worker import WorkerSettings
+from yolact.runtime.engine import EngineOptions
+from yolact.runtime.engine_files import open_engine, read_metadata
+from yolact.runtime.errors import EngineError, UsageError, YolactError
+from yolact.runtime.file_digest import sha256_of
+from yolact.runtime.metadata import ModelMetadata
+from yolact.runtime.tensorrt.plan_file import read_plan_header
+from yolact.runtime.wording import Say, count_noun, printable
+
+
+@dataclass(frozen=True)
+class BatchResult:
+    """What became of a job.
+
+    Attributes:
+        images, unreadable, detections: in the folder now, those of earlier runs with them.
+        done_before: images that earlier runs had done.
+        failures: of parts that are not done, a sentence each.
+    """
+
+    images: int
+    unreadable: int
+    detections: int
+    done_before: int
+    failures: tuple[str, ...]
+
+
+def run_batch(request: BatchRequest, note: Say) -> BatchResult:
+    """Do a job, or what is left of it. `note` gets lines of progress and warnings.
+
+    Raises:
+        UsageError: the request contradicts itself or the folder, or the URIs mean nothing.
+        ImageError, DatasetError: the input has no images, or cannot be read.
+        EngineError: the engine file is none, or does not run on a worker's machine.
+        YolactError: the folder cannot be written to, Ray does not start, or a package is missing.
+    """
+    check_packages()
+    metadata, on_gpu = _describe_engine(request)
+    folder = open_place(request.output)
+    listing = list_images(request.input, request.images, request.column)
+    settings = WorkerSettings(
+        engine=request.engine.absolute(),
+        engine_sha256=sha256_of(request.engine),
+        source=listing.place,
+        output=folder,
+        masks=request.masks,
+        score_threshold=request.score_threshold,
+        batch_size=request.batch_size,
+        column=listing.column,
+        open_options=request.open_options,
+    )
+    identity = Identity(
+        engine=printable(request.engine.name),
+        engine_sha256=settings.engine_sha256,
+        input=printable(open_place(request.input).name),
+        masks=request.masks,
+        score_threshold=request.score_threshold,
+        column=listing.column,
+    )
+    with job_folder(folder, identity, metadata):
+        plan = write_plan(folder, listing.entries, request.images_per_part)
+        done = find_done(folder, plan, settings.engine_sha256, note)
+        before = sum(part.images for part in done.values())
+        del listing
+        failures = _do(plan, done, settings, request, on_gpu, note)
+        parts = tuple(done[number] for number in sorted(done))
+        Manifest(identity, metadata, parts, complete=len(done) == len(plan)).write(folder)
+        images, unreadable, detections = (
+            sum(getattr(part, name) for part in parts) for name in ("images", "unreadable", "detections")
+        )
+    return BatchResult(images, unreadable, detections, before, failures)
+
+
+def _describe_engine(request: BatchRequest) -> tuple[ModelMetadata, bool]:
+    """The model's metadata, and whether it runs on a GPU, which this machine need not have.
+
+    Raises EngineError for no engine file, UsageError for a device that is not the user's to choose.
+    """
+    options, path = request.open_options, request.engine
+    device = options.device
+    if device is not None and device.index:
+        raise UsageError(f"--device {device}: Ray chooses the GPU of each worker; give --device {device.kind}")
+    if path.is_file() and read_plan_header(path) is not None:
+        return read_metadata(options.metadata_file or path.with_name(f"{path.name}.json")), True
+    engine = open_engine(path, EngineOptions(metadata_file=options.metadata_file))
+    engine.close()
+    return engine.metadata, device is not None and device.kind != "cpu"
+
+
+def _do(
+    plan: Plan, done: dict[int, PartSummary], settings: WorkerSettings, request: BatchRequest, on_gpu: bool, note: Say
+) -> tuple[str, ...]:
+    """Have workers do what is not done, and add it to `done`. Returns a sentence for each part that failed.
+
+    Raises EngineError or YolactError where every part would fail.
+    """
+    left = [number for number in range(len(plan)) if number not in done]
+    if not left:
+        return ()
+    failures: dict[int, str] = {}
+    forget_attempts(settings.output)
+    with running(request.address):
+        share = share_out(request.workers, on_gpu)
+        progress = Progress(plan.images, done.values(), note)
+        note(f"{count_noun(len(left), 'part')} to do by {count_noun(share.workers, 'worker')}")
+        for outcome in run_parts(left, replace(settings, threads=share.threads), share):
+            if outcome.summary is not None:
+                done[outcome.number] = outcome.summary
+                progress.add(outcome.summary)
+            elif outcome.exit_code:
+                raise (EngineError if outcome.exit_code == EngineError.exit_code else YolactError)(outcome.failure)
+            else:
+                failures[outcome.number] = outcome.failure
+    parts = (plan.part(number) for number in sorted(failures))
+    return tuple(
+        f"{count_noun(part.images, 'image')} from {part.entries[0].path} on: {failures[part.number]}" for part in parts
+    )

@@ -1,0 +1,1 @@
+"""What a batch job on Ray costs beside the engine."""
