@@ -6,6 +6,7 @@ beside `.venv` with the last NumPy that this server takes.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -83,6 +84,17 @@ class LocalServer:
         """The answer to a request by HTTP, such as `v2/health/ready`; with data it is a POST. Raises OSError."""
         with urllib.request.urlopen(f"http://{_HOST}:{self.http}/{path}", data, timeout=60) as answer:
             return str(answer.read().decode())
+
+    def batch_sizes(self, model: str) -> dict[int, int]:
+        """How many batches of each size a model has run."""
+        stats = json.loads(self.ask(f"v2/models/{model}/stats"))["model_stats"]
+        return {one["batch_size"]: one["compute_infer"]["count"] for version in stats for one in version["batch_stats"]}
+
+    def model_processes(self) -> list[int]:
+        """Process ids of the instances of models in the python backend, on Linux."""
+        tasks = Path(f"/proc/{self.process.pid}/task").iterdir()
+        children = [child for task in tasks for child in (task / "children").read_text().split()]
+        return [int(child) for child in children if "stub" in Path(f"/proc/{child}/cmdline").read_text()]
 
     def address(self, model: str) -> str:
         """Of a model, for `TritonDetector`."""

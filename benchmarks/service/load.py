@@ -8,7 +8,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing import get_context
@@ -83,12 +83,26 @@ class Load:
         return {"p50_ms": p50, "p99_ms": p99, "per_second": per_second, "lost": self.lost}
 
 
-def put_load(port: int, pid: int, body: bytes, connections: int, requests: int) -> Load:
-    """Send `requests` over `connections` that are kept open, each with one request at a time, from other processes."""
+Sent = tuple[list[float], int, float]
+"""Milliseconds of each answered request, the number of lost ones, and the seconds that all took."""
+
+
+def put_load(
+    port: int,
+    pid: int,
+    body: bytes,
+    connections: int,
+    requests: int,
+    send: Callable[[int, bytes, list[int]], Sent] | None = None,
+) -> Load:
+    """Send `requests` over `connections` that are kept open, each with one request at a time, from another process.
+
+    `send` sends a number of requests for each client there; by default to the C service.
+    """
     context = get_context("spawn")
     shares = [requests // connections + (i < requests % connections) for i in range(connections)]
     with context.Pool(1) as pool:
-        answer = pool.apply_async(_send_all, (port, body, shares))
+        answer = pool.apply_async(send or _send_all, (port, body, shares))
         memory = []
         while not answer.ready():
             memory.append(resident_mb(pid))
@@ -123,11 +137,21 @@ def measure_memory(program: Path, engine: Path, body: bytes, requests: int) -> d
     }
 
 
-def _send_all(port: int, body: bytes, shares: list[int]) -> tuple[list[float], int, float]:
+def send_by_threads(client: Callable[[int, list[float], list[int]], None], shares: list[int]) -> Sent:
+    """Run a client in a thread for each share of the requests; it appends times in ms, and what is lost."""
     times: list[float] = []
     lost: list[int] = []
+    threads = [Thread(target=client, args=(share, times, lost)) for share in shares]
+    start = time.perf_counter()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return times, len(lost), time.perf_counter() - start
 
-    def client(share: int) -> None:
+
+def _send_all(port: int, body: bytes, shares: list[int]) -> Sent:
+    def client(share: int, times: list[float], lost: list[int]) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
         for _ in range(share):
             start = time.perf_counter()
@@ -144,13 +168,7 @@ def _send_all(port: int, body: bytes, shares: list[int]) -> tuple[list[float], i
             else:
                 lost.append(status)
 
-    threads = [Thread(target=client, args=(share,)) for share in shares]
-    start = time.perf_counter()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return times, len(lost), time.perf_counter() - start
+    return send_by_threads(client, shares)
 
 
 def resident_mb(pid: int) -> float:

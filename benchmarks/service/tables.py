@@ -47,3 +47,28 @@ def memory(figures: Figures) -> str:
     head = ("requests", "requests/s", "lost", "resident before, MB", "at most in the first half", "in the second")
     sizes = (f"{row[key]:.1f}" for key in ("after_a_tenth_mb", "largest_in_first_half_mb", "largest_in_second_half_mb"))
     return table(head, [(row["requests"], f"{row['per_second']:.0f}", row["lost"], *sizes)])
+
+
+def triton(figures: Figures) -> str:
+    """Triton and the C service under the same load, beside the same work in one Python program."""
+    best = max(row["per_second"] for name, row in figures["rows"].items() if name.startswith("one program"))
+    head = (
+        "",
+        "images/s",
+        "of the quickest program",
+        "p50, ms",
+        "p99, ms",
+        "lost or empty",
+        "memory, MB",
+        "mean batch",
+    )
+    return table(head, (_triton_row(name, row, best) for name, row in figures["rows"].items()))
+
+
+def _triton_row(name: str, row: Figures, best: float) -> tuple[object, ...]:
+    share = (name, f"{row['per_second']:.1f}", f"{row['per_second'] / best:.2f}")
+    if "lost" not in row:
+        return (*share, *"     ")
+    memory = f"{row['largest_in_first_half_mb']:.0f}, then {row['largest_in_second_half_mb']:.0f}"
+    batch = f"{row['mean_batch']:.1f}" if "mean_batch" in row else ""
+    return (*share, f"{row['p50_ms']:.0f}", f"{row['p99_ms']:.0f}", row["lost"], memory, batch)

@@ -55,6 +55,7 @@ OTHER_OPTIONS = {
     "cmake": {"--build", "--install", "--parallel", "--prefix"},
     "cuobjdump": {"--list-gpu-code"},
     "curl": {"--data-binary"},
+    "docker": {"--shm-size"},
     "nvcc": {"--fmad"},
     "nvidia-smi": {"--format", "--help-query-gpu", "--id", "--query-gpu"},
     "pip": {"--no-deps"},

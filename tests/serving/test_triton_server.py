@@ -19,6 +19,7 @@ import triton_models
 from click.testing import CliRunner, Result
 from scripted_engine import write_engine
 from triton_models import Server, assert_all_same, need_server
+from waiting import wait_until
 
 from yolact.cli.infer import main
 from yolact.runtime.detector import Detector
@@ -202,7 +203,7 @@ def write_twenty(path: Path) -> Path:
 def test_a_new_engine_under_load_and_a_killed_process(server: Server, engine: Path, here: Path) -> None:
     """Nobody loses a request to the new engine, and answers are small. Triton 2.51 starts no killed process again."""
     image = make_check_image(480, 640)
-    before = set(server.stubs())
+    before = set(server.model_processes())
     with TritonDetector(server.serve(engine, "changing", top_k=20)) as detector:
         done = Event()
 
@@ -225,7 +226,8 @@ def test_a_new_engine_under_load_and_a_killed_process(server: Server, engine: Pa
         assert 2000 < answer.get_response().ByteSize() < 20_000
 
         expected = detector(image)
-        (stub,) = set(server.stubs()) - before
+        wait_until(lambda: len(set(server.model_processes()) - before) == 1)  # that of the old engine ends by and by
+        (stub,) = set(server.model_processes()) - before
         os.kill(stub, signal.SIGKILL)
         with pytest.raises(YolactError, match=r"the process behind .* has ended.*load the model"):
             detector(image)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -52,25 +51,6 @@ class Server(LocalServer):
         self.write(engine, name, **settings)
         self.load(name)
         return self.address(name)
-
-    def index(self) -> dict[str, dict[str, str]]:
-        """By name what the server says of each model."""
-        return {one["name"]: one for one in json.loads(self.ask("v2/repository/index", b"{}"))}
-
-    def batch_sizes(self, name: str) -> dict[int, int]:
-        """How many batches of each size a model has run."""
-        stats = json.loads(self.ask(f"v2/models/{name}/stats"))["model_stats"]
-        return {one["batch_size"]: one["compute_infer"]["count"] for model in stats for one in model["batch_stats"]}
-
-    def stubs(self) -> list[int]:
-        """Process ids of the models."""
-        pid = self.process.pid
-        children = [
-            int(child)
-            for task in Path(f"/proc/{pid}/task").iterdir()
-            for child in (task / "children").read_text().split()
-        ]
-        return [child for child in children if "stub" in Path(f"/proc/{child}/cmdline").read_text()]
 
 
 def assert_same(found: Detections, expected: Detections) -> None:
