@@ -52,7 +52,14 @@ def take_one_thread() -> None:
     onnxruntime.SessionOptions = OneThread
 
 
-LONGEST = ("test_train_cli.py", "test_installation.py", "test_host_cuda.py", "test_trainer.py", "test_loss.py")
+LONGEST = (
+    "test_train_cli.py",
+    "test_installation.py",
+    "test_triton_server.py",
+    "test_host_cuda.py",
+    "test_trainer.py",
+    "test_loss.py",
+)
 """They start first, so that at the end no process has a long file to itself."""
 
 

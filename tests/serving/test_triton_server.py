@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
@@ -72,6 +73,16 @@ def send(server: Server, model: str, *inputs: tuple[str, Any, str], **parameters
         tensors.append(tensor.set_data_from_numpy(np.asarray(array)))
     with InferenceServerClient(f"127.0.0.1:{server.grpc}") as client:
         return client.infer(model, tensors, parameters=parameters)
+
+
+def send_raw(server: Server, data: bytes) -> Any:
+    """A request whose input is these bytes, be they elements of BYTES or not."""
+    from tritonclient.grpc import InferenceServerClient, InferInput
+
+    tensor = InferInput("image", [1, 1], "BYTES")
+    tensor._raw_content = data
+    with InferenceServerClient(f"127.0.0.1:{server.grpc}") as client:
+        return client.infer("tiny", [tensor])
 
 
 def encoded(*images: bytes) -> tuple[str, Any, str]:
@@ -185,6 +196,27 @@ def test_bad_requests_among_good_ones(server: Server, tiny: TritonDetector) -> N
     assert len(set(answers[1::2])) == 1 and answers[1] > "[[0]]"
     for answer, (_, expected) in zip(answers[::2], bad, strict=True):
         assert expected in answer and "\n" not in answer and "Traceback" not in answer, answer
+
+
+@pytest.mark.parametrize("data", [b"", b"\1", b"\xff\xff\xff\xff?", b"\1\0\0\0??"])
+def test_bytes_that_are_no_elements_harm_nobody_later(data: bytes, server: Server, tiny: TritonDetector) -> None:
+    from tritonclient.utils import InferenceServerException
+
+    with pytest.raises(InferenceServerException, match="string"):
+        send_raw(server, data)
+    assert len(tiny(make_check_image(60, 80)))
+
+
+def test_json_by_http(server: Server, tiny: TritonDetector) -> None:
+    """What a client sends that has no library for it."""
+    image = make_check_image(40, 50)
+    given = {"name": "pixels", "shape": [1, *image.shape], "datatype": "UINT8", "data": image.ravel().tolist()}
+    request = {"inputs": [given], "parameters": {"score_threshold": 0.2, "top_k": 4}}
+    answer = json.loads(server.ask("v2/models/tiny/infer", json.dumps(request).encode()))
+    outputs = {one["name"]: one["data"] for one in answer["outputs"]}
+    expected = tiny(image, score_threshold=0.2, top_k=4)
+    assert outputs["num_detections"] == [len(expected)] and outputs["image_sizes"] == [40, 50]
+    assert outputs["masks"] == [one["counts"] for one in expected.rle()]
 
 
 def write_twenty(path: Path) -> Path:
