@@ -71,6 +71,13 @@ def _program() -> tuple[str, ...]:
 @click.option("--lr", type=float, help="Learning rate.  [default: 0.001 x batch size / 8]")
 @click.option("--lr-steps", callback=_parse_steps, help="Where it drops to a tenth.  [default: as the official ones]")
 @click.option("--warmup", type=click.IntRange(min=0), default=500, help="Iterations until the full learning rate.")
+@click.option(
+    "--freeze",
+    "frozen_stages",
+    type=click.IntRange(min=0),
+    default=0,
+    help="Stages of the backbone that keep their weights; the first convolution is one.",
+)
 @click.option("--amp", type=click.Choice(["bf16", "fp16", "off"]), default="off", help="Mixed precision.")
 @click.option(
     "--augment",
@@ -122,7 +129,7 @@ def main(
         batch_size,
         scaled_learning_rate(batch_size) if lr is None else lr,
         augmentation=augment,
-        **{name: options.pop(name) for name in ("warmup", "accumulate", "amp", "seed")},
+        **{name: options.pop(name) for name in ("warmup", "accumulate", "amp", "seed", "frozen_stages")},
     )
     options["postprocess"] = _postprocess(max_detections, options["validation"])
     request = TrainRequest(config, settings, program=_program(), arguments=own_arguments(), **options)

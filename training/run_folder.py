@@ -37,6 +37,9 @@ PAGE_FILE = "README.md"
 _STEPS = "learning_rate_steps"
 _CLASSES = ("class_names", "category_ids")
 
+_LATER = {"frozen_stages": 0}
+"""Settings that states of earlier versions do not have, as they trained."""
+
 PATIENCE = 5.0
 """Seconds to wait for the lock: processes of a run that was just ended may still be closing."""
 
@@ -170,7 +173,7 @@ class RunFolder:
             raise CheckpointError(f"there is no {self.state_file} to resume from; start without --resume")
         try:
             state = read_checkpoint_file(self.state_file)
-            stored = _origin(state)
+            stored = {**_LATER, **_origin(state)}
             if state["iteration"] > whole("iterations", stored.get("iterations"), 1, 2**53):
                 raise ValueError(f"it is at iteration {state['iteration']} of {stored['iterations']}")
         except (CheckpointError, ValueError) as error:

@@ -35,6 +35,7 @@ class TrainSettings:
         accumulate: batches that one gradient step is summed over, where memory does not hold all its images.
         amp: type that convolutions compute in; the loss is always float32.
         augmentation: see `augmentation.augment`.
+        frozen_stages: of the backbone, from the images on, that keep their weights and statistics.
         seed: of initial weights, order and augmentation.
     """
 
@@ -49,12 +50,13 @@ class TrainSettings:
     amp: Amp = "off"
     augmentation: Augmentation = "full"
     seed: int = 0
+    frozen_stages: int = 0
 
     def __post_init__(self) -> None:
         for name in ("iterations", "batch_size", "accumulate"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("learning_rate", "momentum", "weight_decay", "warmup", "seed"):
+        for name in ("learning_rate", "momentum", "weight_decay", "warmup", "seed", "frozen_stages"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise UsageError(f"{name} must be a finite number from 0 on, got {getattr(self, name)}")
         for name, kind in (("amp", Amp), ("augmentation", Augmentation)):

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from yolact.runtime.config import ModelConfig
-from yolact.runtime.errors import CheckpointError, YolactError
+from yolact.runtime.errors import CheckpointError, UsageError, YolactError
 from yolact.runtime.fields import exactly, positive, shown, whole
 from yolact.runtime.wording import one_line
 from yolact.training.data.loading import Batch, Stream, load_batches
@@ -83,17 +83,17 @@ class Trainer:
             processes: which of how many this one is.
             workers: processes that prepare images, for each that trains.
 
-        Raises UsageError where the batch cannot be divided among processes and accumulated batches.
+        Raises UsageError where the batch cannot be divided among processes and accumulated batches, or the backbone
+        has fewer stages than are to be frozen.
         """
         self.model, self.settings, self.processes = model.to(processes.device), settings, processes
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.iteration = 0
         self.images_per_batch = settings.batch_size_per_device(processes.world)
         self._stream, self._workers = stream, workers
-        self._norms = [module for module in self.model.modules() if isinstance(module, nn.BatchNorm2d)]
-        self._frozen = self.images_per_batch < STATISTICS_BATCH
-        for norm in self._norms:
-            norm.requires_grad_(not self._frozen)
+        self._kept = self._frozen_modules()
+        for module in self._kept:
+            module.requires_grad_(False)
         self._module: nn.Module = _NetworkAndLoss(self.model, settings, processes.device)
         self._loss: YolactLoss = self._module.loss
         if processes.world > 1:
@@ -104,6 +104,19 @@ class Trainer:
         )
         self._scaler = torch.amp.GradScaler(processes.device.type, enabled=settings.amp == "fp16")
         self._names = loss_terms(model.config)[:-1]
+
+    def _frozen_modules(self) -> list[nn.Module]:
+        """What keeps its parameters and statistics: see `TrainSettings.frozen_stages` and `STATISTICS_BATCH`."""
+        stages, count = self.model.backbone.stages, self.settings.frozen_stages
+        if count > len(stages):
+            raise UsageError(
+                f"--freeze {count} is more than the {len(stages)} stages that the backbone "
+                f"{self.model.config.backbone} has, its first convolution among them"
+            )
+        frozen = [module for stage in stages[:count] for module in stage]
+        if self.images_per_batch < STATISTICS_BATCH:
+            frozen += [module for module in self.model.modules() if isinstance(module, nn.BatchNorm2d)]
+        return frozen
 
     def state(self) -> dict[str, Any]:
         """All that another trainer needs to continue exactly as this one would."""
@@ -170,9 +183,8 @@ class Trainer:
 
     def _train_mode(self) -> None:
         self.model.train()
-        if self._frozen:
-            for norm in self._norms:
-                norm.eval()
+        for module in self._kept:
+            module.eval()
 
     def _step(self, batches: Iterator[Batch]) -> dict[str, float]:
         settings, processes = self.settings, self.processes

@@ -53,6 +53,11 @@ class Darknet53(nn.Module):
             self.layers.append(nn.Sequential(downsample, *(DarknetBlock(out_channels) for _ in range(blocks))))
             in_channels = out_channels
 
+    @property
+    def stages(self) -> tuple[tuple[nn.Module, ...], ...]:
+        """What has parameters, from the images on: the first convolution, then each stage."""
+        return ((self._preconv,), *((layer,) for layer in self.layers))
+
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Normalised RGB images (B, 3, S, S) -> outputs C1..C5 of the five stages, strides 2 to 32."""
         x = self._preconv(images)

@@ -61,6 +61,11 @@ class MobileNetV2(nn.Module):
                 in_channels = out_channels
             self.layers.append(nn.Sequential(*stage))
 
+    @property
+    def stages(self) -> tuple[tuple[nn.Module, ...], ...]:
+        """What has parameters, from the images on: the first convolution, then each stage."""
+        return tuple((layer,) for layer in self.layers)
+
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Normalised RGB images (B, 3, S, S) -> outputs of the first layer and the six stages, strides 2 to 32."""
         x = images

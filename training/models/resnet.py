@@ -76,6 +76,11 @@ class ResNet(nn.Module):
             self.layers.append(_stage(stage, blocks, in_channels, out_channels, deformable_interval))
             in_channels = out_channels
 
+    @property
+    def stages(self) -> tuple[tuple[nn.Module, ...], ...]:
+        """What has parameters, from the images on: the first convolution, then each stage."""
+        return ((self.conv1, self.bn1), *((layer,) for layer in self.layers))
+
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Normalised RGB images (B, 3, S, S) -> outputs C2..C5 of the four stages, strides 4 to 32."""
         x = self.maxpool(self.relu(self.bn1(self.conv1(images))))

@@ -89,7 +89,7 @@ def _network(model: Yolact) -> str:
     config = model.config
     whole = sum(parameter.numel() for parameter in model.parameters())
     learnt = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
-    fixed = "" if whole == learnt else f", of which {whole - learnt:,} in batch norms stay as they are"
+    fixed = "" if whole == learnt else f", of which {whole - learnt:,} stay as they are"
     return f"{config.name}, input {config.image_size} x {config.image_size}, {whole:,} parameters{fixed}"
 
 
