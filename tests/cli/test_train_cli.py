@@ -237,6 +237,7 @@ RESUMED_WRONGLY = {
     "data": (["--data", "scenes:12"], "data scenes:12 instead of scenes:11"),
     "batch": (["--batch-size", "4"], "batch_size 4 instead of 2"),
     "seed": (["--seed", "1"], "seed 1 instead of 0"),
+    "freezing": (["--freeze", "3"], "frozen_stages 3 instead of 0"),
     "length": (["--iterations", "23"], "iterations 23 instead of 24"),
 }
 
@@ -280,6 +281,7 @@ REJECTED = {
     "missing weights": (1, ["--weights", "none.pth", "--output", "new"], "cannot read none.pth"),
     "no weights": (1, ["--weights", "damaged/state.pth", "--output", "new"], "no file of tensors"),
     "batch": (2, ["--accumulate", "3", "--output", "new"], "cannot be divided evenly"),
+    "stages": (2, ["--freeze", "8", "--output", "new"], "--freeze 8 is more than the 7 stages that the backbone"),
     "rate": (2, ["--lr", "nan", "--output", "new"], "learning_rate must be a finite number from 0 on, got nan"),
     "steps": (2, ["--lr-steps", "3,x"], "expected iterations separated by commas"),
     "device": (2, ["--device", "tpu", "--output", "new"], "expected auto, cpu, cuda or cuda:N as device, got 'tpu'"),

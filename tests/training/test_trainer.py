@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 import random
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
@@ -97,6 +98,37 @@ def test_accumulated_batches_are_one_batch() -> None:
         assert first == {name: pytest.approx(value, rel=1e-4) for name, value in second.items()}
     for name, tensor in weights(whole).items():
         torch.testing.assert_close(weights(parts)[name], tensor, rtol=1e-3, atol=1e-5, msg=name)
+
+
+def is_of_stages(name: str, frozen: int) -> bool:
+    """By MobileNetV2's official names: `backbone.layers.0` is the first convolution."""
+    match = re.match(r"backbone\.layers\.(\d+)\.", name)
+    return match is not None and int(match[1]) < frozen
+
+
+@pytest.mark.parametrize("frozen", [0, 3, 7])
+def test_frozen_stages_keep_weights_and_statistics(frozen: int) -> None:
+    """A batch of eight has statistics of its own, which other stages take."""
+    trainer = make_trainer(iterations=2, batch_size=8, warmup=0, frozen_stages=frozen)
+    before = weights(trainer)
+    list(trainer.steps())
+    changed = {name for name, tensor in weights(trainer).items() if not torch.equal(tensor, before[name])}
+    backbone = {name for name in before if name.startswith("backbone.")}
+    assert changed & backbone == {name for name in backbone if not is_of_stages(name, frozen)}
+    assert changed - backbone
+
+
+@pytest.mark.parametrize(("backbone", "stages"), [("mobilenet_v2", 7), ("resnet50", 5), ("darknet53", 6)])
+def test_stages_are_the_whole_backbone(backbone: str, stages: int) -> None:
+    with torch.device("meta"):
+        found = Yolact(replace(SMALL, backbone=backbone)).backbone
+    parameters = [p for stage in found.stages for module in stage for p in module.parameters()]
+    assert len(found.stages) == stages and list(map(id, parameters)) == list(map(id, found.parameters()))
+
+
+def test_no_more_stages_are_frozen_than_there_are() -> None:
+    with pytest.raises(UsageError, match="--freeze 8 is more than the 7 stages that the backbone mobilenet_v2 has"):
+        make_trainer(frozen_stages=8)
 
 
 def test_a_restored_run_continues_bit_for_bit(tmp_path: Path) -> None:
