@@ -16,8 +16,8 @@ from yolact.cli.options.engine import engine_options
 from yolact.cli.options.model import ModelChoice, measured_options
 from yolact.cli.options.postprocess import DetectionLimits, detection_limit_options
 from yolact.cli.options.reading import reading_options
-from yolact.cli.options.values import FILE, OUTPUT_FOLDER
-from yolact.runtime.config import PostprocessConfig
+from yolact.cli.options.values import AT_LEAST_1, FILE, OUTPUT_FOLDER
+from yolact.runtime.config import DISPLAY_TOP_K, PostprocessConfig
 from yolact.runtime.engine import DEFAULT_OPTIONS
 from yolact.runtime.errors import UsageError
 from yolact.runtime.json_text import to_json
@@ -65,6 +65,11 @@ if TYPE_CHECKING:
     help="Measure how calm masks and scores are: on photos that become films of known motion, in videos without "
     "annotations, or, with --annotations, in videos whose objects have track ids.",
 )
+@click.option(
+    "--top-k",
+    type=AT_LEAST_1,
+    help=f"With --stability, measure the best so many instances of a frame.  [default: {DISPLAY_TOP_K}]",
+)
 @limit_option("Take only the first so many images, or frames of each --video.  [default: all]")
 @detection_limit_options
 @engine_options
@@ -77,6 +82,7 @@ def main(
     json_file: Path | None,
     report: Path | None,
     stability: bool,
+    top_k: int | None,
     limit: int | None,
     rules: ReadingRules,
     limits: DetectionLimits,
@@ -106,18 +112,19 @@ def main(
     from yolact.runtime.detector import Detector
     from yolact.training.data.tracks import read_films
 
-    data = _Data(annotations, images, videos, limit, rules)
+    data = _Data(annotations, images, videos, limit, top_k, rules)
     data.check(stability)
     inputs = [model.path, open_options.metadata_file, annotations, images, *videos]
     _check_outputs(json_file, report, inputs)
+    shown = top_k or DISPLAY_TOP_K
     if videos:
-        _measure_unlabelled(_open(model, open_options, limits), model.path, videos, limit, json_file, report)
+        _measure_unlabelled(_open(model, open_options, limits), model.path, videos, limit, shown, json_file, report)
         return
     assert images is not None
     if stability and annotations is None:
         photos = _photos(images, limit)
         _check_outputs(json_file, report, [photo.path for photo in photos])
-        _measure_photos(_open(model, open_options, limits), model.path, images, photos, json_file, report)
+        _measure_photos(_open(model, open_options, limits), model.path, images, photos, shown, json_file, report)
         return
     truth = data.read()
     films = read_films(truth) if stability else None
@@ -129,7 +136,7 @@ def main(
         if films is None:
             _evaluate(detector, model.path, truth, limits, json_file, report)
         else:
-            _measure_videos(detector, model.path, truth, films, json_file, report)
+            _measure_videos(detector, model.path, truth, films, shown, json_file, report)
 
 
 class _Data(NamedTuple):
@@ -139,10 +146,13 @@ class _Data(NamedTuple):
     images: Path | None
     videos: tuple[Path, ...]
     limit: int | None
+    top_k: int | None
     rules: ReadingRules
 
     def check(self, stability: bool) -> None:
         """Raise UsageError where options do not go together."""
+        if self.top_k is not None and not stability:
+            raise UsageError("--top-k is for --stability; all detections count in average precision")
         if self.videos and not stability:
             raise UsageError("--video is for --stability; average precision needs --annotations and --images")
         if self.videos and (self.images is not None or self.annotations is not None):
@@ -227,7 +237,13 @@ def _photos(folder: Path, limit: int | None) -> list[Photo]:
 
 
 def _measure_photos(
-    engine: Engine, model: Path, images: Path, photos: Sequence[Photo], json_file: Path | None, report: Path | None
+    engine: Engine,
+    model: Path,
+    images: Path,
+    photos: Sequence[Photo],
+    top_k: int,
+    json_file: Path | None,
+    report: Path | None,
 ) -> None:
     """Measure, write what is asked for, and print the summary."""
     from yolact.runtime.detector import Detector
@@ -235,7 +251,7 @@ def _measure_photos(
     from yolact.training.evaluation.stability.report import page, summary, to_json_values
 
     with Detector(engine) as detector:
-        measured = measure_photos(detector, photos)
+        measured = measure_photos(detector, photos, top_k=top_k)
     _write(to_json_values(measured), lambda: page(measured, model.name, images.name), json_file, report)
     for line in summary(measured):
         say(line)
@@ -246,6 +262,7 @@ def _measure_unlabelled(
     model: Path,
     videos: Sequence[Path],
     limit: int | None,
+    top_k: int,
     json_file: Path | None,
     report: Path | None,
 ) -> None:
@@ -255,7 +272,7 @@ def _measure_unlabelled(
     from yolact.training.evaluation.stability.video_report import page, summary
 
     with Detector(engine) as detector:
-        measured = [measure_video(detector, path, limit) for path in videos]
+        measured = [measure_video(detector, path, limit, top_k=top_k) for path in videos]
     _write(to_json_values(measured), lambda: page(measured, model.name), json_file, report)
     for line in summary(measured):
         say(line)
@@ -266,6 +283,7 @@ def _measure_videos(
     model: Path,
     truth: GroundTruth,
     films: Sequence[Film],
+    top_k: int,
     json_file: Path | None,
     report: Path | None,
 ) -> None:
@@ -275,7 +293,7 @@ def _measure_videos(
     from yolact.training.evaluation.stability.videos import measure_videos
 
     check_categories(detector.metadata.config, truth)
-    measured = measure_videos(detector, truth, films)
+    measured = measure_videos(detector, truth, films, top_k=top_k)
     values = labelled_json_values(measured)
     _write(values, lambda: labelled_page(measured, model.name, truth.source.name), json_file, report)
     for line in labelled_summary(measured.ways, len(films)):

@@ -72,8 +72,10 @@ def test_a_limit_takes_the_first_photos(here: Path) -> None:
     for name in ("b.png", "a.png"):
         write_photo(here / "0" / name, 60, 80)
     (here / "0" / "c.png").write_bytes(b"no image")
-    result = run(engine, "--images", "0", "--limit", "2")
+    result = run(engine, "--images", "0", "--limit", "2", "--top-k", "1", "--json", "f.json")
     assert result.exit_code == 0 and result.stdout.startswith("2 photos")
+    motions = json.loads((here / "f.json").read_text())["motions"].values()
+    assert {one["instances"] for ways in motions for one in ways.values()} == {2 * 7 * 1}
 
 
 @pytest.mark.parametrize(
@@ -169,8 +171,10 @@ def test_videos_need_no_annotations(here: Path) -> None:
 def test_a_limit_takes_the_first_frames(here: Path) -> None:
     engine = write_engine(here / "scripted.onnx")
     write_film(here / "still.mp4", [moving(0)] * 5)
-    result = run(engine, "--video", "still.mp4", "--limit", "3")
+    result = run(engine, "--video", "still.mp4", "--limit", "3", "--top-k", "2", "--json", "f.json")
     assert result.exit_code == 0 and result.stdout.startswith("still.mp4: 3 frames; ")
+    (figures,) = json.loads((here / "f.json").read_text())["videos"]
+    assert [figures[way]["instances"] for way in ("as_found", "smoothed")] == [2 * 2] * 2
 
 
 @pytest.mark.parametrize(
@@ -201,8 +205,9 @@ def test_videos_that_cannot_be_measured(here: Path, arguments: list[str], code: 
     assert not (here / "report" / "report.html").exists()
 
 
-def test_a_video_is_for_stability(here: Path) -> None:
+@pytest.mark.parametrize("words", [("--video", "film.mp4"), ("--images", ".", "--top-k", "3")])
+def test_what_is_for_stability(here: Path, words: tuple[str, ...]) -> None:
     engine = write_engine(here / "scripted.onnx")
     write_film(here / "film.mp4", [moving(0)] * 2)
-    result = CliRunner().invoke(main, ["--engine", str(engine), "--video", "film.mp4"])
-    assert result.exit_code == 2 and "--video is for --stability" in result.stderr
+    result = CliRunner().invoke(main, ["--engine", str(engine), *words])
+    assert result.exit_code == 2 and f"{words[-2]} is for --stability" in result.stderr

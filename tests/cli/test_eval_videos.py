@@ -81,6 +81,17 @@ def test_figures_are_those_counted_by_hand(here: Path) -> None:
     assert "as found      90.00" in result.stdout and result.stdout.startswith("2 videos")
 
 
+def test_only_the_best_instances_are_shown(here: Path) -> None:
+    """Of three in each of two frames one is, all of which count in average precision."""
+    content = write_videos(here, {1: [True, True]})
+    all_of_them, best = (run(here, content, "--top-k", count, "--json", f"{count}.json") for count in ("3", "1"))
+    assert all_of_them.exit_code == best.exit_code == 0
+    more, less = (json.loads((here / f"{count}.json").read_text())["as_found"] for count in ("3", "1"))
+    assert (more["stability"]["lost"], less["stability"]["lost"], more["stability"]["instances"]) == (0, 0, 3)
+    assert less["stability"]["instances"] == 1 and less["mask_ap"] == more["mask_ap"]
+    assert less["idf1"] == pytest.approx(2 * 2 / (2 + 6))
+
+
 def test_a_crowd_needs_no_track_and_is_not_asked_for(here: Path) -> None:
     content = write_videos(here, {1: [True, True]})
     for row in content["annotations"]:

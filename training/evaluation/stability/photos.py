@@ -72,9 +72,14 @@ class PhotoStability:
 
 
 def measure_photos(
-    detector: Detector, photos: Sequence[Photo], frames: int = FRAMES, *, progress: bool = True
+    detector: Detector,
+    photos: Sequence[Photo],
+    frames: int = FRAMES,
+    *,
+    top_k: int = DISPLAY_TOP_K,
+    progress: bool = True,
 ) -> PhotoStability:
-    """Measure every motion on every photo.
+    """Measure every motion on every photo, for the best `top_k` instances of each frame.
 
     Raises ImageError where a photo cannot be read, DatasetError where one is too small.
     """
@@ -86,7 +91,7 @@ def measure_photos(
             pixels = photo.read()
             for name, motion in MOTIONS.items():
                 pictures, matrices = zip(*film(pixels, motion, frames, index), strict=True)
-                shown = _detect(detector, pictures)
+                shown = _detect(detector, pictures, top_k)
                 for way in WAYS:
                     steps[name][way].append(_steps(shown[way], matrices))
                 bad = sum(map(badness, steps[name]["as found"][-1]))
@@ -110,14 +115,12 @@ def measure_photos(
     )
 
 
-def _detect(detector: Detector, pictures: Sequence[Image]) -> dict[Way, list[Detections]]:
+def _detect(detector: Detector, pictures: Sequence[Image], top_k: int) -> dict[Way, list[Detections]]:
     """What is shown of each frame in each way."""
     following = Following(DISPLAY_SCORE_THRESHOLD, smooth=True)
     shown: dict[Way, list[Detections]] = {way: [] for way in WAYS}
     batch = detector.engine.min_batch
-    with detector.stream(
-        pictures, 2, batch_size=batch, score_threshold=following.least_score, top_k=DISPLAY_TOP_K
-    ) as stream:
+    with detector.stream(pictures, 2, batch_size=batch, score_threshold=following.least_score, top_k=top_k) as stream:
         for found in stream:
             shown["as found"].append(found.select(DISPLAY_SCORE_THRESHOLD))
             shown["smoothed"].append(following.next(found, None))

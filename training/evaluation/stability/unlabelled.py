@@ -62,8 +62,11 @@ class VideoStability:
         return Stability.of(self.steps[way])
 
 
-def measure_video(detector: Detector, path: Path, limit: int | None = None, *, progress: bool = True) -> VideoStability:
-    """Run a detector over the first `limit` frames of a video file, or all, and compare each with the next.
+def measure_video(
+    detector: Detector, path: Path, limit: int | None = None, *, top_k: int = DISPLAY_TOP_K, progress: bool = True
+) -> VideoStability:
+    """Run a detector over the first `limit` frames of a video file, or all, and compare the best `top_k` instances of
+    each with those of the next.
 
     Raises:
         ImageError: the file is no video, or damaged.
@@ -79,14 +82,14 @@ def measure_video(detector: Detector, path: Path, limit: int | None = None, *, p
             disable=None if progress else True,
         )
         watch = _Watch(path)
-        with bar, closing(_shown(detector, islice(video, limit))) as shown:
+        with bar, closing(_shown(detector, islice(video, limit), top_k)) as shown:
             for frame, found in shown:
                 watch.add(frame, found)
                 bar.update()
     return watch.finish()
 
 
-def _shown(detector: Detector, frames: Iterable[Frame]) -> Generator[tuple[Frame, Shown], None, None]:
+def _shown(detector: Detector, frames: Iterable[Frame], top_k: int) -> Generator[tuple[Frame, Shown], None, None]:
     """What is shown of each frame in each way."""
     following = Following(DISPLAY_SCORE_THRESHOLD, smooth=True)
     begun = deque[Frame]()
@@ -97,9 +100,7 @@ def _shown(detector: Detector, frames: Iterable[Frame]) -> Generator[tuple[Frame
             yield frame.image
 
     batch = detector.engine.min_batch
-    with detector.stream(
-        images(), 2, batch_size=batch, score_threshold=following.least_score, top_k=DISPLAY_TOP_K
-    ) as stream:
+    with detector.stream(images(), 2, batch_size=batch, score_threshold=following.least_score, top_k=top_k) as stream:
         for found in stream:
             smoothed = following.next(found, None)
             yield begun.popleft(), {"as found": found.select(DISPLAY_SCORE_THRESHOLD), "smoothed": smoothed}

@@ -88,12 +88,19 @@ class VideoFigures:
 
 
 def measure_videos(
-    detector: Detector, truth: GroundTruth, films: Sequence[Film], *, progress: bool = True
+    detector: Detector,
+    truth: GroundTruth,
+    films: Sequence[Film],
+    *,
+    top_k: int = DISPLAY_TOP_K,
+    progress: bool = True,
 ) -> VideoFigures:
-    """Run a detector over annotated videos. Raises as `evaluate` does."""
+    """Run a detector over annotated videos, of which tracks and stability are those of the best `top_k` instances of
+    a frame. Raises as `evaluate` does.
+    """
     category_ids = pair_classes(detector.metadata.config, truth).category_ids
     frames = [(film, number, index) for film in films for number, index in enumerate(film.images)]
-    ways = {way: _Way(smooth=way == "smoothed") for way in WAYS}
+    ways = {way: _Way(smooth=way == "smoothed", top_k=top_k) for way in WAYS}
     strips = {film.images[0]: Strip() for film in films}
     images = (_reader(truth, index) for _, _, index in frames)
     bar = tqdm(total=len(frames), unit=" frames", leave=None, disable=None if progress else True)
@@ -175,6 +182,7 @@ class _Way:
     """What was found so far in one way."""
 
     smooth: bool
+    top_k: int
     tracked: dict[int, list[TrackedFrame]] = field(default_factory=dict)
     steps: dict[int, list[Step]] = field(default_factory=dict)
     boxes: list[Row] = field(default_factory=list)
@@ -200,7 +208,7 @@ class _Way:
         boxes, masks = to_results(everything, image_id, category_ids)
         self.boxes += boxes
         self.masks += masks
-        shown = self._shown.next(found.select(self._shown.least_score, DISPLAY_TOP_K), scene)
+        shown = self._shown.next(found.select(self._shown.least_score, self.top_k), scene)
         if scene not in self.tracked:
             self._before = {}
         self.tracked.setdefault(scene, []).append(pair_frame(objects, shown))
