@@ -27,6 +27,7 @@ class EngineFacts:
         min_batch, max_batch: images per call; None for any number.
         plugins: of a plan, those without which it cannot be opened and that are not inside it.
         flavour: of a plan, the Python module of the TensorRT that built it.
+        carries_code: of a plan, whether TensorRT would run code out of it.
     """
 
     path: Path
@@ -37,6 +38,7 @@ class EngineFacts:
     max_batch: int | None
     plugins: tuple[str, ...] = ()
     flavour: str = ""
+    carries_code: bool = False
 
     @property
     def files(self) -> dict[str, Path]:
@@ -74,4 +76,14 @@ def read_engine(path: Path) -> EngineFacts:
         )
     plan, metadata = read_sidecar(sidecar)
     plugins = () if plan.plugins_embedded else plan.plugins
-    return EngineFacts(path, sha256_of(path), metadata, True, plan.min_batch, plan.max_batch, plugins, plan.flavour)
+    return EngineFacts(
+        path,
+        sha256_of(path),
+        metadata,
+        is_plan=True,
+        min_batch=plan.min_batch,
+        max_batch=plan.max_batch,
+        plugins=plugins,
+        flavour=plan.flavour,
+        carries_code=plan.version_compatible or plan.plugins_embedded,
+    )

@@ -84,6 +84,11 @@ class Settings:
             raise UsageError(f"--backend tensorrt runs plans, and {engine.path} is an ONNX file; build a plan of it")
         if self.backend == "onnxruntime" and engine.is_plan:
             raise UsageError(f"--backend onnxruntime runs ONNX files, and {engine.path} is a TensorRT plan")
+        if self.backend == "python" and engine.carries_code:
+            raise UsageError(
+                f"--backend python runs no code out of a plan, which {engine.path} needs, being version compatible "
+                "or with plugins inside; build it without these"
+            )
         if self.backend == "tensorrt" and engine.flavour != "tensorrt":
             raise UsageError(
                 f"--backend tensorrt runs plans of TensorRT, and {engine.path} was built by TensorRT for RTX, which "

@@ -243,6 +243,8 @@ def test_a_plan_for_a_gpu_elsewhere(here: Path) -> None:
     assert run("--engine", path, "--repository", "own", "--check").exit_code == 0
     rtx = plan(here, flavour="tensorrt_rtx")
     assert "TensorRT for RTX" in write(rtx, Path("rtx"), "--backend", "tensorrt").output
+    for needs_code in ("version_compatible", "plugins_embedded"):
+        assert "code out of a plan" in write(plan(here, **{needs_code: True}), Path("code")).output
     sidecar_of(rtx).unlink()
     refused = write(rtx, Path("lost"))
     assert refused.exit_code == 4 and "yolact.plan.json" in refused.output
