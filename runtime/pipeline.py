@@ -30,10 +30,9 @@ class Ahead(Iterator[T], Generic[T]):
     Closing it lets the thread end after the item that it works on, and closes the iterable there.
     """
 
-    def __init__(self, source: Iterable[T], before: Closeable | None = None, most: int = BETWEEN) -> None:
-        """`before` is closed after the source, which takes its items from it. `most`: items that wait; one more is
-        being made."""
-        self._source, self._before, self._most = source, before, most
+    def __init__(self, source: Iterable[T], most: int = BETWEEN) -> None:
+        """`most`: items that wait; one more is being made."""
+        self._source, self._most = source, most
         self._items = deque[T]()
         self._changed = threading.Condition()
         self._is_done = self._is_closed = False
@@ -53,12 +52,11 @@ class Ahead(Iterator[T], Generic[T]):
                     self._changed.notify_all()
         except BaseException as error:
             failure = error
-        for one in (self._source, self._before):
-            try:
-                if isinstance(one, Closeable):
-                    one.close()
-            except BaseException as error:
-                failure = failure or error
+        try:
+            if isinstance(self._source, Closeable):
+                self._source.close()
+        except BaseException as error:
+            failure = failure or error
         with self._changed:
             self._failure, self._is_done = failure, True
             self._changed.notify_all()
@@ -94,7 +92,7 @@ def run_stages(source: Iterable[Any], *stages: Stage, ahead: bool = True) -> Gen
     """
     made: list[Any] = [Ahead(source) if ahead else source]
     for stage in stages:
-        made.append(Ahead(stage(made[-1]), made[-1]) if ahead else stage(made[-1]))
+        made.append(Ahead(stage(made[-1])) if ahead else stage(made[-1]))
     try:
         yield from made[-1]
     finally:

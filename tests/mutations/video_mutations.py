@@ -111,9 +111,7 @@ VIDEO_MUTATIONS = (
         "if failure is None and not self._is_closed:",
         _PIPELINE,
     ),
-    Mutation(
-        "stages-are-left-open", "for one in (self._source, self._before):", "for one in (self._before,):", _PIPELINE
-    ),
+    Mutation("stages-are-left-open", "for one in reversed(made):", "for one in made[:1]:", _PIPELINE),
     # training/evaluation/stability
     Mutation(
         "masks-beyond-the-frame-count",
