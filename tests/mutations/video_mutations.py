@@ -9,6 +9,7 @@ _SMOOTHING = ("test_smoothing.py",)
 _ASSIGNMENT = ("test_assignment.py",)
 _FILMS = ("test_films.py",)
 _STREAMS = ("test_streams.py",)
+_DAMAGE = ("test_damage.py",)
 _WRITER = ("test_writer.py",)
 _PIPELINE = ("test_pipeline.py",)
 _STEPS = ("test_steps.py",)
@@ -42,7 +43,7 @@ VIDEO_MUTATIONS = (
         "expected = before.box + 0 * np.tile(velocity, 2)",
         _SMOOTHING,
     ),
-    Mutation("edges-are-averaged-far-away", "-_REACH, _REACH).astype", "-9 * _REACH, 9 * _REACH).astype", _SMOOTHING),
+    Mutation("edges-are-known-within-a-pixel", "-_REACH, _REACH).astype", "-1, 1).astype", _SMOOTHING),
     # runtime/video
     Mutation(
         "times-do-not-begin-at-0",
@@ -51,9 +52,11 @@ VIDEO_MUTATIONS = (
         _FILMS,
     ),
     Mutation(
-        "frames-that-never-came-are-none", "self._awaited.discard(round(time, 6))", "self._awaited.clear()", _FILMS
+        "frames-that-never-came-are-none", "self._awaited.discard(round(time, 6))", "self._awaited.clear()", _DAMAGE
     ),
-    Mutation("corrupt-frames-are-whole", "        if is_corrupt:\n            self.note(time)", "        pass", _FILMS),
+    Mutation(
+        "corrupt-frames-are-whole", "        if is_corrupt:\n            self.note(time)", "        pass", _DAMAGE
+    ),
     Mutation(
         "turned-the-other-way",
         "image[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]",
