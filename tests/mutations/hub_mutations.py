@@ -4,6 +4,15 @@ from __future__ import annotations
 
 from mutation import Mutation
 
+_UNTIL_RELEASED = """time.sleep(_WAIT_SECONDS)
+        except LockUnavailable:
+            yield
+            return
+    try:
+        yield
+    finally:
+"""
+
 HUB_MUTATIONS = (
     Mutation(
         "hub-takes-what-is-not-listed",
@@ -67,8 +76,8 @@ HUB_MUTATIONS = (
     ),
     Mutation(
         "engine-cache-leaves-its-locks",
-        "        path.unlink(missing_ok=True)\n        lock.release()",
-        "        lock.release()",
+        f"{_UNTIL_RELEASED}        path.unlink(missing_ok=True)\n        lock.release()",
+        f"{_UNTIL_RELEASED}        lock.release()",
         ("test_engine_cache.py",),
     ),
     Mutation(
