@@ -93,8 +93,8 @@ class LocalServer:
     def model_processes(self) -> list[int]:
         """Process ids of the instances of models in the python backend, on Linux."""
         tasks = Path(f"/proc/{self.process.pid}/task").iterdir()
-        children = [child for task in tasks for child in (task / "children").read_text().split()]
-        return [int(child) for child in children if "stub" in Path(f"/proc/{child}/cmdline").read_text()]
+        children = [child for task in tasks for child in _read_now(task / "children").split()]
+        return [int(child) for child in children if "stub" in _read_now(Path(f"/proc/{child}/cmdline"))]
 
     def address(self, model: str) -> str:
         """Of a model, for `TritonDetector`."""
@@ -137,6 +137,14 @@ class LocalServer:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+
+
+def _read_now(path: Path) -> str:
+    """What a file of a thread or process says; nothing where that has just ended."""
+    try:
+        return path.read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 def _backends(packages: Path, folder: Path) -> Path:

@@ -39,6 +39,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     repository = tmp_path_factory.mktemp("repository")
     with Server(repository) as server:
         yield server
+        assert server.process.poll() is None, server.log[-3000:]
 
 
 @pytest.fixture(scope="module")
