@@ -99,7 +99,7 @@ setup(
     package_data={"yolact": ["py.typed"]}
     | {"yolact.diff": ["polygraphy_scripts/*.py"], "yolact.training.pages": ["page.html"]}
     | {"yolact.plugins": [*PLUGIN_SOURCES, "lib/*.so", "lib/*.json", "lib/rtx/*.so"]}
-    | {"yolact.runtime.capi": ["*.c", "*.h"]},
+    | {"yolact.runtime.capi": ["*.c", "*.h"], "yolact.runtime.live": ["page.*"]},
     include_package_data=False,  # what is packaged is listed here
     cmdclass={"build_py": BuildWithPlugins, "bdist_wheel": PlatformWheel, "editable_wheel": EditableLinks},
 )

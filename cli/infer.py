@@ -20,6 +20,7 @@ from yolact.cli.options.common import (
 )
 from yolact.cli.options.engine import engine_options
 from yolact.cli.options.groups import given_options
+from yolact.cli.options.live import live_options
 from yolact.cli.options.values import AT_LEAST_1
 from yolact.cli.options.video import video_options
 from yolact.runtime.config import DISPLAY_TOP_K
@@ -28,6 +29,7 @@ from yolact.runtime.errors import UsageError
 if TYPE_CHECKING:
     from yolact.runtime.engine import EngineOptions
     from yolact.runtime.images.drawing import ColorBy
+    from yolact.runtime.live.options import LiveOptions
     from yolact.runtime.results import MaskFormat
     from yolact.runtime.triton.address import TritonAddress
     from yolact.runtime.video.options import VideoOptions
@@ -73,6 +75,7 @@ if TYPE_CHECKING:
     help="Average masks, boxes and scores of each object with those of the frames before; implies --track.",
 )
 @video_options
+@live_options
 @max_pixels_option()
 @jpeg_decoder_option()
 def main(
@@ -90,6 +93,7 @@ def main(
     track: bool,
     smooth: bool,
     video_options: VideoOptions,
+    live_options: LiveOptions,
 ) -> None:
     """Find instances in images and videos and draw them.
 
@@ -118,6 +122,7 @@ def main(
         track=track or smooth,
         smooth=smooth,
         video_options=video_options,
+        live=live_options,
     )
     if not run_inference(request, say, report):
         sys.exit(1)

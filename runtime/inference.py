@@ -9,7 +9,7 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import groupby
+from itertools import groupby, takewhile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,6 +24,9 @@ from yolact.runtime.engine_files import open_engine
 from yolact.runtime.errors import ImageError, UsageError, YolactError
 from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.drawing import ColorBy, annotate
+from yolact.runtime.live.opening import open_view
+from yolact.runtime.live.options import LiveOptions
+from yolact.runtime.live.view import LiveView
 from yolact.runtime.output_files import OutputNames, check_output, check_output_folder
 from yolact.runtime.packages import PackageMissing
 from yolact.runtime.picture_writer import PictureWriter
@@ -57,6 +60,7 @@ class InferenceRequest:
         track: whether instances are followed over the frames of a video, and over the images of a folder.
         smooth: whether what is shown of them is averaged with the frames before; needs `track`.
         video_options: which frames of videos are taken, and how they are written.
+        live: where videos are watched while they are worked on.
     """
 
     engine: Path | TritonAddress
@@ -72,6 +76,7 @@ class InferenceRequest:
     track: bool = False
     smooth: bool = False
     video_options: VideoOptions = field(default_factory=VideoOptions)
+    live: LiveOptions = field(default_factory=LiveOptions)
 
 
 def run_inference(request: InferenceRequest, say: Say, report: Say) -> bool:
@@ -91,11 +96,12 @@ def run_inference(request: InferenceRequest, say: Say, report: Say) -> bool:
         engine = None if isinstance(request.engine, TritonAddress) else request.engine
         check_output("--json", request.json, [engine, request.open_options.metadata_file, *files])
     with ExitStack() as stack:
+        view = stack.enter_context(open_view(request.live, sources, say))
         detector = stack.enter_context(_open(request))
         class_ids = None if request.classes is None else parse_classes(request.classes, detector.class_names)
         results = None if request.json is None else stack.enter_context(JsonResults(request.json))
         names = OutputNames(request.output, files, [] if request.json is None else [request.json])
-        run = _Run(request, detector, class_ids, names, results, say, report)
+        run = _Run(request, detector, class_ids, names, results, view, say, report)
         bar = stack.enter_context(tqdm(total=len(sources), unit=" sources", disable=None if len(sources) > 1 else True))
         stack.enter_context(run.pictures)
         for done in _process(run, sources):
@@ -185,6 +191,7 @@ class _Run:
     class_ids: Sequence[int] | None
     names: OutputNames
     results: JsonResults | None
+    view: LiveView
     say: Say
     report: Say
     pictures: PictureWriter = field(init=False)
@@ -285,7 +292,8 @@ def _remember(inputs: Iterable[_Input], begun: deque[_Input], *, as_files: bool)
 
 def _process(run: _Run, sources: Iterable[Source]) -> Iterator[bool]:
     """Process all sources; for each, whether it was done."""
-    for are_files, some in groupby(sources, is_image_file):
+    wanted = takewhile(lambda _: not run.view.is_over, sources)
+    for are_files, some in groupby(wanted, is_image_file):
         if are_files:
             yield from _process_images(run, map(_Input, some))
         else:
@@ -326,6 +334,7 @@ def _process_video(run: _Run, source: Source, media: Video) -> None:
     options = run.request.video_options
     if options.reconnect and media.is_live:
         media = ReconnectingVideo(media, partial(_open_again, source), options.reconnect, run.say)
+    media = run.view.watch(media, options.stride)
     with media:
         path = run.names.reserve(source.stem, ".mp4")
         video = create_video(path, media.fps, options.codec, media.sound if options.audio else None)
@@ -335,12 +344,17 @@ def _process_video(run: _Run, source: Source, media: Video) -> None:
         try:
             with video, bar, closing(_draw_frames(run, source, media)) as drawn:
                 for done in drawn:
+                    run.view.show(done.frame, done.picture, done.detections)
                     video.write(done.picture, done.frame.time)
                     if run.results is not None and done.row is not None:
                         run.results.add(done.row)
                     run.say(f"{source.name} frame {done.frame.index}: {done.summary}")
                     bar.update()
+                    if run.view.is_over:
+                        break
         finally:  # what was written before the video broke off or Ctrl-C ended it is kept
+            for line in run.view.summarise():
+                run.say(line)
             if video.is_saved:
                 run.say(f"{source.name}: {count_noun(video.frame_count, 'frame')} -> {video.path}")
 
@@ -349,6 +363,7 @@ class _Drawn(NamedTuple):
     """A frame that is done but for being written: its picture, its row of the JSON if there is one, its line."""
 
     frame: Frame
+    detections: Detections
     picture: Image
     row: dict[str, Any] | None
     summary: str
@@ -373,7 +388,7 @@ def _draw_frames(run: _Run, source: Source, media: Video) -> Generator[_Drawn, N
     def draw(found: Iterable[tuple[Frame, Detections, str]]) -> Generator[_Drawn, None, None]:
         for frame, detections, summary in found:
             picture = annotate(frame.image, detections, color_by=run.request.color_by)
-            yield _Drawn(frame, picture, run.row_of(source, detections, frame), summary)
+            yield _Drawn(frame, detections, picture, run.row_of(source, detections, frame), summary)
 
     return run_stages(frames, find, draw, ahead=not (media.is_live or media.may_wait))
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from time import monotonic
 from types import TracebackType
 
 from yolact.runtime.images.arrays import Image
@@ -26,12 +27,14 @@ class Frame:
         time: when it is shown, in seconds from the beginning of the video.
         index: its number from 0 among all frames of the video.
         gap: seconds without frames before it, while a stream was connected again; 0 elsewhere.
+        arrival: when it was there, in seconds of `time.monotonic`.
     """
 
     image: Image
     time: float
     index: int
     gap: float = 0.0
+    arrival: float = field(default_factory=monotonic, compare=False)
 
 
 class Video(ABC):

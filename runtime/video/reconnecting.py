@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -26,6 +27,7 @@ class ReconnectingVideo(Video):
         """
         self.name, self.fps, self.is_live = first.name, first.fps, True
         self._video, self._open_again, self._attempts, self._say = first, open_again, attempts, say
+        self._is_closed = threading.Event()
 
     def __iter__(self) -> Iterator[Frame]:
         """Raises ImageError where the stream cannot be connected again."""
@@ -55,13 +57,17 @@ class ReconnectingVideo(Video):
             wait = min(_FIRST_WAIT * 2**failures, _LONGEST_WAIT)
             failures += 1
             self._say(f"{problem}; connecting again in {wait:g} s ({failures} of {self._attempts})")
-            time.sleep(wait)
+            if self._is_closed.wait(wait):
+                raise problem
             try:
                 self._video = self._open_again()
+                if self._is_closed.is_set():  # by another thread, while this one waited for the server
+                    self._video.close()
                 return failures
             except ImageError as error:
                 problem = error
         raise problem
 
     def close(self) -> None:
+        self._is_closed.set()
         self._video.close()

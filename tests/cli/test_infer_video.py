@@ -243,7 +243,7 @@ def test_ctrl_c_ends_the_waiting_for_a_stream(here: Path) -> None:
         process = start(engine, url, "--json", "found.json")
         assert process.stdout is not None and process.stdout.readline().startswith(f"{url} frame 0: ")
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=10)
+        _, errors = process.communicate(timeout=60)
         kept[0].close()
     assert (process.returncode, errors) == (130, "interrupted\n")
     assert len(read_json(here / "found.json")) >= 1

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+CHROMIUM = "Chromium is not installed -- apt-get install chromium"
 LINUX = "this is about Linux -- run the tests there"
 NVIMGCODEC = "nvImageCodec is not installed -- pip install nvidia-nvimgcodec-cu13"
 NVDISASM = "nvdisasm is not here -- pip install nvidia-cuda-nvdisasm"

@@ -1,0 +1,1 @@
+"""Watching a run while it goes on: a window, and a page for browsers."""
