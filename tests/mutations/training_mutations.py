@@ -177,8 +177,20 @@ TRAINING_MUTATIONS = (
     ),
     Mutation(
         "norms-of-few-images",
-        "self._frozen = self.images_per_batch < STATISTICS_BATCH",
-        "self._frozen = self.images_per_batch < 0",
+        "if self.images_per_batch < STATISTICS_BATCH:",
+        "if self.images_per_batch < 0:",
+        ("test_trainer.py",),
+    ),
+    Mutation(
+        "frozen-stages-take-statistics",
+        "        for module in self._kept:\n            module.eval()\n",
+        "",
+        ("test_trainer.py",),
+    ),
+    Mutation(
+        "one-stage-less-is-frozen",
+        "for stage in stages[:count]",
+        "for stage in stages[: count - 1]",
         ("test_trainer.py",),
     ),
     Mutation(
