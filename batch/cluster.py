@@ -25,6 +25,9 @@ _STORE_BYTES = 100 << 20
 
 _CORES_PER_WORKER = 2
 
+_LONGEST_REASON = 300
+"""Characters of what Ray says, which may be pages."""
+
 _QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DATA_DISABLE_PROGRESS_BARS": "1", "RAY_BACKEND_LOG_LEVEL": "fatal"}
 """Environment of every job: what people run is nobody else's business."""
 
@@ -53,7 +56,7 @@ def check_packages() -> None:
     for package in ("pyarrow", "pandas", "ray"):
         try:
             is_there = importlib.util.find_spec(package) is not None
-        except ValueError:  # it was kept from being imported
+        except (ImportError, ValueError):  # it is kept from being imported
             is_there = False
         if not is_there:
             raise PackageMissing("yolact-batch", package, "ray")
@@ -69,7 +72,7 @@ def running(address: str | None) -> Iterator[None]:
     if folder is not None:  # what did not start ends with this process, and writes until then
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
     on_sigterm = signal.getsignal(signal.SIGTERM) if threading.current_thread() is threading.main_thread() else None
-    for name, value in {**_QUIET, **({} if folder is None else _alone())}.items():
+    for name, value in {**_QUIET, **({} if folder is None or "ray" in sys.modules else _alone())}.items():
         os.environ.setdefault(name, value)
     try:
         import ray
@@ -80,7 +83,7 @@ def running(address: str | None) -> Iterator[None]:
             ray.init(log_to_driver=False, logging_level=logging.CRITICAL, **options)
         except Exception as error:  # of its own dozen kinds, of gRPC and of the system
             where = "does not start on this machine" if address is None else f"does not answer at {address}"
-            raise YolactError(f"Ray {where}: {one_line(error)}") from None
+            raise YolactError(f"Ray {where}: {one_line(error)[:_LONGEST_REASON]}") from None
         if on_sigterm is not None:
             signal.signal(signal.SIGTERM, on_sigterm)  # Ray has put its own in the place
         yield
@@ -93,7 +96,7 @@ def running(address: str | None) -> Iterator[None]:
 
 def _alone() -> dict[str, str]:
     """Environment of a cluster on this machine alone: nobody else may connect to it, over the network or without its
-    token, which is written to no file."""
+    token, which is written to no file. Ray reads it when it is imported."""
     return {
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # the name is history: it keeps Ray to the loopback interface
         "RAY_AUTH_MODE": "token",
