@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from yolact.batch.part_files import write_file
 from yolact.batch.places import Place
 from yolact.runtime.errors import YolactError
 
@@ -25,13 +26,13 @@ class TooOften(YolactError):
 def attempt(job: Place, number: int) -> Iterator[None]:
     """Count an attempt at a part, which is forgotten when the block ends, by an exception too.
 
-    Raises TooOften where `MOST` attempts have not ended, OSError where the file cannot be written.
+    Raises TooOften where `MOST` attempts have not ended, OutputFailed where the file cannot be written.
     """
     file = job / _FOLDER / str(number)
     before = _count(file)
     if before >= MOST:
         raise TooOften(f"it ended its worker {MOST} times; an image of it may need more memory than its machine has")
-    file.write(b"%d" % (before + 1))
+    write_file(file, b"%d" % (before + 1))
     try:
         yield
     finally:

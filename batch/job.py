@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from yolact.batch.attempts import forget_attempts
 from yolact.batch.cluster import check_packages, running, share_out
-from yolact.batch.listing import list_images
+from yolact.batch.listing import Listing, list_images
 from yolact.batch.manifest import Identity, Manifest
 from yolact.batch.output_folder import find_done, job_folder
 from yolact.batch.part_files import PartSummary
-from yolact.batch.places import open_place
+from yolact.batch.places import Place, open_place
 from yolact.batch.plan import Plan, write_plan
 from yolact.batch.progress import Progress
 from yolact.batch.ray_workers import run_parts
@@ -23,6 +24,8 @@ from yolact.runtime.file_digest import sha256_of
 from yolact.runtime.metadata import ModelMetadata
 from yolact.runtime.tensorrt.plan_file import read_plan_header
 from yolact.runtime.wording import Say, count_noun, printable
+
+_ERRORS = {kind.exit_code: kind for kind in (YolactError, UsageError, EngineError)}
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,36 @@ def run_batch(request: BatchRequest, note: Say) -> BatchResult:
     metadata, on_gpu = _describe_engine(request)
     folder = open_place(request.output)
     listing = list_images(request.input, request.images, request.column)
-    settings = WorkerSettings(
+    settings = _settings(request, listing, folder)
+    identity = Identity(
+        engine=printable(request.engine.name),
+        engine_sha256=settings.engine_sha256,
+        input=printable(listing.name),
+        masks=request.masks,
+        score_threshold=request.score_threshold,
+        column=listing.column,
+    )
+    with job_folder(folder, identity, metadata):
+        plan = write_plan(folder, listing.entries, request.images_per_part)
+        del listing
+        done = find_done(folder, plan, settings.engine_sha256, note)
+        before = _count(done, "images")
+        failures = _do(plan, done, settings, request, on_gpu, note)
+        parts = tuple(done[number] for number in sorted(done))
+        Manifest(identity, metadata, parts, complete=len(done) == len(plan)).write(folder)
+    images, unreadable, detections = (_count(done, name) for name in ("images", "unreadable", "detections"))
+    return BatchResult(images, unreadable, detections, before, failures)
+
+
+def _count(done: Mapping[int, PartSummary], name: str) -> int:
+    return sum(getattr(part, name) for part in done.values())
+
+
+def _settings(request: BatchRequest, listing: Listing, folder: Place) -> WorkerSettings:
+    """What workers are told, who may run in other folders and on other machines."""
+    options = request.open_options
+    beside = options.metadata_file and options.metadata_file.absolute()
+    return WorkerSettings(
         engine=request.engine.absolute(),
         engine_sha256=sha256_of(request.engine),
         source=listing.place,
@@ -64,28 +96,8 @@ def run_batch(request: BatchRequest, note: Say) -> BatchResult:
         score_threshold=request.score_threshold,
         batch_size=request.batch_size,
         column=listing.column,
-        open_options=request.open_options,
+        open_options=replace(options, metadata_file=beside),
     )
-    identity = Identity(
-        engine=printable(request.engine.name),
-        engine_sha256=settings.engine_sha256,
-        input=printable(open_place(request.input).name),
-        masks=request.masks,
-        score_threshold=request.score_threshold,
-        column=listing.column,
-    )
-    with job_folder(folder, identity, metadata):
-        plan = write_plan(folder, listing.entries, request.images_per_part)
-        done = find_done(folder, plan, settings.engine_sha256, note)
-        before = sum(part.images for part in done.values())
-        del listing
-        failures = _do(plan, done, settings, request, on_gpu, note)
-        parts = tuple(done[number] for number in sorted(done))
-        Manifest(identity, metadata, parts, complete=len(done) == len(plan)).write(folder)
-        images, unreadable, detections = (
-            sum(getattr(part, name) for part in parts) for name in ("images", "unreadable", "detections")
-        )
-    return BatchResult(images, unreadable, detections, before, failures)
 
 
 def _describe_engine(request: BatchRequest) -> tuple[ModelMetadata, bool]:
@@ -125,7 +137,7 @@ def _do(
                 done[outcome.number] = outcome.summary
                 progress.add(outcome.summary)
             elif outcome.exit_code:
-                raise (EngineError if outcome.exit_code == EngineError.exit_code else YolactError)(outcome.failure)
+                raise _ERRORS.get(outcome.exit_code, YolactError)(outcome.failure)
             else:
                 failures[outcome.number] = outcome.failure
     parts = (plan.part(number) for number in sorted(failures))

@@ -28,11 +28,13 @@ class Listing:
     """The images of an input.
 
     Attributes:
-        place: of the input, whose file system all paths are in.
+        name: of the input for people, without passwords.
+        place: in the file system that all paths are in.
         column: of Parquet files the column with the bytes of images, else None.
         entries: with the columns of `entry_schema`, in the order of the input.
     """
 
+    name: str
     place: Place
     column: str | None
     entries: pyarrow.Table
@@ -81,17 +83,17 @@ def list_images(uri: str, images: str | None = None, column: str | None = None) 
         return _annotated(uri, images)
     if images is not None:
         raise UsageError(f"--images is for an annotation file (.json); {uri} is none")
-    place, found = _find(uri)
+    name, place, found = _find(uri)
     tables = [entry for entry in found if _ends_in(entry.path, PARQUET_SUFFIXES)]
     if tables and len(tables) < len(found):
         raise UsageError(f"{place.name} holds images and Parquet files; choose by a pattern such as '*.parquet'")
     if tables:
         chosen = find_column([place.at(entry.path) for entry in tables], column)
         ranges = [(entry, *rows) for entry in tables for rows in row_ranges(place.at(entry.path))]
-        return Listing(place, chosen, _table((entry, first, count, None) for entry, first, count in ranges))
+        return Listing(name, place, chosen, _table((entry, first, count, None) for entry, first, count in ranges))
     if column is not None:
         raise UsageError(f"--column is for Parquet files; {place.name} has images")
-    return Listing(place, None, _table((entry, None, 1, None) for entry in found))
+    return Listing(name, place, None, _table((entry, None, 1, None) for entry in found))
 
 
 def _annotated(uri: str, images: str | None) -> Listing:
@@ -105,11 +107,11 @@ def _annotated(uri: str, images: str | None) -> Listing:
     if all(entry.size < 0 for entry in entries):
         raise ImageError(f"{folder.name} holds none of the images of {file.name}; --images names their folder")
     rows = zip(entries, paths, strict=True)
-    return Listing(folder, None, _table((entry, None, 1, id) for entry, id in rows))
+    return Listing(file.name, folder, None, _table((entry, None, 1, id) for entry, id in rows))
 
 
-def _find(uri: str) -> tuple[Place, list[Entry]]:
-    """The files that a folder, a pattern or a name means. Raises ImageError where there are none."""
+def _find(uri: str) -> tuple[str, Place, list[Entry]]:
+    """Name, place and files of a folder, a pattern or a file. Raises ImageError where there are none."""
     if not uri:
         _nothing("empty --input", "there is no such file or folder")
     base, pattern = _split(uri)
@@ -123,17 +125,23 @@ def _find(uri: str) -> tuple[Place, list[Entry]]:
             for entry in place.entries(deep="/" in pattern or "**" in pattern)
             if matches(entry.path[len(under) :]) and _is_taken(entry.path[len(under) :])
         ]
-        return place, found or _nothing(uri, "no image or Parquet file matches this pattern")
+        name = f"{place.name.rstrip('/')}/{pattern}"
+        return name, place, found or _nothing(name, "no image or Parquet file matches this pattern")
     if kind == "folder":
         found = [entry for entry in place.entries() if _is_taken(entry.path.rpartition("/")[2])]
-        return place, found or _nothing(
-            place.name, f"the folder holds no image ({', '.join(IMAGE_SUFFIXES)}); folders in it are not searched"
+        return (
+            place.name,
+            place,
+            found
+            or _nothing(
+                place.name, f"the folder holds no image ({', '.join(IMAGE_SUFFIXES)}); folders in it are not searched"
+            ),
         )
     if kind != "file":
         _nothing(place.name, "there is no such file or folder")
     if _ends_in(place.path, VIDEO_SUFFIXES):
         _nothing(place.name, "expected images, got a video; yolact-infer takes videos")
-    return place, place.describe([place.path])
+    return place.name, place, place.describe([place.path])
 
 
 def _nothing(name: str, reason: str) -> list[Entry]:

@@ -7,8 +7,10 @@ from io import BytesIO
 from typing import TYPE_CHECKING
 
 from yolact.batch.places import Place
+from yolact.runtime.errors import YolactError
 from yolact.runtime.fields import exactly, text, whole
 from yolact.runtime.json_text import from_json, to_json
+from yolact.runtime.wording import one_line
 
 if TYPE_CHECKING:
     import pyarrow
@@ -17,6 +19,10 @@ FOLDER = "detections"
 
 _KEY = b"yolact.part"
 _MOST = 2**53
+
+
+class OutputFailed(YolactError):
+    """The folder of a job cannot be written to, by any part."""
 
 
 class PartDamaged(Exception):
@@ -65,14 +71,22 @@ def part_name(number: int) -> str:
 def write_part(job: Place, summary: PartSummary, table: pyarrow.Table) -> None:
     """Write the file of a part into the folder of a job. Whoever writes the part again writes the same name.
 
-    Raises OSError.
+    Raises OutputFailed.
     """
     import pyarrow.parquet as pq
 
     buffer = BytesIO()
     noted = table.replace_schema_metadata({_KEY: to_json(asdict(summary)).encode()})
     pq.write_table(noted, buffer, compression="zstd", write_page_checksum=True)
-    (job / FOLDER / part_name(summary.number)).write(buffer.getvalue())
+    write_file(job / FOLDER / part_name(summary.number), buffer.getvalue())
+
+
+def write_file(file: Place, data: bytes) -> None:
+    """Write a file into the folder of a job. Raises OutputFailed."""
+    try:
+        file.write(data)
+    except OSError as error:
+        raise OutputFailed(f"cannot write {file.name}: {one_line(error)}; free space, and go on") from None
 
 
 def read_summary(file: Place) -> PartSummary:

@@ -6,7 +6,7 @@ import hashlib
 import time
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import yolact
 from yolact.batch.attempts import attempt
 from yolact.batch.parquet_images import read_rows
-from yolact.batch.part_files import PartSummary, write_part
+from yolact.batch.part_files import OutputFailed, PartSummary, write_part
 from yolact.batch.places import Place
 from yolact.batch.plan import Part, Plan, PlannedEntry
 from yolact.batch.rows import ResultRows
@@ -103,7 +103,7 @@ class PartWorker:
             with attempt(self._settings.output, number):
                 return Outcome(number, self._do(self._plan.part(number)))
         except (YolactError, MemoryError) as error:
-            code = error.exit_code if isinstance(error, EngineError) else 0
+            code = error.exit_code if isinstance(error, (EngineError, OutputFailed)) else 0
             return Outcome(number, failure=str(error) or "there is not enough memory", exit_code=code)
         except OSError as error:
             return Outcome(number, failure=one_line(error))
@@ -114,10 +114,7 @@ class PartWorker:
         summary = PartSummary(
             part.number, part.fingerprint, settings.engine_sha256, rows.images, rows.unreadable, rows.detections
         )
-        try:
-            write_part(settings.output, summary, rows.table())
-        except OSError as error:
-            raise OSError(f"cannot write to {settings.output.name}: {one_line(error)}; free some space") from error
+        write_part(settings.output, summary, rows.table())
         return summary
 
 
@@ -218,10 +215,7 @@ def _open(settings: WorkerSettings) -> Detector:
     if not engine.is_file() or sha256_of(engine) != settings.engine_sha256:
         state = "another file as" if engine.is_file() else "no"
         raise EngineError(f"a worker's machine has {state} {engine}; put the engine there under the same path")
-    options = settings.open_options
-    if options.device is not None and options.device.kind == "cpu":
-        options = replace(options, device=None)
-    return Detector(open_engine(engine, options, threads=settings.threads))
+    return Detector(open_engine(engine, settings.open_options, threads=settings.threads))
 
 
 def _batch_size(detector: Detector) -> int:

@@ -64,6 +64,13 @@ def test_sizes_and_times(tree: Path) -> None:
     assert entries["mtime"].to_pylist() == [stat.st_mtime_ns for stat in stats]
 
 
+def test_a_job_by_a_pattern(run: Run, here: Path) -> None:
+    write_pictures(here / "photos", 3)
+    for uri in (f"elsewhere://{here}/photos/000[01].png", "photos/000[01].png"):
+        assert run(input=uri, output=f"out{len(uri)}").images == 2
+        assert run(input=uri, output=f"out{len(uri)}").done_before == 2
+
+
 @pytest.mark.parametrize("scheme", ["file", "elsewhere"])
 def test_a_job_by_uris(run: Run, tmp_path: Path, scheme: str) -> None:
     photos = write_pictures(tmp_path / "photos", 9)

@@ -17,6 +17,7 @@ from scripted_engine import write_engine
 
 from yolact.batch import job
 from yolact.batch.cluster import Share
+from yolact.batch.places import Place
 from yolact.batch.worker import Outcome, PartWorker, WorkerSettings
 from yolact.runtime.errors import EngineError, UsageError, YolactError
 from yolact.runtime.file_lock import FileLock
@@ -152,14 +153,18 @@ def test_a_failure_ends_no_other_part(run: Run, tmp_path: Path, monkeypatch: pyt
 def test_a_full_disk(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_pictures(tmp_path / "photos", 5)
 
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
+    write = Place.write
 
-    with monkeypatch.context() as patch:
-        patch.setattr("yolact.batch.worker.write_part", full)
-        result = run()
-    assert result.images == 0 and len(result.failures) == 2
-    assert f"cannot write to {tmp_path}/out: [Errno 28] No space left on device" in result.failures[0]
+    def full(place: Place, data: bytes) -> None:
+        if kind in place.path:
+            raise OSError(28, "No space left on device")
+        write(place, data)
+
+    for kind in ("/detections/part", "/.begun/", "manifest", "plan"):
+        with monkeypatch.context() as patch:
+            patch.setattr(Place, "write", full)
+            with pytest.raises(YolactError, match=rf"^cannot write .*{kind}.*No space left on device"):
+                run(output=str(tmp_path / "out2") if kind == "manifest" else str(tmp_path / "out"))
     assert run().images == 5
 
 

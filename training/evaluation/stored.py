@@ -13,6 +13,7 @@ from yolact.runtime.errors import DatasetError
 from yolact.runtime.images.mask_encoding import Rle
 from yolact.runtime.wording import count_noun
 from yolact.training.data.class_pairing import pair_classes
+from yolact.training.data.coco.annotated_images import AnnotatedImage
 from yolact.training.data.ground_truth import GroundTruth
 from yolact.training.evaluation.evaluate import Evaluation
 from yolact.training.evaluation.scores import Row, result_rows, score_results, scored_detections
@@ -71,20 +72,25 @@ def evaluate_stored(
         )
     boxes, masks = list[Row](), list[Row]()
     for image, digest in zip(truth.images, digests, strict=True):
-        one = found[digest]
-        if one.error is not None:
-            raise DatasetError(f"{one.error}; it has no detections")
-        if one.size != image.size:
-            raise DatasetError(
-                f"{one.source} has {one.size[1]}x{one.size[0]} pixels, but its annotations say "
-                f"{image.size[1]}x{image.size[0]}; they belong to another version of it, or to one that is not upright"
-            )
-        of_boxes, of_masks = _rows(one, image.id, [category_ids[id] for id in one.class_ids], max_detections)
+        _check(found[digest], image)
+        of_classes = [category_ids[id] for id in found[digest].class_ids]
+        of_boxes, of_masks = _rows(found[digest], image.id, of_classes, max_detections)
         boxes += of_boxes
         masks += of_masks
     ids = [image.id for image in truth.images]
     scores = score_results(truth.content, boxes, masks, ids, scored_detections(max_detections))
     return Evaluation(scores, boxes, masks, None, None)
+
+
+def _check(one: StoredImage, image: AnnotatedImage) -> None:
+    """Raise DatasetError where there is no result, or one of an image of another size."""
+    if one.error is not None:
+        raise DatasetError(f"{one.error}; it has no detections")
+    if one.size != image.size:
+        raise DatasetError(
+            f"{one.source} has {one.size[1]}x{one.size[0]} pixels, but its annotations say "
+            f"{image.size[1]}x{image.size[0]}; they belong to another version of it, or to one that is not upright"
+        )
 
 
 def _rows(one: StoredImage, image_id: int, category_ids: list[int | None], most: int) -> tuple[list[Row], list[Row]]:
