@@ -6,7 +6,6 @@ beside `.venv` with the last NumPy that this server takes.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
@@ -24,6 +23,7 @@ from pathlib import Path
 from types import TracebackType
 
 from yolact.runtime.errors import YolactError
+from yolact.runtime.json_text import from_json
 
 _START_S, _END_S = 60.0, 20.0
 _SERVER = "pytriton/tritonserver"
@@ -87,7 +87,7 @@ class LocalServer:
 
     def batch_sizes(self, model: str) -> dict[int, int]:
         """How many batches of each size a model has run."""
-        stats = json.loads(self.ask(f"v2/models/{model}/stats"))["model_stats"]
+        stats = from_json(self.ask(f"v2/models/{model}/stats"))["model_stats"]
         return {one["batch_size"]: one["compute_infer"]["count"] for version in stats for one in version["batch_stats"]}
 
     def model_processes(self) -> list[int]:

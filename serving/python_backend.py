@@ -5,7 +5,6 @@ Triton loads `model.py` out of the repository in a process of its own, and that 
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 from collections.abc import Sequence
@@ -38,7 +37,7 @@ class TritonPythonModel:
         logging.getLogger("yolact").addHandler(_TritonLog(logging.WARNING))
         try:
             _check_arrays()
-            config = json.loads(args["model_config"])
+            config = from_json(args["model_config"])
             parameters = {name: value["string_value"] for name, value in config["parameters"].items()}
             self._facts = ModelFacts.from_parameters(parameters, f"the model {args['model_name']}")
             self._detector = _open(self._facts, config, args)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import socket
 import sys
@@ -15,6 +14,7 @@ from typing import Any
 
 from yolact.runtime.errors import YolactError
 from yolact.runtime.images.arrays import Image
+from yolact.runtime.json_text import to_json
 from yolact.runtime.live.address import Address
 from yolact.runtime.live.broadcast import Broadcast
 from yolact.runtime.live.figures import Figures
@@ -75,7 +75,7 @@ class PageServer:
         """JSON for the page: the fields of `Figures`, where there are some, and ``viewers``."""
         figures = self._figures
         known: dict[str, Any] = {} if figures is None else asdict(figures)
-        return json.dumps(known | {"viewers": self._viewers}).encode()
+        return to_json(known | {"viewers": self._viewers}).encode()
 
     def count_viewer(self, change: int) -> None:
         """A viewer came (1) or went (-1)."""

@@ -56,10 +56,11 @@ CHECKPOINTS = {"eval": "--weights", "explain": "--weights"}
 
 WRITES_FOLDERS = {
     "train": {"--output", "--weights"},  # tested below, and --data and --val, which are no names of files alone
-    "eval": {"--report"},  # two files, tested in test_eval_report.py
+    "eval": {"--report", "--video"},  # tested in test_eval_report.py and test_eval_stability.py
     "batch": {"--metadata"},  # writes into a folder that holds nothing else
     "infer": {"--output"},  # which numbers its files: see `OutputNames`
     "scenes": {"--output"},  # without inputs
+    "triton": {"--repository"},  # which holds nothing else
     "build-plugins": {"--output"},
     "doctor": {"--engine", "--metadata"},  # writes nothing
 }

@@ -161,7 +161,7 @@ def test_is_close_to_pytorch_on_photos(name: str, precision: Precision, photos: 
     by_name = {difference.output: difference.largest for difference in result.differences}
     smallest = {"fp16": 1e-4, "bf16": 1e-3}[precision]  # the rounding was there
     assert all(by_name[head] > smallest for head in ("locations", "confidences", "prototypes"))
-    assert (result.confident > 0) == (name != "darknet53")  # which scores low with made-up weights
+    assert result.confident > 0 or name == "darknet53"  # which scores low on photos with made-up weights
     assert result.found_again >= 0.9 * result.confident
 
 
