@@ -13,7 +13,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from typing import Any, NamedTuple
 
 from yolact.runtime.errors import UsageError, YolactError
@@ -80,18 +80,33 @@ def running(address: str | None) -> Iterator[None]:
         options = {"address": address} if folder is None else _local_options(folder)
         logging.getLogger("ray").setLevel(logging.CRITICAL)
         try:
-            ray.init(log_to_driver=False, logging_level=logging.CRITICAL, **options)
+            with _without_stderr():  # where its libraries say how they log
+                ray.init(log_to_driver=False, logging_level=logging.CRITICAL, **options)
         except Exception as error:  # of its own dozen kinds, of gRPC and of the system
             where = "does not start on this machine" if address is None else f"does not answer at {address}"
             raise YolactError(f"Ray {where}: {one_line(error)[:_LONGEST_REASON]}") from None
         if on_sigterm is not None:
             signal.signal(signal.SIGTERM, on_sigterm)  # Ray has put its own in the place
-        yield
+        with open(os.devnull, "w", encoding="utf-8") as nowhere, redirect_stdout(nowhere):  # noqa: PTH123  no path
+            yield  # what Ray tells of its processes would stand among the results
     finally:
         if "ray" in sys.modules:
             sys.modules["ray"].shutdown()
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _without_stderr() -> Iterator[None]:
+    """Let file descriptor 2 lead nowhere. What goes wrong is an exception all the same."""
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def _alone() -> dict[str, str]:

@@ -145,7 +145,7 @@ def test_two_machines_of_which_one_is_killed(
 
     usual = {"num_cpus": 1, "include_dashboard": False, "object_store_memory": 100 << 20}
     health = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 500, "health_check_failure_threshold": 4}
-    cluster = Cluster(initialize_head=True, head_node_args={**usual, "_temp_dir": short, "_system_config": health})
+    cluster = Cluster(initialize_head=True, head_node_args={**usual, "temp_dir": short, "_system_config": health})
     try:
         second = cluster.add_node(**usual)
         job = Job(engine, tmp_path, "--address", cluster.address)
