@@ -8,12 +8,13 @@ FUZZ_SECONDS ?= 120
 READY := $(VENV)/.ready
 READY_FOR_DEMO := $(VENV)/.ready-demo
 TRITON := build/triton
+READY_FOR_DOCS := $(VENV)/.ready-docs
 READY_FOR_TRITON := $(TRITON)/.ready
 # Commands and tests start Python many times; without its compiled files each start takes seconds longer.
 unexport PYTHONDONTWRITEBYTECODE
 NATIVE = $(shell find benchmarks examples plugins runtime/capi tests/support -name '*.cu' -o -name '*.cuh' -o -name '*.cpp' -o -name '*.c' -o -name '*.h')
 
-.PHONY: capi demo fuzz gpu-check plugins test test-cluster test-gpu triton triton-demo lint format clean
+.PHONY: capi demo docs fuzz gpu-check plugins test test-cluster test-gpu triton triton-demo lint format clean
 
 demo: $(READY_FOR_DEMO)
 	@$(PYTHON) examples/demo.py
@@ -28,6 +29,10 @@ plugins: $(READY)
 
 capi: $(READY)
 	$(PYTHON) -m yolact.runtime.capi.build
+
+# Pages of docs/ as a site in build/site, which can be read and searched without a network. A link that leads nowhere ends it.
+docs: $(READY_FOR_DOCS)
+	@NO_MKDOCS_2_WARNING=1 $(PYTHON) -m mkdocs build
 
 # One process a core, and no more than memory holds; the tests of a file stay together, as does what it makes for them.
 # What they free is kept for the next: to get it from the system again took a sixth of the time of tests that export.
@@ -75,6 +80,11 @@ $(READY_FOR_DEMO): setup.py pyproject.toml
 	@$(PIP) torch==2.13.0
 	@echo "3 of 3: this toolkit with NumPy, OpenCV, ONNX and ONNX Runtime, a download of about 150 MB"
 	@$(PIP) --editable '.[export,hub]'
+	@touch $@
+
+$(READY_FOR_DOCS): $(READY_FOR_DEMO)
+	@echo "Adding what makes the site of the documents, a download of about 20 MB"
+	@$(PIP) --editable '.[docs]'
 	@touch $@
 
 $(READY): $(READY_FOR_DEMO)

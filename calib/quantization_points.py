@@ -24,7 +24,7 @@ MODULES = {"backbone": "backbone.", "fpn": "fpn.", "protonet": "proto_net.", "he
 DEFAULT_MODULES: dict[Platform, tuple[str, ...]] = {"tensorrt": ("backbone", "protonet"), "cpu": tuple(MODULES)}
 """TensorRT's rest is fp16, which is fast too, and YolactEdge found that FPN and prediction head lose more accuracy than
 they gain speed (arXiv 2012.12259). A CPU's rest is fp32: all in INT8 is three times as fast as that, backbone and
-Protonet alone twice (docs/int8.md)."""
+Protonet alone twice (docs/how-to/int8.md)."""
 
 _POSITIONS = "conv_offset_mask"
 """Layer that predicts where a deformable convolution samples. It is never rounded, as an error of one cell moves what

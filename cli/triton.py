@@ -80,7 +80,8 @@ def main(
     """Write a model repository of NVIDIA Triton that serves an engine file.
 
     Clients send image files or pixels and get boxes, scores, classes and small masks. Running it again with the same
-    engine changes nothing; with another one the model gets a new version. docs/triton.md tells how to start Triton.
+    engine changes nothing; with another one the model gets a new version. docs/how-to/triton.md tells how to start
+    Triton.
 
     Exit codes: 0 done, 1 --check found a fault, or the folder cannot be written, 2 wrong usage, 4 the engine file is
     none, or keeps another contract, 130 interrupted.

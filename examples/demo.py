@@ -1,6 +1,6 @@
 """From the checkpoint that ships with the project to pictures, with the commands a user would run; all lands in demo/.
 
-The network is small and knows six shapes in synthetic scenes (docs/demo-model.md); every step is the real one.
+The network is small and knows six shapes in synthetic scenes (docs/results/demo-model.md); every step is the real one.
 """
 
 from __future__ import annotations

@@ -21,8 +21,8 @@ Arithmetic = Precision | Literal["int8"]
 MAX_HEAD_DIFFERENCE: dict[Arithmetic, float] = {"fp32": 5e-3, "fp16": 3.5e-2, "bf16": 2.7e-1, "int8": float("inf")}
 """fp32, largest absolute difference: convolutions summed in another order differ by about 1e-4 on logits, a wrong graph
 by far more. Half precision, root mean square of the difference relative to that of the head: about three times what the
-official networks show (docs/precision.md). INT8 has no such bound: whether it differs too much shows in the accuracy on
-annotated images."""
+official networks show (docs/explanation/precision.md). INT8 has no such bound: whether it differs too much shows in the
+accuracy on annotated images."""
 
 MAX_DETECTION_DIFFERENCE = 1e-3
 MAX_MASK_DIFFERENCE: dict[Arithmetic, float] = {"fp32": 1e-3, "fp16": 9e-3, "bf16": 5e-2}

@@ -31,7 +31,7 @@ try:
     from {_CODE} import TritonPythonModel  # noqa: F401
 except ImportError as error:
     message = "this model needs the package yolact in the Python of Triton's python backend"
-    raise ImportError(f"{{message}} ({{error}}); install it there: docs/triton.md says how") from error
+    raise ImportError(f"{{message}} ({{error}}); install it there: docs/how-to/triton.md says how") from error
 '''
 """All the code that a repository holds."""
 

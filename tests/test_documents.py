@@ -14,7 +14,7 @@ from repository import ROOT
 
 from yolact.runtime.images.drawing import palette_color
 
-PAGES = [page for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))) if python_examples(page)]
+PAGES = [page for page in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))) if python_examples(page)]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

@@ -26,7 +26,7 @@ from yolact.runtime.output_files import write_output
 @reports_errors
 def main(check: bool, root: Path) -> None:
     """Bring the tables in README.md and docs/ up to date with benchmarks/results."""
-    documents = {path: rewrite(root, path) for path in (root / "README.md", *sorted((root / "docs").glob("*.md")))}
+    documents = {path: rewrite(root, path) for path in (root / "README.md", *sorted((root / "docs").rglob("*.md")))}
     outdated = {path: text for path, (text, stale) in documents.items() if stale}
     for path in outdated:
         click.echo(f"{path.relative_to(root)}: {'stale' if check else 'wrote'} {', '.join(documents[path][1])}")

@@ -1,6 +1,6 @@
 """Draw curves of training runs, from their TensorBoard files, as an SVG.
 
-    python -m benchmarks.training curve RUN [RUN ...] --title TEXT --output docs/overfit.svg
+    python -m benchmarks.training curve RUN [RUN ...] --title TEXT --output docs/results/overfit.svg
 
 Several runs are drawn one after the other, as when one starts from the other's weights.
 """

@@ -31,7 +31,7 @@ KEPT = (0, 1, 10, 50, 100)
 """How many of the detections in an image are kept to see what each of them costs."""
 
 PAPER_STAGES: tuple[Stage, ...] = ("engine", "device_to_host", "postprocess")
-"""What the official `eval.py --benchmark` counts; see docs/bench.md."""
+"""What the official `eval.py --benchmark` counts; see docs/how-to/bench.md."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class BenchRequest:
 
 
 def run_benchmark(request: BenchRequest, photos: Photos) -> dict[str, Any]:
-    """Measure everything. The result is what is written as JSON, described in docs/bench.md.
+    """Measure everything. The result is what is written as JSON, described in docs/how-to/bench.md.
 
     Raises:
         EngineError: the file cannot run here.

@@ -66,7 +66,7 @@ def run_video_benchmark(request: BenchRequest, source: str) -> dict[str, Any]:
 
     Frames take the way that `yolact-infer` sends them: four threads, decoding, the network, drawing and encoding, with
     a few frames between them. Before and after that the engine runs alone for a quarter of the time each, on an image
-    that is ready for it. The result is what is written as JSON, described in docs/bench.md.
+    that is ready for it. The result is what is written as JSON, described in docs/how-to/bench.md.
 
     Raises:
         EngineError: the file cannot run here.

@@ -193,7 +193,7 @@ def test_the_order_of_the_plan(tmp_path: Path) -> None:
 
 def test_the_budget_in_the_documents_is_the_plan(tmp_path: Path) -> None:
     """Every step in its order with its seconds, and their sums."""
-    text = (ROOT / "docs" / "plugins.md").read_text()
+    text = (ROOT / "docs" / "how-to" / "plugins.md").read_text()
     table = text.partition("| step | s |")[2].partition("\n\n")[0]
     rows = re.findall(r"^\| ([^|]+) \| (\d+) \|", table, re.MULTILINE)
     steps = plan_steps(tmp_path)

@@ -79,7 +79,7 @@ SHOWN = """\
 | B | not run: no |  |
 | C | 56.12 | 57.00 |
 
-[figures](../benchmarks/results/cpu_runtimes.json) of \
+[figures](../../benchmarks/results/cpu_runtimes.json) of \
 `python -m benchmarks.cpu runtimes --json benchmarks/results/cpu_runtimes.json`: Some CPU, 2 cores, torch 2.13.0."""
 
 
@@ -116,21 +116,21 @@ def test_documents_show_the_results_as_they_are() -> None:
 def test_every_result_is_shown() -> None:
     paths = {path for result in RESULTS_SHOWN.values() for path in result.paths}
     assert {path.relative_to(ROOT) for path in RESULTS.glob("*.json")} <= paths
-    text = (ROOT / "docs" / "benchmarks.md").read_text()
+    text = (ROOT / "docs" / "results" / "benchmarks.md").read_text()
     assert all(f"<!-- begin generated: {name} -->" in text for name, result in RESULTS_SHOWN.items() if result.paths)
 
 
 def test_a_typed_figure_is_found_and_overwritten(copy: Path) -> None:
-    path = copy / "docs" / "int8.md"
+    path = copy / "docs" / "how-to" / "int8.md"
     exact = json.loads((RESULTS / "int8.json").read_text())["ap"]["fp32"]["mask"]
     change(path, f"| fp32 | {exact:.2f} |", "| fp32 | 99.99 |")
     result = run(copy, "--check")
     assert result.exit_code == 1
-    assert "docs/int8.md: stale int8/accuracy\n" in result.output
+    assert "docs/how-to/int8.md: stale int8/accuracy\n" in result.output
     assert "error: tables differ from the results of benchmarks; run python -m benchmarks.tables" in result.output
     assert "99.99" in path.read_text()
     assert run(copy).exit_code == 0
-    assert path.read_text() == (ROOT / "docs" / "int8.md").read_text()
+    assert path.read_text() == (ROOT / "docs" / "how-to" / "int8.md").read_text()
 
 
 def test_a_new_measurement_is_found(copy: Path) -> None:
@@ -139,9 +139,9 @@ def test_a_new_measurement_is_found(copy: Path) -> None:
     figures["milliseconds"]["128x69x69"] = {"DeformConv": 10.0, "GridSample": 12.345}
     path.write_text(json.dumps(figures))
     result = run(copy, "--check")
-    assert result.exit_code == 1 and "docs/benchmarks.md: stale deformable\n" in result.output
+    assert result.exit_code == 1 and "docs/results/benchmarks.md: stale deformable\n" in result.output
     assert run(copy).exit_code == 0
-    assert "| 128x69x69 | 10.0 | 12.3 | 1.23 |" in (copy / "docs" / "benchmarks.md").read_text()
+    assert "| 128x69x69 | 10.0 | 12.3 | 1.23 |" in (copy / "docs" / "results" / "benchmarks.md").read_text()
     assert run(copy, "--check").exit_code == 0
 
 
@@ -160,7 +160,7 @@ def test_text_outside_of_markers_is_left_alone(copy: Path) -> None:
 
 def test_the_comparison_on_a_cpu(copy: Path) -> None:
     put(copy, "cpu_runtimes", CPU)
-    assert generate(copy, copy / "docs" / "benchmarks.md", "cpu_runtimes") == SHOWN
+    assert generate(copy, copy / "docs" / "results" / "benchmarks.md", "cpu_runtimes") == SHOWN
     only = generate(copy, copy / "README.md", "cpu_runtimes/accuracy")
     assert "| A | 56.39 | 57.47 |" in only and "peak memory" not in only
     assert "[figures](benchmarks/results/cpu_runtimes.json)" in only
@@ -170,7 +170,7 @@ def test_missing_results_are_not_measured(copy: Path) -> None:
     for path in (copy / "benchmarks" / "results").iterdir():
         path.unlink()
     assert run(copy).exit_code == 0
-    text = (copy / "docs" / "benchmarks.md").read_text()
+    text = (copy / "docs" / "results" / "benchmarks.md").read_text()
     assert "Not yet measured: `python -m benchmarks.cpu runtimes --json benchmarks/results/cpu_runtimes.json`." in text
     assert (
         "Not yet run on a GPU: `python -m benchmarks.gpu kernels --json benchmarks/results/gpu_kernels.json`." in text
@@ -242,7 +242,7 @@ def test_the_aims_are_compared_with_what_was_measured(copy: Path) -> None:
     put(copy, "cpu_runtimes", {"end_to_end": whole, "heads": heads})
     put(copy, "folder", {"engines": {"demo": {"share": 0.949}}})
     put(copy, "bench_cpu", {"by_detections": {"width_px": 9, "height_px": 8, "ms_per_detection": 0.2}})
-    lines = generate(copy, copy / "docs" / "performance.md", "aims").splitlines()[2:10]
+    lines = generate(copy, copy / "docs" / "results" / "performance.md", "aims").splitlines()[2:10]
     assert [re.split(r" \| ?", line)[1:4] for line in lines] == [
         ["at least 1.8", "1.79", "not met"],
         ["at least 4", "4", "met"],

@@ -15,12 +15,12 @@ SCORE, TOP_K = re.escape(f"{DISPLAY_SCORE_THRESHOLD:g}"), str(DISPLAY_TOP_K)
 
 TOLD = {
     "runtime/capi/yolact.h": [rf"#define YOLACT_OPTIONS_DEFAULT {{sizeof\(yolact_options\), {SCORE}f, 0, NULL"],
-    "docs/c-api.md": [
+    "docs/how-to/c-api.md": [
         rf"that score above {SCORE};",
         rf"`yolact-infer` shows {TOP_K} of an image",
         rf"`top_k = {TOP_K}`",
     ],
-    "docs/diff.md": [rf"`--score-threshold` \({SCORE}, as the official display\)"],
+    "docs/how-to/diff.md": [rf"`--score-threshold` \({SCORE}, as the official display\)"],
     "README.md": [
         rf"\[--score-threshold {SCORE}\] \[--top-k {TOP_K}\]",
         rf"detector\(image, score_threshold={SCORE}\)",

@@ -175,7 +175,7 @@ def source_texts() -> tuple[tuple[str, str], ...]:
 
 PAGES = sorted(
     path.relative_to(ROOT).as_posix()
-    for pattern in ("*.md", "docs/*.md", "*/README.md", "*/*/README.md")
+    for pattern in ("*.md", "docs/**/*.md", "*/README.md", "*/*/README.md")
     for path in ROOT.glob(pattern)
     if not path.relative_to(ROOT).parts[0].startswith((".", "build"))
 )
@@ -257,7 +257,7 @@ def test_options_right_after_a_command() -> None:
     assert not [one for one in found if one[2] not in command_options()[one[1]]]
 
 
-PAGE = r"(docs/[\w-]+\.(?:md|png|svg))"
+PAGE = r"(docs/[\w/-]+\.(?:md|png|svg))"
 
 
 def test_pages() -> None:
@@ -298,7 +298,7 @@ EXTRAS = r"(?:yolact|['\"]\.)\[(\w+(?:,\w+)*)\]"
 
 @pytest.mark.parametrize("script, names", [("eval.py", OFFICIAL_EVAL), ("train.py", OFFICIAL_TRAIN)])
 def test_the_page_for_people_from_the_official_code_has_every_option(script: str, names: set[str]) -> None:
-    page = (ROOT / "docs" / "from_yolact.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "how-to" / "from_yolact.md").read_text(encoding="utf-8")
     section = page.partition(f"## {script}\n")[2].partition("\n## ")[0]
     first = [row.split(" | ")[0] for row in section.splitlines() if row.startswith("| `")]
     assert sorted(re.findall(r"`--(\w+)`", "".join(first))) == sorted(names)

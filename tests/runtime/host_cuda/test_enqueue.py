@@ -102,7 +102,7 @@ def test_callers_arrays_on_a_callers_stream(
 
 
 def test_the_documented_calls(device: Device, open_plan: Open, tiny_engine: Path, batch: Image, expected: Any) -> None:
-    (example,) = (text for text in python_examples(ROOT / "docs/engines.md") if "create_context" in text)
+    (example,) = (text for text in python_examples(ROOT / "docs/how-to/engines.md") if "create_context" in text)
     upload, detector = Upload(device, batch), Detector(open_plan(tiny_engine)[0])
     images = SimpleNamespace(**interface(upload.array))
     names: dict[str, Any] = {"detector": detector, "images": images, "stream": upload.stream}

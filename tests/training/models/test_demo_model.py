@@ -52,7 +52,7 @@ def test_there_is_one_of_at_most_8_mb() -> None:
 
 
 def test_it_segments_what_it_has_not_seen(scores: dict[str, Scores]) -> None:
-    """A little below what docs/demo-model.md says of more scenes."""
+    """A little below what docs/results/demo-model.md says of more scenes."""
     assert scores["onnx"].mask.ap is not None and scores["onnx"].mask.ap > 0.35
     assert scores["onnx"].mask.ap50 is not None and scores["onnx"].mask.ap50 > 0.5
     assert all(ap is not None and ap > 0.2 for ap in scores["onnx"].mask.ap_by_category.values())

@@ -20,7 +20,7 @@ from yolact.training.scenes.shapes import draw_shapes
 SIZE = (144, 192)
 MARGIN = 8
 BOUNDS = {"iou": 0.006, "iou_p5": 0.02, "box": 0.002, "area": 0.01}
-"""By how much figures along the flow may differ from those along the exact motion, docs/tracking.md says so too."""
+"""By how much figures along the flow may differ from the exact motion; docs/how-to/tracking.md says it too."""
 
 
 def found(masks: Sequence[np.ndarray], frame: int, size: tuple[int, int]) -> Detections:
