@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -22,19 +21,15 @@ from yolact.runtime.engine import DEFAULT_OPTIONS
 from yolact.runtime.errors import UsageError
 from yolact.runtime.json_text import to_json
 from yolact.runtime.output_files import check_output, check_output_folder, write_output, write_outputs
-from yolact.runtime.wording import count_noun, printable
-from yolact.training.evaluation.scores import COCO_MAX_DETECTIONS
 from yolact.training.torch_device import choose_device
 
 if TYPE_CHECKING:
-    from yolact.runtime.detector import Detector
     from yolact.runtime.engine import Engine, EngineOptions
     from yolact.training.data.coco.reading_rules import ReadingRules
     from yolact.training.data.ground_truth import GroundTruth
     from yolact.training.data.tracks import Film
     from yolact.training.evaluation.evaluate import Evaluation
     from yolact.training.evaluation.report.findings import Subject
-    from yolact.training.evaluation.scores import RegionScores
     from yolact.training.evaluation.stability.photos import Photo
 
 
@@ -109,34 +104,28 @@ def main(
         raise UsageError("--metadata belongs to --engine; a checkpoint has its own")
     if model.detections is not None and (stability or open_options != DEFAULT_OPTIONS):
         raise UsageError("--detections runs no model; leave out --stability and how an engine is opened")
-    from yolact.runtime.detector import Detector
-    from yolact.training.data.tracks import read_films
-
-    data = _Data(annotations, images, videos, limit, top_k, rules)
+    data, outputs = _Data(annotations, images, videos, limit, top_k, rules), _Outputs(json_file, report)
     data.check(stability)
-    inputs = [model.path, open_options.metadata_file, annotations, images, *videos]
-    _check_outputs(json_file, report, inputs)
+    outputs.check([model.path, open_options.metadata_file, annotations, images, *videos])
     shown = top_k or DISPLAY_TOP_K
     if videos:
-        _measure_unlabelled(_open(model, open_options, limits), model.path, videos, limit, shown, json_file, report)
-        return
-    assert images is not None
-    if stability and annotations is None:
+        _measure_unlabelled(_open(model, open_options, limits), model.path, videos, limit, shown, outputs)
+    elif annotations is None:
+        assert images is not None
         photos = _photos(images, limit)
-        _check_outputs(json_file, report, [photo.path for photo in photos])
-        _measure_photos(_open(model, open_options, limits), model.path, images, photos, shown, json_file, report)
-        return
-    truth = data.read()
-    films = read_films(truth) if stability else None
-    _check_outputs(json_file, report, truth.paths)
-    if model.detections is not None:
-        _evaluate_stored(model.detections, truth, limits, json_file, report)
-        return
-    with Detector(_open(model, open_options, limits)) as detector:
-        if films is None:
-            _evaluate(detector, model.path, truth, limits, json_file, report)
+        outputs.check([photo.path for photo in photos])
+        _measure_photos(_open(model, open_options, limits), model.path, images, photos, shown, outputs)
+    else:
+        truth = data.read()
+        outputs.check(truth.paths)
+        if stability:
+            from yolact.training.data.tracks import read_films
+
+            _measure_videos(read_films(truth), _open(model, open_options, limits), model.path, truth, shown, outputs)
+        elif model.detections is not None:
+            _evaluate_stored(model.detections, truth, limits, outputs)
         else:
-            _measure_videos(detector, model.path, truth, films, shown, json_file, report)
+            _evaluate(_open(model, open_options, limits), model.path, truth, limits, outputs)
 
 
 class _Data(NamedTuple):
@@ -170,29 +159,56 @@ class _Data(NamedTuple):
         return read_ground_truth(self.annotations, self.images, self.limit, self.rules)
 
 
+class _Outputs(NamedTuple):
+    """What is written, as it was given."""
+
+    json_file: Path | None
+    report: Path | None
+
+    def check(self, inputs: Sequence[Path | None]) -> None:
+        """Fail before the evaluation rather than after it; creates the folder of the report."""
+        if self.json_file is not None:
+            check_output("--json", self.json_file, inputs)
+        if self.report is not None:
+            from yolact.training.evaluation.report.files import METRICS, PAGE
+
+            check_output_folder("--report", self.report)
+            for name in (PAGE, METRICS):
+                check_output("--report", self.report / name, [*inputs, self.json_file])
+
+    def write_stability(self, values: Mapping[str, Any], page: Callable[[], str]) -> None:
+        """Write figures of stability, and a page of them, where they are asked for."""
+        figures = to_json(values, indent=1).encode()
+        if self.json_file is not None:
+            write_output(self.json_file, figures)
+        if self.report is not None:
+            from yolact.training.evaluation.report.files import METRICS, PAGE
+
+            write_outputs({self.report / METRICS: figures, self.report / PAGE: page().encode()})
+
+
 def _evaluate(
-    detector: Detector,
+    engine: Engine,
     model: Path,
     truth: GroundTruth,
     limits: DetectionLimits,
-    json_file: Path | None,
-    report: Path | None,
+    outputs: _Outputs,
 ) -> None:
     """Measure, write what is asked for, and print the summary."""
+    from yolact.runtime.detector import Detector
     from yolact.training.data.class_pairing import check_categories
     from yolact.training.evaluation.evaluate import evaluate
     from yolact.training.evaluation.report.findings import Subject
 
-    pairs = check_categories(detector.metadata.config, truth)
-    most = limits.max_detections
-    evaluation = evaluate(detector, truth, batch_size=detector.engine.min_batch, max_detections=most)
-    kept = most or detector.metadata.postprocess.max_detections
-    _tell(evaluation, Subject(model, detector.metadata, truth, pairs, kept, command_line()), json_file, report)
+    metadata, most = engine.metadata, limits.max_detections
+    with Detector(engine) as detector:
+        pairs = check_categories(metadata.config, truth)
+        evaluation = evaluate(detector, truth, batch_size=engine.min_batch, max_detections=most)
+    kept = most or metadata.postprocess.max_detections
+    _tell(evaluation, Subject(model, metadata, truth, pairs, kept, command_line()), outputs)
 
 
-def _evaluate_stored(
-    folder: str, truth: GroundTruth, limits: DetectionLimits, json_file: Path | None, report: Path | None
-) -> None:
+def _evaluate_stored(folder: str, truth: GroundTruth, limits: DetectionLimits, outputs: _Outputs) -> None:
     """Measure what was found before, write what is asked for, and print the summary."""
     from yolact.batch.results import BatchResults
     from yolact.runtime.file_digest import sha256_of
@@ -204,26 +220,28 @@ def _evaluate_stored(
     metadata = results.metadata
     limits.check_built_in(metadata, Path(folder))
     if results.folder.is_local:
-        _check_outputs(json_file, report, [Path(place.path) for place in results.files])
+        outputs.check([Path(place.path) for place in results.files])
     pairs = check_categories(metadata.config, truth)
     digests = [sha256_of(path) for path in truth.paths]
     kept = limits.max_detections or metadata.postprocess.max_detections
     evaluation = evaluate_stored(results.find(set(digests)), digests, metadata.config, truth, kept)
     engine, digest = Path(results.identity.engine), results.identity.engine_sha256
-    _tell(evaluation, Subject(engine, metadata, truth, pairs, kept, command_line(), digest), json_file, report)
+    _tell(evaluation, Subject(engine, metadata, truth, pairs, kept, command_line(), digest), outputs)
 
 
-def _tell(evaluation: Evaluation, subject: Subject, json_file: Path | None, report: Path | None) -> None:
+def _tell(evaluation: Evaluation, subject: Subject, outputs: _Outputs) -> None:
     """Write what is asked for and print the summary."""
     from yolact.training.evaluation.report.findings import Findings
 
-    if json_file is not None:
-        write_output(json_file, to_json(evaluation.server_results()).encode())
-    if report is not None:
+    if outputs.json_file is not None:
+        write_output(outputs.json_file, to_json(evaluation.server_results()).encode())
+    if outputs.report is not None:
         from yolact.training.evaluation.report.files import write_report
 
-        write_report(report, Findings.of(subject, evaluation))
-    for line in _summary(evaluation, subject):
+        write_report(outputs.report, Findings.of(subject, evaluation))
+    from yolact.training.evaluation.report.summary import summary_lines
+
+    for line in summary_lines(evaluation, subject):
         say(line)
 
 
@@ -242,8 +260,7 @@ def _measure_photos(
     images: Path,
     photos: Sequence[Photo],
     top_k: int,
-    json_file: Path | None,
-    report: Path | None,
+    outputs: _Outputs,
 ) -> None:
     """Measure, write what is asked for, and print the summary."""
     from yolact.runtime.detector import Detector
@@ -252,7 +269,7 @@ def _measure_photos(
 
     with Detector(engine) as detector:
         measured = measure_photos(detector, photos, top_k=top_k)
-    _write(to_json_values(measured), lambda: page(measured, model.name, images.name), json_file, report)
+    outputs.write_stability(to_json_values(measured), lambda: page(measured, model.name, images.name))
     for line in summary(measured):
         say(line)
 
@@ -263,8 +280,7 @@ def _measure_unlabelled(
     videos: Sequence[Path],
     limit: int | None,
     top_k: int,
-    json_file: Path | None,
-    report: Path | None,
+    outputs: _Outputs,
 ) -> None:
     """Measure videos without annotations, write what is asked for, and print the summary."""
     from yolact.runtime.detector import Detector
@@ -273,54 +289,32 @@ def _measure_unlabelled(
 
     with Detector(engine) as detector:
         measured = [measure_video(detector, path, limit, top_k=top_k) for path in videos]
-    _write(to_json_values(measured), lambda: page(measured, model.name), json_file, report)
+    outputs.write_stability(to_json_values(measured), lambda: page(measured, model.name))
     for line in summary(measured):
         say(line)
 
 
 def _measure_videos(
-    detector: Detector,
+    films: Sequence[Film],
+    engine: Engine,
     model: Path,
     truth: GroundTruth,
-    films: Sequence[Film],
     top_k: int,
-    json_file: Path | None,
-    report: Path | None,
+    outputs: _Outputs,
 ) -> None:
     """Measure tracks in annotated videos, write what is asked for, and print the summary."""
+    from yolact.runtime.detector import Detector
     from yolact.training.data.class_pairing import check_categories
     from yolact.training.evaluation.stability.video_report import labelled_json_values, labelled_page, labelled_summary
     from yolact.training.evaluation.stability.videos import measure_videos
 
-    check_categories(detector.metadata.config, truth)
-    measured = measure_videos(detector, truth, films, top_k=top_k)
+    with Detector(engine) as detector:
+        check_categories(detector.metadata.config, truth)
+        measured = measure_videos(detector, truth, films, top_k=top_k)
     values = labelled_json_values(measured)
-    _write(values, lambda: labelled_page(measured, model.name, truth.source.name), json_file, report)
+    outputs.write_stability(values, lambda: labelled_page(measured, model.name, truth.source.name))
     for line in labelled_summary(measured.ways, len(films)):
         say(line)
-
-
-def _write(values: Mapping[str, Any], page: Callable[[], str], json_file: Path | None, report: Path | None) -> None:
-    """Write figures of stability, and a page of them, where they are asked for."""
-    figures = to_json(values, indent=1).encode()
-    if json_file is not None:
-        write_output(json_file, figures)
-    if report is not None:
-        from yolact.training.evaluation.report.files import METRICS, PAGE
-
-        write_outputs({report / METRICS: figures, report / PAGE: page().encode()})
-
-
-def _check_outputs(json_file: Path | None, report: Path | None, inputs: Sequence[Path | None]) -> None:
-    """Fail before the evaluation rather than after it; creates the folder of the report."""
-    if json_file is not None:
-        check_output("--json", json_file, inputs)
-    if report is not None:
-        from yolact.training.evaluation.report.files import METRICS, PAGE
-
-        check_output_folder("--report", report)
-        for name in (PAGE, METRICS):
-            check_output("--report", report / name, [*inputs, json_file])
 
 
 def _open(model: ModelChoice, open_options: EngineOptions, limits: DetectionLimits) -> Engine:
@@ -340,60 +334,6 @@ def _open(model: ModelChoice, open_options: EngineOptions, limits: DetectionLimi
     from yolact.training.models.torch_engine import TorchEngine
 
     return TorchEngine(load_checkpoint(model.path, model.config_name).to(device), settings)
-
-
-def _summary(evaluation: Evaluation, subject: Subject) -> Iterator[str]:
-    """Lines of the report."""
-    metadata, truth, scores = subject.metadata, subject.truth, evaluation.scores
-    config, settings = metadata.config, metadata.postprocess
-    objects = truth.count_objects()
-    yield (
-        f"{config.name}, {metadata.types}, {config.image_size}x{config.image_size}, on {truth.source.name}: "
-        f"{count_noun(len(truth.images), 'image')}, {count_noun(objects.total(), 'object')}"
-    )
-    yield (
-        f"scores above {settings.score_threshold:g}, {settings.nms} NMS at IoU {settings.nms_threshold:g}, "
-        f"{subject.max_detections} detections an image at most"
-    )
-    yield str(subject.pairs)
-    yield ""
-    if scores.ap_words != "AP":
-        yield f"{scores.ap_words}; COCO counts {COCO_MAX_DETECTIONS} of a class"
-    yield "      " + "".join(f"{title:>8}" for title in ("AP", "AP50", "AP75", "S", "M", "L", scores.ar_title))
-    yield _score_line("box", scores.box)
-    yield _score_line("mask", scores.mask)
-    yield ""
-    yield from _category_lines(evaluation, truth, objects)
-    if evaluation.images_per_second is None:
-        return
-    yield ""
-    yield (
-        f"median of an image: {evaluation.detector_ms:.1f} ms to detections (resizing, network, post-processing), "
-        f"{evaluation.mask_ms:.1f} ms to masks"
-    )
-    yield f"{evaluation.images_per_second:.1f} images/s with both, without reading files and scoring"
-
-
-def _category_lines(evaluation: Evaluation, truth: GroundTruth, objects: Counter[int]) -> Iterator[str]:
-    names = {id: printable(name) for id, name in truth.categories.items() if objects[id]}
-    width = max(map(len, ("class", *names.values())))
-    yield f"{'class':<{width}}  {'objects':>8}{'box AP':>8}{'mask AP':>8}"
-    for id, name in names.items():
-        by_category = (region.ap_by_category[id] for region in (evaluation.scores.box, evaluation.scores.mask))
-        cells = "".join(f"{_percent(value):>8}" for value in by_category)
-        yield f"{name:<{width}}  {objects[id]:>8}{cells}"
-    absent = len(truth.categories) - len(names)
-    if absent:
-        yield f"and {count_noun(absent, 'class')} without objects"
-
-
-def _score_line(title: str, scores: RegionScores) -> str:
-    values = (scores.ap, scores.ap50, scores.ap75, scores.ap_small, scores.ap_medium, scores.ap_large, scores.ar)
-    return f"{title:<6}" + "".join(f"{_percent(value):>8}" for value in values)
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.2f}"
 
 
 if __name__ == "__main__":

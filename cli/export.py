@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import onnx
 
     from yolact.calib.options import Int8Request
+    from yolact.calib.quantization_points import Platform
     from yolact.engines.build_options import BuildRequest
     from yolact.export.accuracy_gate import GateRequest
     from yolact.runtime.config import PostprocessConfig
@@ -124,14 +125,8 @@ def main(
     130 interrupted.
     """
     precision = _precision(fp16, bf16)
-    if quantization.given and not int8:
-        raise UsageError(f"{quantization.given[0]} is for --int8")
     destination = choose_destination(output, build, half=precision != "fp32" or int8)
-    int8_platform = None
-    if int8:
-        require_data(quantization)
-        int8_platform, precision = choose_arithmetic(quantization, precision, destination)
-        opset = check_opset(opset, precision)
+    int8_platform, precision, opset = _arithmetic(int8, quantization, precision, destination, opset)
     if destination.tensorrt is not None and function_mode != "keep":
         raise UsageError("--functions is for ONNX files; give --output a name that ends in .onnx")
     if destination.tensorrt is not None and batch is not None:
@@ -156,6 +151,19 @@ def _precision(fp16: bool, bf16: bool) -> Precision:
     if fp16 and bf16:
         raise UsageError("--fp16 and --bf16 exclude each other; choose one")
     return "fp16" if fp16 else "bf16" if bf16 else "fp32"
+
+
+def _arithmetic(
+    int8: bool, quantization: Int8Request, precision: Precision, destination: Destination, opset: int | None
+) -> tuple[Platform | None, Precision, int | None]:
+    """For which platform it is rounded to INT8, if it is, in what type the rest computes, and the opset."""
+    if not int8:
+        if quantization.given:
+            raise UsageError(f"{quantization.given[0]} is for --int8")
+        return None, precision, opset
+    require_data(quantization)
+    platform, precision = choose_arithmetic(quantization, precision, destination)
+    return platform, precision, check_opset(opset, precision)
 
 
 def _check_outputs(destination: Destination, cache: Path | None, inputs: list[Path | None]) -> None:

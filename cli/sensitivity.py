@@ -94,9 +94,8 @@ def main(
     data = require_data(quantization)
     _check_measure(annotations, images, max_ap_drop, max_distance)
     outputs = {"--chart": chart, "--json": json_file}
-    inputs = [engine, annotations, images, data]
-    check_cache_output(quantization.options.cache, inputs)
-    _check_outputs(outputs, [*inputs, quantization.options.cache])
+    check_cache_output(quantization.options.cache, [engine, annotations, images, data])
+    _check_outputs(outputs, [engine, annotations, images, data, quantization.options.cache])
     require_packages("ranking by INT8", "export", "onnx")
     from yolact.calib.image_set import ImageSet
     from yolact.calib.sensitivity.analysis import analyse, read_unquantised
@@ -113,18 +112,19 @@ def main(
         measured_on = ImageSet.of_folder(data, min(limit or COMPARED, quantization.limit))
         allowed = max_distance
     else:
-        from yolact.training.data.ground_truth import read_ground_truth
-
-        measured_on = read_ground_truth(annotations, images, limit, rules)
+        measured_on = _read_ground_truth(annotations, images, limit, rules)
         allowed = MAX_AP_DROP if max_ap_drop is None else max_ap_drop
     _check_outputs(outputs, measured_on.paths)
     report = analyse(model, selection, by, (calibration, quantization.options), measured_on, allowed)
     _write(report, chart, json_file)
     option = "--max-distance" if annotations is None else "--max-ap-drop"
-    for line in report.lines(option, _calibration_words(data, quantization)):
-        say(line)
-    if (failure := report.failure(option)) is not None:
-        raise AccuracyError(failure)
+    _tell(report, option, _calibration_words(data, quantization))
+
+
+def _read_ground_truth(annotations: Path, images: Path, limit: int | None, rules: ReadingRules) -> GroundTruth:
+    from yolact.training.data.ground_truth import read_ground_truth
+
+    return read_ground_truth(annotations, images, limit, rules)
 
 
 def _check_measure(
@@ -159,6 +159,14 @@ def _write(report: Report, chart: Path | None, json_file: Path | None) -> None:
     if json_file is not None:
         files[json_file] = report.to_json()
     write_outputs(files)
+
+
+def _tell(report: Report, option: str, calibration: list[str]) -> None:
+    """Print the report; raise AccuracyError where no list meets the limit."""
+    for line in report.lines(option, calibration):
+        say(line)
+    if (failure := report.failure(option)) is not None:
+        raise AccuracyError(failure)
 
 
 def _calibration_words(data: Path, request: Int8Request) -> list[str]:

@@ -100,20 +100,14 @@ static const struct option names[] = {
     {"help", no_argument, NULL, HELP},
     {NULL, 0, NULL, 0}};
 
-/* Reads one option into `to`. Returns 0, having reported it, where its value is wrong. */
-static int read_option(int option, options* to)
+/* As read_option, for those of the model. */
+static int read_model_option(int option, const char* name, const char* got, options* to)
 {
-    const char *name = names[option].name, *got = optarg;
     long long count = 0;
     double number = 0;
     int ok = 1;
     switch (option) {
     case ENGINE: to->engine = got; break;
-    case HOST: to->host = got; break;
-    case PORT:
-        ok = read_count(name, got, 0, 65535, &count);
-        to->port = got;
-        break;
     case DEVICE: to->detector.device = got; break;
     case THREADS:
         ok = read_count(name, got, 0, 1024, &count);
@@ -127,6 +121,23 @@ static int read_option(int option, options* to)
     case TOP_K:
         ok = read_count(name, got, 0, INT32_MAX, &count);
         to->detector.top_k = (int32_t)count;
+        break;
+    default: ok = 0;
+    }
+    return ok;
+}
+
+/* As read_option, for those of addresses and requests. */
+static int read_server_option(int option, const char* name, const char* got, options* to)
+{
+    long long count = 0;
+    double number = 0;
+    int ok = 1;
+    switch (option) {
+    case HOST: to->host = got; break;
+    case PORT:
+        ok = read_count(name, got, 0, 65535, &count);
+        to->port = got;
         break;
     case MAX_BATCH:
         ok = read_count(name, got, 1, 1024, &count);
@@ -157,6 +168,21 @@ static int read_option(int option, options* to)
     default: ok = 0;
     }
     return ok;
+}
+
+/* Reads one option into `to`. Returns 0, having reported it, where its value is wrong. */
+static int read_option(int option, options* to)
+{
+    const char *name = names[option].name, *got = optarg;
+    switch (option) {
+    case ENGINE:
+    case DEVICE:
+    case THREADS:
+    case HOST_CODE:
+    case SCORE_THRESHOLD:
+    case TOP_K: return read_model_option(option, name, got, to);
+    default: return read_server_option(option, name, got, to);
+    }
 }
 
 int read_options(int argc, char** argv, options* to)

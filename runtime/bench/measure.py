@@ -100,22 +100,11 @@ def _measure(
         steps.check_batch(batch)
     detector = StagedDetector(steps, request.masks)
     load, before = machine.load_average(), machine.read_clocks(gpu)
-    rows = [
-        measure_batch(detector, photos, batch, request.duration_s)
-        | {
-            "streamed": measure_stream(
-                Detector(engine), photos, batch, request.duration_s, request.masks, warm_ups=WARM_UPS
-            )
-        }
-        for batch in batches
-    ]
+    rows = [_measure_row(detector, Detector(engine), photos, batch, request) for batch in batches]
     image = photos.first().decode()
     found = detector.find(image, engine.min_batch)
     by_detections = measure_detections(detector, found, image.shape[:2], request.duration_s)
     after = machine.read_clocks(gpu)
-    memory = {"peak_host_mib": machine.peak_host_memory_mib()}
-    if gpu is not None and gpu_memory is not None:
-        memory["gpu_rise_mib"] = round(machine.used_gpu_memory_mib(gpu) - gpu_memory, 1)
     return {
         "engine": describe_engine(request, engine, steps),
         "settings": {
@@ -136,8 +125,25 @@ def _measure(
         "batches": rows,
         "by_detections": {"image": photos.names[0], **by_detections},
         "fps": count_fps(rows),
-        "memory": memory,
+        "memory": _measure_memory(gpu, gpu_memory),
     }
+
+
+def _measure_row(
+    staged: StagedDetector, detector: Detector, photos: Photos, batch: int, request: BenchRequest
+) -> dict[str, Any]:
+    """One batch size, stage by stage and as a stream."""
+    stages = measure_batch(staged, photos, batch, request.duration_s)
+    streamed = measure_stream(detector, photos, batch, request.duration_s, request.masks, warm_ups=WARM_UPS)
+    return {**stages, "streamed": streamed}
+
+
+def _measure_memory(gpu: Device | None, gpu_memory: float | None) -> dict[str, float | None]:
+    """The peak of this process, and by how much the GPU's rose since ``gpu_memory`` was read, in MiB."""
+    memory = {"peak_host_mib": machine.peak_host_memory_mib()}
+    if gpu is not None and gpu_memory is not None:
+        memory["gpu_rise_mib"] = round(machine.used_gpu_memory_mib(gpu) - gpu_memory, 1)
+    return memory
 
 
 def describe_engine(request: BenchRequest, engine: Engine, steps: StagedEngine) -> dict[str, Any]:
