@@ -10,11 +10,13 @@ READY_FOR_DEMO := $(VENV)/.ready-demo
 TRITON := build/triton
 READY_FOR_DOCS := $(VENV)/.ready-docs
 READY_FOR_TRITON := $(TRITON)/.ready
+PACKAGING := build/packaging
+READY_FOR_PACKAGING := $(PACKAGING)/.ready
 # Commands and tests start Python many times; without its compiled files each start takes seconds longer.
 unexport PYTHONDONTWRITEBYTECODE
 NATIVE = $(shell find benchmarks examples plugins runtime/capi tests/support -name '*.cu' -o -name '*.cuh' -o -name '*.cpp' -o -name '*.c' -o -name '*.h')
 
-.PHONY: capi demo docs fuzz gpu-check plugins test test-cluster test-gpu triton triton-demo lint format clean
+.PHONY: capi demo dist docs fuzz gpu-check plugins test test-cluster test-gpu triton triton-demo lint format clean
 
 demo: $(READY_FOR_DEMO)
 	@$(PYTHON) examples/demo.py
@@ -29,6 +31,14 @@ plugins: $(READY)
 
 capi: $(READY)
 	$(PYTHON) -m yolact.runtime.capi.build
+
+# The wheel is built from the source distribution, and without the CUDA library, so it is one for every platform.
+dist: $(READY) $(READY_FOR_PACKAGING)
+	rm -rf dist
+	YOLACT_PLUGIN_ARCHS=none SOURCE_DATE_EPOCH="$$(git log -1 --format=%ct)" $(PACKAGING)/bin/pyproject-build
+	$(PACKAGING)/bin/twine check --strict dist/*
+	$(PYTHON) -m pytest -m '' tests/test_wheel.py
+	$(PYTHON) -m pytest -m dist tests/test_distributions.py tests/cli/test_every_installation.py
 
 # Pages of docs/ as a site in build/site, which can be read and searched without a network. A link that leads nowhere ends it.
 docs: $(READY_FOR_DOCS)
@@ -61,6 +71,7 @@ lint: $(READY)
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	@$(VENV)/bin/clang-format --dry-run --Werror $(NATIVE)
+	$(VENV)/bin/check-jsonschema --builtin-schema vendor.citation-file-format CITATION.cff
 	MYPYPATH=build/editable $(PYTHON) -m mypy -p yolact
 
 format: $(READY)
@@ -90,6 +101,12 @@ $(READY_FOR_DOCS): $(READY_FOR_DEMO)
 $(READY): $(READY_FOR_DEMO)
 	@echo "Adding what tests, linters and training need, a download of about 500 MB"
 	@$(PIP) --editable '.[dev]'
+	@touch $@
+
+# What builds and checks distributions, apart from what it checks.
+$(READY_FOR_PACKAGING):
+	@python3 -m venv --clear $(PACKAGING)
+	@$(PACKAGING)/bin/python -m pip --disable-pip-version-check install --no-compile build==1.6.1 twine==7.0.0
 	@touch $@
 
 # The real server, out of a wheel for Linux on x86-64. It has an environment of its own, as its python backend takes NumPy 1

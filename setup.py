@@ -5,6 +5,7 @@ Everything else is in pyproject.toml.
 
 import importlib
 import os
+import re
 import shutil
 import sys
 import sysconfig
@@ -93,7 +94,15 @@ class PlatformWheel(bdist_wheel):
         return python, abi, platform
 
 
+def describe():
+    """README, without its links to files of the clone, as an index of packages has none of them."""
+    text = re.sub(r"!\[[^\]]*\]\((?!https://)[^)]*\)\n*", "", Path("README.md").read_text(encoding="utf-8"))
+    return re.sub(r"\[([^\]]*)\]\((?!https://)[^)]*\)", r"\1", text)
+
+
 setup(
+    long_description=describe(),
+    long_description_content_type="text/markdown",
     package_dir={"yolact": "yolact"} | {f"yolact.{room}": room for room in ROOMS},
     packages=["yolact", *PACKAGES],
     package_data={"yolact": ["py.typed"]}

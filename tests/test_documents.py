@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import ast
+import re
 import shutil
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+import yaml
 from documents import python_examples
 from repository import ROOT
 
+import yolact
 from yolact.runtime.images.drawing import palette_color
 
 PAGES = [page for page in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))) if python_examples(page)]
@@ -45,3 +48,15 @@ def test_readmes_example_draws_what_it_finds(
     for rank, part in middle.items():
         tinted = 0.55 * photo[part] + 0.45 * np.array(palette_color(rank))
         assert np.abs(drawn[part] - tinted).mean() < 5 < 20 < np.abs(drawn[part] - photo[part]).mean()
+
+
+def test_the_citation_is_of_this_version_and_licence() -> None:
+    """`make lint` compares the file with the schema of its format."""
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert (citation["version"], citation["license"]) == (yolact.__version__, "MIT")
+    (holder,) = re.findall(r"Copyright \(c\) \d+ (.*)", (ROOT / "LICENSE").read_text(encoding="utf-8"))
+    assert [author["name"] for author in citation["authors"]] == [holder]
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert [paper["url"] in readme for paper in citation["references"]] == [True, True]
+    names = [[author["family-names"] for author in paper["authors"]] for paper in citation["references"]]
+    assert names == [["Bolya", "Zhou", "Xiao", "Lee"]] * 2

@@ -147,19 +147,6 @@ def test_a_clone_runs_without_an_installation(tmp_path: Path) -> None:
     assert done.returncode == 0 and done.stdout.endswith(f"version {yolact.__version__}\n"), done.stderr
 
 
-def test_modules_that_are_gone_are_not_installed_again(tmp_path: Path) -> None:
-    clone, stale = copy_sources(tmp_path / "clone"), tmp_path / "clone/build/lib/yolact/runtime/onnx_engine.py"
-    stale.parent.mkdir(parents=True)
-    stale.write_text("")
-    build = "import sys; from setuptools import build_meta; build_meta.build_wheel(sys.argv[1])"
-    environment = os.environ | {"YOLACT_PLUGIN_ARCHS": "none"}
-    command = [sys.executable, "-c", build, tmp_path]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=clone, env=environment)
-    assert done.returncode == 0 and not stale.exists(), done.stderr
-    assert "the CUDA library was left out, as YOLACT_PLUGIN_ARCHS says none" in done.stdout
-    assert [path.name for path in tmp_path.glob("*.whl")] == ["yolact-0.1.0-py3-none-any.whl"]
-
-
 @pytest.fixture(scope="module")
 def outdated(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """The interpreter of an environment where a clone was installed before it had `yolact/`, and that clone.

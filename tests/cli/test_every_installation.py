@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
-from repository import ROOT
+from installations import distribution
+from repository import DEMO_CHECKPOINT, ROOT
 from scripted_engine import write_photo
 
 from yolact.cli.main import COMMANDS
@@ -67,29 +71,97 @@ def test_the_table_has_every_command() -> None:
     assert {line.split()[0] for line, _, _ in COMMAND_LINES} == set(COMMANDS)
 
 
-@pytest.mark.parametrize("here_too", [set(), EXPORTING], ids=["inference", "export"])
-def test_every_command(here_too: set[str], tiny_engine: Path, here: Path) -> None:
+@pytest.fixture
+def inputs(here: Path) -> Path:
+    """A working directory with what the commands are given."""
     write_photo(here / "photos" / "a.png")
     write_photo(here / "b.jpg")
     (here / "a.json").write_text("{}")
     (here / "w.pth").write_text("no checkpoint")
     (here / "film.mp4").write_text("no film")
-    commands = [line.format(engine=tiny_engine).split() for line, _, _ in COMMAND_LINES]
-    request = {"missing": sorted(OPTIONAL - here_too), "commands": commands}
+    return here
+
+
+def assert_answers(python: str | Path, missing: set[str], engine: Path, expected: list[str], advice: str) -> None:
+    """Run every command line without the packages that are missing; `advice` has braces in place of an extra."""
+    commands = [line.format(engine=engine).split() for line, _, _ in COMMAND_LINES]
+    request = {"missing": sorted(missing), "commands": commands}
     script = ROOT / "tests" / "support" / "limited_installation.py"
-    done = subprocess.run([sys.executable, script], input=json.dumps(request), capture_output=True, text=True)
+    done = subprocess.run([python, script], input=json.dumps(request), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     *results, supervision = json.loads(done.stdout)
     wrong = []
-    for (line, alone, exporting), (code, output, exception) in zip(COMMAND_LINES, results, strict=True):
-        expected = exporting if here_too else alone
-        advice = f"install it with: pip install -e '.[{expected}]' in {ROOT}"
-        says = output if expected == DONE or " " in expected else output.count("\n") == 1 and advice in output
-        right = (code == 0) if expected == DONE else (code == 1 and bool(says) and expected in output)
+    for command, says, (code, output, exception) in zip(commands, expected, results, strict=True):
+        advised = says == DONE or " " in says or (output.count("\n") == 1 and advice.format(says) in output)
+        right = (code == 0) if says == DONE else (code == 1 and advised and says in output)
         if exception or not right:
-            wrong.append((line, expected, code, exception, output[-300:]))
+            wrong.append((command, says, code, exception, output[-300:]))
     assert not wrong
-    assert "to_supervision needs supervision; install it with: pip install -e '.[supervision]'" in supervision[1]
+    assert f"to_supervision needs supervision; {advice.format('supervision')}" in supervision[1]
+
+
+@pytest.mark.parametrize("here_too", [set(), EXPORTING], ids=["inference", "export"])
+def test_every_command(here_too: set[str], tiny_engine: Path, inputs: Path) -> None:
+    expected = [exporting if here_too else alone for _, alone, exporting in COMMAND_LINES]
+    advice = f"install it with: pip install -e '.[{{}}]' in {ROOT}"
+    assert_answers(sys.executable, OPTIONAL - here_too, tiny_engine, expected, advice)
+
+
+class WheelEnvironment(NamedTuple):
+    """The wheel in an environment that has nothing else, and then what the extra `export` brings."""
+
+    python: Path
+    exports: bool
+
+    def run(self, command: str, *arguments: str | Path) -> str:
+        """What one of the installed commands prints; it has to succeed."""
+        done = subprocess.run([self.python.with_name(command), *arguments], capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+
+@pytest.fixture(scope="module")
+def empty_environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel") / "environment"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+    return folder / "bin" / "python"
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["inference", "export"])
+def wheel(request: pytest.FixtureRequest, empty_environment: Path) -> WheelEnvironment:
+    pip = [sys.executable, "-m", "pip", "--python", empty_environment, "install", "--quiet", "--no-compile"]
+    if request.param:
+        subprocess.run([*pip, f"torch=={version('torch').partition('+')[0]}"], check=True)
+    subprocess.run([*pip, f"{distribution('*.whl')}{'[export]' if request.param else ''}"], check=True)
+    return WheelEnvironment(empty_environment, request.param)
+
+
+@pytest.mark.dist
+def test_every_command_of_the_wheel(wheel: WheelEnvironment, tiny_engine: Path, inputs: Path) -> None:
+    expected = [exporting if wheel.exports else alone for _, alone, exporting in COMMAND_LINES]
+    assert_answers(wheel.python, set(), tiny_engine, expected, "install it with: pip install 'yolact[{}]'")
+
+
+@pytest.mark.dist
+def test_the_wheel_from_another_folder(wheel: WheelEnvironment, tiny_engine: Path, inputs: Path) -> None:
+    engine = tiny_engine
+    assert "Usage: yolact-infer" in wheel.run("yolact-infer", "--help")
+    assert str(wheel.python.parents[1]) in wheel.run("python", "-c", "import yolact; print(yolact.__file__)")
+    if wheel.exports:
+        engine = inputs / "demo.onnx"
+        wheel.run("yolact-export", "--weights", DEMO_CHECKPOINT, "--output", engine)
+    assert "onnxruntime" in wheel.run("yolact-doctor", "--engine", engine).lower()
+    wheel.run("yolact-infer", "--engine", engine, "photos/a.png", "--json", "found.json", "--output", "pictures")
+    assert [image["source"] for image in json.loads(Path("found.json").read_text())] == ["photos/a.png"]
+    assert Path("pictures/a.png").is_file()
+
+
+@pytest.mark.dist
+def test_the_c_library_is_built_from_the_wheel(wheel: WheelEnvironment, here: Path) -> None:
+    if shutil.which("cc") is None:
+        pytest.skip("there is no C compiler -- apt-get install gcc")
+    wheel.run("python", "-m", "yolact.runtime.capi.build", "--output", here)
+    assert (here / "libyolact.so").is_file()
 
 
 def test_the_line_is_that_of_the_installation(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

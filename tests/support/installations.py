@@ -10,6 +10,7 @@ import sysconfig
 import venv
 from pathlib import Path
 
+import pytest
 from repository import ROOMS, ROOT
 
 
@@ -20,6 +21,33 @@ def copy_sources(clone: Path) -> Path:
     for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE", "MANIFEST.in"):
         shutil.copy(ROOT / name, clone)
     return clone
+
+
+def build_wheel(clone: Path, folder: Path) -> str:
+    """Build a wheel of a clone into a folder, without the CUDA library; returns what the build printed."""
+    build = "import sys; from setuptools import build_meta; build_meta.build_wheel(sys.argv[1])"
+    environment = os.environ | {"YOLACT_PLUGIN_ARCHS": "none"}
+    command = [sys.executable, "-c", build, folder]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=clone, env=environment)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def distribution(pattern: str) -> Path:
+    """The one file of `make dist` whose name matches."""
+    found = list((ROOT / "dist").glob(pattern))
+    if len(found) != 1:
+        pytest.fail(f"expected one file {pattern} in dist/, got {len(found)}; run make dist")
+    return found[0]
+
+
+def tracked_files(*folders: str) -> list[str]:
+    """Names of the files that git keeps in these folders, in all of them where none is named."""
+    command = ["git", "ls-files", "--", *folders]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    if done.returncode:
+        pytest.skip("this folder is no clone of git -- clone the repository")
+    return [name for name in done.stdout.splitlines() if (ROOT / name).is_file()]
 
 
 def make_environment(folder: Path) -> Path:
