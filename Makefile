@@ -16,7 +16,7 @@ READY_FOR_PACKAGING := $(PACKAGING)/.ready
 unexport PYTHONDONTWRITEBYTECODE
 NATIVE = $(shell find benchmarks examples plugins runtime/capi tests/support -name '*.cu' -o -name '*.cuh' -o -name '*.cpp' -o -name '*.c' -o -name '*.h')
 
-.PHONY: capi demo dist docs fuzz gpu-check plugins test test-cluster test-gpu triton triton-demo lint format clean
+.PHONY: capi demo dist docs fuzz gpu-check plugins test test-cluster test-gpu test-newest test-oldest triton triton-demo lint format clean
 
 demo: $(READY_FOR_DEMO)
 	@$(PYTHON) examples/demo.py
@@ -58,6 +58,23 @@ test-cluster: $(READY)
 test-gpu: $(READY)
 	$(PYTHON) -m pytest -m gpu
 
+# A quick part of the tests in a fresh environment with the oldest versions that pyproject.toml allows, and with the newest that
+# there are: first what runs without PyTorch, then with it what exports and what is compared with it.
+WITHOUT_PYTORCH := tests/cli/test_infer_cli.py tests/cli/test_infer_failures.py tests/runtime/images/test_drawing.py \
+	tests/runtime/images/test_mask_encoding.py tests/runtime/postprocess/test_output_check.py tests/runtime/test_class_choice.py \
+	tests/runtime/test_detection_stream.py tests/runtime/test_engine_files.py tests/runtime/test_results.py tests/runtime/tracking
+WITH_PYTORCH := tests/cli/test_export_cli.py tests/export/test_functions.py tests/runtime/postprocess \
+	tests/runtime/test_detections.py tests/runtime/test_detector.py tests/runtime/test_engine_files.py
+
+test-oldest test-newest: test-%:
+	python3 -m venv --clear build/$*
+	YOLACT_PLUGIN_ARCHS=none build/$*/bin/python -m pip --disable-pip-version-check install --quiet --no-compile \
+		--constraint tests/constraints/$*.txt '.[eval,video]' filelock onnx pillow pytest
+	build/$*/bin/python -m pytest -q $(WITHOUT_PYTORCH)
+	YOLACT_PLUGIN_ARCHS=none build/$*/bin/python -m pip --disable-pip-version-check install --quiet --no-compile \
+		--constraint tests/constraints/$*.txt '.[export]'
+	build/$*/bin/python -m pytest -q $(WITH_PYTORCH)
+
 # Bytes that nobody thought of, for minutes, to what reads them; what it finds stays in build/fuzz for the next time.
 fuzz: $(READY)
 	$(PYTHON) tests/support/fuzz_readers --seconds $(FUZZ_SECONDS)
@@ -72,6 +89,8 @@ lint: $(READY)
 	$(PYTHON) -m ruff format --check .
 	@$(VENV)/bin/clang-format --dry-run --Werror $(NATIVE)
 	$(VENV)/bin/check-jsonschema --builtin-schema vendor.citation-file-format CITATION.cff
+	$(VENV)/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(VENV)/bin/hadolint docker/*.Dockerfile
 	MYPYPATH=build/editable $(PYTHON) -m mypy -p yolact
 
 format: $(READY)

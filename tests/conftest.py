@@ -100,6 +100,7 @@ def shared() -> Path:
 @pytest.fixture(scope="session")
 def export_seeded() -> Callable[..., Path]:
     """Writes files exported from lively random weights: (config, path, postprocess, **export options) -> path."""
+    pytest.importorskip("torch", reason="PyTorch is not installed -- pip install '.[export]'")
     import onnx
     from seeded import seeded
 

@@ -101,3 +101,12 @@ def test_the_description_is_readme_without_dead_links(metadata: Message) -> None
     assert set(targets) == {target for target in re.findall(r"\]\(([^)]*)\)", readme) if target.startswith("https://")}
     headings = re.findall(r"^#+ .*$", readme, re.MULTILINE)
     assert re.findall(r"^#+ .*$", text, re.MULTILINE) == headings and headings
+
+
+def test_images_are_built_from_what_an_installation_is_made_of(folder: Path) -> None:
+    ignored, *lines = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if not line.startswith("#")]
+    taken = {line.removeprefix("!") for line in lines if line.startswith("!")}
+    assert ignored == "*" and taken == {path.name for path in (folder / "clone").iterdir()} - {
+        "build",
+        "yolact.egg-info",
+    }

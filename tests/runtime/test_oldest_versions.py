@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -16,24 +17,36 @@ import cv2
 import numpy as np
 import pytest
 from made_once import MakeOnce
+from packaging.version import Version
 from repository import ROOT
 
 from yolact.runtime.config import ModelConfig, PostprocessConfig
+
+CONSTRAINTS = ROOT / "tests" / "constraints" / "oldest.txt"
+"""What `make test-oldest` installs."""
+
+
+def test_the_constraints_are_the_lower_ends_of_what_is_allowed() -> None:
+    declared = (ROOT / "pyproject.toml").read_text()
+    lowest = {name: Version(version) for name, version in re.findall(r'"([\w-]+)(?:\[\w+\])?>=([\d.]+)', declared)}
+    pinned = dict(re.findall(r"^([\w-]+)==([\d.]+?)(?:\.\*)?$", CONSTRAINTS.read_text(), re.MULTILINE))
+    assert pinned.pop("torch") == version("torch").partition("+")[0]
+    assert {name: Version(pin) for name, pin in pinned.items()} == {name: lowest[name] for name in pinned}
+    (always,) = re.findall(r"^dependencies = \[(.*?)^\]", declared, re.MULTILINE | re.DOTALL)
+    assert set(re.findall(r'"([\w-]+)', always)) <= pinned.keys()
+    assert "<" not in always  # so that `make test-newest` gets the newest
 
 
 @pytest.fixture(scope="module")
 def oldest(make_once: MakeOnce) -> Path:
     """A folder of the packages at the lower ends of what pyproject.toml says."""
-    declared = (ROOT / "pyproject.toml").read_text()
-    versions = dict(re.findall(r'"(numpy|opencv-python-headless|onnxruntime)>=([\d.]+)"', declared))
-    assert len(versions) == 3
-    wanted = [f"{name}=={'.'.join([*version.split('.'), '0'][:3])}.*" for name, version in versions.items()]
+    wanted = ["numpy", "opencv-python-headless", "onnxruntime"]
     options = ["-q", "--disable-pip-version-check", "--no-compile", "--no-deps", "--only-binary", ":all:"]
 
     def install(folder: Path) -> None:
-        command = [sys.executable, "-m", "pip", "install", *options, "--target", folder, *wanted]
-        if subprocess.run(command, capture_output=True).returncode:
-            pytest.skip(f"{', '.join(wanted)} cannot be installed -- have a network, and Python 3.10 or 3.11")
+        command = [sys.executable, "-m", "pip", "install", *options, "--constraint", CONSTRAINTS, "--target", folder]
+        if subprocess.run([*command, *wanted], capture_output=True).returncode:
+            pytest.skip(f"the oldest {', '.join(wanted)} cannot be installed -- have a network, and Python up to 3.11")
 
     return make_once("oldest", install)
 
