@@ -60,3 +60,14 @@ def test_the_citation_is_of_this_version_and_licence() -> None:
     assert [paper["url"] in readme for paper in citation["references"]] == [True, True]
     names = [[author["family-names"] for author in paper["authors"]] for paper in citation["references"]]
     assert names == [["Bolya", "Zhou", "Xiao", "Lee"]] * 2
+
+
+def test_the_changelog_keeps_its_form() -> None:
+    """That of Keep a Changelog: what is not released first, then versions with their dates, the newest first."""
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    first, *versions = re.findall(r"^## (.*)$", text, re.MULTILINE)
+    dated = [re.fullmatch(r"\[(\d+\.\d+\.\d+)\] - \d{4}-\d{2}-\d{2}", version) for version in versions]
+    assert first == "[Unreleased]" and all(dated)
+    assert dated or f"will be version {yolact.__version__}." in text
+    kinds = {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+    assert set(re.findall(r"^### (.*)$", text, re.MULTILINE)) <= kinds
