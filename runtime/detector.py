@@ -163,8 +163,10 @@ class Detector:
         Args:
             images: one image, (H, W, 3) uint8 BGR or the name of a file as `read_image` reads it; or a list of them in
                 any sizes. A list runs as one batch, or in batches of the largest size the engine file takes.
-            score_threshold, top_k, class_ids: what `Detections.select` is to choose, for which it is then not called
-                any more. A plan on a GPU makes no other masks.
+            score_threshold: what `Detections.select` is to choose, which is then not called any more. A plan on a GPU
+                makes no other masks.
+            top_k: likewise.
+            class_ids: likewise.
 
         Returns:
             Detections in pixels of each original image, best first; a list for a list.
@@ -226,7 +228,9 @@ class Detector:
                 turn is near, in this thread, and read in others.
             in_flight: batches that were begun and not yet yielded; memory follows it.
             batch_size: images in a batch; the last may have fewer.
-            score_threshold, top_k, class_ids: as for a call.
+            score_threshold: as for a call.
+            top_k: as for a call.
+            class_ids: as for a call.
 
         Returns:
             An iterator over the Detections of each image, in order. Where something is wrong with an image, its turn
