@@ -16,10 +16,14 @@ READY_FOR_PACKAGING := $(PACKAGING)/.ready
 unexport PYTHONDONTWRITEBYTECODE
 NATIVE = $(shell find benchmarks examples plugins runtime/capi tests/support -name '*.cu' -o -name '*.cuh' -o -name '*.cpp' -o -name '*.c' -o -name '*.h')
 
-.PHONY: capi demo dist docs fuzz gpu-check plugins test test-cluster test-gpu test-newest test-oldest triton triton-demo lint format clean
+.PHONY: capi demo dist docs fuzz gpu-check plugins test test-cluster test-gpu test-newest test-oldest triton triton-demo lint format clean web
 
 demo: $(READY_FOR_DEMO)
 	@$(PYTHON) examples/demo.py
+
+# A page that runs the demonstration model in a browser; needs npm.
+web: $(READY_FOR_DEMO)
+	@$(PYTHON) examples/web/build.py
 
 triton: $(READY_FOR_TRITON)
 

@@ -27,8 +27,8 @@ class Browser:
         complaints: what the page's console was told.
     """
 
-    def __init__(self, profile: Path, width: int = 1280, height: int = 720) -> None:
-        """`profile`: a new folder."""
+    def __init__(self, profile: Path, width: int = 1280, height: int = 720, *options: str) -> None:
+        """`profile`: a new folder. `options`: further ones of the command line."""
         assert CHROMIUM is not None
         ours, theirs = os.pipe(), os.pipe()  # to the browser, and from it
         command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run"]
@@ -40,7 +40,7 @@ class Browser:
             os.dup2(ends[1], 4)
 
         self._process = subprocess.Popen(
-            [*command, "about:blank"],
+            [*command, *options, "about:blank"],
             close_fds=False,
             preexec_fn=as_3_and_4,
             stdout=subprocess.DEVNULL,
