@@ -28,6 +28,7 @@ from hub_mutations import HUB_MUTATIONS
 from mutation import Mutation, TableError, check
 from native_mutations import NATIVE_MUTATIONS
 from runtime_mutations import RUNTIME_MUTATIONS
+from serving_mutations import SERVING_MUTATIONS
 from training_mutations import TRAINING_MUTATIONS
 from video_mutations import VIDEO_MUTATIONS
 
@@ -35,6 +36,7 @@ MUTATIONS = (
     *CUDA_MUTATIONS,
     *NATIVE_MUTATIONS,
     *RUNTIME_MUTATIONS,
+    *SERVING_MUTATIONS,
     *EXPORT_MUTATIONS,
     *HUB_MUTATIONS,
     *TRAINING_MUTATIONS,
