@@ -25,12 +25,12 @@ from yolact.training.models.initial_weights import initial_model
 from yolact.training.run_folder import RunFolder
 from yolact.training.scenes.files import SceneRequest, write_scenes
 
-ITERATIONS = 24
+ITERATIONS = 12
 OPTIONS = [
-    *("--config", "yolact_demo", "--imgsz", "64", "--data", "scenes:11", "--batch-size", "2", "--save-every", "6"),
-    *("--iterations", str(ITERATIONS), "--warmup", "4", "--lr", "0.004", "--device", "cpu", "--workers", "0"),
+    *("--config", "yolact_demo", "--imgsz", "64", "--data", "scenes:11", "--batch-size", "2", "--save-every", "3"),
+    *("--iterations", str(ITERATIONS), "--warmup", "2", "--lr", "0.004", "--device", "cpu", "--workers", "0"),
 ]
-LAST = f"yolact_demo_4_{ITERATIONS}.pth"
+LAST = f"yolact_demo_2_{ITERATIONS}.pth"
 Start = Callable[..., "subprocess.Popen[str]"]
 
 
@@ -95,14 +95,14 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("whole")
     output = train_undisturbed("--val", "scenes:2:9", "--output", folder)
     assert f"saved {folder / LAST}" in output and "validation: box AP" in output
-    assert f"{20} | box " in output and "images/s" in output
+    assert f"{ITERATIONS} | box " in output and "images/s" in output
     return folder
 
 
 def test_checkpoints_have_official_names_and_keys_and_know_their_classes(whole: Path) -> None:
     names = sorted(path.name for path in whole.glob("*.pth"))
     assert names == sorted(
-        ["best.pth", "state.pth", *(f"yolact_demo_{(i - 1) * 2 // 11}_{i}.pth" for i in range(6, 25, 6))]
+        ["best.pth", "state.pth", *(f"yolact_demo_{(i - 1) * 2 // 11}_{i}.pth" for i in range(3, 13, 3))]
     )
     model = load_checkpoint(whole / LAST)
     assert model.config.class_names == SCENE_CLASSES and model.config.image_size == 64
@@ -118,29 +118,29 @@ def test_what_tensorboard_shows(whole: Path) -> None:
     assert losses | {"learning rate", "images per second", "validation/mask AP", "validation/box AP"} <= set(
         tags["scalars"]
     )
-    assert [event.step for event in events.Scalars("loss/total")] == list(range(1, 25))
-    assert [event.step for event in events.Scalars("validation/mask AP")] == list(range(6, 25, 6))
+    assert [event.step for event in events.Scalars("loss/total")] == list(range(1, 13))
+    assert [event.step for event in events.Scalars("validation/mask AP")] == list(range(3, 13, 3))
     assert {"predictions/0", "predictions/1", "prototypes"} <= set(tags["images"])
 
 
 def test_stopped_killed_and_resumed(whole: Path, tmp_path: Path) -> None:
     """By signals to the whole process group, as a terminal or a batch system sends them; then one to a worker alone."""
     process = start(*OPTIONS, "--output", tmp_path, "--workers", "1")
-    wait_for(tmp_path / "yolact_demo_0_6.pth", process)
+    wait_for(tmp_path / "yolact_demo_0_3.pth", process)
     os.killpg(process.pid, signal.SIGTERM)
     assert f"stopped and saved; continue with: yolact-train --resume --output {tmp_path}" in finish(process, 143)
     (saved,) = tmp_path.glob("*_interrupt.pth")
     assert load_checkpoint(saved).config.name == "yolact_demo"
 
     process = start(*OPTIONS, "--output", tmp_path, "--resume", "--workers", "1")
-    wait_for(tmp_path / "yolact_demo_2_12.pth", process)
+    wait_for(tmp_path / "yolact_demo_0_6.pth", process)
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     for child in children:
         os.kill(int(child), signal.SIGKILL)
     assert "a process that prepares images ended" in finish(process, 1)
 
     process = start(*OPTIONS, "--output", tmp_path, "--resume")
-    wait_for(tmp_path / "yolact_demo_3_18.pth", process)
+    wait_for(tmp_path / "yolact_demo_1_9.pth", process)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     (tmp_path / ".partial-1-1.pth").write_bytes(b"half a checkpoint")
@@ -179,10 +179,10 @@ def test_two_processes_are_one_with_their_batches_together(whole: Path, tmp_path
         "-m",
         "yolact.cli.train",
     )
-    few = ("--iterations", "6", "--lr-steps", "12")  # the first of those that one process took
+    few = ("--iterations", "3", "--lr-steps", "12")  # the first of those that one process took
     output = finish(start(*OPTIONS, *few, "--output", tmp_path, module=launcher))
-    assert output.count(f"saved {tmp_path / 'yolact_demo_0_6.pth'}") == 1
-    one, two = weights(whole, "yolact_demo_0_6.pth"), weights(tmp_path, "yolact_demo_0_6.pth")
+    assert output.count(f"saved {tmp_path / 'yolact_demo_0_3.pth'}") == 1
+    one, two = weights(whole, "yolact_demo_0_3.pth"), weights(tmp_path, "yolact_demo_0_3.pth")
     start_weights = initial_model(CONFIGS["yolact_demo"], 0)[0].state_dict()
     moved = 0
     for name, tensor in one.items():
@@ -214,7 +214,7 @@ def test_fine_tuning_for_other_classes(whole: Path, tmp_path: Path) -> None:
 def test_a_full_disk_is_reported_and_earlier_files_stay(whole: Path, tmp_path: Path) -> None:
     (tmp_path / "state.pth").write_bytes((whole / "state.pth").read_bytes())
     state = torch.load(tmp_path / "state.pth", weights_only=True)
-    torch.save({**state, "iteration": 20}, tmp_path / "state.pth")
+    torch.save({**state, "iteration": 10}, tmp_path / "state.pth")
     before = (tmp_path / "state.pth").read_bytes()
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, limits[1]))  # what a full disk does to writes
@@ -238,7 +238,7 @@ RESUMED_WRONGLY = {
     "batch": (["--batch-size", "4"], "batch_size 4 instead of 2"),
     "seed": (["--seed", "1"], "seed 1 instead of 0"),
     "freezing": (["--freeze", "3"], "frozen_stages 3 instead of 0"),
-    "length": (["--iterations", "23"], "iterations 23 instead of 24"),
+    "length": (["--iterations", "11"], "iterations 11 instead of 12"),
 }
 
 
