@@ -101,6 +101,7 @@ RESULTS_SHOWN = {
     "gpu_kernels": _result("gpu_kernels", "gpu kernels", {"kernels": kernel_table}, on_gpu=True),
     "gpu_check": _result("gpu_check", "gpu.check", {"end_to_end": check_table}, on_gpu=True),
     "service": _result("service", "service", _SERVICE),
+    "triton": _result("triton", "service.triton", {"load": service.triton}),
     "batch": _result("batch", "batch", {one.__name__: one for one in (batch.share, batch.memory, batch.million)}),
     "folder": _result("folder", "cpu folder --engine FILE ...", {"share": cpu.folder}),
     "bench_cpu": Result(
