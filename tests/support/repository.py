@@ -13,3 +13,4 @@ ROOMS = sorted(path.parent.name for path in ROOT.glob("*/__init__.py") if path.p
 """The folders that are installed."""
 
 (DEMO_CHECKPOINT,) = (ROOT / "examples").glob("yolact_demo_*.pth")
+(NUCLEI_CHECKPOINT,) = (ROOT / "examples").glob("yolact_nuclei_*.pth")
