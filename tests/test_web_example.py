@@ -10,7 +10,7 @@ import shutil
 import struct
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler
 from pathlib import Path
@@ -135,24 +135,47 @@ def browser(tmp_path_factory: pytest.TempPathFactory, outside: tuple[str, list[s
         yield browser
 
 
-@contextmanager
-def started(browser: Browser, site: Site) -> Iterator[str]:
-    """The page's address, once it has said that it is ready or why not."""
-    browser.complaints.clear()
+@pytest.fixture(scope="module")
+def served(page: Path) -> Iterator[tuple[Site, str]]:
+    """The page on a server, and its address."""
+    site = Site(page)
     with site.serving() as url:
-        browser.open(f"{url}/")
-        wait_until(lambda: browser.evaluate("document.body?.dataset.started === ''"))
-        yield url
-        browser.open("about:blank")
+        yield site, url
+
+
+@pytest.fixture
+def opened(browser: Browser, served: tuple[Site, str]) -> Browser:
+    """The browser on the page, which takes seconds to start and so is left open for the next test."""
+    if not browser.evaluate("location.href").startswith(served[1]):
+        start(browser, served[1])
+        assert browser.evaluate(TEXT("problem")) == ""
+    return browser
+
+
+def start(browser: Browser, url: str) -> None:
+    """Open the page, and wait until it has said that it is ready or why not."""
+    browser.open(f"{url}/")
+    wait_until_started(browser)
+
+
+def wait_until_started(browser: Browser) -> None:
+    wait_until(lambda: browser.evaluate("document.body?.dataset.started === ''"))
 
 
 def choose(browser: Browser, file: Path) -> None:
     """Choose a file as a user does, and wait until something is said of it."""
+    browser.evaluate("document.getElementById('problem').textContent = ''")
     before = browser.evaluate(TEXT("caption"))
     root = browser.call("DOM.getDocument")["root"]["nodeId"]
     node = browser.call("DOM.querySelector", nodeId=root, selector="#file")["nodeId"]
     browser.call("DOM.setFileInputFiles", nodeId=node, files=[str(file)])
     wait_until(lambda: browser.evaluate(TEXT("problem")) or browser.evaluate(TEXT("caption")) != before)
+
+
+def drop(browser: Browser, fill: str) -> None:
+    """Drop on the page what an expression puts into `moved`."""
+    event = "new DragEvent('drop', { dataTransfer: moved, bubbles: true, cancelable: true })"
+    browser.evaluate(f"(() => {{ const moved = new DataTransfer(); {fill}; dispatchEvent({event}); }})()")
 
 
 def saved(browser: Browser, folder: Path) -> dict[str, Any]:
@@ -190,32 +213,41 @@ def box_iou(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def test_the_page_finds_what_python_finds(
-    browser: Browser, page: Path, outside: tuple[str, list[str]], tmp_path: Path
+    opened: Browser, served: tuple[Site, str], page: Path, outside: tuple[str, list[str]], tmp_path: Path
 ) -> None:
     """In a sample and in a picture that is not square; nothing is asked for elsewhere, and no policy is broken."""
-    site, own = Site(page), tmp_path / "own.png"
+    own = tmp_path / "own.png"
     cv2.imwrite(str(own), draw_shapes(9, 0, SCENE_SIZE).image)
-    with started(browser, site) as url:
-        assert browser.evaluate(TEXT("problem")) == ""
-        browser.evaluate("document.querySelectorAll('#samples button')[1].click()")
-        wait_until(lambda: "1.png" in browser.evaluate(TEXT("caption")))
-        assert_same(saved(browser, tmp_path / "sample"), page / "model.onnx", page / "samples" / "2.png")
-        choose(browser, own)
-        row = saved(browser, tmp_path / "own")
-        assert row["source"] == "own.png"
-        assert_same(row, page / "model.onnx", own)
-        assert_stages_and_prototypes(browser)
-        assert_sliders_choose(browser, len(row["detections"]))
-        assert_opens_without_a_network(browser, site)
-        leaving = browser.evaluate("fetch('http://elsewhere.test/').then(() => 'went', () => 'stopped')")
-        assert leaving == "stopped"
-    own_files = {path.relative_to(page).as_posix() for path in page.rglob("*")} | {""}
-    assert {path.lstrip("/") for path in site.asked} <= own_files and url
+    opened.evaluate("document.querySelectorAll('#samples button')[1].click()")
+    wait_until(lambda: "1.png" in opened.evaluate(TEXT("caption")))
+    assert_same(saved(opened, tmp_path / "sample"), page / "model.onnx", page / "samples" / "2.png")
+    choose(opened, own)
+    row = saved(opened, tmp_path / "own")
+    assert row["source"] == "own.png"
+    assert_same(row, page / "model.onnx", own)
+    assert_stages_and_prototypes(opened)
+    assert_sliders_choose(opened, len(row["detections"]))
+    assert [text for text in opened.complaints if "No available adapters" not in text] == []
+    leaving = opened.evaluate("fetch('http://elsewhere.test/').then(() => 'went', () => 'stopped')")
+    assert leaving == "stopped"
+    files = {path.relative_to(page).as_posix() for path in page.rglob("*")} | {""}
+    assert {path.lstrip("/") for path in served[0].asked} <= files
     assert [name for name in outside[1] if not CHROMIUMS_OWN.search(name)] == []
-    others = [
-        text for text in browser.complaints if "No available adapters" not in text and "elsewhere.test" not in text
-    ]
-    assert others == []
+
+
+def test_all_files_are_kept_for_times_without_a_network(opened: Browser, served: tuple[Site, str], page: Path) -> None:
+    """To start the page again takes seconds and needs nothing else."""
+    assert opened.evaluate("navigator.serviceWorker.ready.then((one) => one.active !== null)")
+    wait_until(lambda: opened.evaluate("navigator.serviceWorker.controller !== null"))
+    names = ["", *(path.relative_to(page).as_posix() for path in page.rglob("*") if path.is_file())]
+    sizes = f"Promise.all({names}.map(async (name) => (await (await fetch('/' + name)).arrayBuffer()).byteLength))"
+    site = served[0]
+    try:
+        site.is_down = True
+        got = opened.evaluate(sizes)
+    finally:
+        site.is_down = False
+    assert got == [(page / (name or "index.html")).stat().st_size for name in names]
 
 
 def assert_stages_and_prototypes(browser: Browser) -> None:
@@ -229,15 +261,6 @@ def assert_stages_and_prototypes(browser: Browser) -> None:
     after = browser.evaluate(captions)
     assert len(before) == len(after) > 1 and before != after
     assert all("+" in caption or "\N{MINUS SIGN}" in caption for caption in after)
-
-
-def assert_opens_without_a_network(browser: Browser, site: Site) -> None:
-    assert browser.evaluate("navigator.serviceWorker.ready.then((one) => one.active !== null)")
-    site.is_down = True
-    browser.call("Page.reload", ignoreCache=False)
-    wait_until(lambda: browser.evaluate("document.body?.dataset.started === ''"))
-    assert browser.evaluate(TEXT("problem")) == "" and browser.evaluate(TEXT("status")) == "Ready."
-    site.is_down = False
 
 
 def assert_sliders_choose(browser: Browser, count: int) -> None:
@@ -286,104 +309,59 @@ BAD_PICTURES = {
 }
 
 
-def test_bad_pictures_and_cameras_each_have_their_sentence(browser: Browser, page: Path, tmp_path: Path) -> None:
+def test_bad_pictures_and_cameras_each_have_their_sentence(opened: Browser, tmp_path: Path) -> None:
     """And the page goes on: a picture that is dropped after them is looked at, and what the camera sees."""
     bad, good = tmp_path / "bad.png", tmp_path / "good.png"
     cv2.imwrite(str(good), np.full((20, 30, 3), 90, np.uint8))
-    drop = (
-        "(() => { const moved = new DataTransfer(); {}dispatchEvent(new DragEvent('drop', "
-        "{{ dataTransfer: moved, bubbles: true, cancelable: true }})); }})()"
-    ).replace("(() => {", "(() => {{", 1)
-    with started(browser, Site(page)):
-        for data, reason in BAD_PICTURES.values():
-            bad.write_bytes(data)
-            choose(browser, bad)
-            said = browser.evaluate(TEXT("problem"))
-            assert reason in said and said.startswith("Expected ") and said.endswith("."), said
-        browser.evaluate(drop.format(""))
-        wait_until(lambda: "dropped, got something else" in browser.evaluate(TEXT("problem")))
-        file = f"Uint8Array.from(atob('{base64.b64encode(good.read_bytes()).decode()}'), (c) => c.charCodeAt(0))"
-        browser.evaluate(drop.format(f"moved.items.add(new File([{file}], 'dropped.png')); "))
-        wait_until(lambda: browser.evaluate(TEXT("caption")) == "dropped.png, 30 \N{MULTIPLICATION SIGN} 20")
-        assert browser.evaluate(TEXT("problem")) == ""
-        press = "document.getElementById('camera').click()"
-        browser.call("Browser.setPermission", permission={"name": "camera"}, setting="denied")
-        browser.evaluate(press)
-        wait_until(lambda: "got a refusal; allow the camera for this page" in browser.evaluate(TEXT("problem")))
-        browser.call("Browser.setPermission", permission={"name": "camera"}, setting="granted")
-        browser.evaluate(press)
-        wait_until(lambda: browser.evaluate(TEXT("caption")).startswith("camera, "))
-        assert browser.evaluate(TEXT("camera")) == "Stop the camera"
-        browser.evaluate(press)
-        assert browser.evaluate(TEXT("camera")) == "Use the camera"
-        browser.evaluate(
-            "navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('', 'NotFoundError'))"
-        )
-        browser.evaluate(press)
-        wait_until(lambda: browser.evaluate(TEXT("problem")) == "Expected a camera, got none; connect one.")
-
-
-def damaged(data: bytes) -> bytes:
-    return data[:-1] + bytes([data[-1] ^ 1])
-
-
-BAD_SITES: dict[str, tuple[str, Callable[[bytes], bytes | None], str]] = {
-    "no list": (
-        "settings.json",
-        lambda _: None,
-        "the list of this page's files in the file settings.json beside this page, got \"404",
-    ),
-    "no model": ("model.onnx", lambda _: None, 'Expected the model in the file model.onnx beside this page, got "404'),
-    "half a model": ("model.onnx", lambda data: data[: len(data) // 2], "bytes, got "),
-    "a changed model": ("model.onnx", damaged, "got other contents of the same length; build the page again"),
-    "no runtime": ("ort-wasm-simd-threaded.wasm.gz", lambda _: None, "Expected ONNX Runtime in the file ort-wasm-simd"),
-}
-
-
-def test_what_is_wrong_with_a_site_or_a_browser_is_said(browser: Browser, page: Path) -> None:
-    def said(site: Site) -> str:
-        with started(browser, site):
-            text = str(browser.evaluate(TEXT("problem")))
-            assert text.startswith("Expected ") and text.endswith(".") and browser.evaluate(TEXT("problem")), text
-            return text
-
-    for name, change, reason in BAD_SITES.values():
-        site = Site(page)
-        site.replaced[f"/{name}"] = change((page / name).read_bytes())
-        assert reason in said(site)
-    strict = Site(page)
-    strict.csp = "default-src 'self'"
-    assert "Expected a browser that runs WebAssembly, got one that forbids it" in said(strict)
-    script = browser.call("Page.addScriptToEvaluateOnNewDocument", source="delete globalThis.WebAssembly")
-    assert "Expected a browser that runs WebAssembly, got one without it" in said(Site(page))
-    browser.call("Page.removeScriptToEvaluateOnNewDocument", **script)
+    for data, reason in BAD_PICTURES.values():
+        bad.write_bytes(data)
+        choose(opened, bad)
+        said = opened.evaluate(TEXT("problem"))
+        assert reason in said and said.startswith("Expected ") and said.endswith("."), said
+    drop(opened, "")
+    wait_until(lambda: "dropped, got something else" in opened.evaluate(TEXT("problem")))
+    file = f"Uint8Array.from(atob('{base64.b64encode(good.read_bytes()).decode()}'), (c) => c.charCodeAt(0))"
+    drop(opened, f"moved.items.add(new File([{file}], 'dropped.png'))")
+    wait_until(lambda: opened.evaluate(TEXT("caption")) == "dropped.png, 30 \N{MULTIPLICATION SIGN} 20")
+    assert opened.evaluate(TEXT("problem")) == ""
+    press = "document.getElementById('camera').click()"
+    opened.call("Browser.setPermission", permission={"name": "camera"}, setting="denied")
+    opened.evaluate(press)
+    wait_until(lambda: "got a refusal; allow the camera for this page" in opened.evaluate(TEXT("problem")))
+    opened.call("Browser.setPermission", permission={"name": "camera"}, setting="granted")
+    opened.evaluate(press)
+    wait_until(lambda: opened.evaluate(TEXT("caption")).startswith("camera, "))
+    assert opened.evaluate(TEXT("camera")) == "Stop the camera"
+    opened.evaluate(press)
+    assert opened.evaluate(TEXT("camera")) == "Use the camera"
+    opened.evaluate("navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('', 'NotFoundError'))")
+    opened.evaluate(press)
+    wait_until(lambda: opened.evaluate(TEXT("problem")) == "Expected a camera, got none; connect one.")
 
 
 SIZES = [(1, 1), (2, 300), (96, 96), (48, 192), (117, 61), (192, 192), (640, 480)]
 
 
-def test_stretched_bytes_are_opencvs(browser: Browser, page: Path) -> None:
+def test_stretched_bytes_are_opencvs(opened: Browser) -> None:
     """And of an ONNX file that another program wrote, of damaged ones and of none, the page says what it is."""
     rng = np.random.default_rng(3)
-    with Site(page).serving() as url:
-        browser.open(f"{url}/icon.svg")
-        for height, width in SIZES:
-            image = rng.integers(0, 256, (height, width, 3), np.uint8)
-            rgba = base64.b64encode(cv2.cvtColor(image, cv2.COLOR_BGR2RGBA).tobytes()).decode()
-            made = browser.evaluate(
-                "import('/preprocess.js').then(({ stretch }) => { const bytes = "
-                f"Uint8ClampedArray.from(atob('{rgba}'), (c) => c.charCodeAt(0)); "
-                f"return Array.from(stretch(bytes, {width}, {height}, 96)); }})"
-            )
-            expected = cv2.resize(image, (96, 96), interpolation=cv2.INTER_LINEAR)
-            np.testing.assert_array_equal(np.array(made, np.uint8).reshape(96, 96, 3), expected, f"{width}x{height}")
-        for data, reason in BAD_MODELS.values():
-            said = browser.evaluate(
-                "import('/metadata.js').then(({ readMetadata }) => { try { "
-                f"readMetadata(Uint8Array.from({list(data)})); "
-                "return 'read'; } catch (error) { return error.message; } })"
-            )
-            assert said.startswith("Expected a model that yolact-export wrote for this page") and reason in said, said
+    for height, width in SIZES:
+        image = rng.integers(0, 256, (height, width, 3), np.uint8)
+        rgba = base64.b64encode(cv2.cvtColor(image, cv2.COLOR_BGR2RGBA).tobytes()).decode()
+        made = opened.evaluate(
+            "import('/preprocess.js').then(({ stretch }) => { const bytes = "
+            f"Uint8ClampedArray.from(atob('{rgba}'), (c) => c.charCodeAt(0)); "
+            f"return Array.from(stretch(bytes, {width}, {height}, 96)); }})"
+        )
+        expected = cv2.resize(image, (96, 96), interpolation=cv2.INTER_LINEAR)
+        np.testing.assert_array_equal(np.array(made, np.uint8).reshape(96, 96, 3), expected, f"{width}x{height}")
+    for data, reason in BAD_MODELS.values():
+        said = opened.evaluate(
+            "import('/metadata.js').then(({ readMetadata }) => { try { "
+            f"readMetadata(Uint8Array.from({list(data)})); "
+            "return 'read'; } catch (error) { return error.message; } })"
+        )
+        assert said.startswith("Expected a model that yolact-export wrote for this page") and reason in said, said
 
 
 def model_with(**props: str) -> bytes:
@@ -416,6 +394,44 @@ BAD_MODELS = {
     "no size": (model_with(**GOOD_PROPS | {"config": '{"class_names": ["a"]}'}), "damaged metadata"),
     "no limit": (model_with(**GOOD_PROPS | {"postprocess": '{"score_threshold": 0.05}'}), "damaged metadata"),
 }
+
+
+def damaged(data: bytes) -> bytes:
+    return data[:-1] + bytes([data[-1] ^ 1])
+
+
+BAD_SITES: dict[str, tuple[str, Callable[[bytes], bytes | None], str]] = {
+    "no list": (
+        "settings.json",
+        lambda _: None,
+        "the list of this page's files in the file settings.json beside this page, got \"404",
+    ),
+    "no model": ("model.onnx", lambda _: None, 'Expected the model in the file model.onnx beside this page, got "404'),
+    "half a model": ("model.onnx", lambda data: data[: len(data) // 2], "bytes, got "),
+    "a changed model": ("model.onnx", damaged, "got other contents of the same length; build the page again"),
+    "no runtime": ("ort-wasm-simd-threaded.wasm.gz", lambda _: None, "Expected ONNX Runtime in the file ort-wasm-simd"),
+}
+
+
+def test_what_is_wrong_with_a_site_or_a_browser_is_said(browser: Browser, page: Path) -> None:
+    def said(site: Site) -> str:
+        with site.serving() as url:
+            start(browser, url)
+            text = str(browser.evaluate(TEXT("problem")))
+            assert text.startswith("Expected ") and text.endswith("."), text
+            browser.open("about:blank")
+            return text
+
+    for name, change, reason in BAD_SITES.values():
+        site = Site(page)
+        site.replaced[f"/{name}"] = change((page / name).read_bytes())
+        assert reason in said(site)
+    strict = Site(page)
+    strict.csp = "default-src 'self'"
+    assert "Expected a browser that runs WebAssembly, got one that forbids it" in said(strict)
+    script = browser.call("Page.addScriptToEvaluateOnNewDocument", source="delete globalThis.WebAssembly")
+    assert "Expected a browser that runs WebAssembly, got one without it" in said(Site(page))
+    browser.call("Page.removeScriptToEvaluateOnNewDocument", **script)
 
 
 def test_the_files_are_small_and_name_no_other_place(page: Path) -> None:

@@ -68,6 +68,8 @@ def main(weights: Path | None, pictures: Path | None, output: Path) -> None:
 
 def build(weights: Path, pictures: Path | None, output: Path) -> None:
     """Raises YolactError where npm, its package, a picture or the folder is not what it should be."""
+    if output.is_file():
+        raise YolactError(f"expected a folder to write, got the file {output}; choose another --output")
     if output.exists() and any(output.iterdir()) and not (output / "settings.json").exists():
         raise YolactError(f"expected an empty folder or an earlier page, got {output}; choose another --output")
     runtime = fetch_runtime(ROOT / "build" / PACKAGE)
