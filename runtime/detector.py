@@ -34,8 +34,9 @@ _Source = Image | str | PathLike[str]
 class Detector:
     """Finds instances in images with an exported model.
 
-    >>> with Detector.open("yolact.onnx") as detector:
-    ...     print(detector("photo.jpg").select(score_threshold=0.15))
+    Examples:
+        >>> with Detector.open("yolact.onnx") as detector:
+        ...     print(detector("photo.jpg").select(score_threshold=0.15))
 
     A detector that was opened from a file can be pickled and sent to other processes, which open the file again.
 
@@ -191,8 +192,9 @@ class Detector:
     ) -> list[DeviceDetections]:
         """As a call with a list, with results that stay on the GPU: boxes, scores, classes and bits of masks.
 
-        >>> (found,) = detector.on_device(["photo.jpg"], score_threshold=0.15)
-        >>> boxes = torch.from_dlpack(found.boxes)  # or cupy.from_dlpack(found.boxes), without a copy
+        Examples:
+            >>> (found,) = detector.on_device(["photo.jpg"], score_threshold=0.15)
+            >>> boxes = torch.from_dlpack(found.boxes)  # or cupy.from_dlpack(found.boxes), without a copy
 
         Raises:
             UsageError: this is no plan of a full graph, or the kernels of yolact-build-plugins are not there.
@@ -216,9 +218,10 @@ class Detector:
     ) -> DetectionStream:
         """Detect instances in many images, with batches in flight.
 
-        >>> with detector.stream(paths, batch_size=8, score_threshold=0.15) as found:
-        ...     for path, detections in zip(paths, found):
-        ...         print(path, detections)
+        Examples:
+            >>> with detector.stream(paths, batch_size=8, score_threshold=0.15) as found:
+            ...     for path, detections in zip(paths, found):
+            ...         print(path, detections)
 
         On a plan so many batches run at once, each in a context of its own: one is read and uploaded while another is
         in the network. On an ONNX file, whose network keeps the CPU busy by itself, images are read ahead.

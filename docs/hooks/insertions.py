@@ -60,7 +60,7 @@ def commands(_: Path) -> Iterator[str]:
         yield from (f"## yolact-{name}", "", purpose, "", "```text", usage, "```", "")
         for paragraph in (first, *rest):
             yield from (re.sub(r"([<>*_])", r"\\\1", paragraph), "")
-        yield from table(("option", ""), *((f"`{call.replace('|', '&#124;')}`", cell(text)) for call, text in records))
+        yield from table(("option", ""), *((f"`{call}`", cell(text)) for call, text in records))
 
 
 def configurations(_: Path) -> Iterator[str]:

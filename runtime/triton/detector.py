@@ -18,8 +18,9 @@ from yolact.runtime.triton.client import ImageFile, TritonEngine
 class TritonDetector(Detector):
     """Finds instances in images with a model on a Triton server, as `Detector` does with an engine file.
 
-    >>> with TritonDetector("grpc://localhost:8001/yolact") as detector:
-    ...     print(detector("photo.jpg").select(score_threshold=0.15))
+    Examples:
+        >>> with TritonDetector("grpc://localhost:8001/yolact") as detector:
+        ...     print(detector("photo.jpg").select(score_threshold=0.15))
 
     Files are sent as they are and decoded by the server; arrays are sent as pixels. Several images, in a list or a
     stream, are requests that are in flight together.
