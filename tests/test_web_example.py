@@ -29,7 +29,6 @@ from web_serving import serving
 
 from yolact import Detector, read_image
 from yolact.runtime.images.mask_encoding import decode_rle
-from yolact.training.scenes.shapes import draw_shapes
 
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason=missing.CHROMIUM),
@@ -41,20 +40,15 @@ CHROMIUMS_OWN = re.compile(r"^(http://)?[\w.-]+\.(google|googleapis|gvt1)\.com[:
 """Addresses that the browser asks by itself, for the time and for updates."""
 
 TEXT = "document.getElementById({!r}).textContent".format
-SCENE_SIZE = 320, 500  # height and width: no side is the network's, and there is no square
 
 
 @pytest.fixture(scope="module")
 def page(make_once: MakeOnce) -> Path:
-    """The folder of the built page, with two sample pictures."""
+    """The folder of the page, built as users build it."""
 
     def build(folder: Path) -> None:
-        pictures = folder / "pictures"
-        pictures.mkdir()
-        for index in range(2):
-            cv2.imwrite(str(pictures / f"{index}.png"), draw_shapes(7, index, (240, 320)).image)
         command = runpy.run_path(str(ROOT / "examples" / "web" / "build.py"))["main"]
-        command(["--output", str(folder / "page"), "--pictures", str(pictures)], standalone_mode=False)
+        command(["--output", str(folder / "page")], standalone_mode=False)
 
     try:
         return make_once("web", build) / "page"
@@ -194,7 +188,7 @@ def assert_same(row: dict[str, Any], engine: Path, picture: Path) -> None:
     with Detector.open(engine) as detector:
         expected = detector(image, score_threshold=0.15, top_k=15)
     found = row["detections"]
-    assert (row["height"], row["width"]) == image.shape[:2] and len(found) > 2
+    assert (row["height"], row["width"]) == image.shape[:2] and found
     assert [one["class_id"] for one in found] == expected.class_ids.tolist()
     assert [one["class_name"] for one in found] == list(expected.class_names)
     np.testing.assert_allclose([one["score"] for one in found], expected.ranking_scores, atol=1e-3)
@@ -216,11 +210,13 @@ def test_the_page_finds_what_python_finds(
     opened: Browser, served: tuple[Site, str], page: Path, outside: tuple[str, list[str]], tmp_path: Path
 ) -> None:
     """In a sample and in a picture that is not square; nothing is asked for elsewhere, and no policy is broken."""
+    first, second, *_ = json.loads((page / "settings.json").read_text())["samples"]
     own = tmp_path / "own.png"
-    cv2.imwrite(str(own), draw_shapes(9, 0, SCENE_SIZE).image)
+    image = read_image(page / first["file"])
+    cv2.imwrite(str(own), image[: image.shape[0] * 2 // 3, : image.shape[1] - 37])
     opened.evaluate("document.querySelectorAll('#samples button')[1].click()")
-    wait_until(lambda: "1.png" in opened.evaluate(TEXT("caption")))
-    assert_same(saved(opened, tmp_path / "sample"), page / "model.onnx", page / "samples" / "2.png")
+    wait_until(lambda: second["name"] in opened.evaluate(TEXT("caption")))
+    assert_same(saved(opened, tmp_path / "sample"), page / "model.onnx", page / second["file"])
     choose(opened, own)
     row = saved(opened, tmp_path / "own")
     assert row["source"] == "own.png"

@@ -11,6 +11,9 @@ export function announcedSize(data) {
   try {
     if (starts("\x89PNG")) return { width: view.getUint32(16), height: view.getUint32(20) };
     if (starts("GIF8")) return { width: view.getUint16(6, true), height: view.getUint16(8, true) };
+    if (starts("BM") && view.getUint32(14, true) === 12) {  // OS/2's header
+      return { width: view.getUint16(18, true), height: view.getUint16(20, true) };
+    }
     if (starts("BM")) return { width: view.getInt32(18, true), height: Math.abs(view.getInt32(22, true)) };
     if (starts("RIFF") && starts("WEBP", 8)) return webp(view, starts);
     if (starts("\xff\xd8")) return jpeg(view);
