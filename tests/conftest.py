@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import made_once
+import missing
 import pytest
 from made_once import MakeOnce
 from repository import SHARED
@@ -100,7 +101,7 @@ def shared() -> Path:
 @pytest.fixture(scope="session")
 def export_seeded() -> Callable[..., Path]:
     """Writes files exported from lively random weights: (config, path, postprocess, **export options) -> path."""
-    pytest.importorskip("torch", reason="PyTorch is not installed -- pip install '.[export]'")
+    pytest.importorskip("torch", reason=missing.PYTORCH)
     import onnx
     from seeded import seeded
 

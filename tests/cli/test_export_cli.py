@@ -204,9 +204,14 @@ REJECTED = {
     "no photo": (["--check-image", "nowhere.jpg"], 1, "nowhere.jpg"),
 }
 
+OF_WHAT_BUILDS_PLANS = {"functions of a plan", "architecture", "a fixed batch and another", "plan's folder"}
+"""Requests that are looked at only where something here builds plans."""
+
 
 @pytest.mark.parametrize("name", REJECTED)
 def test_rejected_requests(checkpoint: Path, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if name in OF_WHAT_BUILDS_PLANS:
+        needs_rtx()
     arguments, code, message = REJECTED[name]
     monkeypatch.chdir(tmp_path)
     arguments = arguments(tmp_path) if callable(arguments) else arguments

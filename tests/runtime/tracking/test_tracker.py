@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import FrozenInstanceError
 from typing import Any
 
+import missing
 import numpy as np
 import pytest
 from moving_shapes import SIZE, Box, rectangles
@@ -163,6 +164,11 @@ def test_ids_go_with_their_detections() -> None:
     assert chosen.trails is not None and [trail[-1, 0] for trail in chosen.trails] == [70, 110]
     again = pickle.loads(pickle.dumps(found[[2]]))
     assert again.track_ids.tolist() == [3] and again.trails[0].tolist() == [[110, 20]]
+
+
+def test_supervision_gets_the_ids() -> None:
+    pytest.importorskip("supervision", reason=missing.SUPERVISION)
+    found = Tracker().update(rectangles([box(10, 10), box(60, 10), box(100, 10)]))
     assert found.to_supervision().tracker_id.tolist() == [1, 2, 3]
     assert rectangles([box(10, 10)]).to_supervision().tracker_id is None
 
