@@ -28,6 +28,7 @@ from yolact.training.models.model import Yolact
 
 NOT_HALF = "this network needs full precision"
 OTHER_OPSET = "try a lower --opset"
+NEWER_RUNTIME = "bf16 needs ONNX Runtime 1.21 or later; update it with pip install -U onnxruntime"
 
 
 @dataclass(frozen=True)
@@ -124,6 +125,7 @@ class _Check:
         self._finals = (
             list(output_specs("full", model.config, config)) if graph == "full" and arithmetic != "int8" else []
         )
+        self._advice = NEWER_RUNTIME if arithmetic == "bf16" else OTHER_OPSET  # bf16 has no lower opset
         self._session = self._open(proto)
 
     def compare(self, pixels: Image) -> Verification:
@@ -169,7 +171,7 @@ class _Check:
         try:
             return open_session(with_more_outputs(proto, HEADS))
         except EngineError as error:
-            raise EngineError(f"{error}; {OTHER_OPSET}") from error
+            raise EngineError(f"{error}; {self._advice}") from error
 
     def _run(self, session: onnxruntime.InferenceSession, pixels: Image) -> dict[str, NDArray[Any]]:
         """All outputs of the contract by name, heads first."""
@@ -177,7 +179,7 @@ class _Check:
         try:
             return dict(zip(names, run_session(session, names, {INPUT_NAME: pixels}), strict=True))
         except EngineError as error:
-            raise EngineError(f"{error}; {OTHER_OPSET}") from error
+            raise EngineError(f"{error}; {self._advice}") from error
 
 
 def _with_candidates(proto: onnx.ModelProto, confidences: NDArray[Any], config: ModelConfig) -> onnx.ModelProto:

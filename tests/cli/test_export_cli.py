@@ -10,12 +10,17 @@ import cv2
 import missing
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 from click.testing import CliRunner, Result
+from packaging.version import Version
 from seeded import seeded_weights
 
 from yolact.cli.export import main
+from yolact.export.onnx_model import MIN_OPSETS
+from yolact.export.summary import OPSETS_OF_ONNX_RUNTIME
+from yolact.export.verify import NEWER_RUNTIME
 from yolact.runtime.detector import Detector
 from yolact.runtime.errors import EngineError
 from yolact.runtime.tensorrt.plan_file import read_sidecar
@@ -70,6 +75,11 @@ def test_the_name_of_the_checkpoint_may_be_gone(checkpoint: Path, tmp_path: Path
 
 def test_bf16_files_say_where_they_run(checkpoint: Path, here: Path) -> None:
     result = export("--weights", checkpoint, "--imgsz", "96", "--bf16", "--output", "a.onnx")
+    first = OPSETS_OF_ONNX_RUNTIME[MIN_OPSETS["bf16"]]
+    assert f"bf16 needs ONNX Runtime {first} or later" in NEWER_RUNTIME
+    if Version(onnxruntime.__version__) < Version(first):
+        assert result.exit_code == 4 and result.stderr.endswith(f"; {NEWER_RUNTIME}\n") and not Path("a.onnx").exists()
+        return
     assert result.exit_code == 0 and "bf16 does not run on ONNX Runtime's CPU provider" in result.stdout
     with pytest.raises(EngineError, match=r"lacks on this device.*bf16 files run in TensorRT plans only"):
         Detector.open("a.onnx")
