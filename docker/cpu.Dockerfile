@@ -1,4 +1,4 @@
-# ONNX Runtime on a CPU. This file was linted and has not been built yet.
+# ONNX Runtime on a CPU. It has never been built: README.md, What has been shown.
 #
 #   docker build -f docker/cpu.Dockerfile -t yolact:cpu .
 #   docker run --rm --user "$(id -u):$(id -g)" -v "$PWD:/data" yolact:cpu infer --engine yolact.onnx photo.jpg

@@ -1,4 +1,4 @@
-# TensorRT on a Jetson with JetPack 6, with the CUDA library and plugins. This file was linted and has not been built yet.
+# TensorRT on a Jetson with JetPack 6, with the CUDA library and plugins. It has never been built: README.md, What has been shown.
 #
 # Build it on the Jetson, as plans are built there, too:
 #

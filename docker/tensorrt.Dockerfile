@@ -1,4 +1,4 @@
-# TensorRT on a GPU of a server or workstation, with the CUDA library and plugins. This file was linted and has not been built yet.
+# TensorRT on a GPU of a server or workstation, with the CUDA library and plugins. It has never been built: README.md, What has been shown.
 #
 #   docker build -f docker/tensorrt.Dockerfile -t yolact:tensorrt --build-arg ARCHS=sm_86 .
 #   docker run --rm --gpus all --user "$(id -u):$(id -g)" -v "$PWD:/data" yolact:tensorrt build --engine yolact.onnx

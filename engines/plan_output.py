@@ -13,6 +13,7 @@ from yolact.runtime.output_files import check_output
 from yolact.runtime.tensorrt.flavour import FLAVOURS
 from yolact.runtime.tensorrt.plan_file import sidecar_of
 from yolact.runtime.tensorrt.plan_pair import waiting_sidecar_of
+from yolact.runtime.wording import list_all
 
 if TYPE_CHECKING:
     from yolact.engines.build_options import BuildOptions
@@ -70,12 +71,12 @@ def _describe(built: BuiltPlan, output: Path, seconds: float) -> Iterator[str]:
     identity = built.identity
     title = next(flavour.title for flavour in FLAVOURS if flavour.module == identity.flavour)
     gpus = identity.gpu_name or ", ".join(identity.gpu_archs) or "Ampere and later"
-    types = ", ".join(f"{count} in {name}" for name, count in sorted(identity.precision_obtained.items()))
+    types = identity.convolutions
     rounded = built.metadata.quantization
     if rounded is not None:
-        types += f", those of {', '.join(rounded.modules)} rounded to INT8"
+        types += f", of which those of {list_all(rounded.modules)} are rounded to INT8"
     batch = "-".join(map(str, sorted({identity.min_batch, identity.max_batch})))
-    yield f"{title} {identity.tensorrt_version} for {gpus}; convolutions: {types}; batch {batch}; {seconds:.1f} s"
+    yield f"{title} {identity.tensorrt_version} for {gpus}; {types}; batch {batch}; {seconds:.1f} s"
     if identity.plugins:
         carried = "the plan carries them, and commands want --allow-host-code for that"
         where = carried if identity.plugins_embedded else "build them where it runs too: yolact-build-plugins"

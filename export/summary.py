@@ -70,12 +70,14 @@ def describe_int8(
 
 
 def describe_gate(result: GateResult, max_drop: float) -> str:
-    """The accuracy in float32 and of the export, and what may be lost."""
+    """The accuracy in float32 and of the export, and how large a loss is allowed."""
     before, after = result.before, result.after
-    change = f"{abs(result.drop):.2f} points {'lost' if result.drop > 0 else 'gained'}"
+    points = f"{abs(result.drop):.2f}"
+    change = "no change" if points == "0.00" else f"a {'loss' if result.drop > 0 else 'gain'} of {points} points"
     return (
-        f"mask {result.ap_words} on {count_noun(result.images, 'image')}: {before.mask:.2f} in fp32, "
-        f"{after.mask:.2f} as exported, {change}, {max_drop:g} may be lost; box AP {before.box:.2f} and {after.box:.2f}"
+        f"mask {result.ap_words} on {count_noun(result.images, 'image')}: {before.mask:.2f} in fp32 and "
+        f"{after.mask:.2f} as exported, {change}, where a loss of {max_drop:g} points is allowed; "
+        f"box AP: {before.box:.2f} and {after.box:.2f}"
     )
 
 

@@ -165,8 +165,8 @@ def _describe_model(model: ModelMetadata) -> Finding:
 
 
 def _describe_identity(path: Path, identity: PlanIdentity) -> Iterator[Finding]:
-    types = ", ".join(f"{count} in {name}" for name, count in identity.precision_obtained.items())
-    yield Finding("precision", True, f"{identity.precision_asked} asked; convolutions: {types}")
+    asked = f"{identity.precision_asked} was asked for, and the plan has {identity.convolutions}"
+    yield Finding("precision", True, asked)
     yield Finding("batch", True, f"{identity.min_batch} to {identity.max_batch}, tuned for {identity.opt_batch}")
     if identity.plugins:
         place = "inside it" if identity.plugins_embedded else "from the library here"

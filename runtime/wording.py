@@ -22,6 +22,11 @@ def list_some(names: Sequence[str], limit: int) -> str:
     return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more"
 
 
+def list_all(names: Sequence[str]) -> str:
+    """``head``, ``fpn and head``, ``backbone, fpn and head``."""
+    return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
+
+
 def one_line(error: object) -> str:
     """The text of another library's error without its line breaks and indents, to be quoted inside a sentence."""
     return " ".join(str(error).split())

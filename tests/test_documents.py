@@ -27,14 +27,14 @@ def test_examples_are_python_that_imports_the_front_door(page: Path) -> None:
         assert {node.module for node in imports} <= {"yolact"}
 
 
-def test_readmes_example_draws_what_it_finds(
+def test_the_example_draws_what_it_finds(
     engine: Path, photos: list[np.ndarray], here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The engine finds a person on the left, another at the upper right, and a dog at the lower right."""
     photo = np.clip(cv2.GaussianBlur(photos[0], (0, 0), 2), 1, 255)  # so that a JPEG keeps it
     shutil.copy(engine, here / "yolact.onnx")
     cv2.imwrite("photo.jpg", photo, [cv2.IMWRITE_JPEG_QUALITY, 100])
-    (example,) = python_examples(ROOT / "README.md")
+    (example,) = python_examples(ROOT / "docs/how-to/python.md")
     exec(example, {})
     height, width = photo.shape[:2]
     first, *lines = capsys.readouterr().out.splitlines()

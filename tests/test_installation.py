@@ -102,8 +102,8 @@ def test_what_is_installed(installed: Installation) -> None:
 
 @pytest.fixture(scope="module")
 def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """README's example, at whose end type checkers say what they see."""
-    (program,) = python_examples(ROOT / "README.md")
+    """The example of the page about Python, at whose end type checkers say what they see."""
+    (program,) = python_examples(ROOT / "docs/how-to/python.md")
     path = tmp_path_factory.mktemp("types") / "example.py"
     path.write_text(f"{program}\nreveal_type(found)\nreveal_type(masks)\nreveal_type(image)\n")
     return path
@@ -119,7 +119,7 @@ def test_mypy_sees_types(installed: Installation, example: Path) -> None:
 
 @pytest.mark.parametrize("installed", ["normal"], indirect=True)
 def test_pyright_sees_types(installed: Installation, example: Path) -> None:
-    """In the installation that README recommends to those who use the package."""
+    """In the installation that is recommended to those who use the package."""
     pytest.importorskip("pyright", reason="pyright is not installed -- pip install pyright")
     command = [sys.executable, "-m", "pyright", "--pythonpath", installed.python, "--outputjson", example.name]
     done = subprocess.run(command, capture_output=True, text=True, cwd=example.parent)

@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks.markdown import describe
-from benchmarks.tables.results import RESULTS_SHOWN, Result
+from benchmarks.tables.results import PICTURES, RESULTS_SHOWN, Result, Table
 from yolact.runtime.errors import YolactError
 
 _MARKER = re.compile(r"<!-- (begin|end) generated: (\S+) -->")
@@ -29,17 +30,33 @@ def generate(root: Path, document: Path, name: str) -> str:
     if result is None or (part and part not in result.tables):
         known = ", ".join(f"{stem}/{part}" for stem, result in RESULTS_SHOWN.items() for part in result.tables)
         raise YolactError(f"{document}: there is no table {name}; expected a result, or one of its tables: {known}")
-    if not all((root / path).is_file() for path in result.paths):
-        return f"Not yet {'run on a GPU' if result.on_gpu else 'measured'}: `{result.command}`."
-    figures = [_read(root, path, result) for path in result.paths]
     chosen = [result.tables[part]] if part else result.tables.values()
+    texts = _render(root, result, [*chosen, lambda *figures: _source(root, document, result, figures)])
+    if texts is None:
+        return f"Not yet {'run on a GPU' if result.on_gpu else 'measured'}: `{result.command}`."
+    return "\n\n".join(filter(None, texts))
+
+
+def redraw(root: Path, picture: Path) -> str | None:
+    """The text of a picture below `root`, a key of PICTURES; None where its result is not there.
+
+    Raises YolactError for a file that is no such result.
+    """
+    name, draw = PICTURES[picture]
+    drawn = _render(root, RESULTS_SHOWN[name], [draw])
+    return None if drawn is None else drawn[0]
+
+
+def _render(root: Path, result: Result, renders: Sequence[Table]) -> list[str] | None:
+    """What each function makes of the figures of a result; None where a file of it is not there."""
+    if not all((root / path).is_file() for path in result.paths):
+        return None
+    figures = [_read(root, path, result) for path in result.paths]
     try:
-        tables = [render(*figures) for render in chosen]
-        source = _source(root, document, result, figures)
+        return [render(*figures) for render in renders]
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         problem = f"{type(error).__name__}: {error}"
         raise YolactError(_no_result(result, " and ".join(map(str, result.paths)), problem)) from error
-    return "\n\n".join(filter(None, [*tables, source]))
 
 
 def _read(root: Path, path: Path, result: Result) -> Any:
@@ -54,7 +71,7 @@ def _no_result(result: Result, path: str, problem: str) -> str:
     return f"{path}: expected the figures of a benchmark, got something else ({problem}); {again}"
 
 
-def _source(root: Path, document: Path, result: Result, figures: list[Any]) -> str:
+def _source(root: Path, document: Path, result: Result, figures: Sequence[Any]) -> str:
     """The line that says how the figures were measured; empty for other people's figures."""
     if not result.command:
         return ""

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from benchmarks.markdown import table
 from yolact.hub.known_models import KNOWN_MODELS
 
 
-def official() -> str:
-    """Models to run, each with the command that takes it from its name to masks."""
-    head = ("model", "backbone", "input", "published mask AP", "bytes", "licence", "from its name to masks")
+def official(published: dict[str, Any]) -> str:
+    """Models to run: the name of each, and what is published about its accuracy and speed."""
+    head = ("name for `--engine`", "backbone", "input", "published mask AP", "published fps, Titan Xp", "licence")
+    frames = {row["model"]: row["fps"] for row in published["rows"] if "model" in row}
     rows = (
         (
-            f"[{model.file}]({model.link})",
+            f"[`{model.name}`]({model.link})",
             model.backbone,
             model.image_size,
             model.mask_ap,
-            "not known" if model.size is None else f"{model.size:,}",
+            frames[model.name],
             model.licence,
-            f"`yolact-infer --engine {model.name} photo.jpg`",
         )
         for model in KNOWN_MODELS
         if model.mask_ap is not None

@@ -65,10 +65,12 @@ _RUNTIMES = (runtimes.end_to_end, runtimes.heads, runtimes.parts, runtimes.ours,
 _SERVICE = {"overhead": service.overhead, "load": service.load, "memory": service.memory}
 _INT8 = {"accuracy": accuracy.int8_accuracy, "latency": accuracy.int8_latency, "plans": accuracy.int8_plans}
 _PRECISION = {"accuracy": accuracy.precision_accuracy, "heads": accuracy.precision_heads}
+_PUBLISHED = (Path("benchmarks", "tables", "published.json"),)
 _PHOTOS = "accuracy int8 --weights W.pth --annotations A.json --images DIR"
 
 RESULTS_SHOWN = {
     "cpu_runtimes": _result("cpu_runtimes", "cpu runtimes", {one.__name__: one for one in _RUNTIMES}),
+    "cpu_speed": _result("cpu_runtimes", "cpu runtimes", {"milliseconds": runtimes.milliseconds}),
     "int8": _result("int8", "accuracy int8", _INT8),
     "int8_photos": _result("int8_photos", _PHOTOS, {"accuracy": accuracy.int8_accuracy}),
     "precision": _result("precision", "accuracy precision --images DIR", _PRECISION),
@@ -114,7 +116,12 @@ RESULTS_SHOWN = {
         {"cpu": aims},
         _files("cpu_runtimes", "folder", "bench_cpu"),
     ),
-    "models": Result("", {"official": known.official}, ()),
-    "published": Result("", {"rows": published}, (Path("benchmarks", "tables", "published.json"),)),
+    "models": Result("", {"official": known.official}, _PUBLISHED),
+    "published": Result("", {"rows": published}, _PUBLISHED),
 }
 """All results by the name that documents use."""
+
+PICTURES: dict[Path, tuple[str, Table]] = {
+    Path("docs", "results", "cpu-speed.svg"): ("cpu_speed", runtimes.speed_chart),
+}
+"""Pictures by their path in the repository: the name of the result that each shows, and what draws it."""

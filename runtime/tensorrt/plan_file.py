@@ -19,7 +19,7 @@ from yolact.runtime.input_files import no_file
 from yolact.runtime.json_text import from_json, to_json
 from yolact.runtime.metadata import CONFIG_KEY, ModelMetadata, Precision
 from yolact.runtime.tensorrt.flavour import FLAVOURS, PLAN_MAGIC_SIZE, Flavour, Version
-from yolact.runtime.wording import one_line, printable
+from yolact.runtime.wording import list_all, one_line, printable
 
 SIDECAR_SCHEMA_VERSION = 2
 MAX_SIDECAR_SIZE = 1 << 20
@@ -62,6 +62,9 @@ def read_plan_header(path: Path) -> PlanHeader | None:
     return PlanHeader(flavour, Version(*start[_VERSION_OFFSET:_HEADER_SIZE]))
 
 
+_TYPES_IN_WORDS = {"FLOAT": "fp32", "HALF": "fp16", "BF16": "bf16"}
+
+
 @dataclass(frozen=True)
 class PlanIdentity:
     """How a plan was built: the contents of its sidecar besides the model's metadata.
@@ -102,6 +105,13 @@ class PlanIdentity:
     onnx_sha256: str
     command: tuple[str, ...]
     plugins_embedded: bool = False
+
+    @property
+    def convolutions(self) -> str:
+        """How many convolutions compute in which type, in words: ``52 convolutions in fp16 and 1 in fp32``."""
+        counts = sorted(self.precision_obtained.items(), key=lambda item: -item[1])
+        told = [f"{count} in {_TYPES_IN_WORDS.get(name, name)}" for name, count in counts]
+        return list_all(told).replace(" in ", " convolutions in ", 1) or "no convolutions of a known type"
 
     @property
     def command_line(self) -> str:

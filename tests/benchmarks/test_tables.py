@@ -7,6 +7,7 @@ import re
 import shutil
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from click.testing import CliRunner, Result
@@ -117,7 +118,8 @@ def test_every_result_is_shown() -> None:
     paths = {path for result in RESULTS_SHOWN.values() for path in result.paths}
     assert {path.relative_to(ROOT) for path in RESULTS.glob("*.json")} <= paths
     text = (ROOT / "docs" / "results" / "benchmarks.md").read_text()
-    assert all(f"<!-- begin generated: {name} -->" in text for name, result in RESULTS_SHOWN.items() if result.paths)
+    whole = [result for name, result in RESULTS_SHOWN.items() if f"<!-- begin generated: {name} -->" in text]
+    assert {path for result in whole for path in result.paths} == paths
 
 
 def test_a_typed_figure_is_found_and_overwritten(copy: Path) -> None:
@@ -164,6 +166,62 @@ def test_the_comparison_on_a_cpu(copy: Path) -> None:
     only = generate(copy, copy / "README.md", "cpu_runtimes/accuracy")
     assert "| A | 56.39 | 57.47 |" in only and "peak memory" not in only
     assert "[figures](benchmarks/results/cpu_runtimes.json)" in only
+
+
+CHART = Path("docs", "results", "cpu-speed.svg")
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def drawn(root: Path) -> list[tuple[str, str, str, float]]:
+    """Of each row of the chart its label, its note, the class of its bar and how long that is."""
+    svg = ElementTree.parse(root / CHART).getroot()
+    texts = [element.text or "" for element in svg.iter(f"{SVG}text")][1:]
+    bars = [one for one in svg.iter(f"{SVG}rect") if one.get("class") in ("ours", "bar")]
+    lengths = [(one.get("class") or "", float(one.get("width") or "nan")) for one in bars]
+    return [(*both, *bar) for both, bar in zip(zip(texts[::2], texts[1::2], strict=True), lengths, strict=True)]
+
+
+def test_bars_are_the_figures() -> None:
+    measured = json.loads((RESULTS / "cpu_runtimes.json").read_text())["end_to_end"].values()
+    labels, notes, kinds, lengths = zip(*drawn(ROOT), strict=True)
+    assert labels == tuple(row["label"].replace("`", "") for row in measured)
+    assert notes == tuple(f"{row['ms']['median']:.0f} ms" for row in measured)
+    assert kinds == ("ours", "ours", *["bar"] * (len(measured) - 2))
+    for length, row in zip(lengths, measured, strict=True):
+        assert length / max(lengths) == pytest.approx(
+            row["ms"]["median"] / max(other["ms"]["median"] for other in measured), abs=2e-4
+        )
+
+
+def test_the_chart_is_renewed(copy: Path) -> None:
+    old = (copy / CHART).read_bytes()
+    label = 'A < B & "C"'
+    put(copy, "cpu_runtimes", CPU | {"end_to_end": CPU["end_to_end"] | {"c": ROW | {"label": label}}})
+    result = run(copy, "--check")
+    assert result.exit_code == 1 and f"{CHART.as_posix()}: stale the chart\n" in result.output
+    assert (copy / CHART).read_bytes() == old
+    assert run(copy).exit_code == 0 and run(copy, "--check").exit_code == 0
+    assert drawn(copy) == [
+        ("engine | A", "512 ms", "ours", 430.0),
+        ("B", "not run: b is not installed", "bar", 0.0),
+        (label, "512 ms", "bar", 430.0),
+    ]
+    sentence = generate(copy, copy / "README.md", "cpu_speed")
+    assert "engine | A: 512; B: not run: b is not installed; A < B" in sentence and "Some CPU" in sentence
+    (copy / CHART).unlink()
+    assert run(copy, "--check").exit_code == 1
+    (copy / "benchmarks" / "results" / "cpu_runtimes.json").unlink()
+    assert f"{CHART.as_posix()}: " not in run(copy, "--check").output, "there is nothing to draw it from"
+
+
+def test_models_have_what_is_published(copy: Path) -> None:
+    """One file says both figures of a network twice, for models and for rows."""
+    rows = json.loads((ROOT / "benchmarks/tables/published.json").read_text())["rows"]
+    known = {row["model"]: (row["mask_ap"], row["fps"]) for row in rows if "model" in row}
+    lines = generate(copy, copy / "README.md", "models/official").splitlines()[2:]
+    cells = [[cell.strip() for cell in line.split("|")] for line in lines]
+    shown = {cell[1].split("`")[1]: (float(cell[4]), float(cell[5])) for cell in cells}
+    assert shown == known and len(known) == 6
 
 
 def test_missing_results_are_not_measured(copy: Path) -> None:

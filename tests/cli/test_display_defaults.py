@@ -21,11 +21,13 @@ TOLD = {
         rf"`top_k = {TOP_K}`",
     ],
     "docs/how-to/diff.md": [rf"`--score-threshold` \({SCORE}, as the official display\)"],
-    "README.md": [
-        rf"\[--score-threshold {SCORE}\] \[--top-k {TOP_K}\]",
-        rf"detector\(image, score_threshold={SCORE}\)",
-        rf"--score-threshold {PostprocessConfig().score_threshold} --nms-threshold {PostprocessConfig().nms_threshold} "
-        rf"--nms-top-k {PostprocessConfig().top_k} --max-detections {PostprocessConfig().max_detections} ",
+    "README.md": [rf"score_threshold={SCORE}\)"],
+    "docs/how-to/python.md": [rf"detector\(image, score_threshold={SCORE}\)"],
+    "docs/how-to/infer.md": [rf"\[--score-threshold {SCORE}\] \[--top-k {TOP_K}\]"],
+    "docs/how-to/export.md": [
+        rf"\[--score-threshold {PostprocessConfig().score_threshold}\] "
+        rf"\[--nms-threshold {PostprocessConfig().nms_threshold}\] \[--nms-top-k {PostprocessConfig().top_k}\] "
+        rf"\[--max-detections {PostprocessConfig().max_detections}\] ",
     ],
     "runtime/detector.py": [rf"select\(score_threshold={SCORE}\)"],
     "examples/pycuda_stream.py": [rf"select\(score_threshold={SCORE}\)"],

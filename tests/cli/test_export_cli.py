@@ -123,7 +123,7 @@ def test_half_precision_becomes_a_plan(small: tuple[str | Path, ...], here: Path
     result = export(*small, f"--{name}", "--gpu-arch", "sm_86", "--max-batch", "2")
     assert result.exit_code == 0, result.output
     assert f"3 classes, 96x96 input, {name}" in result.stdout and f"found again in {name}" in result.stdout
-    assert "for sm_86; convolutions: 81 in " in result.stdout and "wrote yolact.plan: " in result.stdout
+    assert f"for sm_86; 81 convolutions in {name}; batch " in result.stdout and "wrote yolact.plan: " in result.stdout
     identity, metadata = read_sidecar(here / "yolact.plan.json")
     assert identity.precision_asked == metadata.precision == name and identity.max_batch == 2
     assert (here / "yolact.plan").read_bytes()[:4] == b"vtrt"

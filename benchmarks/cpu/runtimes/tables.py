@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from benchmarks.bar_chart import Bar, bar_chart
 from benchmarks.markdown import table
 
 Figures = dict[str, Any]
@@ -24,6 +25,29 @@ def end_to_end(figures: Figures) -> str:
         for name, row in figures["end_to_end"].items()
     )
     return table((*SPEED_HEAD, "what it finds"), rows)
+
+
+def milliseconds(figures: Figures) -> str:
+    """The medians that `speed_chart` draws, in a sentence."""
+    told = [
+        f"{row['label']}: {_not_run(row) if 'failed' in row else format(row['ms']['median'], '.0f')}"
+        for row in figures["end_to_end"].values()
+    ]
+    return f"Median of the milliseconds from an image to full-size masks: {'; '.join(told)}."
+
+
+def speed_chart(figures: Figures) -> str:
+    """An SVG of the times from an image to masks of its size."""
+    bars = [
+        Bar(
+            row["label"].replace("`", ""),
+            None if "failed" in row else row["ms"]["median"],
+            name.startswith("ours"),
+            _not_run(row) if "failed" in row else f"{row['ms']['median']:.0f} ms",
+        )
+        for name, row in figures["end_to_end"].items()
+    ]
+    return bar_chart("From an image to its masks on a CPU (shorter is faster)", bars)
 
 
 def heads(figures: Figures) -> str:
@@ -61,7 +85,7 @@ def accuracy(figures: Figures) -> str:
     rows = []
     for row in measured["rows"].values():
         if "failed" in row:
-            rows.append((row["label"], f"not run: {row['failed']}"))
+            rows.append((row["label"], _not_run(row)))
         else:
             rows.append((row["label"], *(f"{100 * row['ap'][kind]:.2f}" for kind in ("mask", "box"))))
     return table((f"{measured['network']}, {measured['scenes']} scenes", "mask AP", "box AP"), rows)
@@ -69,7 +93,7 @@ def accuracy(figures: Figures) -> str:
 
 def _speed_row(row: Figures, finds: str) -> tuple[Any, ...]:
     if "failed" in row:
-        return (row["label"], f"not run: {row['failed']}")
+        return (row["label"], _not_run(row))
     ms, ratio = row["ms"], row.get("times_as_fast")
     return (
         row["label"],
@@ -79,6 +103,10 @@ def _speed_row(row: Figures, finds: str) -> tuple[Any, ...]:
         f"{row['peak_memory_mb']:.0f}",
         finds,
     )
+
+
+def _not_run(row: Figures) -> str:
+    return f"not run: {row['failed']}"
 
 
 def _detections(row: Figures) -> str:

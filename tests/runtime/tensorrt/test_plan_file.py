@@ -189,3 +189,16 @@ def test_names_of_others_say_nothing() -> None:
 def test_damaged_names(text: str) -> None:
     with pytest.raises(EngineError, match=r"a\.plan"):
         from_network_name(text, "a.plan")
+
+
+@pytest.mark.parametrize(
+    ("counts", "words"),
+    [
+        ({"HALF": 81}, "81 convolutions in fp16"),
+        ({"FLOAT": 1, "HALF": 52}, "52 convolutions in fp16 and 1 in fp32"),
+        ({"BF16": 3, "INT8": 40, "NEW8": 2}, "40 convolutions in INT8, 3 in bf16 and 2 in NEW8"),
+        ({}, "no convolutions of a known type"),
+    ],
+)
+def test_types_of_convolutions_in_words(counts: dict[str, int], words: str) -> None:
+    assert replace(IDENTITY, precision_obtained=counts).convolutions == words
