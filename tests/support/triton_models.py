@@ -35,7 +35,9 @@ class Server(LocalServer):
 
     def __init__(self, repository: Path, environment: Path = ENVIRONMENT) -> None:
         self.repository = repository
-        super().__init__(environment, repository, "--model-control-mode=explicit", "--exit-on-error=false")
+        # The server waits at its end for a model whose process a test has killed.
+        options = ("--model-control-mode=explicit", "--exit-on-error=false", "--exit-timeout-secs=1")
+        super().__init__(environment, repository, *options)
 
     def write(self, engine: Path, name: str, **settings: Any) -> None:
         write_repository(self.repository, read_engine(engine), Settings(name, **settings))

@@ -166,9 +166,12 @@ def log_to_wandb(folder: Path, home: Path, *arguments: str, **environment: str) 
 
 def test_weights_and_biases_offline(tmp_path: Path) -> None:
     folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / RUN_ID_FILE).write_text("earlier1")
     first = log_to_wandb(folder, tmp_path, WANDB_MODE="offline")
     assert first.returncode == 0, first.stderr
     run_id = (folder / RUN_ID_FILE).read_text()
+    assert run_id != "earlier1", "a new run is another one"
     (data,) = folder.glob(f"wandb/offline-run-*-{run_id}/run-{run_id}.wandb")
     content = data.read_bytes()
     for expected in (b"loss/box", b"0.75", b"learning_rate", b"yolact", b"tiny"):
@@ -182,9 +185,6 @@ def test_weights_and_biases_offline(tmp_path: Path) -> None:
     assert (folder / RUN_ID_FILE).read_text() == run_id
     assert len(list(folder.glob(f"wandb/offline-run-*-{run_id}"))) == 2
     assert [step for step, _ in points(folder, "loss/box")] == [1, 2, 3, 4, 5, 6]
-
-    assert log_to_wandb(folder, tmp_path, WANDB_MODE="offline").returncode == 0
-    assert (folder / RUN_ID_FILE).read_text() != run_id  # a new run is another one
 
 
 def test_weights_and_biases_without_a_key_asks_for_nothing(tmp_path: Path) -> None:
