@@ -85,7 +85,9 @@ def test_a_part_under_another_name(run: Run, tmp_path: Path) -> None:
     expected = Counter(map(str, rows_of(tmp_path / "out")))
     folder = tmp_path / "out" / "detections"
     (folder / "part-000001.parquet").write_bytes((folder / "part-000000.parquet").read_bytes())
-    assert run().done_before == 4 and Counter(map(str, rows_of(tmp_path / "out"))) == expected
+    notes: list[str] = []
+    assert run(notes).done_before == 4 and Counter(map(str, rows_of(tmp_path / "out"))) == expected
+    assert "warning: detections/part-000001.parquet holds part 0; its 4 images are done again" in notes
 
 
 def test_what_killed_workers_leave(run: Run, tmp_path: Path) -> None:
@@ -96,15 +98,18 @@ def test_what_killed_workers_leave(run: Run, tmp_path: Path) -> None:
     left.write_bytes(b"PAR1")
     (tmp_path / "out" / "detections" / "part-000000.parquet").unlink()
     assert run().images == 5 and len(rows_of(tmp_path / "out")) == 17
+    assert list((tmp_path / "out" / ".begun").iterdir()) == [], "no attempt at a part stays counted once it has ended"
 
 
-def test_new_images_are_added(run: Run, tmp_path: Path) -> None:
-    write_pictures(tmp_path / "photos", 6, first=10)
+@pytest.mark.parametrize("known", [3, 6])
+def test_new_images_are_added(run: Run, tmp_path: Path, known: int) -> None:
+    """To one part that has room left, and to several."""
+    write_pictures(tmp_path / "photos", known, first=10)
     run()
     before = parts_of(tmp_path / "out")
     write_pictures(tmp_path / "photos", 3)  # they come first by name
     result = run()
-    assert (result.images, result.done_before) == (9, 6)
+    assert (result.images, result.done_before) == (known + 3, known)
     assert before.items() <= parts_of(tmp_path / "out").items()
     assert Counter(map(str, rows_of(tmp_path / "out"))) == expected_rows(run, tmp_path)
 
@@ -170,6 +175,7 @@ def test_a_full_disk(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 REFUSED = {
     "another engine": ({"engine": "other.onnx"}, UsageError, "is another engine"),
+    "another engine of the same name": ({"engine": "elsewhere/scripted.onnx"}, UsageError, "is another engine"),
     "other masks": ({"masks": "none"}, UsageError, "was begun with --masks rle, got none"),
     "another threshold": ({"score_threshold": 0.5}, UsageError, "--score-threshold 0.0, got 0.5"),
     "another input": ({"input": "more"}, UsageError, "was begun with --input "),
@@ -182,6 +188,8 @@ def test_a_folder_of_another_job(run: Run, here: Path, name: str) -> None:
     write_pictures(here / "photos", 3)
     write_pictures(here / "more", 3)
     write_engine(Path("other.onnx"), scores=np.array([0.9, 0.8, 0.7, 0.2], np.float32))
+    Path("elsewhere").mkdir()
+    Path("elsewhere/scripted.onnx").write_bytes(Path("other.onnx").read_bytes())
     run()
     before = {path: path.read_bytes() for path in Path("out").rglob("*") if path.is_file()}
     with pytest.raises(kind, match=words) as error:

@@ -134,9 +134,6 @@ SERVING_MUTATIONS = (
         (*_RESUMING, *_BATCH),
     ),
     Mutation(
-        "an-image-in-two-parts-counts-twice", "found.setdefault(digest, image)", "found[digest] = image", _RESULTS
-    ),
-    Mutation(
         "rows-of-errors-count-as-detections",
         'detections = [] if first["rank"] is None else [first, *others]',
         "detections = [first, *others]",

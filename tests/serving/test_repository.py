@@ -88,8 +88,23 @@ def test_again_is_nothing_and_another_engine_is_the_next_version(engine: Path, h
     assert {one.name for one in config_of(model).output} >= {"mask_scores"}
     write(engine, repository)
     assert [one.name for one in versions(model)] == ["2", "3"]
+    (model / "3").rename(model / "9")
+    shutil.rmtree(model / "2")
+    write(other, repository)
+    write(engine, repository)
+    assert [one.name for one in versions(model)] == ["10", "11"]  # by number, not as text
     write(engine, repository, "--name", "second")
     assert {path.name for path in repository.iterdir()} == {"yolact", "second"}
+
+
+def test_a_damaged_copy_of_the_engine_is_replaced(engine: Path, here: Path) -> None:
+    write(engine, Path("repo"))
+    copy = Path("repo/yolact/1/model.onnx")
+    damaged = bytearray(copy.read_bytes())
+    damaged[-1] ^= 1  # so that its size stays
+    copy.write_bytes(damaged)
+    write(engine, Path("repo"))
+    assert Path("repo/yolact/2/model.onnx").read_bytes() == engine.read_bytes()
 
 
 @pytest.mark.parametrize("stage", ["config", "copy", "rename"])
