@@ -67,8 +67,8 @@ test-gpu: $(READY)
 WITHOUT_PYTORCH := tests/cli/test_infer_cli.py tests/cli/test_infer_failures.py tests/runtime/images/test_drawing.py \
 	tests/runtime/images/test_mask_encoding.py tests/runtime/postprocess/test_output_check.py tests/runtime/test_class_choice.py \
 	tests/runtime/test_detection_stream.py tests/runtime/test_engine_files.py tests/runtime/test_results.py tests/runtime/tracking
-WITH_PYTORCH := tests/cli/test_export_cli.py tests/export/test_functions.py tests/runtime/postprocess \
-	tests/runtime/test_detections.py tests/runtime/test_detector.py tests/runtime/test_engine_files.py
+WITH_PYTORCH := tests/cli/test_export_cli.py tests/export/test_functions.py tests/export/test_other_runtimes.py \
+	tests/runtime/postprocess tests/runtime/test_detections.py tests/runtime/test_detector.py tests/runtime/test_engine_files.py
 
 test-oldest test-newest: test-%:
 	python3 -m venv --clear build/$*

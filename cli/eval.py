@@ -232,6 +232,7 @@ def _evaluate_stored(folder: str, truth: GroundTruth, limits: DetectionLimits, o
 def _tell(evaluation: Evaluation, subject: Subject, outputs: _Outputs) -> None:
     """Write what is asked for and print the summary."""
     from yolact.training.evaluation.report.findings import Findings
+    from yolact.training.evaluation.report.summary import summary_lines
 
     if outputs.json_file is not None:
         write_output(outputs.json_file, to_json(evaluation.server_results()).encode())
@@ -239,8 +240,6 @@ def _tell(evaluation: Evaluation, subject: Subject, outputs: _Outputs) -> None:
         from yolact.training.evaluation.report.files import write_report
 
         write_report(outputs.report, Findings.of(subject, evaluation))
-    from yolact.training.evaluation.report.summary import summary_lines
-
     for line in summary_lines(evaluation, subject):
         say(line)
 

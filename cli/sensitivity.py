@@ -94,10 +94,10 @@ def main(
     data = require_data(quantization)
     _check_measure(annotations, images, max_ap_drop, max_distance)
     outputs = {"--chart": chart, "--json": json_file}
-    check_cache_output(quantization.options.cache, [engine, annotations, images, data])
-    _check_outputs(outputs, [engine, annotations, images, data, quantization.options.cache])
+    inputs = [engine, annotations, images, data]
+    check_cache_output(quantization.options.cache, inputs)
+    _check_outputs(outputs, [*inputs, quantization.options.cache])
     require_packages("ranking by INT8", "export", "onnx")
-    from yolact.calib.image_set import ImageSet
     from yolact.calib.sensitivity.analysis import analyse, read_unquantised
     from yolact.calib.sensitivity.ranking import Int8Selection
 
@@ -107,21 +107,25 @@ def main(
     selection = Int8Selection(
         model.proto, quantization.modules or DEFAULT_MODULES[platform], quantization.exclude, platform
     )
-    measured_on: GroundTruth | ImageSet
-    if annotations is None or images is None:
-        measured_on = ImageSet.of_folder(data, min(limit or COMPARED, quantization.limit))
-        allowed = max_distance
+    if annotations is None:
+        option, allowed = "--max-distance", max_distance
     else:
-        measured_on = _read_ground_truth(annotations, images, limit, rules)
-        allowed = MAX_AP_DROP if max_ap_drop is None else max_ap_drop
+        option, allowed = "--max-ap-drop", MAX_AP_DROP if max_ap_drop is None else max_ap_drop
+    measured_on = _read_measured(annotations, images, limit, rules, data, quantization.limit)
     _check_outputs(outputs, measured_on.paths)
     report = analyse(model, selection, by, (calibration, quantization.options), measured_on, allowed)
     _write(report, chart, json_file)
-    option = "--max-distance" if annotations is None else "--max-ap-drop"
     _tell(report, option, _calibration_words(data, quantization))
 
 
-def _read_ground_truth(annotations: Path, images: Path, limit: int | None, rules: ReadingRules) -> GroundTruth:
+def _read_measured(
+    annotations: Path | None, images: Path | None, limit: int | None, rules: ReadingRules, data: Path, most: int
+) -> GroundTruth | ImageSet:
+    """What INT8 is measured on: annotated images, or the first of those that calibrate, ``most`` of them at most."""
+    if annotations is None or images is None:
+        from yolact.calib.image_set import ImageSet
+
+        return ImageSet.of_folder(data, min(limit or COMPARED, most))
     from yolact.training.data.ground_truth import read_ground_truth
 
     return read_ground_truth(annotations, images, limit, rules)

@@ -16,6 +16,8 @@ import click
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
 
+from benchmarks.markdown import table
+
 MARKER = re.compile(r"^<!-- insert: (\S+) -->$", re.MULTILINE)
 
 
@@ -35,16 +37,7 @@ def on_page_markdown(markdown: str, config: MkDocsConfig, **_: object) -> str:
 
 def cell(text: str) -> str:
     """Text in a table's cell, in which no character means anything."""
-    return re.sub(r"([\\|*_<>\[\]])", r"\\\1", " ".join(text.split()))
-
-
-def table(*rows: tuple[str, ...]) -> Iterator[str]:
-    """Markdown of a table whose first row is its head."""
-    head, *others = rows
-    yield ""
-    for row in (head, ("---",) * len(head), *others):
-        yield f"| {' | '.join(row)} |"
-    yield ""
+    return re.sub(r"([\\*_<>\[\]])", r"\\\1", " ".join(text.split()))
 
 
 def commands(_: Path) -> Iterator[str]:
@@ -60,7 +53,7 @@ def commands(_: Path) -> Iterator[str]:
         yield from (f"## yolact-{name}", "", purpose, "", "```text", usage, "```", "")
         for paragraph in (first, *rest):
             yield from (re.sub(r"([<>*_])", r"\\\1", paragraph), "")
-        yield from table(("option", ""), *((f"`{call}`", cell(text)) for call, text in records))
+        yield from ("", table(("option", ""), ((f"`{call}`", cell(text)) for call, text in records)), "")
 
 
 def configurations(_: Path) -> Iterator[str]:
@@ -81,7 +74,7 @@ def configurations(_: Path) -> Iterator[str]:
         )
         for config in CONFIGS.values()
     ]
-    return table(head, *rows)
+    yield from ("", table(head, rows), "")
 
 
 def header(root: Path) -> Iterator[str]:

@@ -57,6 +57,7 @@ static int read_number(const char* name, const char* got, double low, double hig
         return 1;
     snprintf(expected, sizeof expected, "a number from %g to %g", low, high);
     mistake(name, expected, got);
+    *to = low; /* what callers can convert to any type */
     return 0;
 }
 
@@ -100,73 +101,27 @@ static const struct option names[] = {
     {"help", no_argument, NULL, HELP},
     {NULL, 0, NULL, 0}};
 
-/* As read_option, for those of the model. */
-static int read_model_option(int option, const char* name, const char* got, options* to)
+static int read_int32(const char* name, const char* got, int32_t high, int32_t* to)
 {
     long long count = 0;
-    double number = 0;
-    int ok = 1;
-    switch (option) {
-    case ENGINE: to->engine = got; break;
-    case DEVICE: to->detector.device = got; break;
-    case THREADS:
-        ok = read_count(name, got, 0, 1024, &count);
-        to->detector.threads = (int32_t)count;
-        break;
-    case HOST_CODE: to->detector.allow_host_code = 1; break;
-    case SCORE_THRESHOLD:
-        ok = read_number(name, got, 0, 1, &number);
-        to->detector.score_threshold = (float)number;
-        break;
-    case TOP_K:
-        ok = read_count(name, got, 0, INT32_MAX, &count);
-        to->detector.top_k = (int32_t)count;
-        break;
-    default: ok = 0;
-    }
+    int ok = read_count(name, got, 0, high, &count);
+    *to = (int32_t)count;
     return ok;
 }
 
-/* As read_option, for those of addresses and requests. */
-static int read_server_option(int option, const char* name, const char* got, options* to)
+static int read_size(const char* name, const char* got, size_t high, size_t* to)
 {
     long long count = 0;
-    double number = 0;
-    int ok = 1;
-    switch (option) {
-    case HOST: to->host = got; break;
-    case PORT:
-        ok = read_count(name, got, 0, 65535, &count);
-        to->port = got;
-        break;
-    case MAX_BATCH:
-        ok = read_count(name, got, 1, 1024, &count);
-        to->max_batch = (size_t)count;
-        break;
-    case BATCH_WAIT:
-        ok = read_number(name, got, 0, 10000, &number);
-        to->batch_wait = number / 1e3;
-        break;
-    case QUEUE:
-        ok = read_count(name, got, 1, 100000, &count);
-        to->queue_size = (size_t)count;
-        break;
-    case CONNECTIONS:
-        ok = read_count(name, got, 1, 10000, &count);
-        to->connections = (size_t)count;
-        break;
-    case MAX_BODY:
-        ok = read_number(name, got, 0.001, 2000, &number);
-        to->max_body = (size_t)(number * 1e6);
-        break;
-    case MAX_PIXELS:
-        ok = read_number(name, got, 0.001, 1000, &number);
-        to->max_pixels = (size_t)(number * 1e6);
-        break;
-    case TIMEOUT: ok = read_number(name, got, 0.1, 3600, &to->timeout); break;
-    case DRAIN_LIMIT: ok = read_number(name, got, 0, 3600, &to->drain_limit); break;
-    default: ok = 0;
-    }
+    int ok = read_count(name, got, 1, (long long)high, &count);
+    *to = (size_t)count;
+    return ok;
+}
+
+static int read_millions(const char* name, const char* got, double high, size_t* to)
+{
+    double millions = 0;
+    int ok = read_number(name, got, 0.001, high, &millions);
+    *to = (size_t)(millions * 1e6);
     return ok;
 }
 
@@ -174,15 +129,35 @@ static int read_server_option(int option, const char* name, const char* got, opt
 static int read_option(int option, options* to)
 {
     const char *name = names[option].name, *got = optarg;
+    long long port;
+    double number = 0;
+    int ok = 1;
     switch (option) {
-    case ENGINE:
-    case DEVICE:
-    case THREADS:
-    case HOST_CODE:
+    case ENGINE: to->engine = got; break;
+    case HOST: to->host = got; break;
+    case PORT: ok = read_count(name, to->port = got, 0, 65535, &port); break;
+    case DEVICE: to->detector.device = got; break;
+    case THREADS: ok = read_int32(name, got, 1024, &to->detector.threads); break;
+    case HOST_CODE: to->detector.allow_host_code = 1; break;
     case SCORE_THRESHOLD:
-    case TOP_K: return read_model_option(option, name, got, to);
-    default: return read_server_option(option, name, got, to);
+        ok = read_number(name, got, 0, 1, &number);
+        to->detector.score_threshold = (float)number;
+        break;
+    case TOP_K: ok = read_int32(name, got, INT32_MAX, &to->detector.top_k); break;
+    case MAX_BATCH: ok = read_size(name, got, 1024, &to->max_batch); break;
+    case BATCH_WAIT:
+        ok = read_number(name, got, 0, 10000, &number);
+        to->batch_wait = number / 1e3;
+        break;
+    case QUEUE: ok = read_size(name, got, 100000, &to->queue_size); break;
+    case CONNECTIONS: ok = read_size(name, got, 10000, &to->connections); break;
+    case MAX_BODY: ok = read_millions(name, got, 2000, &to->max_body); break;
+    case MAX_PIXELS: ok = read_millions(name, got, 1000, &to->max_pixels); break;
+    case TIMEOUT: ok = read_number(name, got, 0.1, 3600, &to->timeout); break;
+    case DRAIN_LIMIT: ok = read_number(name, got, 0, 3600, &to->drain_limit); break;
+    default: ok = 0;
     }
+    return ok;
 }
 
 int read_options(int argc, char** argv, options* to)

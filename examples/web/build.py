@@ -43,23 +43,14 @@ FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 
 
-def newest_checkpoint() -> Path:
-    """The demonstration model."""
-    return max((HERE.parent).glob("yolact_demo*.pth"))
-
-
 @click.command()
-@click.option(
-    "--weights", type=click.Path(path_type=Path, exists=True), help="Checkpoint.  [default: the demonstration]"
-)
-@click.option(
-    "--pictures", type=click.Path(path_type=Path, file_okay=False, exists=True), help="Folder of sample pictures."
-)
+@click.option("--weights", type=FILE, help="Checkpoint.  [default: the demonstration model]")
+@click.option("--pictures", type=FOLDER, help="Folder of sample pictures.")
 @click.option("--output", type=click.Path(path_type=Path), default=ROOT / "build" / "web", help="Folder to write.")
 def main(weights: Path | None, pictures: Path | None, output: Path) -> None:
     """Write the page, whole or not at all; an earlier one in the folder is replaced."""
     try:
-        build(weights or newest_checkpoint(), pictures, output)
+        build(weights or next(HERE.parent.glob("yolact_demo_*.pth")), pictures, output)
     except (YolactError, OSError) as error:
         raise click.ClickException(str(error)) from error
     size = sum(path.stat().st_size for path in output.rglob("*"))
