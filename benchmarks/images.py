@@ -1,7 +1,8 @@
-"""The pictures that benchmarks run on: made-up photos, and the scenes of the demonstration model."""
+"""The pictures that benchmarks run on: made-up photos, and bins of the demonstration model."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from yolact.calib.image_set import ImageSet
@@ -11,7 +12,8 @@ from yolact.training.data.ground_truth import GroundTruth, read_ground_truth
 from yolact.training.scenes.files import ANNOTATION_FILE, IMAGE_FOLDER, SceneRequest, write_scenes
 
 PHOTO_SIZE = (480, 640)
-CALIBRATION_SCENES, CALIBRATION_SEED, UNSEEN_SEED = 100, 11, 99
+CALIBRATION_BINS, CALIBRATION_SEED, UNSEEN_SEED = 100, 11, 2
+_WORKERS = os.cpu_count() or 1
 
 
 def write_photos(folder: Path, count: int, suffix: str = ".png") -> Path:
@@ -22,13 +24,13 @@ def write_photos(folder: Path, count: int, suffix: str = ".png") -> Path:
     return folder
 
 
-def calibration_scenes(folder: Path) -> ImageSet:
-    """Scenes to calibrate the demonstration model on, written into a new folder."""
-    write_scenes(SceneRequest(folder, CALIBRATION_SCENES, CALIBRATION_SEED))
-    return ImageSet.of_folder(folder / IMAGE_FOLDER, CALIBRATION_SCENES)
+def calibration_bins(folder: Path) -> ImageSet:
+    """Bins to calibrate the demonstration model on, written into a new folder."""
+    write_scenes(SceneRequest(folder, CALIBRATION_BINS, CALIBRATION_SEED, kind="bin", workers=_WORKERS))
+    return ImageSet.of_folder(folder / IMAGE_FOLDER, CALIBRATION_BINS)
 
 
-def unseen_scenes(folder: Path, count: int, seed: int = UNSEEN_SEED) -> GroundTruth:
-    """So many scenes that the demonstration model was not trained on, written into a new folder."""
-    write_scenes(SceneRequest(folder, count, seed))
+def unseen_bins(folder: Path, count: int, seed: int = UNSEEN_SEED) -> GroundTruth:
+    """So many bins that the demonstration model was not trained on, written into a new folder."""
+    write_scenes(SceneRequest(folder, count, seed, kind="bin", workers=_WORKERS))
     return read_ground_truth(folder / ANNOTATION_FILE, folder / IMAGE_FOLDER)

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from yolact.calib.qdq import Ranges
     from yolact.calib.quantization_points import Platform
 
-DEMO = Path(__file__).resolve().parents[1] / "examples" / "yolact_demo_0_3100.pth"
+_EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+(DEMO,) = _EXAMPLES.glob("yolact_demo_*.pth")
+(NUCLEI,) = _EXAMPLES.glob("yolact_nuclei_*.pth")
+"""The trained models that ship with the project: of machine parts in bins, and of nuclei under microscopes."""
 
 MANY_CANDIDATES = 7.0
 """Background logit of an official configuration that leaves far more candidates than a trained network would."""

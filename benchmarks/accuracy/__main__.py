@@ -1,6 +1,6 @@
-"""The benchmarks of accuracy below float32.
+"""The benchmarks of accuracy: trained models, and precisions below float32.
 
-python -m benchmarks.accuracy [int8 | precision] [OPTIONS]
+python -m benchmarks.accuracy [trained | int8 | precision] [OPTIONS]
 """
 
 from __future__ import annotations
@@ -9,10 +9,11 @@ from benchmarks.commands import Room
 
 main = Room(
     {
+        "trained": ("benchmarks.accuracy.trained", "the two trained models in every precision: average precision, speed"),
         "int8": ("benchmarks.accuracy.int8", "INT8: average precision, sizes, latency on this CPU"),
         "precision": ("benchmarks.accuracy.precision", "fp16 and bf16, emulated: average precision, heads"),
     },
-    help="What precisions below float32 cost in accuracy.",
+    help="How accurate the trained models are, and what precisions below float32 cost.",
 )
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
 """INT8: accuracy, sizes and CPU latency beside fp32 and fp16, for the two platforms and two choices of modules.
 
-Accuracy is the demo model's on scenes it has not seen; fp16 is emulated. Plans are built ahead of time by TensorRT for
+Accuracy is the demonstration model's on bins it has not seen; fp16 is emulated. Plans are built ahead of time by TensorRT for
 RTX and not run. Latency is that of the raw heads of YOLACT-ResNet50 at 550 with made-up weights on ONNX Runtime, each
 variant in turn, so that they meet the same load.
 
-    python -m benchmarks.accuracy int8 [--scenes 500] [--runs 15] [--json benchmarks/results/int8.json]
+    python -m benchmarks.accuracy int8 [--bins 500] [--runs 15] [--json benchmarks/results/int8.json]
     python -m benchmarks.accuracy int8 --weights W.pth --annotations val.json --images val [--json ...]
 
 The second form only measures accuracy, of that checkpoint on those photos, calibrated on all images of the folder.
@@ -24,7 +24,7 @@ from tqdm import tqdm
 from benchmarks.accuracy.tables import int8_accuracy, int8_latency, int8_plans
 from benchmarks.commands import json_option
 from benchmarks.figures import write_figures
-from benchmarks.images import calibration_scenes, unseen_scenes, write_photos
+from benchmarks.images import calibration_bins, unseen_bins, write_photos
 from benchmarks.machine import describe_machine
 from benchmarks.networks import DEMO, MANY_CANDIDATES, quantised, seeded_model
 from benchmarks.onnx_timing import time_in_turns
@@ -60,10 +60,13 @@ MADE_UP_PHOTOS = 4
 """Number of photos that made-up weights are calibrated on."""
 
 
-def export(model: Yolact, precision: Precision, **options: Any) -> onnx.ModelProto:
+def export(
+    model: Yolact, precision: Precision, postprocess: PostprocessConfig | None = None, **options: Any
+) -> onnx.ModelProto:
     """The exported network, with an opset that has INT8 for its precision."""
     opset = HALF_OPSET if precision == "fp16" else None
-    return export_model(model, PostprocessConfig(), weights_sha256="", precision=precision, opset=opset, **options)
+    limits = postprocess or PostprocessConfig()
+    return export_model(model, limits, weights_sha256="", precision=precision, opset=opset, **options)
 
 
 def int8_variants(exact: dict[Precision, onnx.ModelProto], ranges: Ranges) -> dict[str, onnx.ModelProto]:
@@ -81,10 +84,10 @@ def score(variants: dict[str, onnx.ModelProto], truth: GroundTruth) -> dict[str,
     return {name: measure_accuracy(emulate_half(proto), truth)._asdict() for name, proto in named}
 
 
-def measure_ap(scenes: int, folder: Path) -> dict[str, dict[str, float]]:
-    """Mask and box AP of the demo model by variant."""
+def measure_ap(bins: int, folder: Path) -> dict[str, dict[str, float]]:
+    """Mask and box AP of the demonstration model by variant."""
     model = load_checkpoint(DEMO)
-    images, truth = calibration_scenes(folder / "calibration"), unseen_scenes(folder / "unseen", scenes)
+    images, truth = calibration_bins(folder / "calibration"), unseen_bins(folder / "unseen", bins)
     exact: dict[Precision, onnx.ModelProto] = {"fp32": export(model, "fp32"), "fp16": export(model, "fp16")}
     variants: dict[str, onnx.ModelProto] = {**exact}
     for algorithm in ("percentile", "minmax", "entropy"):
@@ -100,7 +103,7 @@ def measure_photos(weights: Path, annotations: Path, folder: Path) -> dict[str, 
     exact: dict[Precision, onnx.ModelProto] = {"fp32": export(model, "fp32"), "fp16": export(model, "fp16")}
     ranges = calibrate(exact["fp32"], images, CalibrationOptions())
     ap = score({**exact, **int8_variants(exact, ranges)}, truth)
-    return {"scenes": len(truth.images), "calibrated_on": len(images), "ap": ap}
+    return {"images": len(truth.images), "calibrated_on": len(images), "ap": ap}
 
 
 def measure_plans(model: Yolact, ranges: Ranges, arch: str) -> dict[str, dict[str, int]]:
@@ -129,7 +132,7 @@ def measure_latency(model: Yolact, ranges: Ranges, runs: int, threads: int) -> d
     return time_in_turns({name: (proto, inputs) for name, proto in variants.items()}, runs, threads)
 
 
-def measure_everything(scenes: int, runs: int, threads: int, arch: str) -> dict[str, Any]:
+def measure_everything(bins: int, runs: int, threads: int, arch: str) -> dict[str, Any]:
     """Latency and sizes of an official network with made-up weights, accuracy of the demonstration model."""
     model = seeded_model(get_config("yolact_resnet50"), MANY_CANDIDATES)
     figures: dict[str, Any] = {}
@@ -138,12 +141,12 @@ def measure_everything(scenes: int, runs: int, threads: int, arch: str) -> dict[
         ranges = calibrate(export(model, "fp32", graph="raw"), images, CalibrationOptions())
         figures["latency_ms"] = measure_latency(model, ranges, runs, threads)
         figures["plans"] = measure_plans(model, ranges, arch)
-        figures["ap"] = measure_ap(scenes, Path(folder))
+        figures["ap"] = measure_ap(bins, Path(folder))
     return figures
 
 
 @click.command()
-@click.option("--scenes", type=click.IntRange(1), default=500, show_default=True, help="Unseen scenes to score on.")
+@click.option("--bins", type=click.IntRange(1), default=500, show_default=True, help="Unseen bins to score on.")
 @click.option("--runs", type=click.IntRange(1), default=15, show_default=True)
 @click.option("--threads", type=click.IntRange(1), default=os.cpu_count, help="[default: all cores]")
 @click.option("--gpu-arch", default="sm_86", show_default=True)
@@ -153,7 +156,7 @@ def measure_everything(scenes: int, runs: int, threads: int, arch: str) -> dict[
 @json_option
 @reports_errors
 def main(
-    scenes: int,
+    bins: int,
     runs: int,
     threads: int,
     gpu_arch: str,
@@ -166,8 +169,8 @@ def main(
     if weights is not None and annotations is not None and images is not None:
         result = measure_photos(weights, annotations, images)
     elif weights is None and annotations is None and images is None:
-        result = {"machine": describe_machine(threads), "scenes": scenes, "gpu_arch": gpu_arch}
-        result |= measure_everything(scenes, runs, threads, gpu_arch)
+        result = {"machine": describe_machine(threads), "images": bins, "gpu_arch": gpu_arch}
+        result |= measure_everything(bins, runs, threads, gpu_arch)
         print(f"{int8_latency(result)}\n\n{int8_plans(result)}\n")
     else:
         raise click.UsageError("--weights, --annotations and --images belong together; give all three or none")

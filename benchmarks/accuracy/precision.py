@@ -1,11 +1,11 @@
 """What half precision costs in accuracy, emulated on a CPU: fp16 and bf16 beside fp32.
 
-The demonstration model finds the shapes in scenes it was not trained on: average precision. Heads are compared with
-PyTorch in float32, and detections with scores above 0.3 looked for again: that model's on some of the scenes, and those
+The demonstration model finds the parts in bins it was not trained on: average precision. Heads are compared with
+PyTorch in float32, and detections with scores above 0.3 looked for again: that model's on some of the bins, and those
 of the official configurations with random but lively weights on photos. Files in half precision are rounded as
 `yolact.export.half_emulation` says; nothing here runs on a GPU.
 
-    python -m benchmarks.accuracy precision [--scenes 500] [--images FOLDER] [--json benchmarks/results/precision.json]
+    python -m benchmarks.accuracy precision [--bins 500] [--images FOLDER] [--json benchmarks/results/precision.json]
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tqdm import tqdm
 from benchmarks.accuracy.tables import precision_accuracy, precision_heads
 from benchmarks.commands import json_option
 from benchmarks.figures import write_figures
-from benchmarks.images import unseen_scenes
+from benchmarks.images import PHOTO_SIZE, UNSEEN_SEED, unseen_bins
 from benchmarks.machine import describe_machine
 from benchmarks.networks import DEMO, MANY_CANDIDATES, seeded_model
 from yolact.cli.command import reports_errors
@@ -48,10 +48,9 @@ from yolact.training.models.checkpoints import load_checkpoint
 from yolact.training.models.configs import CONFIGS
 from yolact.training.models.model import Yolact
 from yolact.training.models.seeded_weights import BACKGROUND_BIAS
-from yolact.training.scenes.shapes import draw_shapes
+from yolact.training.scenes.bins import draw_bin
 
-SCENE_SEED = 11
-PHOTOS, COMPARED_SCENES = 4, 100
+PHOTOS, COMPARED_BINS = 4, 100
 POSTPROCESS = PostprocessConfig()
 PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "bf16")
 
@@ -65,8 +64,8 @@ def emulated(model: Yolact, precision: Precision, graph: Any) -> onnx.ModelProto
 
 
 def demo_scores(count: int, folder: Path) -> dict[str, dict[str, float | None]]:
-    """Box and mask AP of the demonstration model by precision, on the first `count` scenes."""
-    truth = unseen_scenes(folder / "scenes", count, SCENE_SEED)
+    """Box and mask AP of the demonstration model by precision, on the first `count` bins."""
+    truth = unseen_bins(folder / "bins", count)
     model = load_checkpoint(DEMO).eval()
     scores = {}
     for precision in PRECISIONS:
@@ -122,7 +121,7 @@ def read_photos(folder: Path | None) -> list[Image]:
 
 
 @click.command()
-@click.option("--scenes", type=click.IntRange(1), default=500, show_default=True, help="For average precision.")
+@click.option("--bins", type=click.IntRange(1), default=500, show_default=True, help="For average precision.")
 @click.option(
     "--images",
     "folder",
@@ -131,13 +130,13 @@ def read_photos(folder: Path | None) -> list[Image]:
 )
 @json_option
 @reports_errors
-def main(scenes: int, folder: Path | None, json_path: Path | None) -> None:
+def main(bins: int, folder: Path | None, json_path: Path | None) -> None:
     """Compare half precisions with float32."""
     images = read_photos(folder)
     with tempfile.TemporaryDirectory() as temporary:
-        scores = demo_scores(scenes, Path(temporary))
+        scores = demo_scores(bins, Path(temporary))
     official = [CONFIGS[name] for name in BACKGROUND_BIAS if name != "yolact_resnet50_pascal"]
-    compared = [draw_shapes(SCENE_SEED, index).image for index in range(COMPARED_SCENES)]
+    compared = [draw_bin(UNSEEN_SEED, index, PHOTO_SIZE).image for index in range(COMPARED_BINS)]
     trained = {"yolact_demo": head_differences(load_checkpoint(DEMO).eval(), compared)}
     networks = {
         config.name: head_differences(seeded_model(config, MANY_CANDIDATES), images)
@@ -145,8 +144,8 @@ def main(scenes: int, folder: Path | None, json_path: Path | None) -> None:
     }
     figures = {
         "machine": {**describe_machine(os.cpu_count() or 1), "onnx": onnx.__version__},
-        "demo": {"scenes": scenes, "seed": SCENE_SEED, "scores": scores},
-        "trained": {"images": COMPARED_SCENES, "of": "scenes", "heads": trained},
+        "demo": {"bins": bins, "scores": scores},
+        "trained": {"images": COMPARED_BINS, "of": "bins", "heads": trained},
         "official": {"images": len(images), "of": "made-up" if folder is None else "COCO", "heads": networks},
     }
     print(f"{precision_accuracy(figures)}\n\n{precision_heads(figures)}")

@@ -1,7 +1,8 @@
-"""What INT8 and half precision cost and gain, in Markdown."""
+"""How accurate the trained models are, and what INT8 and half precision cost and gain, in Markdown."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from benchmarks.markdown import table
@@ -17,7 +18,7 @@ def int8_accuracy(figures: Figures) -> str:
         (name, f"{ap['mask']:.2f}", f"{exact - ap['mask']:.2f}", f"{ap['box']:.2f}")
         for name, ap in figures["ap"].items()
     )
-    return table((f"{figures['scenes']} images", "mask AP", "lost", "box AP"), rows)
+    return table((f"{figures['images']} images", "mask AP", "lost", "box AP"), rows)
 
 
 def int8_latency(figures: Figures) -> str:
@@ -43,7 +44,7 @@ def precision_accuracy(figures: Figures) -> str:
         (name, *("-" if row[kind] is None else f"{100 * row[kind]:.2f}" for kind in ("box_ap", "mask_ap")))
         for name, row in demo["scores"].items()
     )
-    return table((f"{demo['scenes']} scenes", "box AP", "mask AP"), rows)
+    return table((f"{demo['bins']} bins", "box AP", "mask AP"), rows)
 
 
 def precision_heads(figures: Figures) -> str:
@@ -54,3 +55,67 @@ def precision_heads(figures: Figures) -> str:
             again = f"{row['found_again']:.0f} of {row['confident']:.0f}" if row["confident"] else "-"
             rows.append((name, precision, *(f"{row[head]:.2g}" for head in HEADS), again))
     return table(("configuration", "", *HEADS, "found again"), rows)
+
+
+_AP = ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large")
+_AP_TITLES = ("AP", "AP50", "AP75", "small", "medium", "large")
+
+
+def trained_precisions(model: str) -> Callable[[Figures], str]:
+    """Average precision of a trained model's files, and milliseconds of those that this CPU can run as they are."""
+
+    def render(figures: Figures) -> str:
+        rows = figures["models"][model]["precisions"]
+        exact = rows["checkpoint"]["mask"]["ap"]
+        head = ("", "box AP", *(f"mask {title}" for title in _AP_TITLES), "lost", "ms to detections", "ms to all masks")
+        return table(head, (_precision_row(name, row, exact) for name, row in rows.items()))
+
+    return render
+
+
+def _precision_row(name: str, row: Figures, exact: float) -> tuple[str, ...]:
+    timed = row.get("detector_ms") is not None
+    times = (row["detector_ms"], row["detector_ms"] + row["mask_ms"]) if timed else ()
+    lost = exact - row["mask"]["ap"]
+    return name, _points(row["box"]["ap"]), *(_points(row["mask"][key]) for key in _AP), _points(lost), *map(_ms, times)
+
+
+def trained_groups(model: str) -> Callable[[Figures], str]:
+    """Mask AP of a trained model by group of pictures."""
+
+    def render(figures: Figures) -> str:
+        groups = figures["models"][model]["groups"]
+        rows = ((name, row["images"], row["objects"], *(_points(row[key]) for key in _AP)) for name, row in groups.items())
+        return table(("", "pictures", "objects", *(f"mask {title}" for title in _AP_TITLES)), rows)
+
+    return render
+
+
+def trained_worst(model: str) -> Callable[[Figures], str]:
+    """The pictures on which a trained model does worst."""
+
+    def render(figures: Figures) -> str:
+        head = ("picture", "group", "size, px", "objects", "median diameter, px", "mask AP", "mask AP50")
+        rows = (
+            (
+                f"`{row['image']}`",
+                row["group"],
+                "x".join(map(str, row["size"])),
+                row["objects"],
+                f"{row['median_diameter_px']:.0f}",
+                _points(row["ap"]),
+                _points(row["ap50"]),
+            )
+            for row in figures["models"][model]["worst"]
+        )
+        return table(head, rows)
+
+    return render
+
+
+def _points(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
+
+
+def _ms(value: float) -> str:
+    return f"{value:.1f}"

@@ -23,7 +23,7 @@ from benchmarks.service.overhead import export_engine
 from yolact.cli.command import reports_errors
 from yolact.training.scenes.files import IMAGE_FOLDER, SceneRequest, write_scenes
 
-SIZES = {"demo model": 256, "demo model at 64x64": 64}
+SIZES = {"demo model": 320, "demo model at 64x64": 64}
 
 
 def draw(folder: Path, count: int) -> Path:

@@ -26,7 +26,7 @@ from benchmarks.service.overhead import build_timer, export_engine, measure_over
 from yolact.cli.command import reports_errors
 from yolact.runtime.capi.build import build
 
-SIZES = {"demo model": 256, "demo model at 64x64": 64}
+SIZES = {"demo model": 320, "demo model at 64x64": 64}
 
 
 def measure(folder: Path, runs: int, requests: int, many: int) -> dict[str, Any]:

@@ -65,6 +65,20 @@ _RUNTIMES = (runtimes.end_to_end, runtimes.heads, runtimes.parts, runtimes.ours,
 _SERVICE = {"overhead": service.overhead, "load": service.load, "memory": service.memory}
 _INT8 = {"accuracy": accuracy.int8_accuracy, "latency": accuracy.int8_latency, "plans": accuracy.int8_plans}
 _PRECISION = {"accuracy": accuracy.precision_accuracy, "heads": accuracy.precision_heads}
+_SMOOTHING = {
+    f"{model}-{part}": render(model)
+    for model in ("bins", "nuclei")
+    for part, render in (("motions", tracking.motions), ("films", tracking.films))
+}
+_TRAINED = {
+    f"{model}-{part}": render(model)
+    for model in ("bins", "nuclei")
+    for part, render in (
+        ("precisions", accuracy.trained_precisions),
+        ("groups", accuracy.trained_groups),
+        ("worst", accuracy.trained_worst),
+    )
+}
 _PUBLISHED = (Path("benchmarks", "tables", "published.json"),)
 _PHOTOS = "accuracy int8 --weights W.pth --annotations A.json --images DIR"
 
@@ -92,13 +106,15 @@ RESULTS_SHOWN = {
         {"estimates": gpu.before_and_now},
         _files("kernel_resources_before", "kernel_resources"),
     ),
-    "smoothing": _result("smoothing", "tracking smoothing", {"motions": tracking.motions, "films": tracking.films}),
+    "smoothing": _result("smoothing", "tracking smoothing --nuclei DIR", _SMOOTHING),
+    "trained": _result("trained", "accuracy trained --nuclei DIR", _TRAINED),
     "tracking": _result("tracking", "tracking association", {"association": tracking.association}),
     "training": Result(
         "python -m benchmarks.training speed --config NAME --data SPEC --json FILE",
         {"speed": training.speed, "memory": training.memory},
         _files("training", "training_demo"),
     ),
+    "scenes": _result("scenes", "training scenes", {"drawing": training.drawing}),
     "deformable": _result("deformable", "cpu deformable", {"forms": cpu.deformable}),
     "gpu_kernels": _result("gpu_kernels", "gpu kernels", {"kernels": kernel_table}, on_gpu=True),
     "gpu_check": _result("gpu_check", "gpu.check", {"end_to_end": check_table}, on_gpu=True),

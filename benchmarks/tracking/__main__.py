@@ -12,7 +12,7 @@ main = Room(
         "association": ("benchmarks.tracking.association", "HOTA and IDF1 of trackers on generated videos"),
         "smoothing": (
             "benchmarks.tracking.smoothing",
-            "stability, tracks and AP of the demonstration model",
+            "stability, tracks and AP of both trained models",
         ),
     },
     help="Tracking on this machine.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from benchmarks.markdown import table
@@ -31,30 +32,38 @@ def association(figures: Figures) -> str:
 _CALM = ("iou", "iou_p5", "lost", "box", "area", "score")
 
 
-def motions(figures: Figures) -> str:
-    """Stability on photos, two rows for each motion."""
-    head = ("motion", "", "IoU", "IoU 5 %", "lost", "box", "area", "score")
-    rows = [
-        (name if way == "as_found" else "", way.replace("_", " "), *(f"{100 * values[key]:.2f}" for key in _CALM))
-        for name, ways in figures["motions"].items()
-        for way, values in ways.items()
-    ]
-    return table(head, rows)
+def motions(model: str) -> Callable[[Figures], str]:
+    """Stability of a model on photos, two rows for each motion."""
+
+    def render(figures: Figures) -> str:
+        head = ("motion", "", "IoU", "IoU 5 %", "lost", "box", "area", "score")
+        rows = [
+            (name if way == "as_found" else "", way.replace("_", " "), *(f"{100 * values[key]:.2f}" for key in _CALM))
+            for name, ways in figures[model]["motions"].items()
+            for way, values in ways.items()
+        ]
+        return table(head, rows)
+
+    return render
 
 
-def films(figures: Figures) -> str:
-    """Tracks, average precision and stability in annotated films, a row for each way."""
-    head = ("", "HOTA", "IDF1", "switches", "box AP", "mask AP", "IoU", "IoU 5 %", "lost", "box", "area", "score")
-    rows = [
-        (
-            way,
-            f"{100 * values['hota']:.2f}",
-            f"{100 * values['idf1']:.2f}",
-            f"{values['switches']}",
-            f"{100 * values['box_ap']:.2f}",
-            f"{100 * values['mask_ap']:.2f}",
-            *(f"{100 * values['stability'][key]:.2f}" for key in _CALM),
-        )
-        for way, values in figures["videos"].items()
-    ]
-    return table(head, rows)
+def films(model: str) -> Callable[[Figures], str]:
+    """Tracks, average precision and stability of a model in annotated films, a row for each way."""
+
+    def render(figures: Figures) -> str:
+        head = ("", "HOTA", "IDF1", "switches", "box AP", "mask AP", "IoU", "IoU 5 %", "lost", "box", "area", "score")
+        rows = [
+            (
+                way,
+                f"{100 * values['hota']:.2f}",
+                f"{100 * values['idf1']:.2f}",
+                f"{values['switches']}",
+                f"{100 * values['box_ap']:.2f}",
+                f"{100 * values['mask_ap']:.2f}",
+                *(f"{100 * values['stability'][key]:.2f}" for key in _CALM),
+            )
+            for way, values in figures[model]["videos"].items()
+        ]
+        return table(head, rows)
+
+    return render

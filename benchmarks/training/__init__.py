@@ -1,1 +1,1 @@
-"""Speed and memory of training, and curves of its runs."""
+"""Speed and memory of training, and pictures drawn a second for it."""

@@ -1,6 +1,6 @@
-"""The benchmark of training, and curves of its runs.
+"""The benchmarks of training and of the pictures drawn for it.
 
-python -m benchmarks.training [speed | curve] [OPTIONS]
+python -m benchmarks.training [speed | scenes] [OPTIONS]
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from benchmarks.commands import Room
 main = Room(
     {
         "speed": ("benchmarks.training.speed", "the loop beside forward and backward alone, and memory"),
-        "curve": ("benchmarks.training.curve", "draws losses and average precision of runs as an SVG"),
+        "scenes": ("benchmarks.training.scenes", "pictures of bins that are drawn a second"),
     },
     help="Training on this machine.",
 )

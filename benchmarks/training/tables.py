@@ -1,4 +1,4 @@
-"""What was measured of training, in Markdown."""
+"""What was measured of training and of drawing its pictures, in Markdown."""
 
 from __future__ import annotations
 
@@ -27,3 +27,10 @@ def memory(*runs: Figures) -> str:
     kept = [run["mask_loss_mb_kept_per_image"] for run in runs]
     head = ("the mask loss keeps, MB", *(f"{count} instances" for count in kept[0]))
     return table(head, ((f"`{run['config']}`", *row.values()) for run, row in zip(runs, kept, strict=True)))
+
+
+def drawing(figures: Figures) -> str:
+    """Pictures of bins a second, a row for each number of processes."""
+    size = "x".join(map(str, reversed(figures["size"])))
+    rows = ((workers, f"{rate:.1f}") for workers, rate in figures["pictures_per_second"].items())
+    return table(("processes", f"bins of {size} pixels drawn a second"), rows)

@@ -77,10 +77,10 @@ PART_CLASSES: tuple[str, ...] = ("bolt", "nut", "washer", "gear", "bracket", "sp
 _EDGE_MOBILENET = replace(_BASE, name="yolact_edge_mobilenetv2", backbone="mobilenet_v2")
 
 _DEMO = replace(
-    _EDGE_MOBILENET.with_classes(SCENE_CLASSES),
+    _EDGE_MOBILENET.with_classes(PART_CLASSES),
     name="yolact_demo",
-    image_size=256,
-    scales=((16,), (32,), (64,), (128,), (224,)),
+    image_size=320,
+    scales=((20,), (40,), (80,), (160,), (280,)),
     square_anchors=False,
     num_coefficients=16,
     fpn_channels=64,

@@ -14,7 +14,11 @@ from yolact.training.scenes.part_meshes import Mesh
 from yolact.training.scenes.parts import Part, make_part
 from yolact.training.scenes.physics import mujoco
 
-MOST_PARTS = 40
+MOST_PARTS = 12
+"""Within what is looked at; such a bin is heaped, as a part is nearly a third of it."""
+
+_SIZES = (0.75, 0.9, 1.0, 1.0, 1.05, 1.0)
+"""Times that parts are larger, in the order of `configs.PART_CLASSES`, so that none is much larger than others."""
 
 DRAWN, TOUCHING, HIDDEN = 1, 3, 5
 """Groups of geoms: what is drawn, what only touches, and parts that are left out of a drawing."""
@@ -52,13 +56,13 @@ class Layout:
 
 def draw_layout(rng: np.random.Generator, belt: float) -> Layout:
     """From a few parts to a heap, often with some classes more frequent than others."""
-    scale = rng.uniform(0.9, 1.3)
-    count = int(round(np.exp(rng.uniform(np.log(4), np.log(MOST_PARTS)))) * (belt if belt > 1 else 1))
+    scale = rng.uniform(1.25, 1.55)
+    count = int(round(np.exp(rng.uniform(np.log(3), np.log(MOST_PARTS)))) * (belt if belt > 1 else 1))
     weights = rng.dirichlet(np.full(len(PART_CLASSES), 2.0))
     classes = rng.choice(len(PART_CLASSES), count, p=weights)
     makes = {c: [make_part(rng, c) for _ in range(2)] for c in sorted(set(classes.tolist()))}
     parts = tuple(makes[c][int(rng.integers(2))] for c in classes.tolist())
-    sizes = tuple(float(scale * rng.uniform(0.75, 1.25)) for _ in parts)
+    sizes = tuple(float(scale * _SIZES[part.class_id] * rng.uniform(0.85, 1.15)) for part in parts)
     half = 2.2 + 0.015 * min(count, MOST_PARTS)
     wall = 0.0 if belt > 1 or rng.integers(3) == 0 else float(rng.uniform(0.6, 1.4))
     return Layout(half * 4 / 3, half, wall, parts, sizes, belt)

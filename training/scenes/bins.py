@@ -15,7 +15,7 @@ from yolact.training.scenes.bin_model import DRAWN, HIDDEN, TOUCHING, Layout, bu
 from yolact.training.scenes.physics import mujoco
 from yolact.training.scenes.scene import Scene
 
-LEAST_SHARE = 0.25
+LEAST_SHARE = 0.5
 """Share of a part's outline within the picture below which it is too hidden to be asked for."""
 
 LEAST_AREA = 0.0004
@@ -154,5 +154,5 @@ def _aim(rng: np.random.Generator, layout: Layout) -> Any:
     camera.lookat[:] = [*rng.uniform(-0.2, 0.2, 2), 0.3]
     camera.azimuth = 90 if layout.belt > 1 else rng.uniform(0, 360)
     camera.elevation = -rng.uniform(58, 89)
-    camera.distance = layout.half_depth / np.tan(np.radians(22.5)) * rng.uniform(0.85, 1.1)
+    camera.distance = layout.half_depth / np.tan(np.radians(22.5)) * rng.uniform(0.95, 1.15)
     return camera

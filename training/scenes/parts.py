@@ -51,7 +51,7 @@ Made = tuple[Mesh, tuple[Collider, ...]]
 
 
 def _bolt(rng: np.random.Generator) -> Made:
-    length, head = rng.uniform(1.0, 2.4), ("hex", "socket")[int(rng.integers(2))]
+    length, head = rng.uniform(0.9, 1.7), ("hex", "socket")[int(rng.integers(2))]
     height = 0.34 if head == "hex" else 0.5
     shift = length * 0.4  # as in the mesh
     top: Collider = Collider("cylinder", (0.48, height / 2), (0, 0, shift + height / 2))
@@ -88,7 +88,7 @@ def _bracket(rng: np.random.Generator) -> Made:
 
 def _spring(rng: np.random.Generator) -> Made:
     radius, length, turns = rng.uniform(0.18, 0.3), rng.uniform(0.9, 1.6), rng.uniform(8, 13)
-    wire = length / turns * rng.uniform(0.34, 0.45)  # gaps narrower than the wire
+    wire = length / turns * rng.uniform(0.43, 0.48)  # gaps narrower than the wire
     body = Collider("cylinder", (radius + wire, length / 2), along_x=True)
     return spring(turns, radius, wire, length), (body,)
 

@@ -3,7 +3,7 @@
 YOLACT-ResNet50 at 550 with made-up weights (100 detections, the worst case) up to its heads, and from an image to masks
 of its size. All contenders have the same weights, photos and threads, each a process of its own, and run in turn, so
 that a machine that slows down does so for all. What computes in float32 has to find what ONNX Runtime finds before it
-is timed. What rounds is judged by its average precision: the demonstration model's on scenes that it has not seen.
+is timed. What rounds is judged by its average precision: the demonstration model's on bins that it has not seen.
 A contender that cannot run is in the results with the reason.
 
     python -m benchmarks.cpu runtimes [--only NAMES] [--json benchmarks/results/cpu_runtimes.json]
@@ -43,15 +43,15 @@ def parse_names(context: click.Context, parameter: click.Parameter, value: str |
 @click.option("--runs", type=click.IntRange(1), default=12, show_default=True, help="Timed runs of each.")
 @click.option("--threads", type=click.IntRange(1), default=os.cpu_count, help="[default: all cores]")
 @click.option("--only", "names", callback=parse_names, help=f"Some of {','.join(CONTENDERS)}.  [default: all]")
-@click.option("--scenes", type=click.IntRange(1), default=300, show_default=True, help="For average precision.")
+@click.option("--bins", type=click.IntRange(1), default=300, show_default=True, help="For average precision.")
 @json_option
 @reports_errors
-def main(runs: int, threads: int, names: list[str], scenes: int, json_path: Path | None) -> None:
+def main(runs: int, threads: int, names: list[str], bins: int, json_path: Path | None) -> None:
     """Compare what runs the network on this CPU."""
     load = load_average()
     if load is not None and load > BUSY:
         click.echo(f"warning: the load is {load:.1f}; others at work slow down PyTorch more than the rest", err=True)
     machine = describe_machine(threads, "openvino", "ncnn", "pnnx") | {"load before": f"{load}"}
-    figures = {"machine": machine, **measure(names, runs, threads, scenes)}
+    figures = {"machine": machine, **measure(names, runs, threads, bins)}
     print(tables.everything(figures))
     write_figures(json_path, figures)

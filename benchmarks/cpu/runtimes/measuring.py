@@ -20,7 +20,7 @@ from benchmarks.cpu.runtimes.contenders import BASELINE, CONTENDERS, REFERENCE
 from benchmarks.cpu.runtimes.export import write_files
 from benchmarks.cpu.runtimes.files import Files
 from benchmarks.cpu.runtimes.workers import Failed, Worker
-from benchmarks.images import PHOTO_SIZE, calibration_scenes, unseen_scenes, write_photos
+from benchmarks.images import PHOTO_SIZE, calibration_bins, unseen_bins, write_photos
 from benchmarks.networks import DEMO, seeded_model
 from yolact.calib.image_set import ImageSet
 from yolact.runtime.config import PostprocessConfig
@@ -157,7 +157,7 @@ def large_photo_memory(files: Files, threads: int) -> dict[str, Any]:
     return {"size": list(LARGE_PHOTO_SIZE), "detections": count, "peak_memory_mb": memory}
 
 
-def measure_accuracy(names: Sequence[str], scenes: int) -> dict[str, Any]:
+def measure_accuracy(names: Sequence[str], count: int) -> dict[str, Any]:
     """Mask and box AP of the demonstration model by the contenders that round, and by two in float32 to compare with.
 
     Nothing is timed here, so all contenders run at once, on one thread each.
@@ -166,7 +166,7 @@ def measure_accuracy(names: Sequence[str], scenes: int) -> dict[str, Any]:
     rows: Rows = {name: {"label": CONTENDERS[name].label} for name in judged}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        images, unseen = calibration_scenes(folder / "calibration"), unseen_scenes(folder / "unseen", scenes)
+        images, unseen = calibration_bins(folder / "calibration"), unseen_bins(folder / "unseen", count)
         files = write_files(load_checkpoint(DEMO).eval(), PostprocessConfig(), folder, images, ncnn=False)
         with started(judged, "end_to_end", files, 1) as workers:
             for worker in workers.values():
@@ -174,10 +174,10 @@ def measure_accuracy(names: Sequence[str], scenes: int) -> dict[str, Any]:
             for name in tqdm(judged, desc="accuracy", disable=None):
                 with dropping(name, workers, rows):
                     rows[name]["ap"] = workers[name].get()
-    return {"network": "yolact_demo", "scenes": scenes, "rows": rows}
+    return {"network": "yolact_demo", "bins": count, "rows": rows}
 
 
-def measure(names: Sequence[str], runs: int, threads: int, scenes: int) -> dict[str, Any]:
+def measure(names: Sequence[str], runs: int, threads: int, bins: int) -> dict[str, Any]:
     """Speed of the official network and accuracy of the demonstration model."""
     speed = measure_speed(seeded_model(get_config("yolact_resnet50")), names, runs, threads)
-    return {"network": "yolact_resnet50", "runs": runs, **speed, "accuracy": measure_accuracy(names, scenes)}
+    return {"network": "yolact_resnet50", "runs": runs, **speed, "accuracy": measure_accuracy(names, bins)}

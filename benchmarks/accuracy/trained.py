@@ -1,0 +1,214 @@
+"""The two trained models that ship with the project, on pictures that they were not trained on, in every precision.
+
+The demonstration model finds parts in bins that are drawn for it; that of nuclei, nuclei in photographs of microscopes.
+fp16 and INT8 for TensorRT are emulated, so their times would mean nothing and are not taken.
+
+    python -m benchmarks.accuracy trained [--bins 500] [--nuclei FOLDER] [--json benchmarks/results/trained.json]
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import onnx
+from tqdm import tqdm
+
+from benchmarks.accuracy.int8 import export
+from benchmarks.accuracy.tables import trained_groups, trained_precisions, trained_worst
+from benchmarks.commands import json_option
+from benchmarks.figures import write_figures
+from benchmarks.images import calibration_bins, unseen_bins
+from benchmarks.machine import describe_machine
+from benchmarks.networks import DEMO, NUCLEI, quantised
+from yolact.calib.calibration import calibrate
+from yolact.calib.image_set import ImageSet
+from yolact.calib.options import CalibrationOptions
+from yolact.calib.quantization_points import DEFAULT_MODULES
+from yolact.cli.command import reports_errors
+from yolact.export.half_emulation import emulate_half
+from yolact.runtime.config import PostprocessConfig
+from yolact.runtime.detector import Detector
+from yolact.runtime.images.arrays import Image
+from yolact.training.data.ground_truth import GroundTruth, read_ground_truth
+from yolact.training.evaluation.evaluate import Evaluation, evaluate
+from yolact.training.evaluation.scores import RegionScores, score_results, scored_detections
+from yolact.training.models.checkpoints import load_checkpoint
+from yolact.training.models.model import Yolact
+from yolact.training.models.torch_engine import TorchEngine
+
+WORST = 10
+"""Pictures that are named because the model does worst on them."""
+
+CALIBRATION_PHOTOGRAPHS = 100
+
+FEW, SOME = 3, 6
+"""Most parts that are asked for in a sparse bin, and in one that is neither sparse nor heaped."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A model and what it is measured on.
+
+    Attributes:
+        checkpoint: its file.
+        truth: pictures that it was not trained on.
+        groups: of each picture, by its id.
+        calibration: for INT8; pictures of the training part or drawn like it.
+        limits: detections that are kept.
+    """
+
+    checkpoint: Path
+    truth: GroundTruth
+    groups: dict[int, str]
+    calibration: ImageSet
+    limits: PostprocessConfig
+
+
+def bins_task(folder: Path, count: int) -> Task:
+    """Bins are grouped by the number of parts that are asked for."""
+    truth = unseen_bins(folder / "unseen", count)
+    asked = asked_objects(truth)
+
+    def group(parts: int) -> str:
+        return f"up to {FEW} parts" if parts <= FEW else f"{FEW + 1} to {SOME}" if parts <= SOME else f"over {SOME}"
+
+    groups = {image.id: group(asked[image.id]) for image in truth.images}
+    return Task(DEMO, truth, groups, calibration_bins(folder / "calibration"), PostprocessConfig())
+
+
+def nuclei_task(folder: Path) -> Task:
+    """Photographs are grouped by how they were taken, as their light and colour tell."""
+    truth = read_ground_truth(folder / "val.json", folder / "images")
+    groups = {image.id: light_of(truth.read(index)) for index, image in enumerate(truth.images)}
+    names = sorted(path for path in (folder / "images").iterdir() if path.name.startswith("train_"))
+    with tempfile.TemporaryDirectory() as links:
+        for path in names[:: max(1, len(names) // CALIBRATION_PHOTOGRAPHS)][:CALIBRATION_PHOTOGRAPHS]:
+            (Path(links) / path.name).symlink_to(path.resolve())
+        linked = ImageSet.of_folder(Path(links), CALIBRATION_PHOTOGRAPHS)
+    chosen = ImageSet(tuple(folder / "images" / path.name for path in linked.paths), linked.digest, linked.flat)
+    return Task(NUCLEI, truth, groups, chosen, PostprocessConfig(top_k=1000, max_detections=400))
+
+
+def light_of(image: Image) -> str:
+    """The kind of microscope's light: dark pictures are of fluorescence, light ones of stained tissue."""
+    if image.mean() < 100:
+        return "fluorescence, dark"
+    grey = np.ptp(image.astype(np.int16), axis=2).mean() < 8
+    return "light, grey" if grey else "stained, in colour"
+
+
+def asked_objects(truth: GroundTruth) -> Counter[int]:
+    """The number of objects that are to be found, by the picture's id."""
+    return Counter(one["image_id"] for one in truth.content["annotations"] if not one.get("iscrowd"))
+
+
+def variants(model: Yolact, calibration: ImageSet, limits: PostprocessConfig) -> dict[str, onnx.ModelProto]:
+    """The exported files by what the table calls them."""
+    exact = {name: export(model, name, postprocess=limits) for name in ("fp32", "fp16")}
+    ranges = calibrate(exact["fp32"], calibration, CalibrationOptions())
+    return {
+        "ONNX": exact["fp32"],
+        "ONNX, fp16": exact["fp16"],
+        "ONNX, INT8 for TensorRT": quantised(exact["fp16"], ranges, DEFAULT_MODULES["tensorrt"], "tensorrt"),
+        "ONNX, INT8 for CPUs": quantised(exact["fp32"], ranges, DEFAULT_MODULES["cpu"], "cpu"),
+    }
+
+
+EMULATED = ("ONNX, fp16", "ONNX, INT8 for TensorRT")
+
+
+def measure(task: Task, folder: Path) -> dict[str, Any]:
+    """All that the tables show of a model."""
+    model = load_checkpoint(task.checkpoint).eval()
+    with Detector(TorchEngine(load_checkpoint(task.checkpoint), task.limits)) as detector:
+        found = {"checkpoint": evaluate(detector, task.truth)}
+    for name, proto in tqdm(variants(model, task.calibration, task.limits).items(), disable=None):
+        path = folder / "network.onnx"
+        onnx.save(emulate_half(proto) if name in EMULATED else proto, path)
+        with Detector.open(path) as detector:
+            found[name] = evaluate(detector, task.truth)
+    return {
+        "checkpoint": task.checkpoint.name,
+        "images": len(task.truth.images),
+        "objects": asked_objects(task.truth).total(),
+        "max_detections": scored_detections(task.limits.max_detections),
+        "calibrated_on": len(task.calibration),
+        "precisions": {name: _row(one, timed=name not in EMULATED) for name, one in found.items()},
+        "groups": by_group(task, found["ONNX"]),
+        "worst": worst(task, found["ONNX"]),
+    }
+
+
+def _row(found: Evaluation, *, timed: bool) -> dict[str, Any]:
+    times = {"detector_ms": found.detector_ms, "mask_ms": found.mask_ms} if timed else {}
+    return {"box": _ap(found.scores.box), "mask": _ap(found.scores.mask), **times}
+
+
+def _ap(scores: RegionScores) -> dict[str, float | None]:
+    names = ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large")
+    return {name: None if (value := getattr(scores, name)) is None else 100 * value for name in names}
+
+
+def _score(task: Task, found: Evaluation, ids: list[int]) -> RegionScores:
+    limit = scored_detections(task.limits.max_detections)
+    return score_results(task.truth.content, found.box_results, found.mask_results, ids, limit).mask
+
+
+def by_group(task: Task, found: Evaluation) -> dict[str, dict[str, Any]]:
+    """Mask AP of each group of pictures."""
+    asked, rows = asked_objects(task.truth), {}
+    for group in sorted(set(task.groups.values())):
+        ids = [id for id, name in task.groups.items() if name == group]
+        rows[group] = {"images": len(ids), "objects": sum(asked[id] for id in ids)} | _ap(_score(task, found, ids))
+    return rows
+
+
+def worst(task: Task, found: Evaluation) -> list[dict[str, Any]]:
+    """The pictures with the lowest mask AP."""
+    areas: dict[int, list[float]] = {}
+    for one in task.truth.content["annotations"]:
+        if not one.get("iscrowd"):
+            areas.setdefault(one["image_id"], []).append(one["area"])
+    rows = [
+        {
+            "image": image.file_name,
+            "group": task.groups[image.id],
+            "size": list(image.size[::-1]),
+            "objects": len(areas[image.id]),
+            "median_diameter_px": float(np.sqrt(np.median(areas[image.id]) * 4 / np.pi)),
+        }
+        | _ap(_score(task, found, [image.id]))
+        for image in task.truth.images
+        if image.id in areas
+    ]
+    return sorted(rows, key=lambda row: row["ap"])[:WORST]
+
+
+@click.command()
+@click.option("--bins", default=500, show_default=True, type=click.IntRange(1), help="Unseen bins.")
+@click.option(
+    "--nuclei",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of the photographs: train.json, val.json and images.  [default: only bins]",
+)
+@json_option
+@reports_errors
+def main(bins: int, nuclei: Path | None, json_path: Path | None) -> None:
+    """Measure both models in every precision."""
+    figures: dict[str, Any] = {"machine": describe_machine(os.cpu_count() or 1), "models": {}}
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        figures["models"]["bins"] = measure(bins_task(folder, bins), folder)
+        if nuclei is not None:
+            figures["models"]["nuclei"] = measure(nuclei_task(nuclei), folder)
+    for name in figures["models"]:
+        tables = (trained_precisions(name), trained_groups(name), trained_worst(name))
+        print("\n\n".join(render(figures) for render in tables), end="\n\n")
+    write_figures(json_path, figures)
