@@ -9,7 +9,10 @@ from benchmarks.commands import Room
 
 main = Room(
     {
-        "trained": ("benchmarks.accuracy.trained", "the two trained models in every precision: average precision, speed"),
+        "trained": (
+            "benchmarks.accuracy.trained",
+            "both trained models in every precision: average precision, speed",
+        ),
         "int8": ("benchmarks.accuracy.int8", "INT8: average precision, sizes, latency on this CPU"),
         "precision": ("benchmarks.accuracy.precision", "fp16 and bf16, emulated: average precision, heads"),
     },

@@ -85,7 +85,9 @@ def trained_groups(model: str) -> Callable[[Figures], str]:
 
     def render(figures: Figures) -> str:
         groups = figures["models"][model]["groups"]
-        rows = ((name, row["images"], row["objects"], *(_points(row[key]) for key in _AP)) for name, row in groups.items())
+        rows = (
+            (name, row["images"], row["objects"], *(_points(row[key]) for key in _AP)) for name, row in groups.items()
+        )
         return table(("", "pictures", "objects", *(f"mask {title}" for title in _AP_TITLES)), rows)
 
     return render
