@@ -1,6 +1,7 @@
-"""From the checkpoint that ships with the project to pictures and a video, with the commands a user would run; all lands in demo/.
+"""From the checkpoint that ships with the project to pictures and a video, with the commands a user would run.
 
-The network knows machine parts in bins that are drawn by code (docs/results/trained-models.md); every step is the real one.
+All of it lands in demo/. The network knows machine parts in bins that are drawn by code, see
+docs/results/trained-models.md.
 """
 
 from __future__ import annotations

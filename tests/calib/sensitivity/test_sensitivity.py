@@ -42,7 +42,7 @@ from yolact.runtime.errors import DatasetError, EngineError, UsageError
 from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.image_files import write_image
 from yolact.runtime.images.preprocess import Preprocessor
-from yolact.training.data.ground_truth import read_ground_truth
+from yolact.training.data.ground_truth import GroundTruth, read_ground_truth
 from yolact.training.scenes.files import ANNOTATION_FILE, IMAGE_FOLDER
 
 CONFIGS = {

@@ -40,7 +40,7 @@ def test_the_file_is_small_and_names_its_configuration() -> None:
 
 
 def test_it_segments_what_it_has_not_seen(found: dict[str, Evaluation]) -> None:
-    """A little below what docs/results/trained-models.md says of more bins, as there are few parts of a class in these."""
+    """A little below what docs/results/trained-models.md says of more bins, as a class has few parts in these."""
     mask = found["onnx"].scores.mask
     assert mask.ap is not None and mask.ap > 0.5
     assert mask.ap50 is not None and mask.ap50 > 0.7
