@@ -113,7 +113,7 @@ def _describe_engine(request: BatchRequest) -> tuple[ModelMetadata, bool]:
         return read_metadata(options.metadata_file or path.with_name(f"{path.name}.json")), True
     engine = open_engine(path, EngineOptions(metadata_file=options.metadata_file))
     engine.close()
-    return engine.metadata, device is not None and device.kind != "cpu"
+    return engine.metadata, device is not None and device.kind in ("cuda", "tensorrt")
 
 
 def _do(

@@ -221,6 +221,6 @@ def _open(settings: WorkerSettings) -> Detector:
 def _batch_size(detector: Detector) -> int:
     """What suits the engine: on a CPU larger batches are no quicker, on a GPU they are up to a size."""
     engine = detector.engine
-    if str(engine.device) == "cpu":
+    if str(engine.device) in ("cpu", "openvino"):
         return engine.min_batch
     return min(engine.max_batch or _GPU_BATCH, max(_GPU_BATCH, engine.min_batch))

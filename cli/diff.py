@@ -108,7 +108,7 @@ def _summary(result: EngineDiff) -> Iterator[str]:
         yield str(gate)
     yield ""
     if result.command is None:
-        yield "Polygraphy alone cannot repeat this: it runs no checkpoints, and no bf16 on a CPU"
+        yield "Polygraphy alone cannot repeat this: it runs no checkpoints, no bf16 on a CPU, and no OpenVINO"
     else:
         yield "to repeat it with Polygraphy:"
         yield from result.command.split("\n")

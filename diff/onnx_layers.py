@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import onnx
@@ -54,48 +54,73 @@ def tensor_names(proto: onnx.ModelProto) -> dict[str, bool]:
     return {name: node.op_type not in MOVING or name in HEADS for node in nodes for name in node.output}
 
 
-def with_given_layers(proto: onnx.ModelProto, types: Mapping[str, np.dtype[Any]]) -> onnx.ModelProto:
+def with_given_layers(proto: onnx.ModelProto, layers: Tensors) -> onnx.ModelProto:
     """A graph that computes every layer from layers that are given to it, in place of those it computes.
 
     Args:
         proto: the model.
-        types: of each layer in this model.
+        layers: arrays with the type and the number of dimensions of each layer in this model.
     """
-    part = with_only_outputs(proto, list(types))
+    part = with_only_outputs(proto, list(layers))
     for node in part.graph.node:
         for index, name in enumerate(node.input):
-            if name in types:
+            if name in layers:
                 node.input[index] = f"{name}{_GIVEN}"
     used = {name for node in part.graph.node for name in node.input}
-    for name, dtype in types.items():
+    for name, array in layers.items():
         if f"{name}{_GIVEN}" in used:
-            kind = helper.np_dtype_to_tensor_dtype(dtype)
-            part.graph.input.append(helper.make_tensor_value_info(f"{name}{_GIVEN}", kind, None))
+            kind, sizes = helper.np_dtype_to_tensor_dtype(array.dtype), [None] * array.ndim
+            part.graph.input.append(helper.make_tensor_value_info(f"{name}{_GIVEN}", kind, sizes))
     return part
+
+
+class Graph(Protocol):
+    """A graph that some runtime has opened.
+
+    Attributes:
+        inputs: their names.
+    """
+
+    inputs: Sequence[str]
+
+    def __call__(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """All outputs by name. Raises EngineError where the runtime fails."""
+
+
+class OnnxGraph:
+    """A graph in ONNX Runtime."""
+
+    def __init__(self, proto: onnx.ModelProto, device: DeviceChoice) -> None:
+        self._session = open_session(proto, device)
+        self.inputs = tuple(entry.name for entry in self._session.get_inputs())
+
+    def __call__(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """See Graph."""
+        names = [output.name for output in self._session.get_outputs()]
+        return dict(zip(names, run_session(self._session, names, feeds), strict=True))
 
 
 class LayerByLayer:
     """Recomputes every layer from the reference's values at its inputs."""
 
-    def __init__(self, proto: onnx.ModelProto, device: DeviceChoice) -> None:
-        self._proto, self._device = proto, device
-        self._session: onnxruntime.InferenceSession | None = None
+    def __init__(self, proto: onnx.ModelProto, open_graph: Callable[[onnx.ModelProto], Graph]) -> None:
+        self._proto, self._open = proto, open_graph
+        self._graph: Graph | None = None
 
     def __call__(self, images: Image, tested: Tensors, reference: Tensors) -> Tensors:
         """See `tensor_diff.Recompute`. The first call tells the names and types of the layers."""
-        if self._session is None:
-            types = {name: tested[name].dtype for name in tested if tested[name].dtype.kind == "f"}
-            self._session = open_session(with_given_layers(self._proto, types), self._device)
+        if self._graph is None:
+            layers = {name: tested[name] for name in tested if tested[name].dtype.kind == "f"}
+            self._graph = self._open(with_given_layers(self._proto, layers))
         feeds: dict[str, NDArray[Any]] = {}
-        for entry in self._session.get_inputs():
-            if entry.name == INPUT_NAME:
+        for given in self._graph.inputs:
+            if given == INPUT_NAME:
                 feeds[INPUT_NAME] = images
             else:
-                name = entry.name.removesuffix(_GIVEN)
+                name = given.removesuffix(_GIVEN)
                 with np.errstate(over="ignore"):  # beyond the range of half precision: infinite, as in the network
-                    feeds[entry.name] = np.asarray(reference[name]).astype(tested[name].dtype, copy=False)
-        outputs = [output.name for output in self._session.get_outputs()]
-        return dict(zip(outputs, run_session(self._session, outputs, feeds), strict=True))
+                    feeds[given] = np.asarray(reference[name]).astype(tested[name].dtype, copy=False)
+        return self._graph(feeds)
 
 
 def optimisation_error(proto: onnx.ModelProto, names: Sequence[str], device: DeviceChoice, images: Image) -> float:

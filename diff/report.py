@@ -194,6 +194,6 @@ def _images(result: EngineDiff) -> Iterator[str]:
 def _command(result: EngineDiff) -> Iterator[str]:
     yield "<h2>Repeat it with Polygraphy</h2>"
     if result.command is None:
-        yield "<p>Polygraphy alone cannot: it runs no checkpoints, and no bf16 on a CPU.</p>"
+        yield "<p>Polygraphy alone cannot: it runs no checkpoints, no bf16 on a CPU, and no OpenVINO.</p>"
     else:
         yield f"<pre>{text(result.command)}</pre>"

@@ -6,6 +6,8 @@ import tempfile
 import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -19,6 +21,7 @@ from yolact.runtime.engine_files import open_engine, read_metadata
 from yolact.runtime.errors import EngineError, UsageError
 from yolact.runtime.images.arrays import Image
 from yolact.runtime.onnx.exported_model import read_exported_model
+from yolact.runtime.openvino.engine import OpenVinoEngine
 from yolact.runtime.packages import PackageMissing
 from yolact.runtime.tensorrt.plan_file import read_plan_header
 
@@ -88,9 +91,9 @@ class OnnxSide:
 
     def recomputing(self, names: Sequence[str]) -> Recompute:
         """See `Side`."""
-        from yolact.diff.onnx_layers import LayerByLayer
+        from yolact.diff.onnx_layers import LayerByLayer, OnnxGraph
 
-        return LayerByLayer(self._proto, self._device)
+        return LayerByLayer(self._proto, partial(OnnxGraph, device=self._device))
 
     def optimisation_error(self, images: Image) -> float:
         """Largest relative error in a head that ONNX Runtime's optimisations make on a batch."""
@@ -169,7 +172,7 @@ def open_sides(
 
     Args:
         tested, reference: the files.
-        options: for both; a checkpoint only heeds the device.
+        options: for both; a checkpoint only heeds the device, and runs on the CPU where that is OpenVINO's.
         config_name: configuration of checkpoints; None: that of the other side where it is an engine file, else from
             the file name or the tensors.
 
@@ -202,6 +205,8 @@ def _is_checkpoint(path: Path) -> bool:
 
 def _open(path: Path, options: EngineOptions) -> Side:
     if not path.is_file() or read_plan_header(path) is None:
+        if options.device is not None and options.device.kind == "openvino":
+            return _open_openvino(path, options)
         return _open_onnx(path, options.device or CPU)
     return PlanSide(path, open_engine(path, options))
 
@@ -211,7 +216,7 @@ def _open_checkpoint(
 ) -> TorchSide:
     from yolact.training.torch_device import choose_device
 
-    torch_device = choose_device(device)
+    torch_device = choose_device(CPU if device is not None and device.kind == "openvino" else device)
     from yolact.training.models.checkpoints import load_checkpoint
 
     if config_name is not None or config is None:
@@ -219,6 +224,14 @@ def _open_checkpoint(
     else:
         model = load_checkpoint(path, config, config.class_names)
     return TorchSide(path, model.to(torch_device), PostprocessConfig())
+
+
+def _open_openvino(path: Path, options: EngineOptions) -> Side:
+    engine = open_engine(path, replace(options, metadata_file=None))
+    from yolact.diff.openvino_side import OpenVinoSide
+
+    assert isinstance(engine, OpenVinoEngine)
+    return OpenVinoSide(path, engine, read_exported_model(path).proto, options)
 
 
 def _open_onnx(path: Path, device: DeviceChoice) -> OnnxSide:

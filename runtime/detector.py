@@ -14,7 +14,7 @@ import numpy as np
 from yolact.runtime.config import PostprocessConfig
 from yolact.runtime.detection_stream import DetectionStream, StreamSource, load_image
 from yolact.runtime.detections import Detections, in_image
-from yolact.runtime.engine import DeviceChoice, Engine, EngineOptions, ImageEngine
+from yolact.runtime.engine import ComputePrecision, DeviceChoice, Engine, EngineOptions, ImageEngine
 from yolact.runtime.engine_files import open_engine
 from yolact.runtime.errors import EngineError, UsageError, YolactError
 from yolact.runtime.fields import whole
@@ -68,6 +68,7 @@ class Detector:
         threads: int | None = None,
         metadata_file: str | Path | None = None,
         allow_host_code: bool = False,
+        precision: ComputePrecision = "file",
     ) -> Detector:
         """Load an engine file, or weights, which are exported once into the user's cache.
 
@@ -76,21 +77,26 @@ class Detector:
                 of a repository on Hugging Face such as ``dbolya/yolact-resnet50``, which need the extras ``export`` and
                 ``hub`` the first time. What is done then is logged.
             postprocess: NMS kind and limits for a raw graph instead of those it was exported with.
-            device: ``cpu``, ``cuda``, ``cuda:1``, or, for an ONNX file, ``tensorrt`` (ONNX Runtime's provider). By
-                default an ONNX file runs on the CPU and a plan on the first GPU.
+            device: ``cpu``, ``cuda``, ``cuda:1``, or, for an ONNX file, ``tensorrt`` (ONNX Runtime's provider),
+                ``openvino`` (OpenVINO on the CPU, which needs the extra ``openvino``), ``openvino:GPU`` or
+                ``openvino:NPU``. By default an ONNX file runs on the CPU and a plan on the first GPU.
             threads: CPU threads per operator for an ONNX file; None for one per physical core.
             metadata_file: for a plan without its sidecar, the ONNX file it was built from.
             allow_host_code: let TensorRT run code that the plan carries. Only for plans you trust.
+            precision: ``file`` computes as exactly as the file says; ``auto``, for OpenVINO alone, lets it round to
+                what the device computes quickest, which is bfloat16 on a CPU that has it.
 
         Raises:
             EngineError: the file is missing, is no such model, does not keep the contract, or cannot run here.
             UsageError: `postprocess` was given for a full graph, which has its own built in; `threads` is less than 1
-                or the device is none, not available, or for the other kind of file.
+                or the device is none, not available, or for the other kind of file; `precision` is none or for another
+                device.
         """
         choice = None if device is None else DeviceChoice.parse(device)
         beside = None if metadata_file is None else Path(metadata_file)
+        options = EngineOptions(choice, beside, allow_host_code, precision)
         path = _find_engine_file(path, choice)
-        engine = open_engine(path, EngineOptions(choice, beside, allow_host_code), threads=threads)
+        engine = open_engine(path, options, threads=threads)
         if postprocess is not None:
             try:
                 engine.set_postprocess(postprocess)
@@ -106,6 +112,7 @@ class Detector:
             threads=threads,
             metadata_file=beside and beside.absolute(),
             allow_host_code=allow_host_code,
+            precision=precision,
         )
         return detector
 

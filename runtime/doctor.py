@@ -55,6 +55,7 @@ def examine_machine() -> Iterator[Finding]:
         yield _examine_flavour(flavour)
     yield Finding("plugins", *describe_library(_gpus()))
     yield from _guarded("ONNX Runtime", _examine_onnxruntime)
+    yield from _guarded("OpenVINO", _examine_openvino)
     yield Finding("onnx", *_installed("onnx", "export"))
     yield Finding("PyTorch", *_installed("torch", "export"))
 
@@ -119,6 +120,14 @@ def _examine_onnxruntime() -> Iterator[Finding]:
 
     providers = ", ".join(onnxruntime.get_available_providers())
     yield Finding("ONNX Runtime", True, f"{onnxruntime.__version__} with {providers}")
+
+
+def _examine_openvino() -> Iterator[Finding]:
+    from yolact.runtime.openvino.library import core, load_openvino, version_of
+
+    version = version_of(load_openvino())
+    devices = (f"{name} ({core().get_property(name, 'FULL_DEVICE_NAME')})" for name in core().available_devices)
+    yield Finding("OpenVINO", True, f"{version} with {', '.join(devices)}")
 
 
 def _installed(package: str, extra: str) -> tuple[bool, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol, cast, runtime_checkable
+from typing import TYPE_CHECKING, Literal, Protocol, cast, get_args, runtime_checkable
 
 from yolact.runtime.errors import UsageError
 
@@ -27,7 +27,7 @@ class Engine(Protocol):
         metadata: what the model is and how it post-processes.
         min_batch: fewest images per call.
         max_batch: most images per call, None where any number will do.
-        device: where it runs, as text ``cpu`` or ``cuda:0``.
+        device: where it runs, as text ``cpu``, ``cuda:0`` or ``openvino``.
     """
 
     @property
@@ -69,30 +69,44 @@ class ImageEngine(Engine, Protocol):
         """As `find`, with results that stay on the GPU. Raises UsageError where it cannot do so here."""
 
 
+DeviceKind = Literal["cpu", "cuda", "tensorrt", "openvino"]
+
+ComputePrecision = Literal["file", "auto"]
+"""What OpenVINO computes in: as exactly as the file says, or as is quickest on the device."""
+
+
 @dataclass(frozen=True)
 class DeviceChoice:
     """A device and how it is used.
 
     Attributes:
         kind: ``cpu``; ``cuda``, a GPU: plans on TensorRT, ONNX files on ONNX Runtime's CUDA provider; ``tensorrt``,
-            a GPU and ONNX files on ONNX Runtime's TensorRT provider.
+            a GPU and ONNX files on ONNX Runtime's TensorRT provider; ``openvino``, ONNX files on OpenVINO.
         index: of the GPU.
+        name: OpenVINO's name of its device: ``CPU``, ``GPU``, ``GPU.1``, ``NPU``.
     """
 
-    kind: Literal["cpu", "cuda", "tensorrt"]
+    kind: DeviceKind
     index: int = 0
+    name: str = "CPU"
 
     def __str__(self) -> str:
+        if self.kind == "openvino":
+            return self.kind if self.name == "CPU" else f"{self.kind}:{self.name}"
         return self.kind if self.kind == "cpu" else f"{self.kind}:{self.index}"
 
     @classmethod
     def parse(cls, text: str) -> DeviceChoice:
-        """From `cpu`, `cuda`, `cuda:1`, `tensorrt`, `tensorrt:1`. Raises UsageError for anything else."""
+        """From `cpu`, `cuda`, `cuda:1`, `tensorrt`, `openvino`, `openvino:GPU`. Raises UsageError for anything else."""
+        openvino = re.fullmatch(r"openvino(?::([A-Z]{1,20}(?:\.\d{1,3})?))?", str(text))
+        if openvino is not None:
+            return cls("openvino", name=openvino[1] or "CPU")
         match = re.fullmatch(r"(cpu)|(cuda|tensorrt)(?::(\d{1,3}))?", str(text))
         if match is None:
-            raise UsageError(f"expected a device like cpu, cuda, cuda:1 or tensorrt, got {text!r}")
-        kind = cast(Literal["cpu", "cuda", "tensorrt"], match[1] or match[2])
-        return cls(kind, int(match[3] or 0))
+            raise UsageError(
+                f"expected a device like cpu, cuda, cuda:1, tensorrt, openvino or openvino:GPU, got {text!r}"
+            )
+        return cls(cast(DeviceKind, match[1] or match[2]), int(match[3] or 0))
 
 
 CPU = DeviceChoice("cpu")
@@ -107,11 +121,24 @@ class EngineOptions:
         metadata_file: for a plan without its sidecar, the ONNX file it was built from or the sidecar under its new
             name.
         allow_host_code: let TensorRT run code that the plan carries. Only for plans you trust.
+        precision: ``auto``, for OpenVINO alone, lets it round to what the device computes quickest.
+
+    Raises UsageError for a precision that is none, or that the device does not offer.
     """
 
     device: DeviceChoice | None = None
     metadata_file: Path | None = None
     allow_host_code: bool = False
+    precision: ComputePrecision = "file"
+
+    def __post_init__(self) -> None:
+        if self.precision not in get_args(ComputePrecision):
+            raise UsageError(f"expected a precision of file or auto, got {self.precision!r}")
+        if self.precision == "auto" and (self.device is None or self.device.kind != "openvino"):
+            raise UsageError(
+                f"--precision auto is for --device openvino, got {self.device or 'no device'}; other devices compute "
+                "in the precision of the file: export it with --fp16 or --int8"
+            )
 
 
 DEFAULT_OPTIONS = EngineOptions()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from yolact.runtime.engine import CPU, DEFAULT_OPTIONS, DeviceChoice, EngineOptions
+from yolact.runtime.engine import CPU, DEFAULT_OPTIONS, EngineOptions
 from yolact.runtime.errors import EngineError, UsageError
 from yolact.runtime.input_files import no_file
 from yolact.runtime.metadata import ModelMetadata
@@ -14,6 +14,7 @@ from yolact.runtime.tensorrt.plan_file import read_plan_header, read_sidecar
 
 if TYPE_CHECKING:
     from yolact.runtime.onnx.engine import OnnxEngine
+    from yolact.runtime.openvino.engine import OpenVinoEngine
     from yolact.runtime.tensorrt.engine import TensorRTEngine
 
 PLAN_SUFFIXES = (".plan", ".engine", ".trt")
@@ -22,7 +23,7 @@ PLAN_SUFFIXES = (".plan", ".engine", ".trt")
 
 def open_engine(
     path: Path, options: EngineOptions = DEFAULT_OPTIONS, *, threads: int | None = None
-) -> OnnxEngine | TensorRTEngine:
+) -> OnnxEngine | OpenVinoEngine | TensorRTEngine:
     """Open an ONNX file or a TensorRT plan.
 
     Args:
@@ -44,7 +45,7 @@ def open_engine(
             )
         if options.metadata_file is not None:
             raise UsageError(f"{path} is an ONNX file and has its metadata inside; leave out --metadata")
-        return _open_onnx(path, threads, options.device or CPU)
+        return _open_onnx(path, threads, options)
     if path.suffix.lower() == ".onnx":
         raise EngineError(f"{path} is a TensorRT plan, not an ONNX file; rename it to {path.with_suffix('.plan')}")
     if threads is not None:
@@ -58,7 +59,12 @@ def open_engine(
     return open_plan(path, device.index if device else 0, metadata, allow_host_code=options.allow_host_code)
 
 
-def _open_onnx(path: Path, threads: int | None, device: DeviceChoice) -> OnnxEngine:
+def _open_onnx(path: Path, threads: int | None, options: EngineOptions) -> OnnxEngine | OpenVinoEngine:
+    device = options.device or CPU
+    if device.kind == "openvino":
+        from yolact.runtime.openvino.engine import OpenVinoEngine
+
+        return OpenVinoEngine(path, threads, device, options.precision)
     try:
         from yolact.runtime.onnx.engine import OnnxEngine
     except ImportError as error:

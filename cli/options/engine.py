@@ -1,14 +1,15 @@
-"""How an engine file is opened: --device, --metadata and --allow-host-code."""
+"""How an engine file is opened: --device, --metadata, --allow-host-code and --precision."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import click
 
 from yolact.cli.options.groups import option_group
 from yolact.cli.options.values import FILE
-from yolact.runtime.engine import DeviceChoice, EngineOptions
+from yolact.runtime.engine import ComputePrecision, DeviceChoice, EngineOptions
 from yolact.runtime.errors import UsageError
 
 
@@ -23,10 +24,10 @@ def _parse_device(context: click.Context, parameter: click.Parameter, value: str
     "open_options",
     click.option(
         "--device",
-        metavar="cpu|cuda|tensorrt",
+        metavar="cpu|cuda|tensorrt|openvino",
         callback=_parse_device,
-        help="Where it runs: cpu, cuda, cuda:1 or, for an ONNX file, tensorrt (ONNX Runtime's provider).  [default: a "
-        "plan on cuda, else cpu]",
+        help="Where it runs: cpu, cuda, cuda:1 or, for an ONNX file, tensorrt (ONNX Runtime's provider), openvino "
+        "(OpenVINO on the CPU), openvino:GPU or openvino:NPU.  [default: a plan on cuda, else cpu]",
     ),
     click.option(
         "--metadata",
@@ -40,7 +41,16 @@ def _parse_device(context: click.Context, parameter: click.Parameter, value: str
         is_flag=True,
         help="Let a plan run code that it carries, be it version compatible or with plugins inside.",
     ),
+    click.option(
+        "--precision",
+        type=click.Choice(get_args(ComputePrecision)),
+        default="file",
+        help="Compute as exactly as the file says or, with --device openvino, in what is quickest there, such as "
+        "bfloat16 (auto).",
+    ),
 )
-def engine_options(device: DeviceChoice | None, metadata_file: Path | None, allow_host_code: bool) -> EngineOptions:
+def engine_options(
+    device: DeviceChoice | None, metadata_file: Path | None, allow_host_code: bool, precision: ComputePrecision
+) -> EngineOptions:
     """How an engine file is opened."""
-    return EngineOptions(device, metadata_file, allow_host_code)
+    return EngineOptions(device, metadata_file, allow_host_code, precision)

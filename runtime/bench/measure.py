@@ -80,7 +80,7 @@ def run_benchmark(request: BenchRequest, photos: Photos) -> dict[str, Any]:
 def _open_gpu(request: BenchRequest) -> Device | None:
     """The GPU that the engine will be on, None where it is to run on the CPU or the GPU cannot be asked."""
     device = request.open_options.device or CPU
-    if device.kind == "cpu" and read_plan_header(request.engine) is None:
+    if device.kind in ("cpu", "openvino") and read_plan_header(request.engine) is None:
         return None
     with suppress(EngineError):  # open_options the engine says why, and better
         return Device.open(device.index)

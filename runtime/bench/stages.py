@@ -22,6 +22,7 @@ from yolact.runtime.tensorrt.flavour import FLAVOURS
 
 if TYPE_CHECKING:
     from yolact.runtime.onnx.engine import OnnxEngine
+    from yolact.runtime.openvino.engine import OpenVinoEngine
 
 MaskForm = Literal["full", "rle"]
 
@@ -67,12 +68,11 @@ class StagedEngine(Protocol):
 
 
 class OnnxSteps:
-    """An ONNX file in ONNX Runtime. On a GPU its session copies by itself, so the engine's time includes the copies."""
+    """An ONNX file in ONNX Runtime or OpenVINO. On a GPU these copy by themselves, so the engine's time includes the
+    copies."""
 
-    def __init__(self, engine: OnnxEngine) -> None:
-        from yolact.runtime.onnx.session import SOFTWARE
-
-        self.software = SOFTWARE
+    def __init__(self, engine: OnnxEngine | OpenVinoEngine) -> None:
+        self.software = engine.software
         self._engine = engine
         self.prepare: Callable[[Sequence[Image]], Image] = Preprocessor(engine.metadata.config.image_size)
         self.collect = engine.collect
@@ -152,7 +152,7 @@ def _on_cpu(
     return [in_image(one if top_k is None else one[:top_k], size) for one, size in zip(found, sizes, strict=True)]
 
 
-def in_steps(engine: OnnxEngine | TensorRTEngine) -> StagedEngine:
+def in_steps(engine: OnnxEngine | OpenVinoEngine | TensorRTEngine) -> StagedEngine:
     """The steps of an engine that `open_engine` opened. Raises EngineError where a GPU's memory does not suffice."""
     if isinstance(engine, TensorRTEngine):
         return TensorRTSteps(engine)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from typing import cast
 from weakref import WeakSet
 
 import numpy as np
@@ -14,6 +15,7 @@ import numpy as np
 from yolact.runtime.capi.buffers import Buffers, CImage, as_bgr, as_buffers
 from yolact.runtime.capi.image_stream import ImageStream, StreamEmpty, StreamFull
 from yolact.runtime.detector import Detector
+from yolact.runtime.engine import ComputePrecision
 from yolact.runtime.errors import EngineError, ImageError, UsageError
 from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.decoding import decode_image
@@ -86,11 +88,25 @@ class Session:
 
 
 def open_session(
-    path: str, score_threshold: float, top_k: int, device: bytes | None, threads: int, allow_host_code: bool
+    path: str,
+    score_threshold: float,
+    top_k: int,
+    device: bytes | None,
+    threads: int,
+    allow_host_code: bool,
+    precision: bytes | None,
 ) -> Session:
     """Open an engine file with C's conventions: 0 for no `top_k` and for the usual number of `threads`."""
-    where = None if device is None else device.decode(errors="backslashreplace")
-    detector = Detector.open(path, device=where, threads=threads or None, allow_host_code=allow_host_code)
+    where, computing = (
+        None if text is None else text.decode(errors="backslashreplace") for text in (device, precision)
+    )
+    detector = Detector.open(
+        path,
+        device=where,
+        threads=threads or None,
+        allow_host_code=allow_host_code,
+        precision=cast(ComputePrecision, computing or "file"),  # which says what is wrong with another text
+    )
     return Session(detector, score_threshold, top_k or None)
 
 

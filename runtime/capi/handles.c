@@ -69,8 +69,9 @@ static PyObject* open_session(const char* path, const yolact_options* options)
     PyObject* name = bridge ? PyUnicode_DecodeFSDefault(path) : NULL;
     PyObject* session =
         name ? PyObject_CallMethod(
-                   bridge, "open_session", "OdiyiO", name, (double)options->score_threshold, (int)options->top_k,
-                   options->device, (int)options->threads, options->allow_host_code ? Py_True : Py_False)
+                   bridge, "open_session", "OdiyiOy", name, (double)options->score_threshold, (int)options->top_k,
+                   options->device, (int)options->threads, options->allow_host_code ? Py_True : Py_False,
+                   options->precision)
              : NULL;
     Py_XDECREF(name);
     Py_XDECREF(bridge);

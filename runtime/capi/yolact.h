@@ -103,13 +103,16 @@ typedef struct yolact_options {
     size_t struct_size;      /* sizeof(yolact_options) */
     float score_threshold;   /* leave out detections that do not score above it, 0 to 1 */
     int32_t top_k;           /* keep this many detections of an image at most, the best ones; 0: all */
-    const char* device;      /* "cpu", "cuda", "cuda:1", "tensorrt"; NULL: an ONNX file on the CPU, a plan on GPU 0 */
+    const char* device;      /* "cpu", "cuda", "cuda:1", "tensorrt", "openvino", "openvino:GPU"; NULL: an ONNX file on
+                              * the CPU, a plan on GPU 0 */
     int32_t threads;         /* CPU threads for an ONNX file, to 1024; 0: one a physical core */
     int32_t allow_host_code; /* not 0: TensorRT may run code that the plan carries; only for plans you trust */
+    const char* precision;   /* "file" or NULL: computes as exactly as the file says; "auto", with "openvino" alone: in
+                              * what is quickest on the device */
 } yolact_options;
 
 /* To begin with: yolact_options options = YOLACT_OPTIONS_DEFAULT; */
-#define YOLACT_OPTIONS_DEFAULT {sizeof(yolact_options), 0.15f, 0, NULL, 0, 0}
+#define YOLACT_OPTIONS_DEFAULT {sizeof(yolact_options), 0.15f, 0, NULL, 0, 0, NULL}
 
 /* Opens an engine file. `path` has the file system's bytes; `options` may be NULL for the defaults. */
 YOLACT_API yolact_status yolact_open(const char* path, const yolact_options* options, yolact_handle* handle);

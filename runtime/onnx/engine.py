@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -10,24 +11,29 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from yolact.runtime.config import PostprocessConfig
-from yolact.runtime.contract import INPUT_NAME, TensorSpec, contradiction, input_spec, output_specs
+from yolact.runtime.contract import INPUT_NAME
 from yolact.runtime.engine import CPU, DeviceChoice
 from yolact.runtime.errors import EngineError
 from yolact.runtime.file_digest import sha256_of
 from yolact.runtime.images.arrays import Image
 from yolact.runtime.metadata import ModelMetadata
-from yolact.runtime.model_names import is_checkpoint
+from yolact.runtime.onnx.contract_check import FoundTensor, check_contract
 from yolact.runtime.onnx.device_input import DeviceInput
 from yolact.runtime.onnx.providers import MOST_BATCH, TensorRtModel
-from yolact.runtime.onnx.session import ModelRefused, open_session, run_into
+from yolact.runtime.onnx.refusals import known_refusal
+from yolact.runtime.onnx.session import SOFTWARE, ModelRefused, open_session, run_into
 from yolact.runtime.postprocess.output_check import OutputCheck
 from yolact.runtime.postprocess.postprocess import NetworkDetections
 
-_TYPE_NAMES = {"float32": "tensor(float)", "int32": "tensor(int32)", "uint8": "tensor(uint8)"}
-
 
 class OnnxEngine:
-    """One ONNX Runtime session whose tensors were checked against the contract when it was opened."""
+    """One ONNX Runtime session whose tensors were checked against the contract when it was opened.
+
+    Attributes:
+        software: what runs it, with version.
+    """
+
+    software = SOFTWARE
 
     def __init__(self, path: Path, threads: int | None = None, device: DeviceChoice = CPU) -> None:
         """Load and check the file.
@@ -49,7 +55,8 @@ class OnnxEngine:
             raise EngineError(_why_not_opened(path, str(error))) from error
         try:
             self._metadata = ModelMetadata.from_props(self._session.get_modelmeta().custom_metadata_map, str(path))
-            self._outputs = _check_contract(self._session, self._metadata, path)
+            tensors = (self._session.get_inputs(), self._session.get_outputs())
+            self._outputs = check_contract(*map(_found, tensors), self._metadata, path)
         except UnicodeDecodeError:
             raise EngineError(f"{path} has texts that are no UTF-8; export it again with yolact-export") from None
         self._check = OutputCheck(self._metadata.config)
@@ -116,43 +123,20 @@ def _fixed_batch(session: onnxruntime.InferenceSession) -> int | None:
 
 
 def _why_not_opened(path: Path, reason: str) -> str:
-    if is_checkpoint(path):
-        return f"{path} is a checkpoint; export it with yolact-export --weights {path}"
+    if known := known_refusal(path, reason):
+        return known
     if "Unsupported model IR version" in reason or "only *guarantees* support for models stamped" in reason:
         return (
             f"{path} was exported for a newer ONNX Runtime than {onnxruntime.__version__}; update that with "
             "pip install -U onnxruntime, or export the file again with --opset 20"
         )
-    if "YolactFastNms" in reason:
-        return (
-            f"{path} was exported with --functions strip, for TensorRT with plugins only; export it again with "
-            "yolact-export --functions keep"
-        )
     if "NOT_IMPLEMENTED" in reason:
         return (
             f"{path} has operators that ONNX Runtime lacks on this device: {reason}; bf16 files run in TensorRT plans "
-            "only, for ONNX Runtime export with --fp16 or in full precision"
+            "and with --device openvino, for ONNX Runtime export with --fp16 or in full precision"
         )
     return f"{path} cannot be opened as an ONNX model: {reason}; export it again with yolact-export"
 
 
-def _check_contract(
-    session: onnxruntime.InferenceSession, metadata: ModelMetadata, path: Path
-) -> dict[str, TensorSpec]:
-    """The outputs in contract order. Raises EngineError for the first tensor that breaks the contract."""
-    outputs = output_specs(metadata.graph, metadata.config, metadata.postprocess)
-    inputs = session.get_inputs()
-    found = {t.name: (t.type, tuple(t.shape[1:])) for t in [*inputs, *session.get_outputs()]}
-    for name, spec in {INPUT_NAME: input_spec(metadata.config), **outputs}.items():
-        expected = (_TYPE_NAMES[spec.dtype.name], spec.shape)
-        if found.get(name) != expected:
-            shape = found[name][1] if name in found else ()
-            why = contradiction(name, shape, metadata.config, metadata.postprocess)
-            raise EngineError(
-                f"{path}: {why}expected tensor {name!r} to be {expected[0]} of shape (N, {str(spec.shape)[1:-1]}), "
-                f"got {found.get(name, 'no such tensor')}; export the model again with yolact-export"
-            )
-    if len(inputs) > 1:
-        unknown = ", ".join(sorted(t.name for t in inputs if t.name != INPUT_NAME))
-        raise EngineError(f"{path} has inputs that no YOLACT has: {unknown}; export the model again with yolact-export")
-    return outputs
+def _found(tensors: Iterable[Any]) -> dict[str, FoundTensor]:
+    return {tensor.name: FoundTensor(tensor.type, tuple(tensor.shape[1:])) for tensor in tensors}

@@ -36,10 +36,15 @@ _ERRORS_ONLY = 3
 """A severity of ONNX Runtime's log: it prints errors and keeps warnings to itself."""
 
 
-def session_options(threads: int | None = None, *, optimise: bool = True) -> onnxruntime.SessionOptions:
-    """Options of a session, see `open_session`. Raises UsageError where `threads` is no number of them."""
+def check_threads(threads: int | None) -> None:
+    """Raise UsageError where this is no number of threads, nor None."""
     if threads is not None:
         whole("threads, unless they are None for all cores,", threads, 1, MAX_THREADS)
+
+
+def session_options(threads: int | None = None, *, optimise: bool = True) -> onnxruntime.SessionOptions:
+    """Options of a session, see `open_session`. Raises UsageError where `threads` is no number of them."""
+    check_threads(threads)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _ERRORS_ONLY
     options.add_session_config_entry("session.load_model_format", "ONNX")  # and nothing else by its name

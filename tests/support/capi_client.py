@@ -21,6 +21,7 @@ class Options(c.Structure):
         ("device", c.c_char_p),
         ("threads", c.c_int32),
         ("allow_host_code", c.c_int32),
+        ("precision", c.c_char_p),
     )
 
 

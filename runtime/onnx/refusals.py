@@ -1,0 +1,19 @@
+"""Sentences for files that no runtime of ONNX files opens."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from yolact.runtime.model_names import is_checkpoint
+
+
+def known_refusal(path: Path, reason: str) -> str | None:
+    """What to do with a file that a runtime refuses for this reason; None where the reason is none of these."""
+    if is_checkpoint(path):
+        return f"{path} is a checkpoint; export it with yolact-export --weights {path}"
+    if "YolactFastNms" in reason:
+        return (
+            f"{path} was exported with --functions strip, for TensorRT with plugins only; export it again with "
+            "yolact-export --functions keep"
+        )
+    return None

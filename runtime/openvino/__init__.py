@@ -1,0 +1,1 @@
+"""Exported ONNX files on OpenVINO."""

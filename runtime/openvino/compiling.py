@@ -1,0 +1,88 @@
+"""From an ONNX file of this toolkit to a model that OpenVINO has compiled: the one place that sets its options."""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from yolact.runtime.cache_folder import cache_folder
+from yolact.runtime.engine import ComputePrecision, DeviceChoice
+from yolact.runtime.errors import EngineError
+from yolact.runtime.openvino.kept_model import keep, read_kept
+from yolact.runtime.openvino.library import core, reason_of, software
+
+
+class ModelRefused(EngineError):
+    """A model that OpenVINO does not compile. The message quotes its reason."""
+
+
+def compile_model(
+    model: bytes, device: DeviceChoice, threads: int | None = None, precision: ComputePrecision = "file"
+) -> Any:
+    """OpenVINO's `CompiledModel` of a serialised ONNX model without functions.
+
+    Models for other devices than the CPU are kept in the user's cache folder, since their compilers take long. Those
+    for the CPU are not: to read one back took as long as to compile it.
+
+    Args:
+        model: from `inlined`.
+        device: of kind ``openvino``, which `check_device` has found.
+        threads: threads within an operator on the CPU; None lets OpenVINO take the physical cores.
+        precision: see `EngineOptions`.
+
+    Raises ModelRefused.
+    """
+    settings = _settings(device, threads, precision)
+    kept = None if device.name == "CPU" else _place(model, device, precision)
+    if kept is None:
+        return _compile(model, device, settings)
+    made_by = {"software": software(), "device": str(core().get_property(device.name, "FULL_DEVICE_NAME"))}
+    known = read_kept(kept, made_by)
+    if known is not None:
+        with suppress(RuntimeError):  # the device's driver may be another by now
+            return core().import_model(known, device.name, settings)
+    compiled = _compile(model, device, settings)
+    with suppress(RuntimeError):  # not every device hands out what it has compiled
+        keep(kept, made_by, _exported(compiled))
+    return compiled
+
+
+def _settings(device: DeviceChoice, threads: int | None, precision: ComputePrecision) -> dict[str, Any]:
+    """One image after the other, and in float32 unless told otherwise: by itself OpenVINO takes bfloat16 on a CPU that
+    has it, and float16 on a GPU.
+
+    Threads are not pinned to cores: those of each process are pinned to the first cores of the machine, so that several
+    processes share these and leave the others idle.
+    """
+    settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
+    if precision == "file":
+        settings["INFERENCE_PRECISION_HINT"] = "f32"
+    if device.name == "CPU":
+        settings["ENABLE_CPU_PINNING"] = False
+        if threads is not None:
+            settings["INFERENCE_NUM_THREADS"] = threads
+    return settings
+
+
+def _compile(model: bytes, device: DeviceChoice, settings: dict[str, Any]) -> Any:
+    try:
+        return core().compile_model(core().read_model(model), device.name, settings)
+    except Exception as error:  # OpenVINO's exceptions share no base class of its own
+        raise ModelRefused(f"{software()} refuses the model on {device.name} ({reason_of(error)})") from error
+
+
+def _place(model: bytes, device: DeviceChoice, precision: ComputePrecision) -> Path | None:
+    """The file of a compiled model, by what it is compiled from; None for a user without a home."""
+    folder = cache_folder("openvino")
+    if folder is None:
+        return None
+    key = hashlib.sha256(f"{device.name} {precision} ".encode())
+    key.update(model)
+    return folder / f"{key.hexdigest()[:32]}.blob"
+
+
+def _exported(compiled: Any) -> bytes:
+    stream = compiled.export_model()
+    return stream if isinstance(stream, bytes) else bytes(stream.getbuffer())

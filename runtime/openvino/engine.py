@@ -1,0 +1,160 @@
+"""Runs exported ONNX files with OpenVINO."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from yolact.runtime.config import PostprocessConfig
+from yolact.runtime.engine import ComputePrecision, DeviceChoice
+from yolact.runtime.errors import EngineError, UsageError, YolactError
+from yolact.runtime.images.arrays import Image
+from yolact.runtime.metadata import ModelMetadata
+from yolact.runtime.onnx.contract_check import TYPE_NAMES, FoundTensor, check_contract
+from yolact.runtime.onnx.exported_model import ExportedModel, read_exported_model
+from yolact.runtime.onnx.refusals import known_refusal
+from yolact.runtime.onnx.session import check_threads
+from yolact.runtime.openvino.compiling import ModelRefused, compile_model
+from yolact.runtime.openvino.inlining import inlined
+from yolact.runtime.openvino.library import check_device, load_openvino, reason_of, software
+from yolact.runtime.packages import PackageMissing, how_to_install
+from yolact.runtime.postprocess.output_check import OutputCheck
+from yolact.runtime.postprocess.postprocess import NetworkDetections
+
+
+class OpenVinoEngine:
+    """A model compiled by OpenVINO, whose tensors were checked against the contract. Any number of threads may use it.
+
+    Attributes:
+        min_batch: fewest images per call.
+        max_batch: most images per call, None where any number will do.
+        device: where it runs.
+        software: what runs it, with version.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        threads: int | None = None,
+        device: DeviceChoice = DeviceChoice("openvino"),  # noqa: B008  it is frozen
+        precision: ComputePrecision = "file",
+    ) -> None:
+        """Load, compile and check the file.
+
+        Args:
+            path: an ONNX file written by yolact-export, with functions or without.
+            threads: threads within an operator on the CPU; None lets OpenVINO take the physical cores.
+            device: of kind ``openvino``.
+            precision: see `EngineOptions`.
+
+        Raises:
+            EngineError: not an ONNX file, not one of this toolkit's contract, or one that OpenVINO does not compile.
+            UsageError: `threads` is less than 1; OpenVINO or the device is not here.
+        """
+        check_threads(threads)
+        load_openvino()
+        check_device(device.name)
+        self.device, self.software = device, software()
+        model = _read(path)
+        batch, self._metadata = model.batch, model.metadata
+        plain = inlined(model.proto)
+        del model  # half of the memory that opening takes
+        try:
+            self._compiled: Any = compile_model(plain, device, threads, precision)
+        except ModelRefused as error:
+            raise EngineError(_why_not_opened(path, str(error))) from error
+        tensors = (self._compiled.inputs, self._compiled.outputs)
+        self._outputs = check_contract(*map(_found, tensors), self._metadata, path)
+        order = {name: index for index, output in enumerate(self._compiled.outputs) for name in output.names}
+        self._places = [order[name] for name in self._outputs]
+        self._check = OutputCheck(self._metadata.config)
+        self.min_batch: int = batch or 1
+        self.max_batch: int | None = batch or None
+
+    @property
+    def metadata(self) -> ModelMetadata:
+        """What the model is and how it post-processes."""
+        return self._metadata
+
+    def set_postprocess(self, settings: PostprocessConfig) -> None:
+        """Post-process by these settings from now on. Raises UsageError where a full graph has its own built in."""
+        self._metadata = self._metadata.with_postprocess(settings)
+
+    def run(self, images: Image) -> list[NDArray[Any]]:
+        """Outputs in contract order for a batch (N, S, S, 3) uint8 BGR, which OpenVINO writes right into these arrays.
+
+        Raises EngineError where OpenVINO fails, mostly because memory does not suffice.
+        """
+        compiled, tensor = self._compiled, load_openvino().Tensor
+        if compiled is None:  # another thread has closed it
+            raise EngineError("this engine was closed; open it again")
+        images = np.ascontiguousarray(images)  # it has to live until the end of the run
+        arrays = [np.empty((len(images), *spec.shape), spec.dtype) for spec in self._outputs.values()]
+        try:
+            request = compiled.create_infer_request()  # quick, and one that is used again would keep these arrays
+            request.set_input_tensor(tensor(images, shared_memory=True))
+            for place, array in zip(self._places, arrays, strict=True):
+                request.set_output_tensor(place, tensor(array, shared_memory=True))
+            request.infer()
+        except Exception as error:  # OpenVINO's exceptions share no base class of its own
+            raise EngineError(f"OpenVINO could not run a batch of shape {images.shape} ({reason_of(error)})") from error
+        return arrays
+
+    def detect(self, images: Image) -> list[NetworkDetections]:
+        """Detections of each image of a batch (N, S, S, 3) uint8 BGR."""
+        return self.collect(self.run(images))
+
+    def collect(self, outputs: list[NDArray[Any]]) -> list[NetworkDetections]:
+        """Detections of each image in what `run` returned; heads of a raw graph are post-processed here.
+
+        What cannot be is left out, see `OutputCheck`.
+        """
+        return self._check.of_batch(outputs, self.metadata)
+
+    def close(self) -> None:
+        """Free the model."""
+        self._compiled = None
+        self._check.close()
+
+
+def _read(path: Path) -> ExportedModel:
+    """The file. Raises EngineError for something else, UsageError where the package that reads it is missing."""
+    try:
+        return read_exported_model(path)
+    except PackageMissing:
+        raise UsageError(
+            f"onnx is not installed, which --device openvino needs; {how_to_install('openvino')}"
+        ) from None
+    except YolactError as error:
+        raise EngineError(known_refusal(path, "") or str(error)) from error
+
+
+def _why_not_opened(path: Path, reason: str) -> str:
+    return known_refusal(path, reason) or (
+        f"{path} cannot be opened with --device openvino: {reason}; export it again with yolact-export --opset 20, or "
+        "run it with --device cpu"
+    )
+
+
+def _found(tensors: Iterable[Any]) -> dict[str, FoundTensor]:
+    """By name, of which OpenVINO gives some tensors several."""
+    return {
+        name: FoundTensor(_type_name(tensor), tuple(_sizes(tensor)[1:])) for tensor in tensors for name in tensor.names
+    }
+
+
+def _type_name(tensor: Any) -> str:
+    kind = np.dtype(tensor.element_type.to_dtype()).name
+    return TYPE_NAMES.get(kind, kind)
+
+
+def _sizes(tensor: Any) -> list[int]:
+    """The shape, with -1 for what stays open."""
+    shape = tensor.partial_shape
+    if shape.rank.is_dynamic:
+        return []
+    return [-1 if size.is_dynamic else size.get_length() for size in shape]

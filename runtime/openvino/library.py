@@ -1,0 +1,87 @@
+"""OpenVINO itself, which is loaded only where one of its devices is asked for."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+from yolact.runtime.errors import UsageError
+from yolact.runtime.packages import how_to_install
+from yolact.runtime.wording import one_line
+
+OLDEST = (2024, 6)
+"""The first release that the tests were run with."""
+
+_REPORTER = "openvino_telemetry"
+
+
+@cache
+def load_openvino() -> Any:
+    """The module `openvino`. Raises UsageError where it is missing, does not load, or is too old."""
+    try:
+        with _without_report():
+            import openvino
+    except ModuleNotFoundError as error:
+        missing = "OpenVINO" if error.name == "openvino" else error.name
+        raise UsageError(
+            f"{missing} is not installed, which --device openvino needs; {how_to_install('openvino')}"
+        ) from None
+    except (ImportError, OSError) as error:
+        raise UsageError(f"OpenVINO does not load ({one_line(error)}); {how_to_install('openvino')}") from error
+    version = version_of(openvino)
+    if tuple(map(int, re.findall(r"\d+", version)[:2])) < OLDEST:
+        raise UsageError(
+            f"--device openvino needs OpenVINO {OLDEST[0]}.{OLDEST[1]} or later, got {version or 'an older one'}; "
+            "update it with: pip install -U openvino"
+        )
+    return openvino
+
+
+@contextmanager
+def _without_report() -> Iterator[None]:
+    """Let OpenVINO do without the module that sends its makers an event, and leaves an identity of the machine in the
+    home folder, whenever it is imported. It has no setting for that, and a stand-in where the module is missing."""
+    hide = not {"openvino", _REPORTER} & sys.modules.keys()
+    if hide:
+        sys.modules[_REPORTER] = None  # type: ignore[assignment]  # Python's own way to say that there is none
+    try:
+        yield
+    finally:
+        if hide:
+            del sys.modules[_REPORTER]
+
+
+def version_of(openvino: Any) -> str:
+    """Its release, such as ``2026.4.1``; an empty text where it tells none."""
+    return str(getattr(openvino, "__version__", "")).partition("-")[0]
+
+
+@cache
+def core() -> Any:
+    """OpenVINO's `Core`, of which a process needs one. Raises as `load_openvino`."""
+    return load_openvino().Core()
+
+
+def software() -> str:
+    """What runs the files, for people: ``OpenVINO 2026.4.1``. Raises as `load_openvino`."""
+    return f"OpenVINO {version_of(load_openvino())}"
+
+
+def reason_of(error: Exception) -> str:
+    """What OpenVINO says of a failure, in one line and without the lines that say where in its sources it arose."""
+    lines = [line for line in str(error).splitlines() if line.strip() and not line.startswith("Exception from ")]
+    return one_line(" ".join(lines)) or type(error).__name__
+
+
+def check_device(name: str) -> None:
+    """Raise UsageError where OpenVINO has no device of this name here. ``GPU`` is the first one of several."""
+    here = core().available_devices
+    if not any(device == name or device.startswith(f"{name}.") for device in here):
+        raise UsageError(
+            f"{software()} has no device {name} here, only {', '.join(here)}; give --device openvino for the CPU, or "
+            "install the device's driver"
+        )
