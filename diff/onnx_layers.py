@@ -81,7 +81,8 @@ class Graph(Protocol):
         inputs: their names.
     """
 
-    inputs: Sequence[str]
+    @property
+    def inputs(self) -> Sequence[str]: ...
 
     def __call__(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """All outputs by name. Raises EngineError where the runtime fails."""

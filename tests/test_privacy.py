@@ -1,4 +1,4 @@
-"""ONNX Runtime is told not to report its use, whichever part of the toolkit loads it first."""
+"""ONNX Runtime and OpenVINO are told not to report their use, whichever part of the toolkit loads them first."""
 
 from __future__ import annotations
 
@@ -32,3 +32,20 @@ def test_nothing_is_left_in_the_home_folder(module: str, engine: Path, tmp_path:
     command = [sys.executable, "-c", PROGRAM, module, str(engine)]
     subprocess.run(command, check=True, env={"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}, timeout=300)
     assert list(tmp_path.rglob("*onnxruntime*")) == []
+
+
+OPENVINO = """
+import sys
+from yolact.runtime.detector import Detector
+Detector.open(sys.argv[1], device="openvino")
+import openvino.tools.ovc
+assert "openvino_telemetry" not in sys.modules
+import openvino_telemetry  # for whoever else uses it
+"""
+
+
+def test_openvino_leaves_nothing_in_the_home_folder(engine: Path, tmp_path: Path) -> None:
+    """Its Python package puts an identity of the machine there whenever it is imported, and reports that it was."""
+    command = [sys.executable, "-c", OPENVINO, str(engine)]
+    subprocess.run(command, check=True, env={"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}, timeout=300)
+    assert [*tmp_path.iterdir()] == []

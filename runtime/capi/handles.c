@@ -67,12 +67,11 @@ static PyObject* open_session(const char* path, const yolact_options* options)
 {
     PyObject* bridge = import_bridge();
     PyObject* name = bridge ? PyUnicode_DecodeFSDefault(path) : NULL;
-    PyObject* session =
-        name ? PyObject_CallMethod(
-                   bridge, "open_session", "OdiyiOy", name, (double)options->score_threshold, (int)options->top_k,
-                   options->device, (int)options->threads, options->allow_host_code ? Py_True : Py_False,
-                   options->precision)
-             : NULL;
+    PyObject* session = name ? PyObject_CallMethod(
+                                   bridge, "open_session", "OdiyiOy", name, (double)options->score_threshold,
+                                   (int)options->top_k, options->device, (int)options->threads,
+                                   options->allow_host_code ? Py_True : Py_False, options->precision)
+                             : NULL;
     Py_XDECREF(name);
     Py_XDECREF(bridge);
     return session;

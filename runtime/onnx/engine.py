@@ -55,8 +55,8 @@ class OnnxEngine:
             raise EngineError(_why_not_opened(path, str(error))) from error
         try:
             self._metadata = ModelMetadata.from_props(self._session.get_modelmeta().custom_metadata_map, str(path))
-            tensors = (self._session.get_inputs(), self._session.get_outputs())
-            self._outputs = check_contract(*map(_found, tensors), self._metadata, path)
+            inputs, outputs = _found(self._session.get_inputs()), _found(self._session.get_outputs())
+            self._outputs = check_contract(inputs, outputs, self._metadata, path)
         except UnicodeDecodeError:
             raise EngineError(f"{path} has texts that are no UTF-8; export it again with yolact-export") from None
         self._check = OutputCheck(self._metadata.config)

@@ -23,9 +23,6 @@ def compile_model(
 ) -> Any:
     """OpenVINO's `CompiledModel` of a serialised ONNX model without functions.
 
-    Models for other devices than the CPU are kept in the user's cache folder, since their compilers take long. Those
-    for the CPU are not: to read one back took as long as to compile it.
-
     Args:
         model: from `inlined`.
         device: of kind ``openvino``, which `check_device` has found.
@@ -35,7 +32,7 @@ def compile_model(
     Raises ModelRefused.
     """
     settings = _settings(device, threads, precision)
-    kept = None if device.name == "CPU" else _place(model, device, precision)
+    kept = _place(model, device, precision) if is_kept(device) else None
     if kept is None:
         return _compile(model, device, settings)
     made_by = {"software": software(), "device": str(core().get_property(device.name, "FULL_DEVICE_NAME"))}
@@ -47,6 +44,12 @@ def compile_model(
     with suppress(RuntimeError):  # not every device hands out what it has compiled
         keep(kept, made_by, _exported(compiled))
     return compiled
+
+
+def is_kept(device: DeviceChoice) -> bool:
+    """Whether compiled models are kept in the user's cache folder: those for the CPU are not, as to read one back takes
+    as long as to compile it."""
+    return device.name != "CPU"
 
 
 def _settings(device: DeviceChoice, threads: int | None, precision: ComputePrecision) -> dict[str, Any]:

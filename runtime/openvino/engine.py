@@ -67,8 +67,8 @@ class OpenVinoEngine:
             self._compiled: Any = compile_model(plain, device, threads, precision)
         except ModelRefused as error:
             raise EngineError(_why_not_opened(path, str(error))) from error
-        tensors = (self._compiled.inputs, self._compiled.outputs)
-        self._outputs = check_contract(*map(_found, tensors), self._metadata, path)
+        inputs, outputs = _found(self._compiled.inputs), _found(self._compiled.outputs)
+        self._outputs = check_contract(inputs, outputs, self._metadata, path)
         order = {name: index for index, output in enumerate(self._compiled.outputs) for name in output.names}
         self._places = [order[name] for name in self._outputs]
         self._check = OutputCheck(self._metadata.config)

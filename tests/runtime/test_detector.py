@@ -245,14 +245,18 @@ CONTRADICTIONS = {
 }
 
 
+ON_A_CPU = pytest.mark.parametrize("device", ["cpu", "openvino"])
+
+
+@ON_A_CPU
 @pytest.mark.parametrize("name", CONTRADICTIONS)
-def test_metadata_of_another_network(tiny_raw_engine: Path, tmp_path: Path, name: str) -> None:
+def test_metadata_of_another_network(tiny_raw_engine: Path, tmp_path: Path, name: str, device: str) -> None:
     change, message = CONTRADICTIONS[name]
     proto = onnx.load(tiny_raw_engine)
     change(proto)
     onnx.save(proto, tmp_path / "other.onnx")
-    with pytest.raises(EngineError, match=f"the metadata {message} expected tensor"):
-        Detector.open(tmp_path / "other.onnx")
+    with pytest.raises(EngineError, match=f"the metadata {message} (expected tensor|export it again)"):
+        Detector.open(tmp_path / "other.onnx", device=device)
     with pytest.raises(EngineError, match=f"other.onnx: the metadata {message} export it again"):
         read_exported_model(tmp_path / "other.onnx")
 
@@ -271,31 +275,34 @@ DAMAGE = {
 }
 
 
+@ON_A_CPU
 @pytest.mark.parametrize("name", DAMAGE)
-def test_files_that_do_not_keep_the_contract(tiny_engine: Path, tmp_path: Path, name: str) -> None:
+def test_files_that_do_not_keep_the_contract(tiny_engine: Path, tmp_path: Path, name: str, device: str) -> None:
     damage, message = DAMAGE[name]
     proto = onnx.load(tiny_engine)
     damage(proto)
     onnx.save(proto, tmp_path / "other.onnx")
     with pytest.raises(EngineError, match=message):
-        Detector.open(tmp_path / "other.onnx")
+        Detector.open(tmp_path / "other.onnx", device=device)
 
 
+@ON_A_CPU
 @pytest.mark.parametrize("content", [None, b"", b"no protobuf at all", "half"])
-def test_files_that_are_no_model(tiny_engine: Path, tmp_path: Path, content: bytes | str | None) -> None:
+def test_files_that_are_no_model(tiny_engine: Path, tmp_path: Path, content: bytes | str | None, device: str) -> None:
     path = tmp_path / "broken.onnx"
     if content is not None:
         data = tiny_engine.read_bytes()
         path.write_bytes(data[: len(data) // 2] if isinstance(content, str) else content)
     with pytest.raises(EngineError) as caught:
-        Detector.open(path)
+        Detector.open(path, device=device)
     assert str(path) in str(caught.value) and "yolact-export" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-def test_full_graphs_take_no_settings(tiny_engine: Path) -> None:
+@ON_A_CPU
+def test_full_graphs_take_no_settings(tiny_engine: Path, device: str) -> None:
     with pytest.raises(UsageError, match="--graph raw"):
-        Detector.open(tiny_engine, postprocess=PostprocessConfig())
+        Detector.open(tiny_engine, postprocess=PostprocessConfig(), device=device)
 
 
 @pytest.mark.parametrize(
@@ -306,6 +313,10 @@ def test_full_graphs_take_no_settings(tiny_engine: Path) -> None:
         ({"device": "cuda"}, "has no CUDAExecutionProvider for cuda:0, only"),
         ({"device": "tensorrt:1"}, "has no TensorrtExecutionProvider for tensorrt:1"),
         ({"device": "gpu"}, "expected a device like cpu"),
+        ({"device": "openvino", "threads": 0}, "threads, unless they are None.*must be"),
+        ({"device": "openvino", "precision": "bf16"}, "expected a precision of file or auto, got 'bf16'"),
+        ({"precision": "auto"}, "--precision auto is for --device openvino, got no device; other devices compute in"),
+        ({"device": "cpu", "precision": "auto"}, "--precision auto is for --device openvino, got cpu;"),
     ],
 )
 def test_sessions_that_cannot_be_had(tiny_engine: Path, options: dict[str, object], message: str) -> None:

@@ -193,7 +193,9 @@ def test_devices(text: str, expected: tuple[str, int]) -> None:
     assert (choice.kind, choice.index) == expected and DeviceChoice.parse(str(choice)) == choice
 
 
-@pytest.mark.parametrize("text", ["", "gpu", "cpu:0", "cuda:", "cuda:-1", "cuda:1 ", "CUDA", "cuda:1000"])
+@pytest.mark.parametrize(
+    "text", ["", "gpu", "cpu:0", "cuda:", "cuda:-1", "cuda:1 ", "CUDA", "cuda:1000", "openvino:", "openvino:gpu"]
+)
 def test_what_is_no_device(text: str) -> None:
     with pytest.raises(UsageError, match="expected a device like cpu"):
         DeviceChoice.parse(text)

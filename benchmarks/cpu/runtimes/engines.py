@@ -19,6 +19,7 @@ from yolact.runtime.detector import Detector
 from yolact.runtime.engine import Engine
 from yolact.runtime.images.arrays import Image
 from yolact.runtime.metadata import ModelMetadata
+from yolact.runtime.openvino.library import load_openvino
 from yolact.runtime.postprocess.postprocess import ImageHeads, NetworkDetections, postprocess
 
 Run = Callable[[Image], list[NDArray[Any]]]
@@ -82,9 +83,7 @@ class TimedDetector(Detector):
 
 def openvino_run(path: Path, metadata: ModelMetadata, threads: int, precision: str | None) -> Run:
     """An exported file run by OpenVINO in a precision (`f32`), or for None in the one that OpenVINO takes by itself."""
-    import openvino
-
-    core = openvino.Core()
+    core = load_openvino().Core()
     model = core.read_model(path)
     size = metadata.config.image_size
     model.reshape({"images": [1, size, size, 3]})

@@ -1,0 +1,254 @@
+"""OpenVINO on the CPU beside ONNX Runtime: the same files, the same outputs, the same detections."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx.inliner
+import pytest
+from numpy.typing import NDArray
+from recorded import CONFIG_NAMES
+from scripted_engine import write_engine
+from seeded import seeded
+
+from benchmarks.networks import quantised
+from yolact.calib.calibration import calibrate
+from yolact.calib.image_set import ImageSet
+from yolact.calib.options import CalibrationOptions
+from yolact.calib.quantization_points import DEFAULT_MODULES, Platform
+from yolact.export.half_emulation import emulate_half
+from yolact.export.onnx_model import export_model
+from yolact.runtime.config import ModelConfig, PostprocessConfig
+from yolact.runtime.detections import Detections
+from yolact.runtime.detector import Detector
+from yolact.runtime.engine import ComputePrecision, DeviceChoice
+from yolact.runtime.errors import EngineError
+from yolact.runtime.images.image_files import write_image
+from yolact.runtime.images.preprocess import Preprocessor
+from yolact.runtime.onnx.engine import OnnxEngine
+from yolact.runtime.openvino.engine import OpenVinoEngine
+from yolact.runtime.openvino.inlining import inlined
+from yolact.runtime.openvino.library import core
+from yolact.training.models.configs import CONFIGS
+
+FEW = PostprocessConfig(max_detections=20)
+ROUNDING = 1e-4
+"""What another order of sums may change in float32, of values of a few units."""
+
+
+def opened(path: Path, precision: ComputePrecision = "file") -> OpenVinoEngine:
+    return OpenVinoEngine(path, 1, precision=precision)
+
+
+def pixels_of(size: int, photos: list[NDArray[Any]]) -> NDArray[np.uint8]:
+    """What a network of this size sees of photos (N, S, S, 3)."""
+    return Preprocessor(size)(photos)
+
+
+def assert_equal_outputs(path: Path, images: NDArray[np.uint8]) -> list[NDArray[Any]]:
+    """Every output of both runtimes; returns OpenVINO's."""
+    found, expected = opened(path).run(images), OnnxEngine(path, 1).run(images)
+    for one, other in zip(found, expected, strict=True):
+        assert one.dtype == other.dtype and one.shape == other.shape
+        np.testing.assert_allclose(one, other, rtol=ROUNDING, atol=ROUNDING)
+    return found
+
+
+def assert_same(found: Detections, expected: Detections) -> None:
+    assert len(found) == len(expected) > 0 and found.image_size == expected.image_size
+    np.testing.assert_array_equal(found.class_ids, expected.class_ids)
+    np.testing.assert_allclose(found.scores, expected.scores, rtol=0, atol=ROUNDING)
+    np.testing.assert_allclose(found.boxes, expected.boxes, rtol=0, atol=0.05)
+    assert found.masks.shape == expected.masks.shape
+    assert (found.masks != expected.masks).mean() < ROUNDING
+
+
+@pytest.mark.parametrize("name", ["tiny_engine", "tiny_raw_engine"])
+def test_photos_alone_and_together(request: pytest.FixtureRequest, name: str, photos: list[NDArray[Any]]) -> None:
+    path = request.getfixturevalue(name)
+    with Detector.open(path, device="openvino", threads=1) as ours, Detector.open(path, threads=1) as theirs:
+        assert str(ours.engine.device) == "openvino" and ours.metadata == theirs.metadata
+        assert (ours.engine.min_batch, ours.max_batch) == (1, None)
+        alone, together = [ours(photo) for photo in photos], ours(photos)
+        for one, in_batch, expected in zip(alone, together, theirs(photos), strict=True):
+            assert_same(one, expected)
+            assert_same(in_batch, expected)
+        assert len(alone[0]) == 20  # the most that there can be
+        for found, expected in zip(ours.stream(photos, batch_size=2), alone, strict=True):
+            assert_same(found, expected)
+
+
+def test_a_fixed_batch(
+    tiny_config: ModelConfig, export_seeded: Callable[..., Path], photos: list[NDArray[Any]], tmp_path: Path
+) -> None:
+    path = export_seeded(tiny_config, tmp_path / "two.onnx", FEW, batch=2, inline_functions=True)
+    with Detector.open(path, device="openvino", threads=1) as ours, Detector.open(path, threads=1) as theirs:
+        assert (ours.engine.min_batch, ours.max_batch) == (2, 2)
+        for found, expected in zip(ours(photos), theirs(photos), strict=True):
+            assert_same(found, expected)
+        with pytest.raises(EngineError, match=r"could not run a batch of shape \(1, "):
+            ours.engine.detect(pixels_of(tiny_config.image_size, photos[:1]))
+
+
+def test_no_detections_and_all_of_them(tmp_path: Path) -> None:
+    """An engine with known answers, for a black image beside a white one."""
+    path = write_engine(tmp_path / "rescored.onnx", mask_scores=[0.3, 0.6, 0.5, 0.05])
+    images = [np.zeros((30, 50, 3), np.uint8), np.full((71, 20, 3), 255, np.uint8)]
+    with Detector.open(path, device="openvino", threads=1) as ours, Detector.open(path) as theirs:
+        (nothing, everything), (_, expected) = ours(images), theirs(images)
+        assert len(nothing) == 0 and nothing.masks.shape == (0, 30, 50)
+        assert len(everything) == 4
+        assert_same(everything, expected)
+        np.testing.assert_array_equal(everything.mask_scores, expected.mask_scores)
+        assert ours([]) == []
+
+
+SAME_NETWORK = {"yolact_im400": "yolact_base", "yolact_im700": "yolact_base"}
+"""Official configurations that differ from others in the size of images alone, which is another here."""
+
+
+@pytest.mark.parametrize("name", [name for name in CONFIG_NAMES if name not in SAME_NETWORK])
+def test_official_networks(name: str, photos: list[NDArray[Any]], tmp_path: Path) -> None:
+    """Their layers, anchors and classes, with narrower heads and seeing fewer pixels."""
+    size, count = (256, 1) if CONFIGS[name].mask_rescoring else (96, 2)
+    config = replace(CONFIGS[name], image_size=size, fpn_channels=64)
+    onnx.save(export_model(seeded(config), FEW, weights_sha256=""), tmp_path / "small.onnx")
+    found, *_ = assert_equal_outputs(tmp_path / "small.onnx", pixels_of(size, photos[:count]))
+    assert (found == 20).all()
+
+
+SMALL = ModelConfig("tiny", "mobilenet_v2", 96, ("person", "dog", "kite"), fpn_channels=64)
+
+
+@pytest.fixture(scope="module")
+def exact() -> onnx.ModelProto:
+    """Heads of `SMALL` in float32."""
+    return export_model(seeded(SMALL), FEW, weights_sha256="", graph="raw")
+
+
+def far(found: list[NDArray[Any]], expected: list[NDArray[Any]]) -> float:
+    """The mean difference of heads as a share of their mean size, of the head where that is largest."""
+    return max(float(abs(a - b).mean() / abs(b).mean()) for a, b in zip(found, expected, strict=True))
+
+
+@pytest.mark.parametrize("platform", DEFAULT_MODULES)
+def test_int8(exact: onnx.ModelProto, photos: list[NDArray[Any]], tmp_path: Path, platform: Platform) -> None:
+    """Kernels for INT8 round differently. OpenVINO's heads are as near to those in float32 as ONNX Runtime's."""
+    for index, photo in enumerate(photos):
+        write_image(tmp_path / f"{index}.png", photo)
+    ranges = calibrate(exact, ImageSet.of_folder(tmp_path, len(photos)), CalibrationOptions())
+    onnx.save(exact, tmp_path / "exact.onnx")
+    onnx.save(quantised(exact, ranges, DEFAULT_MODULES[platform], platform), tmp_path / "int8.onnx")
+    images = pixels_of(SMALL.image_size, photos)
+    expected = OnnxEngine(tmp_path / "exact.onnx", 1).run(images)
+    ours, theirs = opened(tmp_path / "int8.onnx").run(images), OnnxEngine(tmp_path / "int8.onnx", 1).run(images)
+    assert 0.001 < far(theirs, expected) < 0.1
+    assert far(ours, expected) < 1.2 * far(theirs, expected)
+    assert far(ours, theirs) < 2 * far(theirs, expected)
+
+
+def test_fp16(photos: list[NDArray[Any]], tmp_path: Path) -> None:
+    path = tmp_path / "half.onnx"
+    onnx.save(export_model(seeded(SMALL), FEW, weights_sha256="", graph="raw", precision="fp16"), path)
+    images = pixels_of(SMALL.image_size, photos)
+    assert far(opened(path).run(images), OnnxEngine(path, 1).run(images)) < 1e-3
+
+
+def test_bf16(exact: onnx.ModelProto, photos: list[NDArray[Any]], tmp_path: Path) -> None:
+    """Which ONNX Runtime does not run on a CPU: beside the emulation that exports are checked by."""
+    path = tmp_path / "half.onnx"
+    proto = export_model(seeded(SMALL), FEW, weights_sha256="", graph="raw", precision="bf16")
+    onnx.save(proto, path)
+    onnx.save(emulate_half(proto), tmp_path / "emulated.onnx")
+    onnx.save(exact, tmp_path / "exact.onnx")
+    images = pixels_of(SMALL.image_size, photos)
+    expected, emulated = (OnnxEngine(tmp_path / f"{name}.onnx", 1).run(images) for name in ("exact", "emulated"))
+    assert far(opened(path).run(images), expected) < 1.2 * far(emulated, expected) < 0.05
+
+
+def test_the_precision_that_openvino_takes_by_itself(
+    exact: onnx.ModelProto, photos: list[NDArray[Any]], tmp_path: Path
+) -> None:
+    """Unless asked for it computes in float32, also where the processor has something quicker."""
+    path = tmp_path / "exact.onnx"
+    onnx.save(exact, path)
+    images = pixels_of(SMALL.image_size, photos)
+    expected = assert_equal_outputs(path, images)
+    rounded = opened(path, "auto").run(images)
+    if "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        assert 1e-4 < far(rounded, expected) < 0.02
+    else:
+        assert far(rounded, expected) < 1e-6
+
+
+def test_the_tiny_network_without_functions(tiny_engine: Path) -> None:
+    """The weights that were put aside are all there again, in their order."""
+    expected = onnx.inliner.inline_local_functions(onnx.load(tiny_engine))
+    proto = onnx.load(tiny_engine)
+    found = onnx.ModelProto.FromString(inlined(proto))
+    assert not found.functions and found == expected
+    assert onnx.ModelProto.FromString(inlined(found)) == expected
+
+
+@pytest.mark.parametrize("name", ["tiny_engine", "tiny_raw_engine"])
+def test_no_array_is_used_twice(request: pytest.FixtureRequest, name: str) -> None:
+    """Of images that do not lie in one piece, and in several threads at once."""
+    engine = opened(request.getfixturevalue(name))
+    size = engine.metadata.config.image_size
+    rng = np.random.default_rng(3)
+    batches = [rng.integers(0, 256, (count, size, size, 6), np.uint8)[..., ::2] for count in (1, 2, 1, 3)]
+    kept = [images.copy() for images in batches]
+    expected = [OnnxEngine(request.getfixturevalue(name), 1).run(images) for images in batches]
+    with ThreadPoolExecutor(2) as pool:
+        answers = [*pool.map(engine.run, batches), *pool.map(engine.run, batches)]
+    for found, wanted in zip(answers, expected * 2, strict=True):
+        for one, other in zip(found, wanted, strict=True):
+            np.testing.assert_allclose(one, other, rtol=ROUNDING, atol=ROUNDING)
+    arrays = [array for found in answers for array in found]
+    assert not any(np.shares_memory(a, b) for index, a in enumerate(arrays) for b in arrays[:index])
+    for images, copy in zip(batches, kept, strict=True):
+        np.testing.assert_array_equal(images, copy)
+
+
+def test_batches_that_are_none(tiny_engine: Path) -> None:
+    engine = opened(tiny_engine)
+    size = engine.metadata.config.image_size
+    for shape, dtype in (
+        ((1, size, size, 3), np.float32),
+        ((1, size, size + 1, 3), np.uint8),
+        ((size, size, 3), np.uint8),
+    ):
+        with pytest.raises(EngineError, match=r"OpenVINO could not run a batch of shape \(.*\)") as caught:
+            engine.run(np.zeros(shape, dtype))
+        assert "\n" not in str(caught.value) and "src/" not in str(caught.value).split("failed at")[0]
+    engine.run(np.zeros((1, size, size, 3), np.uint8))
+    engine.close()
+    engine.close()
+    with pytest.raises(EngineError, match="was closed"):
+        engine.run(np.zeros((1, size, size, 3), np.uint8))
+
+
+def test_other_processes_open_it_likewise(tiny_engine: Path, photos: list[NDArray[Any]]) -> None:
+    with Detector.open(tiny_engine, device="openvino", threads=1, precision="auto") as detector:
+        assert repr(detector) == f"<Detector: {tiny_engine} on openvino, 3 classes (person, dog, kite)>"
+        again = pickle.loads(pickle.dumps(detector))
+        assert str(again.engine.device) == "openvino" and again._reopen.keywords["precision"] == "auto"
+        np.testing.assert_array_equal(again(photos[0]).boxes, detector(photos[0]).boxes)
+
+
+def test_devices_by_name() -> None:
+    for text, name in (
+        ("openvino", "CPU"),
+        ("openvino:CPU", "CPU"),
+        ("openvino:GPU.1", "GPU.1"),
+        ("openvino:NPU", "NPU"),
+    ):
+        choice = DeviceChoice.parse(text)
+        assert (choice.kind, choice.name) == ("openvino", name) and DeviceChoice.parse(str(choice)) == choice
