@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yolact.runtime.config import PostprocessConfig
+from yolact.runtime.contract import TensorSpec
 from yolact.runtime.engine import ComputePrecision, DeviceChoice
 from yolact.runtime.errors import EngineError, UsageError, YolactError
 from yolact.runtime.images.arrays import Image
@@ -61,19 +62,27 @@ class OpenVinoEngine:
         self.device, self.software = device, software()
         model = _read(path)
         batch, self._metadata = model.batch, model.metadata
+        names = [[tensor.name for tensor in tensors] for tensors in (model.proto.graph.input, model.proto.graph.output)]
         plain = inlined(model.proto)
         del model  # half of the memory that opening takes
         try:
             self._compiled: Any = compile_model(plain, device, threads, precision)
         except ModelRefused as error:
             raise EngineError(_why_not_opened(path, str(error))) from error
-        inputs, outputs = _found(self._compiled.inputs), _found(self._compiled.outputs)
-        self._outputs = check_contract(inputs, outputs, self._metadata, path)
-        order = {name: index for index, output in enumerate(self._compiled.outputs) for name in output.names}
-        self._places = [order[name] for name in self._outputs]
+        self._outputs = self._check_tensors(names, path)
         self._check = OutputCheck(self._metadata.config)
         self.min_batch: int = batch or 1
         self.max_batch: int | None = batch or None
+
+    def _check_tensors(self, names: Sequence[Sequence[str]], path: Path) -> dict[int, TensorSpec]:
+        """The outputs in contract order by their places among OpenVINO's; `names` are the file's inputs and outputs.
+
+        Raises EngineError where one breaks the contract.
+        """
+        inputs, outputs = map(_find, names, (self._compiled.inputs, self._compiled.outputs))
+        specs = check_contract(inputs, outputs, self._metadata, path)
+        places = {name: place for place, output in enumerate(self._compiled.outputs) for name in output.names}
+        return {places[name]: spec for name, spec in specs.items()}
 
     @property
     def metadata(self) -> ModelMetadata:
@@ -97,7 +106,7 @@ class OpenVinoEngine:
         try:
             request = compiled.create_infer_request()  # quick, and one that is used again would keep these arrays
             request.set_input_tensor(tensor(images, shared_memory=True))
-            for place, array in zip(self._places, arrays, strict=True):
+            for place, array in zip(self._outputs, arrays, strict=True):
                 request.set_output_tensor(place, tensor(array, shared_memory=True))
             request.infer()
         except Exception as error:  # OpenVINO's exceptions share no base class of its own
@@ -140,11 +149,15 @@ def _why_not_opened(path: Path, reason: str) -> str:
     )
 
 
-def _found(tensors: Iterable[Any]) -> dict[str, FoundTensor]:
-    """By name, of which OpenVINO gives some tensors several."""
-    return {
+def _find(names: Iterable[str], tensors: Iterable[Any]) -> dict[str, FoundTensor]:
+    """The tensors that a file has by these names.
+
+    OpenVINO gives some tensors the names of others, too, and drops inputs that nothing needs.
+    """
+    found = {
         name: FoundTensor(_type_name(tensor), tuple(_sizes(tensor)[1:])) for tensor in tensors for name in tensor.names
     }
+    return {name: found.get(name, FoundTensor("not used", ())) for name in names}
 
 
 def _type_name(tensor: Any) -> str:
