@@ -65,6 +65,18 @@ def test_thresholds_mask_scores_and_best_ones(capi: Any, tmp_path: Path) -> None
         capi.yolact_close(handle)
 
 
+def test_openvino(capi: Any, tiny_engine: Path, photos: list[np.ndarray]) -> None:
+    """In both precisions, which differ where the processor has bfloat16."""
+    for precision in ("file", "auto"):
+        chosen = options(device=b"openvino", precision=precision.encode(), threads=1)
+        handle = open_handle(capi, tiny_engine, chosen)
+        found = client.infer(capi, handle, [describe(photo) for photo in photos])
+        with Detector.open(tiny_engine, device="openvino", threads=1, precision=precision) as detector:
+            for one, other in zip(found, detector(photos), strict=True):
+                assert_equal(one, other.select(0.0))
+        capi.yolact_close(handle)
+
+
 @pytest.fixture(scope="module")
 def tiny(capi: Any, tiny_engine: Path) -> Iterator[tuple[int, Detector]]:
     """One engine, opened by C and by Python."""

@@ -20,7 +20,7 @@ from yolact.runtime.errors import YolactError
 @pytest.mark.parametrize(
     ("changes", "status", "said"),
     [
-        ({"struct_size": 0}, client.ARGUMENT, "struct_size to be 32, got 0"),
+        ({"struct_size": 0}, client.ARGUMENT, "struct_size to be 40, got 0"),
         ({"struct_size": 31}, client.ARGUMENT, "got 31"),
         ({"struct_size": 2**64 - 1}, client.ARGUMENT, "YOLACT_OPTIONS_DEFAULT"),
         ({"score_threshold": 1.5}, client.ARGUMENT, "from 0 to 1, got 1.5"),
@@ -30,6 +30,9 @@ from yolact.runtime.errors import YolactError
         ({"threads": 100000}, client.ARGUMENT, "to 1024, got 100000"),
         ({"device": b"gpu"}, client.ARGUMENT, "got 'gpu'"),
         ({"device": b"\xff"}, client.ARGUMENT, "device"),
+        ({"device": b"openvino:XPU"}, client.ARGUMENT, "has no device XPU here, only"),
+        ({"precision": b"bf16"}, client.ARGUMENT, "a precision of file or auto, got 'bf16'"),
+        ({"precision": b"auto"}, client.ARGUMENT, "--precision auto is for --device openvino"),
     ],
 )
 def test_wrong_options(capi: Any, engine: Path, changes: dict[str, Any], status: int, said: str) -> None:
