@@ -66,6 +66,17 @@ def test_answers_are_those_of_yolact_infer(
         assert row == expected(tiny_engine, path, tmp_path, "--score-threshold", "0")
 
 
+def test_openvino(service_program: Path, tiny_engine: Path, photos: list[np.ndarray], tmp_path: Path) -> None:
+    """Without AddressSanitizer, which refuses the way that OpenVINO loads a library of its own (RTLD_DEEPBIND)."""
+    path = tmp_path / "photo.png"
+    path.write_bytes(encode(photos[0]))
+    with Service(service_program, tiny_engine, "--device", "openvino", "--score-threshold", "0") as service:
+        row = service.infer(path.read_bytes()).json
+    del row["source"]
+    options = ("--device", "openvino", "--score-threshold", "0")
+    assert row == expected(tiny_engine, path, tmp_path, *options) and len(row["detections"]) > 3
+
+
 def test_the_defaults_are_those_of_yolact_infer(program: Path, tmp_path: Path) -> None:
     """Thresholds, mask scores, names that JSON must escape, full and empty masks."""
     engine = write_engine(tmp_path / "rescored.onnx", mask_scores=[0.3, 0.6, 0.5, 0.05])
