@@ -8,7 +8,7 @@ A contender that cannot run is in the results with the reason.
 
     python -m benchmarks.cpu runtimes [--only NAMES] [--json benchmarks/results/cpu_runtimes.json]
 
-OpenVINO and ncnn are no dependencies: pip install --no-deps openvino openvino-telemetry ncnn portalocker pnnx
+OpenVINO comes with the extra `openvino`; ncnn is no dependency: pip install --no-deps ncnn portalocker pnnx
 """
 
 from __future__ import annotations

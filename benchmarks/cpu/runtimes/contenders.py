@@ -23,7 +23,7 @@ from benchmarks.cpu.runtimes.engines import (
 )
 from benchmarks.cpu.runtimes.files import Files
 from yolact.runtime.detections import Detections
-from yolact.runtime.engine import Engine
+from yolact.runtime.engine import ComputePrecision, Engine
 from yolact.runtime.images.arrays import BoolArray, Image
 from yolact.runtime.images.geometry import ImageTransform, Region
 from yolact.runtime.metadata import ModelMetadata
@@ -109,6 +109,15 @@ def _onnx_engine(files: Files, name: str, threads: int) -> Engine:
     return OnnxEngine(files.path(name), threads)
 
 
+def _our_openvino(precision: ComputePrecision) -> Callable[[Files, str, int], Engine]:
+    def open_engine(files: Files, name: str, threads: int) -> Engine:
+        from yolact.runtime.openvino.engine import OpenVinoEngine
+
+        return OpenVinoEngine(files.path(name), threads, precision=precision)
+
+    return open_engine
+
+
 def _openvino(precision: str | None) -> Callable[[Files, str, int], Engine]:
     def open_engine(files: Files, name: str, threads: int) -> Engine:
         metadata = files.metadata_of(name)
@@ -146,6 +155,13 @@ CONTENDERS = {
     REFERENCE: _of_files("this project on ONNX Runtime, FP32", _onnx_engine, "raw.onnx", "full.onnx"),
     "ours-int8": _of_files(
         "this project on ONNX Runtime, INT8", _onnx_engine, "raw-int8.onnx", "full-int8.onnx", rounded=True
+    ),
+    "ours-openvino-fp32": _of_files("this project on OpenVINO, FP32", _our_openvino("file"), "raw.onnx", "full.onnx"),
+    "ours-openvino-auto": _of_files(
+        "this project on OpenVINO, `--precision auto`", _our_openvino("auto"), "raw.onnx", "full.onnx", rounded=True
+    ),
+    "ours-openvino-int8": _of_files(
+        "this project on OpenVINO, INT8", _our_openvino("file"), "raw-int8.onnx", "full-int8.onnx", rounded=True
     ),
     BASELINE: _of_torch("PyTorch, eager", compiled=False),
     "compiled": _of_torch("PyTorch, `torch.compile`", compiled=True),
