@@ -131,6 +131,30 @@ RUNTIME_MUTATIONS = (
         ("test_engine_files.py",),
     ),
     Mutation(
+        "openvino-rounds-by-itself",
+        '    if precision == "file":\n',
+        '    if precision == "files":\n',
+        ("test_openvino.py", "test_openvino_opening.py"),
+    ),
+    Mutation(
+        "openvino-keeps-damaged-models",
+        "return compiled if header == _header(made_by, compiled) else None",
+        "return compiled if header else None",
+        ("test_openvino_opening.py",),
+    ),
+    Mutation(
+        "openvino-finds-what-is-not-declared",
+        'return {name: found.get(name, FoundTensor("not used", ())) for name in names}',
+        "return found",
+        ("test_detector.py",),
+    ),
+    Mutation(
+        "openvino-loses-weights",
+        "    plain.graph.initializer.extend(weights)",
+        "    plain.graph.initializer.extend(weights[:-1])",
+        ("test_openvino.py",),
+    ),
+    Mutation(
         "onnx-called-a-plan",
         "        if path.suffix.lower() in PLAN_SUFFIXES:",
         "        if path.suffix.lower() in PLAN_SUFFIXES[1:]:",
