@@ -17,7 +17,6 @@ from yolact.batch.progress import Progress
 from yolact.batch.ray_workers import run_parts
 from yolact.batch.request import BatchRequest
 from yolact.batch.worker import WorkerSettings
-from yolact.runtime.engine import EngineOptions
 from yolact.runtime.engine_files import open_engine, read_metadata
 from yolact.runtime.errors import EngineError, UsageError, YolactError
 from yolact.runtime.file_digest import sha256_of
@@ -111,9 +110,10 @@ def _describe_engine(request: BatchRequest) -> tuple[ModelMetadata, bool]:
         raise UsageError(f"--device {device}: Ray chooses the GPU of each worker; give --device {device.kind}")
     if path.is_file() and read_plan_header(path) is not None:
         return read_metadata(options.metadata_file or path.with_name(f"{path.name}.json")), True
-    engine = open_engine(path, EngineOptions(metadata_file=options.metadata_file))
+    on_gpu = device is not None and device.kind in ("cuda", "tensorrt")
+    engine = open_engine(path, replace(options, device=None) if on_gpu else options)
     engine.close()
-    return engine.metadata, device is not None and device.kind in ("cuda", "tensorrt")
+    return engine.metadata, on_gpu
 
 
 def _do(

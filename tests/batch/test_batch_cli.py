@@ -65,6 +65,7 @@ WRONG: dict[str, tuple[dict[str, str], int, str]] = {
     "no worker": ({"--workers": "0"}, 2, "--workers"),
     "masks": ({"--masks": "bits"}, 2, "bits"),
     "a GPU by number": ({"--device": "cuda:1"}, 2, "Ray chooses the GPU of each worker; give --device cuda"),
+    "a device that is not here": ({"--device": "openvino:XPU"}, 2, "has no device XPU here, only"),
     "another kind's metadata": ({"--metadata": "photos/0001.png"}, 2, "leave out --metadata"),
     "a column of images": ({"--column": "x"}, 2, "--column is for Parquet files"),
 }
