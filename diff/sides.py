@@ -21,7 +21,6 @@ from yolact.runtime.engine_files import open_engine, read_metadata
 from yolact.runtime.errors import EngineError, UsageError
 from yolact.runtime.images.arrays import Image
 from yolact.runtime.onnx.exported_model import read_exported_model
-from yolact.runtime.openvino.engine import OpenVinoEngine
 from yolact.runtime.packages import PackageMissing
 from yolact.runtime.tensorrt.plan_file import read_plan_header
 
@@ -229,6 +228,7 @@ def _open_checkpoint(
 def _open_openvino(path: Path, options: EngineOptions) -> Side:
     engine = open_engine(path, replace(options, metadata_file=None))
     from yolact.diff.openvino_side import OpenVinoSide
+    from yolact.runtime.openvino.engine import OpenVinoEngine
 
     assert isinstance(engine, OpenVinoEngine)
     return OpenVinoSide(path, engine, read_exported_model(path).proto, options)
