@@ -47,8 +47,10 @@ def compile_model(
 
 
 def is_kept(device: DeviceChoice) -> bool:
-    """Whether compiled models are kept in the user's cache folder: those for the CPU are not, as to read one back takes
-    as long as to compile it."""
+    """Whether compiled models are kept in the user's cache folder.
+
+    Those for the CPU are not: to read one back, with its digest, takes nearly as long as to compile it.
+    """
     return device.name != "CPU"
 
 
