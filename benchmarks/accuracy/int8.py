@@ -1,8 +1,8 @@
 """INT8: accuracy, sizes and CPU latency beside fp32 and fp16, for the two platforms and two choices of modules.
 
 Accuracy is the demonstration model's on bins it has not seen; fp16 is emulated. Plans are built ahead of time by
-TensorRT for RTX and not run. Latency is that of the raw heads of YOLACT-ResNet50 at 550 with made-up weights on ONNX Runtime, each
-variant in turn, so that they meet the same load.
+TensorRT for RTX and not run. Latency is that of the raw heads of YOLACT-ResNet50 at 550 with made-up weights on ONNX
+Runtime, each variant in turn, so that they meet the same load.
 
     python -m benchmarks.accuracy int8 [--bins 500] [--runs 15] [--json benchmarks/results/int8.json]
     python -m benchmarks.accuracy int8 --weights W.pth --annotations val.json --images val [--json ...]
