@@ -1,4 +1,4 @@
-"""How accurate the trained models are, and what INT8 and half precision cost and gain, in Markdown."""
+"""The accuracy of the trained models, and the losses and gains of INT8 and half precision, in Markdown."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Figures = dict[str, Any]
 
 
 def int8_accuracy(figures: Figures) -> str:
-    """Average precision of each variant, and what is lost to fp32."""
+    """Average precision of each variant, and its loss against fp32."""
     exact = figures["ap"]["fp32"]["mask"]
     rows = (
         (name, f"{ap['mask']:.2f}", f"{exact - ap['mask']:.2f}", f"{ap['box']:.2f}")
