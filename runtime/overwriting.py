@@ -40,7 +40,7 @@ def real_path(path: Path) -> Path:
 
 
 def file_key(path: Path) -> str:
-    """What two resolved paths of one file have in common: some file systems take ``A.jpg`` and ``a.jpg`` for one."""
+    """The form that all resolved paths of one file share: some file systems take ``A.jpg`` and ``a.jpg`` for one."""
     return str(path).casefold()
 
 

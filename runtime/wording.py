@@ -1,4 +1,4 @@
-"""Sentences for the user: who takes them, and pieces that they have in common."""
+"""Sentences for the user: their receivers, and pieces that they have in common."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def one_line(error: object) -> str:
 
 
 _JOINERS = "\u200c\u200d"
-"""They shape letters and emoji, in which they are seen."""
+"""Invisible characters that shape letters and emoji, so that their effect is seen."""
 
 
 def printable(text: str, encoding: str = "utf-8") -> str:

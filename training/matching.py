@@ -23,7 +23,7 @@ NEUTRAL, BACKGROUND = -1, 0
 
 
 class Matches(NamedTuple):
-    """What every one of P priors is to learn.
+    """The target of each of P priors.
 
     Attributes:
         labels: (P,) int64: class id + 1, `BACKGROUND` or `NEUTRAL`.

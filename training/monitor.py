@@ -54,7 +54,7 @@ class Monitor:
             folder: of the run; event files, and the local files of Weights & Biases, are written into it.
             wandb: also log to Weights & Biases, to its project "yolact". WANDB_MODE=offline keeps it local.
             name: of the run in Weights & Biases.
-            settings: what the run depends on, shown beside it.
+            settings: the settings that the run depends on, shown beside it.
             resumed_at: iteration of the checkpoint from which an earlier run in this folder is continued. What that
                 run logged after it is hidden. None hides everything an earlier run in the folder logged.
 

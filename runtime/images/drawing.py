@@ -20,7 +20,7 @@ from yolact.runtime.images.lettering import Color, Lettering
 from yolact.runtime.images.preprocess import check_image
 
 ColorBy = Literal["class", "instance"]
-"""What has a colour of its own: each class, or, as officially, each instance by its rank."""
+"""The unit that has a colour of its own: each class, or, as officially, each instance by its rank."""
 
 _PALETTE_SIZE = 80
 _FIRST_COLOR = (0.58, 0.85, 1.0)  # hue, saturation, value: a blue that shows on skin, grass and asphalt

@@ -29,7 +29,7 @@ def decode_jpeg(data: bytes, *, upright: bool) -> tuple[Image | None, list[str]]
         try:
             decoded = _decoder(codec).decode(data, params=how)
             return None if decoded is None else np.array(decoded.cpu(), np.uint8)
-        except RuntimeError:  # what CUDA says, of memory for instance
+        except RuntimeError:  # an error of CUDA, such as too little memory
             return None
 
     return decode_listening(decode)

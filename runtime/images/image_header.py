@@ -1,4 +1,4 @@
-"""What the first bytes of an image file say: its format, and how large it becomes once it is decoded."""
+"""Reads from the first bytes of an image file its format, and the size of the decoded image."""
 
 from __future__ import annotations
 

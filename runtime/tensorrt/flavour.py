@@ -1,6 +1,6 @@
 """The two builds of TensorRT behind one small interface: `tensorrt` and `tensorrt_rtx` (TensorRT for RTX).
 
-Their Python modules have nearly the same contents; what differs in name or presence is looked up here or where used.
+Their Python modules have nearly the same contents; names that differ or are missing are looked up here or where used.
 """
 
 from __future__ import annotations
@@ -84,13 +84,13 @@ class FlavourMissing(YolactError):
 
 
 class FlavourNotInstalled(FlavourMissing):
-    """A flavour of which nothing is there."""
+    """A flavour of which no part is installed."""
 
 
 def load_flavour(flavour: Flavour) -> TensorRt:
     """Import one flavour.
 
-    Raises FlavourMissing with the command that installs it, or the reason why what is installed does not load.
+    Raises FlavourMissing with the command that installs it, or the reason why the installed one does not load.
     """
     try:
         module: ModuleType = importlib.import_module(flavour.module)
@@ -112,7 +112,7 @@ def _broken(flavour: Flavour, error: Exception) -> str:
 
 
 def known_architectures(tensorrt: TensorRt) -> list[str]:
-    """What TensorRT for RTX can build for ahead of time, such as ``sm_86``; nothing for TensorRT."""
+    """The architectures, such as ``sm_86``, that TensorRT for RTX can build for ahead of time; none for TensorRT."""
     names = tensorrt.module.ComputeCapability.__members__ if tensorrt.flavour is TENSORRT_RTX else ()
     return [f"sm_{name[2:]}" for name in names if name.startswith("SM") and name[2:].isdecimal()]
 

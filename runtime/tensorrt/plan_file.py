@@ -1,6 +1,6 @@
-"""What a TensorRT plan says of itself: its first bytes, the `<plan>.json` beside it, and the name of its network.
+"""The description of a TensorRT plan: its first bytes, the `<plan>.json` beside it, and the name of its network.
 
-The plan stays a plain plan, so `trtexec`, Triton and Polygraphy open it; what does not fit into it is in the sidecar.
+The plan stays a plain plan, so `trtexec`, Triton and Polygraphy open it; all that does not fit is in the sidecar.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ class PlanHeader:
     """The first bytes of a plan.
 
     Attributes:
-        flavour: which TensorRT wrote it.
-        version: and in which version.
+        flavour: the TensorRT that wrote it.
+        version: of this TensorRT.
     """
 
     flavour: Flavour
@@ -83,7 +83,7 @@ class PlanIdentity:
         hardware_compatible: opens on other GPUs from Ampere on.
         size: of the plan, bytes.
         plan_sha256, onnx_sha256: digests of the plan and of the ONNX it was built from.
-        command: what built it, as the arguments that it was called with; empty where that is not known.
+        command: the command that built it, as a list of arguments; empty where that is not known.
         plugins_embedded: the plan carries the library with its plugins, so it needs none here but runs code of its own.
     """
 
@@ -115,7 +115,7 @@ class PlanIdentity:
 
     @property
     def command_line(self) -> str:
-        """What built it, to be pasted into a shell: quoted, so that no argument can be a command of its own."""
+        """The command that built it, to be pasted into a shell: quoted, so that no argument can be another command."""
         return shlex.join(self.command)
 
     def to_sidecar(self, metadata: ModelMetadata) -> str:

@@ -48,4 +48,4 @@ def write_pair(plan: Path, data: bytes, sidecar: bytes) -> None:
     try:
         waiting.replace(settled)
     except OSError as error:
-        raise YolactError(f"cannot write {settled}: {error.strerror}; {waiting} is what belongs to {plan}") from None
+        raise YolactError(f"cannot write {settled}: {error.strerror}; {waiting} belongs to {plan}") from None

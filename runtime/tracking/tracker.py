@@ -19,7 +19,7 @@ from yolact.runtime.tracking.shape import Shape
 from yolact.runtime.tracking.track import Track, centre
 
 _INSIDE = 0.5
-"""Share of a mask that must lie where a lost object should be whole, for the mask to be a part of it that comes out."""
+"""Share of a mask that must lie where a lost object is expected, for the mask to be a part of it that reappears."""
 
 _OTHER_CLASS = 0.5
 """Factor of the overlap with a detection of another class: the same object may change its class, but seldom does."""

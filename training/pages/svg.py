@@ -11,7 +11,7 @@ Anchor = Literal["start", "middle", "end"]
 
 
 def svg(width: float, height: float, described: str, shapes: Iterable[str]) -> str:
-    """A chart as wide as its place; `described` is what it shows, for those who cannot see it."""
+    """A chart as wide as its place; `described` is its description, for those who cannot see it."""
     return (
         f'<svg viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{text(described)}" '
         f'xmlns="http://www.w3.org/2000/svg">{"".join(shapes)}</svg>'
@@ -82,6 +82,6 @@ class Axes(NamedTuple):
         return "".join(parts)
 
     def titles(self, x_title: str, y_title: str) -> str:
-        """What the axes show."""
+        """The titles of the axes."""
         middle = (self.top + self.bottom) / 2
         return label((self.left + self.right) / 2, self.bottom + 30, x_title) + label(13, middle, y_title, turn=-90)

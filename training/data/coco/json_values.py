@@ -35,7 +35,7 @@ def is_nothing(value: Any) -> bool:
 
 
 def unquoted(value: Any) -> Any:
-    """What a text is the JSON of, or the numbers it lists, as tables hold them; all else as it is."""
+    """The value of a text that is JSON, or the numbers that it lists, as tables hold them; all else as it is."""
     if not isinstance(value, str):
         return value
     if value.lstrip()[:1] in ("[", "{"):

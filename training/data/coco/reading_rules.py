@@ -10,7 +10,7 @@ Exif = Literal["apply", "keep"]
 
 @dataclass(frozen=True)
 class ReadingRules:
-    """What the user decides.
+    """The user's choices.
 
     Attributes:
         strict: refuse files whose boxes or areas do not fit their masks, instead of warning.
@@ -26,4 +26,4 @@ class ReadingRules:
 
 
 USUAL = ReadingRules()
-"""Unless the user says otherwise."""
+"""The rules unless the user says otherwise."""

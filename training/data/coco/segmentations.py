@@ -26,7 +26,7 @@ class Extent(NamedTuple):
 
 
 class Segmentation(NamedTuple):
-    """What pycocotools is to get.
+    """A segmentation for pycocotools.
 
     Attributes:
         encoded: polygons [[x1, y1, x2, y2, ...], ...] or {"size", "counts"}; None where nothing is outlined.
@@ -47,7 +47,7 @@ class Segmentation(NamedTuple):
 def read_segmentation(value: Any, size: Size) -> Segmentation:
     """Check the segmentation of an annotation on an image of this size.
 
-    What has only one meaning is taken: a run-length encoding inside lists, several of them as parts of one mask, a
+    Values with a single meaning are taken: a run-length encoding inside lists, several of them as parts of one mask, a
     polygon without the list around it or with more, points as pairs, as {"x", "y"} or as VIA lists them, a missing
     size, all of it written as text.
 
@@ -94,7 +94,7 @@ def _read_part(value: dict[str, Any], size: Size) -> tuple[dict[str, Any], Exten
 
 
 def _without_lists_around(value: Any) -> Any:
-    """The polygons, or what else it is, without lists around them that hold nothing else."""
+    """The polygons, or any other value, without lists around them that hold nothing else."""
     while isinstance(value, list) and len(value) == 1 and _holds_lists(value[0]):
         (value,) = value
     return value

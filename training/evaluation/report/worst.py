@@ -1,4 +1,4 @@
-"""The images with the worst outcomes: what is annotated on each beside what is found."""
+"""The images with the worst outcomes: the annotations of each beside its detections."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _draw(truth: GroundTruth, index: int, outcome: ImageOutcome) -> WorstImage:
 
 
 def _instances(instances: Sequence[tuple[int, float, Any]], size: Size, truth: GroundTruth) -> Detections:
-    """What `draw_to_compare` draws of instances by category, score and segmentation."""
+    """Instances for `draw_to_compare`, from category, score and segmentation."""
     place = {id: index for index, id in enumerate(truth.categories)}
     masks = [decode(segmentation, size) for _, _, segmentation in instances]
     ids, scores = [place[id] for id, _, _ in instances], [score for _, score, _ in instances]

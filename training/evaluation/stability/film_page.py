@@ -15,10 +15,10 @@ from yolact.training.pages.svg import Axes, box, label, svg
 COLOURS: dict[Way, str] = {"as found": "var(--orange)", "smoothed": "var(--blue)"}
 
 MOST_FILMS = 12
-"""Of more films those with the worst steps are shown, as pages carry their pictures."""
+"""Most films of a page: of more, those with the worst steps are shown, as pages carry their pictures."""
 
 _MOST_POINTS = 240
-"""Of a curve; of longer films neighbours are averaged."""
+"""Most points of a curve; in longer films neighbours are averaged."""
 
 _CURVES: dict[str, Callable[[Stability], float | None]] = {
     "mask IoU": lambda figures: figures.iou,
@@ -29,7 +29,7 @@ _CURVES: dict[str, Callable[[Stability], float | None]] = {
 
 @dataclass(frozen=True)
 class FilmView:
-    """What is shown of a film.
+    """A film on the page.
 
     Attributes:
         name: of the film.
