@@ -180,7 +180,7 @@ def _aspect_ratio(name: str, value: object) -> float:
 
 @dataclass(frozen=True)
 class PostprocessConfig:
-    """How raw heads become detections; defaults are the official evaluation settings.
+    """The post-processing of raw heads; defaults are the official evaluation settings.
 
     Attributes:
         score_threshold: a prior is a candidate where its best class score is strictly above this. Fast NMS applies no

@@ -1,4 +1,4 @@
-"""What a detector returns: aligned arrays in pixels of the original image, masks made on demand."""
+"""The detections of an image: aligned arrays in pixels of the original image, masks made on demand."""
 
 from __future__ import annotations
 

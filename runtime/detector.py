@@ -128,7 +128,7 @@ class Detector:
 
     @property
     def max_batch(self) -> int | None:
-        """How many images run as one batch; None where any number will do, or the detector was closed."""
+        """The number of images that run as one batch; None where any number will do, or the detector was closed."""
         return self._engine.max_batch if self._engine else None
 
     @overload  # a text is a sequence of texts too, but the first that fits counts

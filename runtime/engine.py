@@ -100,7 +100,7 @@ CPU = DeviceChoice("cpu")
 
 @dataclass(frozen=True)
 class EngineOptions:
-    """How an engine file is opened.
+    """The options with which an engine file is opened.
 
     Attributes:
         device: where it runs; None: an ONNX file on the CPU, a plan on the first GPU.

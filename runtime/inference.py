@@ -226,7 +226,7 @@ class _Run:
                 try:
                     outcome = next(stream, None)
                 except ImageError as error:
-                    if not begun:  # no image failed, but what they come from, such as a video that breaks off
+                    if not begun:  # no image failed, but its source, such as a video that breaks off
                         raise
                     outcome = error
                 if outcome is None:

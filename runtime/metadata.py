@@ -29,7 +29,7 @@ Precision = Literal["fp32", "fp16", "bf16"]
 
 @dataclass(frozen=True)
 class Quantization:
-    """Which part of a network computes in INT8, and by what calibration.
+    """The parts of a network that compute in INT8, and their calibration.
 
     Attributes:
         platform: the target of the rounding, ``tensorrt`` or ``cpu``.

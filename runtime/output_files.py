@@ -82,7 +82,7 @@ def _prepare(folder: Path) -> None:
 
 
 def write_output(path: Path, data: bytes) -> None:
-    """Write a whole file. Raises YolactError where that fails; what was there before then stays."""
+    """Write a whole file. Raises YolactError where that fails; an earlier file then stays."""
     write_outputs({path: data})
 
 

@@ -35,7 +35,7 @@ def find_overwritten(output: Path, inputs: Iterable[Path | None]) -> Path | None
 
 
 def real_path(path: Path) -> Path:
-    """Where links lead. Unlike `Path.resolve` it takes links that lead in a circle, and leaves them as they are."""
+    """The target of links. Unlike `Path.resolve` it takes links that lead in a circle, and leaves them as they are."""
     return Path(os.path.realpath(path))
 
 

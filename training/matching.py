@@ -37,7 +37,7 @@ class Matches(NamedTuple):
 
     @property
     def positive_count(self) -> Tensor:
-        """How many priors learn an object, a scalar."""
+        """The number of priors that learn an object, a scalar."""
         return (self.labels > 0).sum()
 
 

@@ -152,7 +152,7 @@ class Reporter:
         self.story.add({**where, **means, "learning_rate": learning_rate, "images_per_second": rate})
 
     def _tell_time(self) -> None:
-        """How long the rest takes: as soon as steps were timed, later now and then where no bar shows it."""
+        """Note the time left: as soon as steps were timed, later now and then where no bar shows it."""
         iteration, total = self._trainer.iteration, self._trainer.settings.iterations
         left = self._pace.seconds_left(iteration)
         if left is None or iteration == total:

@@ -1,4 +1,4 @@
-"""Where a run begins: in an unused folder, or with the record and the state that an earlier part of it has left."""
+"""The start of a run: in an unused folder, or from the record and the state that an earlier part of it has left."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ class TrainRequest:
 
     @property
     def specs(self) -> dict[str, DatasetSpec]:
-        """The data by what it is for. Raises UsageError where a text describes none."""
+        """The data by its use. Raises UsageError where a text describes none."""
         texts = {"training": self.data, "validation": self.validation}
         return {name: DatasetSpec.parse(text) for name, text in texts.items() if text is not None}
 

@@ -36,7 +36,7 @@ PAPER_STAGES: tuple[Stage, ...] = ("engine", "device_to_host", "postprocess")
 
 @dataclass(frozen=True)
 class BenchRequest:
-    """What to measure.
+    """A request for a benchmark.
 
     Attributes:
         engine: ONNX file or plan.

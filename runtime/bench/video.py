@@ -171,7 +171,7 @@ def _frames(path: Path, clock: _Clock) -> Iterator[Frame]:
 
 
 def _summarise(clock: _Clock, seconds: float) -> dict[str, Any]:
-    """Of each stage the median and the share of time in which its thread waited for the stages beside it."""
+    """For each stage the median and the share of time in which its thread waited for the stages beside it."""
     found: dict[str, Any] = {}
     for lane in _LANES:
         busy = sum(sum(clock.took[stage]) for stage in lane) / 1000

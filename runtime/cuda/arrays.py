@@ -79,7 +79,7 @@ class DeviceArray:
         Args:
             stream: the handle on which the array will be used, which waits for what writes the array; None for the
                 legacy default stream, -1 not to wait.
-            max_version: the newest DLPack that the caller reads; what it gets is older than all.
+            max_version: the newest DLPack that the caller reads; the capsule is of a version before all of these.
             dl_device: where the array is wanted, which can only be where it is.
             copy: True is refused.
 

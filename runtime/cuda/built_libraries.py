@@ -9,7 +9,7 @@ from typing import NamedTuple
 from yolact.runtime.json_text import from_json
 
 LIBRARY_FOLDER = Path(__file__).parents[2] / "plugins" / "lib"
-"""Where `yolact-build-plugins` puts the libraries."""
+"""The folder into which `yolact-build-plugins` puts the libraries."""
 
 DESCRIPTION = "library.json"
 """Name of the file in this folder that says which GPUs the libraries have code for; `plugins/build.py` writes it."""
@@ -22,7 +22,7 @@ _JETSON_ONLY = frozenset({"sm_72", "sm_87", "sm_101", "sm_110"})
 
 
 class GpuCode(NamedTuple):
-    """Which GPUs a library has code for.
+    """The GPUs that a library has code for.
 
     Attributes:
         archs: architectures with machine code, such as ``sm_86``.
@@ -42,7 +42,7 @@ class GpuCode(NamedTuple):
         return arch not in _JETSON_ONLY and any(theirs == generation and least <= minor for theirs, least in near)
 
     def lacking(self, archs: tuple[str, ...]) -> list[str]:
-        """Those of the architectures that the library does not run on; where none are given, those from Ampere on."""
+        """The architectures among these that the library does not run on; without any, among those from Ampere on."""
         if archs:
             return [arch for arch in archs if not self.covers(arch)]
         later = [] if self.ptx is not None else ["later ones"]

@@ -1,4 +1,4 @@
-"""Memory of the GPU with as much page-locked memory of the host, which grows with what is put into it."""
+"""Memory of the GPU with as much page-locked memory of the host, which grows with its contents."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ _GIF_EXTENSION, _GIF_IMAGE, _GIF_END, _GIF_CONTROL = 0x21, 0x2C, 0x3B, 0xF9
 
 
 def _bare_gif(data: bytes) -> bytes:
-    """Without comments and what applications write, of which OpenCV 5 takes one alone."""
+    """Without comments and blocks of applications, of which OpenCV 5 takes no more than one."""
     position = 13 + _gif_colours(data[10])
     kept = [data[:position]]
     while data[position] != _GIF_END:

@@ -1,6 +1,6 @@
 """Collects the messages that image decoders print: some tell in no other way that a file is damaged.
 
-libjpeg fills what it cannot decode with grey, libtiff with black, and both say so on stderr alone, from C. So stderr is
+libjpeg fills parts that it cannot decode with grey, libtiff with black; both say so on stderr alone, from C. Stderr is
 taken away from the process while an image is decoded. Lines that are no decoder's message are printed afterwards.
 """
 
@@ -28,7 +28,7 @@ _WARNING = 3  # LOG_LEVEL_WARNING
 
 _STDERR = 2
 _LARGEST_FILE = 1 << 20
-_WINDOW_SECONDS = 0.05  # decoders that begin later wait until stderr was given back, so that nobody waits long for it
+_WINDOW_SECONDS = 0.05  # decoders that begin later wait until stderr was given back, so that others do not wait long
 
 _MESSAGE = re.compile(
     r"Corrupt JPEG data|Premature end of JPEG|Inconsistent progression|Invalid SOS parameters|Unknown Adobe color|"
@@ -38,7 +38,7 @@ _MESSAGE = re.compile(
     r"Unsupported (marker type|JPEG)|Invalid (component ID|progressive|JPEG file)|"
     r"\x1b\[\d;\d+m\[(ERROR|WARNING)\]|Failed to load nv\w+ library|Note: If using nvImageCodec"
 )
-"""How lines of libjpeg, libpng, OpenCV's decoders and nvImageCodec begin; OpenCV continues a message with lines
+"""Beginnings of lines of libjpeg, libpng, OpenCV's decoders and nvImageCodec; OpenCV continues a message with lines
 that begin with >, OpenJPEG one about components with a line for each."""
 
 

@@ -75,10 +75,10 @@ def decode_image(data: bytes, name: str, *, upright: bool = True) -> Image:
 
 
 def _decode(data: bytes, kind: str, name: str, upright: bool) -> tuple[NDArray[Any] | None, str]:
-    """The decoded image, of any depth, and the fault of the file."""
+    """The decoded image, of any depth, and the fault of the file, if there is one."""
     if kind == "JPEG" and is_nvimgcodec_chosen():
         decoded, messages = decode_jpeg(data, upright=upright)
-        if decoded is not None:  # what it cannot decode is OpenCV's to decode, or to refuse
+        if decoded is not None:  # otherwise OpenCV decodes the file, or refuses it
             return decoded, _find_fault(data, kind, decoded, messages)
     encoded = np.frombuffer(data, np.uint8)
     flags = cv2.IMREAD_COLOR | (cv2.IMREAD_ANYDEPTH if kind in _DEEP else 0)

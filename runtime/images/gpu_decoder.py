@@ -16,7 +16,7 @@ _of_thread = threading.local()
 
 
 def decode_jpeg(data: bytes, *, upright: bool) -> tuple[Image | None, list[str]]:
-    """The image (H, W, 3) uint8 BGR in host memory, None where nvImageCodec cannot decode it, and what was printed.
+    """The image (H, W, 3) uint8 BGR in host memory, None where nvImageCodec cannot decode it, and the lines printed.
 
     Raises PackageMissing where it is not installed.
     """

@@ -34,7 +34,7 @@ _PIXELS_OF_SCALE = 30
 """Size of a font whose letters are as high as OpenCV's at scale 1."""
 
 _BOX_WIDTH = 0.62
-"""Of the box that stands for a character, in heights of a capital letter; a sixth of it is the space around it."""
+"""Width of the box that stands for a character, in heights of a capital letter; a sixth of it is space around it."""
 
 _NO_CHARACTER = "\uffff"
 
@@ -132,7 +132,7 @@ class _OpenCvPen:
 
 @functools.cache
 def _opencv_has(character: str) -> bool:
-    """OpenCV draws a question mark for what it lacks; OpenCV 4 one for every byte."""
+    """OpenCV draws a question mark for a character that it lacks; OpenCV 4 one for every byte."""
     if " " <= character <= "~":
         return True
     count = len(character.encode())

@@ -24,7 +24,7 @@ class PackedMask(NamedTuple):
 
     @classmethod
     def pack(cls, region: Region, mask: BoolArray) -> PackedMask:
-        """Of a mask (h, w) bool inside its region."""
+        """The packed form of a mask (h, w) bool inside its region."""
         return cls(region, np.packbits(mask, axis=1))
 
     def unpack(self) -> BoolArray:

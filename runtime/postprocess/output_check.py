@@ -114,7 +114,7 @@ class OutputCheck:
         return ImageHeads(**tensors, prototypes=heads.prototypes)
 
     def _count(self, bad_rows: dict[str, BoolArray], kind: str) -> BoolArray:
-        """Which rows are bad in any tensor. Each is counted for the first tensor it is bad in."""
+        """The rows that are bad in any tensor. Each is counted for the first tensor it is bad in."""
         bad: BoolArray = np.zeros_like(next(iter(bad_rows.values())))
         for name, rows in bad_rows.items():
             new = int((rows & ~bad).sum())
@@ -182,6 +182,6 @@ def are_probabilities(masks: FloatArray) -> BoolArray:
 
 
 def _is_probability(least: FloatArray, most: FloatArray) -> BoolArray:
-    """Comparisons with NaN are false, and the minimum and maximum of what has a NaN are NaN."""
+    """Comparisons with NaN are false, and the minimum and maximum of values with a NaN are NaN."""
     result: BoolArray = (least >= 0) & (most <= _MOST)
     return result

@@ -83,7 +83,7 @@ class TensorRTContext:
     ) -> dict[str, Any]:
         """Put one batch on a stream, without copying anything and without waiting.
 
-        The work starts after what is pending on the streams that the arrays' interfaces name. Arrays whose interface
+        The work starts after the pending work on the streams that the arrays' interfaces name. Arrays whose interface
         names none (PyTorch's, pycuda's) must be complete, or be made on `stream`.
 
         The caller may be recording the stream as a CUDA graph, after one call for as many images that was not
@@ -262,7 +262,7 @@ class TensorRTContext:
             )
 
     def _follow(self, order: Stream, arrays: list[DeviceArray]) -> None:
-        """Let what is put on `order` from now on start after our last work and after what writes the arrays."""
+        """Let work put on `order` from now on start after our last work and after the work that writes the arrays."""
         if self._last.handle != order.handle:
             order.wait(self._held.done)
         for handle, stream in {array.stream.handle: array.stream for array in arrays if array.stream}.items():
@@ -336,7 +336,7 @@ class TensorRTContext:
     def _work(self, execution: Execution, count: int) -> None:
         """Put on the stream all that depends on the batch size only, and so can be recorded: network and copies.
 
-        Masks are not copied here, as nobody knows yet how many of them there are.
+        Masks are not copied here, as their number is not known yet.
         """
         execution.enqueue(self.stream)
         self._observer.on_stream("download", self.stream)

@@ -43,7 +43,7 @@ FLAVOURS = (TENSORRT, TENSORRT_RTX)
 
 
 class Version(NamedTuple):
-    """A TensorRT version, of which the first two numbers decide what it can do."""
+    """A TensorRT version, whose first two numbers decide its abilities."""
 
     major: int
     minor: int
@@ -118,7 +118,7 @@ def known_architectures(tensorrt: TensorRt) -> list[str]:
 
 
 def registered_plugins(tensorrt: TensorRt, names: Iterable[str]) -> frozenset[str]:
-    """Those of these plugins that are registered with this TensorRT, in the toolkit's namespace."""
+    """The plugins among these that are registered with this TensorRT, in the toolkit's namespace."""
     registry = tensorrt.module.get_plugin_registry()
     if registry is None:  # where the driver is too old for this TensorRT
         return frozenset()

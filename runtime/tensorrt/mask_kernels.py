@@ -53,7 +53,7 @@ class WantedMasks:
 
     @cached_property
     def launched(self) -> int:
-        """How many masks from the first on the kernel looks at, which are all that it must and few more."""
+        """The number of masks from the first on that the kernel looks at: all that it must and few more."""
         return int(self.rows.max(initial=-1)) + 1 if self.sizes.any() else 0
 
 

@@ -67,7 +67,7 @@ _TYPES_IN_WORDS = {"FLOAT": "fp32", "HALF": "fp16", "BF16": "bf16"}
 
 @dataclass(frozen=True)
 class PlanIdentity:
-    """How a plan was built: the contents of its sidecar besides the model's metadata.
+    """The build of a plan: the contents of its sidecar besides the model's metadata.
 
     Attributes:
         flavour: Python module of the TensorRT that built it: ``tensorrt`` or ``tensorrt_rtx``.
@@ -108,7 +108,7 @@ class PlanIdentity:
 
     @property
     def convolutions(self) -> str:
-        """How many convolutions compute in which type, in words: ``52 convolutions in fp16 and 1 in fp32``."""
+        """The number of convolutions that compute in each type, in words: ``52 convolutions in fp16 and 1 in fp32``."""
         counts = sorted(self.precision_obtained.items(), key=lambda item: -item[1])
         told = [f"{count} in {_TYPES_IN_WORDS.get(name, name)}" for name, count in counts]
         return list_all(told).replace(" in ", " convolutions in ", 1) or "no convolutions of a known type"
@@ -129,7 +129,7 @@ class PlanIdentity:
 
 
 def sidecar_of(plan: Path) -> Path:
-    """Where the sidecar of a plan lies: `yolact.plan.json` beside `yolact.plan`."""
+    """The path of a plan's sidecar: `yolact.plan.json` beside `yolact.plan`."""
     return plan.with_name(f"{plan.name}.json")
 
 

@@ -15,7 +15,7 @@ from yolact.runtime.tensorrt.plan_file import read_sidecar, sidecar_of
 
 
 def waiting_sidecar_of(plan: Path) -> Path:
-    """Where the sidecar of a plan that is just being written waits: `yolact.plan.json.next`."""
+    """The path at which the sidecar of a plan waits while it is written: `yolact.plan.json.next`."""
     return plan.with_name(f"{plan.name}.json.next")
 
 

@@ -30,12 +30,12 @@ def installed_library() -> Path | None:
 
 
 def installed_code() -> GpuCode | None:
-    """Which GPUs the library has code for, None where no file beside it says so."""
+    """The GPUs that the library has code for, None where no file beside it says so."""
     return read_gpu_code(LIBRARY_FOLDER)
 
 
 def loaded_code(tensorrt: TensorRt) -> GpuCode | None:
-    """Which GPUs the plugins in use have code for; None where that is unknown, as of plugins from elsewhere."""
+    """The GPUs that the plugins in use have code for; None where that is unknown, as of plugins from elsewhere."""
     return _loaded.get(tensorrt.flavour.module)
 
 

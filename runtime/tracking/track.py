@@ -60,7 +60,7 @@ class Track:
         return np.array([whole.shared(shape) / max(1, shape.area) for shape in shapes], np.float32)
 
     def _way(self) -> tuple[float, float]:
-        """How far it should have come since it was seen: to the right and down, pixels."""
+        """The distance that it should have moved since it was seen: to the right and down, pixels."""
         right, down = (self.velocity * self.age).tolist()
         return right, down
 
@@ -87,7 +87,7 @@ def centre(box: FloatArray) -> tuple[float, float]:
 
 
 def _displacement(before: FloatArray, now: FloatArray, expected: NDArray[np.float64]) -> NDArray[np.float64]:
-    """How far a box has moved, (2,) to the right and down.
+    """The distance that a box has moved, (2,) to the right and down.
 
     Where an object is covered or leaves the image, one edge of its box stops while the other moves on: of both edges
     and the middle, the one counts that is nearest to the expected motion.

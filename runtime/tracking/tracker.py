@@ -27,7 +27,7 @@ _OTHER_CLASS = 0.5
 
 @dataclass(frozen=True)
 class TrackerSettings:
-    """How instances are followed.
+    """Settings of tracking.
 
     Attributes:
         start_score: score from which a detection starts a track; one below it may only go on with a track.
@@ -134,7 +134,7 @@ class _Matching(NamedTuple):
         similarity: Callable[[Track, Sequence[Shape]], FloatArray],
         least: float,
     ) -> None:
-        """Give tracks that have not been seen in this frame the detections among these that nobody has."""
+        """Give tracks that have not been seen in this frame the detections among these that are still free."""
         tracks = [track for track in tracks if track.age]
         indices = [index for index in np.flatnonzero(wanted).tolist() if self.owners[index] is None]
         if not tracks or not indices:

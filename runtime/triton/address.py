@@ -1,4 +1,4 @@
-"""Where a model is served: `grpc://host:8001/yolact`."""
+"""The address of a served model: `grpc://host:8001/yolact`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which encoders annotated videos are made with: those that browsers play and that keep up with a camera."""
+"""Encoders for annotated videos: browsers play their videos, and they keep up with a camera."""
 
 from __future__ import annotations
 

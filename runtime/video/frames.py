@@ -1,4 +1,4 @@
-"""What every opened video has, whether it comes from a file, a stream or a camera."""
+"""The interface of every opened video, whether it comes from a file, a stream or a camera."""
 
 from __future__ import annotations
 

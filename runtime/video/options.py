@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class VideoOptions:
-    """See above.
+    """Options for videos.
 
     Attributes:
         codec: of videos that are written, None for the first available one.

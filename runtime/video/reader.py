@@ -82,7 +82,7 @@ class VideoReader(Video):
             name: its name in errors.
             is_live: it has no end of its own, so any end is an error.
             may_wait: reading may wait for others, as for a server or the other end of a pipe.
-            announces_end: False for what has no end unless it says how long it is, as a stream does not.
+            announces_end: False for a stream, which has no end unless it says how long it is.
             format: FFmpeg's name of the container, None where the bytes tell.
 
         Raises ImageError where that fails.
@@ -271,7 +271,7 @@ def _open_within(
 
 
 def _announced_seconds(container: InputContainer, stream: VideoStream) -> float | None:
-    """How long the video says it is, None where it does not say."""
+    """The announced length of the video, None where it announces none."""
     if container.format.name.split(",")[0] in _WITHOUT_LENGTH:
         return None
     if stream.duration and stream.time_base:

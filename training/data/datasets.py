@@ -1,4 +1,4 @@
-"""Where training images come from: COCO-format files, or scenes made up on the fly, behind one interface."""
+"""Sources of training images: COCO-format files, or scenes made up on the fly, behind one interface."""
 
 from __future__ import annotations
 

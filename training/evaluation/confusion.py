@@ -46,7 +46,7 @@ class ImageOutcome:
 
     @property
     def badness(self) -> float:
-        """How bad the image is: its errors, weighed with their share."""
+        """A measure of the image's errors: their number, weighed with their share."""
         return self.wrong**2 / len(self.pairs) if self.pairs else 0.0
 
 

@@ -41,7 +41,7 @@ class Evaluation:
 
     @property
     def images_per_second(self) -> float | None:
-        """With both."""
+        """Images a second for the detector and the masks together."""
         if self.detector_ms is None or self.mask_ms is None:
             return None
         return 1000 / (self.detector_ms + self.mask_ms)

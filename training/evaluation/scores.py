@@ -99,7 +99,7 @@ class Scores:
 
 
 def scored_detections(kept: int) -> int:
-    """How many detections of a category in an image count where so many of an image are kept: COCO's 100 or all."""
+    """The detections of a category in an image that count where so many of an image are kept: COCO's 100 or all."""
     return max(COCO_MAX_DETECTIONS, kept)
 
 

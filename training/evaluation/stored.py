@@ -94,7 +94,7 @@ def _check(one: StoredImage, image: AnnotatedImage) -> None:
 
 
 def _rows(one: StoredImage, image_id: int, category_ids: list[int | None], most: int) -> tuple[list[Row], list[Row]]:
-    """Of the best detections those whose class the annotations have."""
+    """The best detections, of these those whose class the annotations have."""
     kept = [index for index, id in enumerate(category_ids[:most]) if id is not None]
     return result_rows(
         image_id,

@@ -90,7 +90,7 @@ class Explanation:
         return np.abs(self.coefficients[instance]) * energy
 
     def compose(self, instance: int, shown: int = 6) -> Composition:
-        """How the mask of one instance comes about, term by term; `shown` of them single, the others as a sum."""
+        """The mask of one instance term by term; `shown` of them single, the others as a sum."""
         order = np.argsort(-self.contributions(instance), kind="stable")
         single, others = order[:shown], order[shown:]
         coefficients = self.coefficients[instance]
@@ -153,7 +153,7 @@ def explain_heads(heads: ImageHeads, config: ModelConfig, postprocess: Postproce
 def explain_network(model: Yolact, image: Image, postprocess: PostprocessConfig | None = None) -> Explanation:
     """Run a PyTorch network on one image (H, W, 3) uint8 BGR, by default with the official evaluation's settings.
 
-    The network may be on any device and in training; it is left as it was. Raises ImageError for what is no image.
+    The network may be on any device and in training; it is left as it was. Raises ImageError for other values.
     """
     from yolact.training.models.torch_engine import TorchEngine
 
@@ -190,7 +190,7 @@ class EngineExplainer:
     def __call__(self, image: Image) -> Explanation:
         """Explain one image (H, W, 3) uint8 BGR.
 
-        Raises ImageError for what is no image, EngineError where prototypes or coefficients are not finite.
+        Raises ImageError for a value that is no image, EngineError where prototypes or coefficients are not finite.
         """
         config, settings = self.metadata.config, self.metadata.postprocess
         images = fill_batch(Preprocessor(config.image_size)([image]), self._batch_size)

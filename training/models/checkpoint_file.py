@@ -245,14 +245,14 @@ def _bytes_of(kind: object) -> int:
 
 
 class _Plain:
-    """Copies what is in a file into plain dictionaries, lists, tuples and tensors, and counts the tensors' bytes."""
+    """Copies a file's contents into plain dictionaries, lists, tuples and tensors, and counts the tensors' bytes."""
 
     def __init__(self, path: Path, size: int) -> None:
         self._path = path
         self._size = size
         self._bytes = 0
         self._tensors = 0
-        self._copies: dict[int, Any] = {}  # what is held in many places is copied once
+        self._copies: dict[int, Any] = {}  # an object held in many places is copied once
 
     def copy(self, content: Any, where: str, levels: int) -> Any:
         """Raises CheckpointError where a tensor is not as weights are, or a limit is exceeded."""

@@ -188,7 +188,7 @@ def _fit(config: ModelConfig, state: Mapping[str, Tensor], class_names: Sequence
 
 
 def _fitting_configs(state: Mapping[str, Tensor]) -> list[ModelConfig]:
-    """Of those that differ in names and classes only, the one with as many classes as the tensors, else the first."""
+    """Among configurations that differ in names and classes only, the one with the tensors' classes, else the first."""
     fitting: dict[ModelConfig, ModelConfig] = {}
     num_classes, _ = _head_sizes(state)
     for config in CONFIGS.values():

@@ -28,7 +28,7 @@ _BEGINNINGS: tuple[tuple[bytes, str], ...] = (
 )
 
 _LEGACY = re.compile(rb"\x80.(?:\x95.{8})?\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19\.", re.DOTALL)
-"""How torch.save begins a file of the older format: with a pickle of its magic number."""
+"""The beginning of a file of torch.save's older format: a pickle of its magic number."""
 
 _MAGIC_SIZE = 25
 

@@ -115,7 +115,7 @@ def _unique(names: Mapping[str, str], state: Mapping[str, Tensor]) -> dict[str, 
 
 
 def stranger(names: Iterable[str]) -> str | None:
-    """Which other project's tensors are called so, and what to do, as a sentence's end; None where none is known."""
+    """The other project whose tensors have these names, and advice, as a sentence's end; None where none is known."""
     names = list(names)
     kind = next((kind for pattern, kind in _OTHERS if any(re.match(pattern, name) for name in names)), None)
     return kind and f"this is {kind}; {_CHOOSE}"

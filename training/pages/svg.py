@@ -55,11 +55,11 @@ class Axes(NamedTuple):
     y_most: float = 1
 
     def x(self, value: float) -> float:
-        """Where a value is, from the left."""
+        """The position of a value, from the left."""
         return self.left + (self.right - self.left) * value / self.x_most
 
     def y(self, value: float) -> float:
-        """Where a value is, from above."""
+        """The position of a value, from above."""
         return self.bottom - (self.bottom - self.top) * value / self.y_most
 
     def curve(self, xs: Sequence[float], ys: Sequence[float], colour: str, title: str = "", width: float = 1.6) -> str:

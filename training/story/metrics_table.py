@@ -11,7 +11,7 @@ from pathlib import Path
 METRICS_FILE = "metrics.csv"
 
 AP_COLUMNS = ("box_AP", "mask_AP")
-"""Of validations, in percent; empty in other rows."""
+"""Columns of validations, in percent; empty in other rows."""
 
 _MOST_BYTES = 256 << 20
 

@@ -18,7 +18,7 @@ MARK = "<!-- written by yolact-train, which replaces this file -->"
 """The first line, by which the page of a run is told from anybody's own."""
 
 SCENES_FOLDER = "validation-scenes"
-"""Of scenes that a run is validated on, where these are no files yet."""
+"""Folder of the scenes that a run is validated on, where these are no files yet."""
 
 _SHOWN = 10
 """Validations in the table, the last ones and the best."""
@@ -98,7 +98,7 @@ def next_commands(request: TrainRequest, record: RunRecord, finished: bool) -> l
 
 
 def _measured_as(arguments: Sequence[str]) -> list[str]:
-    """Those of the options that average precision depends on, which `yolact-eval` has as well."""
+    """The options that average precision depends on, which `yolact-eval` has as well."""
     words = []
     for option, value in zip(arguments, (*arguments[1:], ""), strict=True):
         if option in ("--exif", "--max-detections"):

@@ -88,7 +88,7 @@ class Contradictions:
 
 
 def compare(box: Box | None, area: float | None, mask: Extent) -> Iterator[tuple[Kind, str]]:
-    """How the box and the area of an annotation contradict its mask, None for what the file does not give."""
+    """Contradictions of an annotation's box and area with its mask, None for a value that the file does not give."""
     if mask.box is None:
         yield "empty masks", "a segmentation that encloses nothing"
         return

@@ -57,7 +57,7 @@ def read_whole(value: Any) -> int | None:
 
 
 def read_number(value: Any) -> float | None:
-    """7.5 from 7.5 and "7.5"; None from all else, truth values and what is not finite included."""
+    """7.5 from 7.5 and "7.5"; None from all else, truth values and numbers that are not finite included."""
     if isinstance(value, str) and _NUMBER.fullmatch(value):
         value = float(value)
     if isinstance(value, bool) or not isinstance(value, int | float):

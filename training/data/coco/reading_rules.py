@@ -1,4 +1,4 @@
-"""How annotations and their images are read, where several ways make sense."""
+"""Rules for reading annotations and their images, where several ways make sense."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ LONGEST_OUTLINE = 2_000_000
 
 
 class Extent(NamedTuple):
-    """Where a mask is: the box around its pixels, None where it has none, and their number."""
+    """The extent of a mask: the box around its pixels, None where it has none, and their number."""
 
     box: Box | None
     area: float
@@ -150,7 +150,7 @@ def _read_polygon(part: Any) -> Sequence[float]:
 
 
 def _estimate(polygons: Sequence[Sequence[float]], size: Size) -> Extent:
-    """Where the mask of polygons is, from their points alone, which is much quicker than rasterising them.
+    """The extent of polygons' mask, from their points alone, which is much quicker than rasterising them.
 
     Raises Fault where they leave the image, or go so often around that rasterising them would need much memory.
     """
@@ -176,7 +176,7 @@ def _estimate(polygons: Sequence[Sequence[float]], size: Size) -> Extent:
 
 
 def extent_of(encoded: Any, size: Size) -> Extent:
-    """Where exactly the mask of a segmentation that was checked is."""
+    """The exact extent of the mask of a segmentation that was checked."""
     counts = (encoded if isinstance(encoded, dict) else _compressed_polygons(encoded, size))["counts"]
     return Extent(*extent_of_runs(read_runs(counts, size[0] * size[1])[1], size[0]))
 

@@ -19,7 +19,7 @@ from yolact.training.evaluation.report.findings import SIZE_EDGES, Findings, Sub
 from yolact.training.evaluation.scores import RegionScores
 
 SCHEMA = 1
-"""Of the JSON; another one where a name changes its meaning."""
+"""Version of the JSON; it changes where a name changes its meaning."""
 
 _PACKAGES = ("numpy", "opencv-python-headless", "opencv-python", "onnxruntime", "torch", "pycocotools")
 

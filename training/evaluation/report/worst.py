@@ -14,7 +14,7 @@ from yolact.training.pages.jpeg import to_jpeg
 from yolact.training.pages.side_by_side import draw_to_compare, instances_of_masks
 
 SHOWN = 6
-"""How many images at most."""
+"""Most images shown."""
 
 WIDEST = 600
 """Longest side of a picture, pixels."""
@@ -30,7 +30,7 @@ class WorstImage(NamedTuple):
 
 
 def worst_images(truth: GroundTruth, outcomes: Sequence[ImageOutcome]) -> list[WorstImage]:
-    """Those with the largest `badness`, worst first; none without errors.
+    """The images with the largest `badness`, worst first; none without errors.
 
     Raises ImageError or DatasetError where an image cannot be read any more.
     """

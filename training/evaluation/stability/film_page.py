@@ -92,7 +92,7 @@ def _curve(film: FilmView, title: str) -> str:
 
 
 def _points(film: FilmView, way: Way, title: str) -> list[tuple[float, float]]:
-    """Where a curve goes through; steps without the figure are left out."""
+    """The points of a curve; steps without the figure are left out."""
     width = -(-len(film.times) // _MOST_POINTS)
     points = []
     for start in range(0, len(film.times), max(width, 1)):

@@ -114,7 +114,7 @@ class Flow:
 
 
 def _returns(flow: FloatArray, other: FloatArray) -> BoolArray:
-    """Where the way along a flow, and then back along the other, ends where it began; (H, W)."""
+    """(H, W) whether the way along a flow, and then back along the other, ends where it began."""
     return_x, return_y = cv2.split(_fetch(other, flow, _NOWHERE))
     return np.hypot(flow[..., 0] + return_x, flow[..., 1] + return_y) <= MOST_ASTRAY
 

@@ -30,7 +30,7 @@ _ZOOM = 1.004
 """Magnification from one frame to the next."""
 
 _SWING = 0.15
-"""How far brightness goes up and down."""
+"""Share by which brightness goes up and down."""
 
 MOST_FRAMES = int(_MARGIN / max(_PAN))
 

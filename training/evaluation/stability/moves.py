@@ -33,7 +33,7 @@ class Move(Protocol):
         """A mask (H, W) of the second frame in the first one."""
 
     def boxes(self, boxes: NDArray[np.float32], masks: Sequence[BoolArray]) -> Array:
-        """Where boxes (M, 4) xyxy of instances with these masks should be, in pixels, cut at the frame."""
+        """The expected boxes of instances with boxes (M, 4) xyxy and these masks, in pixels, cut at the frame."""
 
 
 class ExactMove:

@@ -1,4 +1,4 @@
-"""How well a detector keeps objects in annotated videos: tracks, calm and AP, with and without smoothing."""
+"""Measures a detector in annotated videos: tracks, calm and AP, with and without smoothing."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ def _objects(truth: GroundTruth, film: Film, index: int, category_ids: Sequence[
 
 @dataclass(frozen=True)
 class _Seen:
-    """How an object was found in a frame: IoU, error of the box (4,) in shares of its size, of the area, and score."""
+    """An object's detection in a frame: IoU, error of the box (4,) in shares of its size, of the area, and score."""
 
     iou: float
     box: NDArray[np.float64]
@@ -220,7 +220,7 @@ class _Way:
 
 
 def _see(objects: Annotated, object_boxes: NDArray[np.float64], found: Detections) -> dict[int, _Seen]:
-    """Those objects that are found, by their ids."""
+    """The objects that are found, by their ids."""
     paired = pair(objects, found)
     ious = np.where(paired.ious >= MATCHED_IOU, paired.ious, 0)
     masks, seen = found.masks, dict[int, _Seen]()
