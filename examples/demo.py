@@ -1,4 +1,4 @@
-"""Makes pictures from the checkpoint that ships with the project, with the commands a user would run, in demo/.
+"""From the checkpoint that ships with the project to pictures, with the commands a user would run; all lands in demo/.
 
 The network is small and knows six shapes in synthetic scenes (docs/results/demo-model.md); every step is the real one.
 """
@@ -33,9 +33,9 @@ def main() -> None:
     run("yolact-infer", "--engine", engine, scenes / "images", "--output", FOLDER / "output")
     picture = scenes / "images" / "000000.png"
     run("yolact-explain", "--engine", engine, picture, "--output", FOLDER / "explained.png")
-    print(f"\nPictures: {FOLDER / 'output'} shows the detections, {FOLDER / 'explained.png'} how masks are made.")
+    print(f"\nPictures: {FOLDER / 'output'} shows what was found, {FOLDER / 'explained.png'} how masks come about.")
     export = Path(os.path.relpath(sys.executable)).parent / "yolact-export"
-    print(f"Next, export your own checkpoint: {export} --weights yolact_resnet50_54_800000.pth --output yolact.onnx")
+    print(f"Next, a checkpoint of yours: {export} --weights yolact_resnet50_54_800000.pth --output yolact.onnx")
 
 
 if __name__ == "__main__":

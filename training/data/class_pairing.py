@@ -81,7 +81,7 @@ def _by_id(config: ModelConfig, truth: GroundTruth) -> tuple[int | None, ...]:
 
 
 def _by_name(config: ModelConfig, truth: GroundTruth) -> tuple[int | None, ...] | None:
-    """None where several names of one side are equal but for upper and lower case."""
+    """None where two names of one side look the same, even with upper and lower case told apart."""
     for seen in (_folded, visible):
         ours, theirs = [seen(name) for name in config.class_names], _ids_by(seen, truth.categories)
         if len(set(ours)) == len(ours) and len(theirs) == len(truth.categories):

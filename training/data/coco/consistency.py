@@ -24,7 +24,7 @@ CORNERS_IOU = 0.95
 """Least IoU from which a box, read as x1, y1, x2, y2, may have been meant so..."""
 
 CORNERS_GAIN = 0.1
-"""...if this IoU is so much larger than that of the regular reading: near the origin both are much the same."""
+"""...if it exceeds the IoU of the regular reading by this much: near the origin both are much the same."""
 
 LEAST_INSIDE = 0.9
 """Least share of the box around the mask that lies in the annotated box."""
