@@ -112,8 +112,8 @@ $(READY_FOR_DEMO): setup.py pyproject.toml
 	@python3 -m venv $(VENV)
 	@echo "2 of 3: PyTorch 2.13.0; its build with CUDA, which PyPI has for Linux, is a download of more than 2 GB"
 	@$(PIP) torch==2.13.0
-	@echo "3 of 3: this toolkit with NumPy, OpenCV, ONNX and ONNX Runtime, a download of about 150 MB"
-	@$(PIP) --editable '.[export,hub]'
+	@echo "3 of 3: this toolkit with NumPy, OpenCV, FFmpeg, ONNX and ONNX Runtime, a download of about 190 MB"
+	@$(PIP) --editable '.[export,hub,video]'
 	@touch $@
 
 $(READY_FOR_DOCS): $(READY_FOR_DEMO)

@@ -1,4 +1,4 @@
-"""Serves the demonstration model by NVIDIA's own Triton on this machine, and asks it; all lands in demo/triton.
+"""Serves the demonstration model with NVIDIA's Triton on this machine and sends it requests, in demo/triton.
 
 `make triton-demo` installs the server and runs this. Everything is on the loopback interface and ends by itself.
 """
@@ -15,6 +15,7 @@ from yolact.serving.local_server import LocalServer
 
 ROOT = Path(__file__).resolve().parents[1]
 CHECKPOINT = Path(os.path.relpath(next((ROOT / "examples").glob("yolact_demo_*.pth"))))
+PICTURES = Path(os.path.relpath(ROOT / "examples" / "bins" / "images"))
 ENVIRONMENT = ROOT / "build" / "triton"
 FOLDER = Path("demo/triton")
 
@@ -29,9 +30,8 @@ def run(command: str, *arguments: str | Path) -> None:
 def main() -> None:
     """Export, write a repository, serve it, infer here and there, compare."""
     FOLDER.mkdir(parents=True, exist_ok=True)
-    engine, scenes, models = FOLDER / "yolact.onnx", FOLDER / "scenes", FOLDER / "models"
+    engine, models = FOLDER / "yolact.onnx", FOLDER / "models"
     run("yolact-export", "--weights", CHECKPOINT, "--output", engine)
-    run("yolact-scenes", "--count", "4", "--seed", "2019", "--height", "480", "--width", "640", "--output", scenes)
     run("yolact-triton", "--engine", engine, "--repository", models)
     run("yolact-triton", "--engine", engine, "--repository", models, "--check")
     print(f"\n$ tritonserver --model-repository={models}", flush=True)
@@ -39,9 +39,9 @@ def main() -> None:
         address = server.address("yolact")
         for name, model in (("here", ("--engine", engine)), ("there", ("--triton", address))):
             json = FOLDER / f"{name}.json"
-            run("yolact-infer", *model, scenes / "images", "--output", FOLDER / name, "--json", json)
+            run("yolact-infer", *model, PICTURES, "--output", FOLDER / name, "--json", json)
     same = (FOLDER / "here.json").read_bytes() == (FOLDER / "there.json").read_bytes()
-    print(f"\nWhat Triton found is {'the same, to the bit' if same else 'something else'}: {FOLDER / 'there'}.")
+    print(f"\nTriton's detections {'equal the local ones to the bit' if same else 'differ'}: {FOLDER / 'there'}.")
     if not same:
         sys.exit(1)
 

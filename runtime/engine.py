@@ -1,4 +1,4 @@
-"""What runs a network, and where: an exported file, a PyTorch module, a TensorRT plan, on a CPU or a GPU."""
+"""The interface of all engines: an exported file, a PyTorch module, a TensorRT plan, on a CPU or a GPU."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Engine(Protocol):
     """Network and post-processing behind one call.
 
     Attributes:
-        metadata: what the model is and how it post-processes.
+        metadata: the model and its post-processing.
         min_batch: fewest images per call.
         max_batch: most images per call, None where any number will do.
         device: where it runs, as text ``cpu`` or ``cuda:0``.
@@ -46,7 +46,7 @@ class Engine(Protocol):
         """Detections of each image of a batch (N, S, S, 3) uint8 BGR, S as in the metadata."""
 
     def close(self) -> None:
-        """Free what the engine holds; it cannot be used any more. Calling it again does nothing."""
+        """Free the engine's resources; it cannot be used any more. Calling it again does nothing."""
 
 
 @runtime_checkable
@@ -100,7 +100,7 @@ CPU = DeviceChoice("cpu")
 
 @dataclass(frozen=True)
 class EngineOptions:
-    """How an engine file is opened.
+    """The options with which an engine file is opened.
 
     Attributes:
         device: where it runs; None: an ONNX file on the CPU, a plan on the first GPU.

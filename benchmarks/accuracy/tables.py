@@ -1,4 +1,4 @@
-"""How accurate the trained models are, and what INT8 and half precision cost and gain, in Markdown."""
+"""The accuracy of the trained models, and the losses and gains of INT8 and half precision, in Markdown."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Figures = dict[str, Any]
 
 
 def int8_accuracy(figures: Figures) -> str:
-    """Average precision of each variant, and what is lost to fp32."""
+    """Average precision of each variant, and its loss against fp32."""
     exact = figures["ap"]["fp32"]["mask"]
     rows = (
         (name, f"{ap['mask']:.2f}", f"{exact - ap['mask']:.2f}", f"{ap['box']:.2f}")
@@ -85,7 +85,9 @@ def trained_groups(model: str) -> Callable[[Figures], str]:
 
     def render(figures: Figures) -> str:
         groups = figures["models"][model]["groups"]
-        rows = ((name, row["images"], row["objects"], *(_points(row[key]) for key in _AP)) for name, row in groups.items())
+        rows = (
+            (name, row["images"], row["objects"], *(_points(row[key]) for key in _AP)) for name, row in groups.items()
+        )
         return table(("", "pictures", "objects", *(f"mask {title}" for title in _AP_TITLES)), rows)
 
     return render

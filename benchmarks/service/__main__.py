@@ -1,4 +1,4 @@
-"""What the C API costs over the Python runtime it embeds, and the C service under load.
+"""The overhead of the C API over the Python runtime in it, and the C service under load.
 
 Overhead: yolact_infer in a C program and the same work by Detector in a Python process, masks packed to bits, take
 turns of ten on one photo; the demonstration model, and at 64 x 64 as an engine that takes next to no time.
@@ -48,8 +48,8 @@ def measure(folder: Path, runs: int, requests: int, many: int) -> dict[str, Any]
 @click.option(
     "--runs", type=click.IntRange(1), default=60, show_default=True, help="Turns of each side, for the overhead."
 )
-@click.option("--requests", type=click.IntRange(16), default=400, show_default=True, help="Of each load.")
-@click.option("--many", type=click.IntRange(16), default=10000, show_default=True, help="While memory is watched.")
+@click.option("--requests", type=click.IntRange(16), default=400, show_default=True, help="Requests of each load.")
+@click.option("--many", type=click.IntRange(16), default=10000, show_default=True, help="Requests of the memory test.")
 @json_option
 @reports_errors
 def main(runs: int, requests: int, many: int, json_path: Path | None) -> None:

@@ -1,9 +1,8 @@
 """Many clients on Triton and on the C service, beside the same work in one Python program.
 
-The demonstration model and one made-up photo of 640 x 480, sent as a file: by 16 clients in another process, each with
-one request at a time, to Triton's python backend and to the C service; and read, found and encoded in a loop of one
-program, image by image and in batches. Counted are answers that are lost or empty; memory is that of the
-model's process.
+The demonstration model runs on one made-up photo of 640 x 480. 16 clients in another process send it as a file, each
+with one request at a time, to Triton's python backend and to the C service. One program reads, detects and encodes it
+in a loop, image by image and in batches. Lost and empty answers are counted; memory is that of the model's process.
 
     make triton
     python -m benchmarks.service.triton [--clients 16] [--requests 2000] [--json FILE]

@@ -44,7 +44,9 @@ _WORKERS = os.cpu_count() or 1
 @click.command()
 @click.option("--films", default=8, type=click.IntRange(1), help="Of each model.", show_default=True)
 @click.option("--frames", default=30, type=click.IntRange(2), help="Of each film.", show_default=True)
-@click.option("--photos", default=20, type=click.IntRange(1), help="That become films of known motion.", show_default=True)
+@click.option(
+    "--photos", default=20, type=click.IntRange(1), help="That become films of known motion.", show_default=True
+)
 @click.option(
     "--nuclei",
     type=click.Path(exists=True, file_okay=False, path_type=Path),

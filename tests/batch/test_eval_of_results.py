@@ -99,7 +99,7 @@ def test_refused(run: Run, data: dict[str, Any], here: Path, engine: Path) -> No
         (("--detections", "none"), 2, "was made with --masks none"),
         (("--detections", "out", "--max-detections", "5"), 2, "--max-detections 5: expected 1 to 4, the most"),
         (("--detections", "out", "--json", part), 2, " is one of the inputs"),
-        (("--detections", "few"), 1, "2 annotated images of 3 were not detected in, such as "),
+        (("--detections", "few"), 1, "2 annotated images of 3 have no stored detections, such as "),
         (("--detections", "strange"), 1, "strange/manifest.json: "),
         ((), 2, "expected either --engine or --weights, got neither"),
     ):

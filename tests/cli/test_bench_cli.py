@@ -126,7 +126,7 @@ def test_images_without_anything_to_find(engine: Path, here: Path) -> None:
     cv2.imwrite("black.png", np.zeros((20, 30, 3), np.uint8))
     result = bench(engine, "black.png", *SHORT, "--json", "b.json")
     assert result.exit_code == 0, result.output
-    assert "nothing was found in this image" in result.stdout
+    assert "the network found nothing in this image" in result.stdout
     values = read(here / "b.json")
     assert values["by_detections"]["ms_per_detection"] is None and values["batches"][0]["mean_detections"] == 0
 

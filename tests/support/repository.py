@@ -12,5 +12,8 @@ SHARED = ROOT.parent / "shared"
 ROOMS = sorted(path.parent.name for path in ROOT.glob("*/__init__.py") if path.parent.name != "benchmarks")
 """The folders that are installed."""
 
+BINS = ROOT / "examples" / "bins"
+"""Bins of machine parts like those that the demonstration model was trained on: annotations.json and images."""
+
 (DEMO_CHECKPOINT,) = (ROOT / "examples").glob("yolact_demo_*.pth")
 (NUCLEI_CHECKPOINT,) = (ROOT / "examples").glob("yolact_nuclei_*.pth")

@@ -6,7 +6,6 @@ import itertools
 import math
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from xml.etree import ElementTree
 
 import cv2
@@ -15,7 +14,7 @@ import onnx
 import pytest
 import torch
 from onnx import numpy_helper
-from repository import DEMO_CHECKPOINT
+from repository import BINS, DEMO_CHECKPOINT
 from seeded import seeded
 from sensitive_network import LIMITS, SMALL, make_sensitive
 
@@ -43,8 +42,8 @@ from yolact.runtime.errors import DatasetError, EngineError, UsageError
 from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.image_files import write_image
 from yolact.runtime.images.preprocess import Preprocessor
-from yolact.training.data.ground_truth import read_ground_truth
-from yolact.training.scenes.files import ANNOTATION_FILE, IMAGE_FOLDER, SceneRequest, write_scenes
+from yolact.training.data.ground_truth import GroundTruth, read_ground_truth
+from yolact.training.scenes.files import ANNOTATION_FILE, IMAGE_FOLDER
 
 CONFIGS = {
     "resnet50": ModelConfig("r", "resnet50", 96, ("a", "b", "c")),
@@ -327,29 +326,26 @@ def test_a_network_that_does_not_open(small: onnx.ModelProto, images: ImageSet) 
         HeadDistance(damaged, images)
 
 
-@pytest.fixture(scope="module")
-def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("scenes")
-    write_scenes(SceneRequest(folder, 6, seed=5))
-    return folder
+def bins(limit: int | None = None) -> GroundTruth:
+    return read_ground_truth(BINS / ANNOTATION_FILE, BINS / IMAGE_FOLDER, limit)
 
 
-def test_loss_of_mask_ap(scenes: Path) -> None:
+def test_loss_of_mask_ap() -> None:
     from yolact.training.models.checkpoints import load_checkpoint
 
     proto = export_model(load_checkpoint(DEMO_CHECKPOINT), PostprocessConfig(), weights_sha256="")
-    loss = MaskApLoss(proto, read_ground_truth(scenes / ANNOTATION_FILE, scenes / IMAGE_FOLDER))
+    loss = MaskApLoss(proto, bins(6))
     assert 20 < loss.reference < 100 and loss(proto) == 0
     assert loss(with_weights(proto, "prediction_layers.0.conf_layer", 0)) == pytest.approx(loss.reference, abs=2)
 
 
-def test_a_reference_that_finds_nothing_is_no_measure(small: onnx.ModelProto, scenes: Path) -> None:
+def test_a_reference_that_finds_nothing_is_no_measure(small: onnx.ModelProto) -> None:
     with pytest.raises(DatasetError, match=r"the reference's mask AP on \S+ is 0\.\d\d, too near zero, so"):
-        MaskApLoss(small, read_ground_truth(scenes / ANNOTATION_FILE, scenes / IMAGE_FOLDER, 1))
+        MaskApLoss(small, bins(1))
 
 
-def test_annotations_that_measure_nothing(small: onnx.ModelProto, scenes: Path) -> None:
-    truth = read_ground_truth(scenes / ANNOTATION_FILE, scenes / IMAGE_FOLDER, 1)
+def test_annotations_that_measure_nothing(small: onnx.ModelProto) -> None:
+    truth = bins(1)
     truth.content["annotations"].clear()
     with pytest.raises(DatasetError, match="no object is annotated"):
         MaskApLoss(small, truth)

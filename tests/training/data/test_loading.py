@@ -152,7 +152,7 @@ def test_a_dataset_without_objects(files: Path) -> None:
     content = json.loads((files / "annotations.json").read_text())
     content["annotations"] = [{**a, "iscrowd": 1} for a in content["annotations"]]
     (files / "annotations.json").write_text(json.dumps(content))
-    with pytest.raises(DatasetError, match="annotates no object on any image"):
+    with pytest.raises(DatasetError, match="annotates no object with a mask"):
         open_stream(files)
 
 
