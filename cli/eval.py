@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     help="With --stability instead of --images: a video without annotations; may be repeated.",
 )
 @reading_options("--annotations")
-@json_option("Write all detections to this file as COCO's server takes them; with --stability, the figures of that.")
+@json_option("Write all detections to this file as COCO's server takes them; with --stability, its figures.")
 @click.option(
     "--report",
     metavar="DIR",

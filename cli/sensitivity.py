@@ -135,7 +135,7 @@ def _read_measured(
 def _check_measure(
     annotations: Path | None, images: Path | None, max_ap_drop: float | None, max_distance: float | None
 ) -> None:
-    """Raise UsageError for options that need --annotations, or that exclude it, where it is not so."""
+    """Raise UsageError for an option that needs --annotations and lacks it, or that excludes it."""
     if annotations is not None:
         if images is None:
             raise UsageError("--annotations needs the folder of its images; give it with --images")

@@ -38,7 +38,7 @@ class Export(NamedTuple):
 
     @property
     def key(self) -> str:
-        """Digest of the weights' contents and name, of the configuration beside them, and of the tools' versions."""
+        """Digest of the weights' contents and name, the configuration beside them, the tools' versions and the GPU."""
         beside = self.weights.with_suffix(".json")
         made_by = [yolact.__version__, str(self.tensorrt or "ONNX"), self.gpu]
         parts = [sha256_of(self.weights), self.weights.name, sha256_of(beside) if beside.is_file() else "", *made_by]

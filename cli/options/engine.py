@@ -38,7 +38,7 @@ def _parse_device(context: click.Context, parameter: click.Parameter, value: str
     click.option(
         "--allow-host-code",
         is_flag=True,
-        help="Let a plan run the code that it contains; version-compatible plans and plans with plugins inside do.",
+        help="Let a plan run the code inside it, which version-compatible plans and plans with plugins have.",
     ),
 )
 def engine_options(device: DeviceChoice | None, metadata_file: Path | None, allow_host_code: bool) -> EngineOptions:
