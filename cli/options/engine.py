@@ -25,20 +25,20 @@ def _parse_device(context: click.Context, parameter: click.Parameter, value: str
         "--device",
         metavar="cpu|cuda|tensorrt",
         callback=_parse_device,
-        help="Where it runs: cpu, cuda, cuda:1 or, for an ONNX file, tensorrt (ONNX Runtime's provider).  [default: a "
-        "plan on cuda, else cpu]",
+        help="Device that runs the engine: cpu, cuda, cuda:1 or, for an ONNX file, tensorrt (ONNX Runtime's execution "
+        "provider).  [default: cuda for a plan, else cpu]",
     ),
     click.option(
         "--metadata",
         "metadata_file",
         metavar="FILE",
         type=FILE,
-        help="For a plan that has lost its .json: the ONNX file it was built from.",
+        help="ONNX file that a plan was built from, for a plan that has lost its .json.",
     ),
     click.option(
         "--allow-host-code",
         is_flag=True,
-        help="Let a plan run code that it carries, be it version compatible or with plugins inside.",
+        help="Let a plan run the code inside it, which version-compatible plans and plans with plugins have.",
     ),
 )
 def engine_options(device: DeviceChoice | None, metadata_file: Path | None, allow_host_code: bool) -> EngineOptions:

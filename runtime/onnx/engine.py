@@ -121,7 +121,7 @@ def _why_not_opened(path: Path, reason: str) -> str:
     if "Unsupported model IR version" in reason or "only *guarantees* support for models stamped" in reason:
         return (
             f"{path} was exported for a newer ONNX Runtime than {onnxruntime.__version__}; update that with "
-            "pip install -U onnxruntime, or export the file again with --opset 20"
+            "pip install -U onnxruntime, or export the file again with --opset 20, which excludes --bf16"
         )
     if "YolactFastNms" in reason:
         return (

@@ -164,7 +164,8 @@ def test_more_detections_than_coco_counts(data: dict[str, Any], here: Path) -> N
     assert len(json.loads((here / "found.json").read_text())) == 200  # of two images, nothing is found in the third
     for number in ("121", "0"):
         result = run("--engine", engine, *DATA, "--max-detections", number)
-        assert result.exit_code == 2 and f"{engine} has 1 to 120 detections an image built in" in result.stderr
+        expected = f"expected 1 to 120, the most per image that {engine} has built in"
+        assert result.exit_code == 2 and expected in result.stderr
     result = run("--engine", engine, *DATA, "--nms-top-k", "9")
     assert result.exit_code == 2 and f"{engine} has its NMS built in, with 200 candidates per class" in result.stderr
 
