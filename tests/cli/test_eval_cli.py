@@ -120,7 +120,7 @@ def test_a_checkpoint(data: dict[str, Any], here: Path, name: str) -> None:
     result = run("--weights", name, *named, *DATA, "--json", "found.json")
     assert result.exit_code == 0, result.stderr
     lines = result.stdout.splitlines()
-    assert lines[0] == "yolact_demo, fp32, 256x256, on annotations.json: 3 images, 5 objects"
+    assert lines[0] == "yolact_demo, fp32, 320x320, on annotations.json: 3 images, 5 objects"
     assert lines[1] == "scores above 0.05, fast NMS at IoU 0.5, 100 detections an image at most"
     model = load_checkpoint(here / name, config)
     truth = read_ground_truth(Path("annotations.json"), Path("images"))

@@ -83,9 +83,9 @@ def test_what_is_said_of_a_file_for_a_cpu(small: tuple[str, ...], scenes: Path) 
     runner = CliRunner()
     assert "full graph, fp32 with INT8\n" in runner.invoke(doctor_main, ["--engine", "a.onnx"]).stdout
     truth = ("--annotations", str(scenes / "annotations.json"), "--images", str(scenes / "images"), "--limit", "1")
-    assert "yolact_demo, fp32 with INT8, 256x256" in runner.invoke(eval_main, ["--engine", "a.onnx", *truth]).stdout
+    assert "yolact_demo, fp32 with INT8, 320x320" in runner.invoke(eval_main, ["--engine", "a.onnx", *truth]).stdout
     timed = runner.invoke(bench_main, ["--engine", "a.onnx", "--duration", "0.01"])
-    assert "256x256, full graph, fp32 with INT8\n" in timed.stdout, timed.output
+    assert "320x320, full graph, fp32 with INT8\n" in timed.stdout, timed.output
     sentence = (
         "the ONNX file is rounded to INT8 for ONNX Runtime on a CPU, in a form that TensorRT does not take; "
         "export it again with --int8 --int8-platform tensorrt\n"
