@@ -202,7 +202,7 @@ def test_the_command_goes_on_and_writes_json(here: Path) -> None:
     assert result.exit_code == 0, result.output
     rows = json.loads((here / "found.json").read_text(), parse_constant=refuse)
     assert [[one["class_name"] for one in row["detections"]] for row in rows] == [["person"]] * 3
-    assert result.stderr.count("the network's") == 3
+    assert result.stderr.count("warning: the network's") == 3
     assert "in all, 3 rows were left out because of the network's 'scores'" in result.stderr
     assert cv2.imread(str(here / "yolact-output" / "a.png")) is not None
 
