@@ -25,7 +25,7 @@ from yolact.training.models.torch_engine import TorchEngine
 
 EXAMPLES = Path(__file__).parent
 PICTURE = EXAMPLES / "bins" / "images" / "000006.jpg"
-THRESHOLD = 0.4
+THRESHOLD = 0.5
 WIDTH = 1600
 """Of the wide picture, in pixels."""
 

@@ -80,6 +80,19 @@ def _precision_row(name: str, row: Figures, exact: float) -> tuple[str, ...]:
     return name, _points(row["box"]["ap"]), *(_points(row["mask"][key]) for key in _AP), _points(lost), *map(_ms, times)
 
 
+def trained_shown(model: str) -> Callable[[Figures], str]:
+    """Wrong and missing detections of a trained model by the score from which on they are shown."""
+
+    def render(figures: Figures) -> str:
+        rows = (
+            (row["threshold"], f"{100 * row['wrong']:.1f} %", f"{100 * row['found']:.1f} %")
+            for row in figures["models"][model]["shown"]
+        )
+        return table(("score above", "of the detections shown are wrong", "of the objects are found"), rows)
+
+    return render
+
+
 def trained_groups(model: str) -> Callable[[Figures], str]:
     """Mask AP of a trained model by group of pictures."""
 

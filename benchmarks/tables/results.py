@@ -75,6 +75,7 @@ _TRAINED = {
     for model in ("bins", "nuclei")
     for part, render in (
         ("precisions", accuracy.trained_precisions),
+        ("shown", accuracy.trained_shown),
         ("groups", accuracy.trained_groups),
         ("worst", accuracy.trained_worst),
     )
