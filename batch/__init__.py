@@ -1,1 +1,1 @@
-"""Many images on one machine or many: read from any file system, detected by workers on Ray, kept as Parquet."""
+"""Detection in many images on one or more machines: images from any file system, workers on Ray, results in Parquet."""

@@ -1,6 +1,6 @@
-"""How often a part was begun, in a file that a worker leaves where it ends with its part not done.
+"""Counts the attempts at a part, in a file that stays behind where a worker ends before its part is done.
 
-Ray begins a part again whenever its worker ends, so an image that ends every worker would keep a job for ever.
+Ray begins a part again whenever its worker ends, so an image that ends every worker would keep a job running for ever.
 """
 
 from __future__ import annotations
@@ -13,25 +13,25 @@ from yolact.batch.places import Place
 from yolact.runtime.errors import YolactError
 
 MOST = 3
-"""Times that a part is begun."""
+"""Most times that a part is begun."""
 
 _FOLDER = ".begun"
 
 
 class TooOften(YolactError):
-    """A part whose worker ended each time."""
+    """A part whose worker ended at every attempt."""
 
 
 @contextmanager
 def attempt(job: Place, number: int) -> Iterator[None]:
-    """Count an attempt at a part, which is forgotten when the block ends, by an exception too.
+    """Count an attempt at a part. The count is forgotten when the block ends, also by an exception.
 
     Raises TooOften where `MOST` attempts have not ended, OutputFailed where the file cannot be written.
     """
     file = job / _FOLDER / str(number)
     before = _count(file)
     if before >= MOST:
-        raise TooOften(f"it ended its worker {MOST} times; an image of it may need more memory than its machine has")
+        raise TooOften(f"its worker ended {MOST} times; one of its images may need more memory than the machine has")
     write_file(file, b"%d" % (before + 1))
     try:
         yield
@@ -40,7 +40,7 @@ def attempt(job: Place, number: int) -> Iterator[None]:
 
 
 def forget_attempts(job: Place) -> None:
-    """Begin to count anew. Raises YolactError where the folder of a job cannot be written to."""
+    """Reset all counts. Raises YolactError where the folder of a job cannot be written to."""
     folder = job / _FOLDER
     for entry in folder.entries():
         folder.at(entry.path).remove()

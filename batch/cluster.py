@@ -1,4 +1,4 @@
-"""Ray: started on this machine for one job, or a cluster that runs already; and what a worker gets of it."""
+"""Starts Ray on this machine for one job, or connects to a running cluster, and shares it out among the workers."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ from yolact.runtime.packages import PackageMissing
 from yolact.runtime.wording import one_line
 
 _STORE_BYTES = 100 << 20
-"""Memory for what processes hand each other, which here are numbers of parts."""
+"""Bytes of memory for the objects that processes pass to each other, which here are numbers of parts."""
 
 _CORES_PER_WORKER = 2
 
 _LONGEST_REASON = 300
-"""Characters of what Ray says, which may be pages."""
+"""Most characters of a message of Ray, which may be pages long."""
 
 _QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DATA_DISABLE_PROGRESS_BARS": "1", "RAY_BACKEND_LOG_LEVEL": "fatal"}
-"""Environment of every job: what people run is nobody else's business."""
+"""Environment of every job. It keeps Ray from reporting what people run."""
 
 
 class Share(NamedTuple):
-    """What each worker gets.
+    """The share of each worker.
 
     Attributes:
-        workers: how many there are.
-        cores: of a CPU, as Ray counts them; less than 1 where more workers than cores were asked for.
-        gpus: likewise.
+        workers: number of workers.
+        cores: CPU cores, as Ray counts them; less than 1 where more workers than cores were asked for.
+        gpus: GPUs, counted likewise.
     """
 
     workers: int
@@ -47,12 +47,12 @@ class Share(NamedTuple):
 
     @property
     def threads(self) -> int | None:
-        """Of an engine on the CPU; None for one on a GPU."""
+        """Threads of an engine on the CPU; None for one on a GPU."""
         return None if self.gpus else max(1, int(self.cores))
 
 
 def check_packages() -> None:
-    """Raise PackageMissing where Ray or what its data sets need is not installed; nothing is imported for that."""
+    """Raise PackageMissing where Ray or a package its data sets need is not installed. Nothing is imported for this."""
     for package in ("pyarrow", "pandas", "ray"):
         try:
             is_there = importlib.util.find_spec(package) is not None
@@ -64,7 +64,7 @@ def check_packages() -> None:
 
 @contextmanager
 def running(address: str | None) -> Iterator[None]:
-    """Be connected to Ray: to the cluster at an address, or to one on this machine alone that ends with the block.
+    """Connect to Ray: to the cluster at an address, or to one on this machine alone that ends with the block.
 
     Raises PackageMissing where Ray is not installed, YolactError where it does not start or answer.
     """
@@ -98,7 +98,7 @@ def running(address: str | None) -> Iterator[None]:
 
 @contextmanager
 def _without_stderr() -> Iterator[None]:
-    """Let file descriptor 2 lead nowhere. What goes wrong is an exception all the same."""
+    """Let file descriptor 2 lead nowhere. Failures are exceptions all the same."""
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(nowhere, 2)
@@ -110,8 +110,8 @@ def _without_stderr() -> Iterator[None]:
 
 
 def _alone() -> dict[str, str]:
-    """Environment of a cluster on this machine alone: nobody else may connect to it, over the network or without its
-    token, which is written to no file. Ray reads it when it is imported."""
+    """Environment of a cluster on this machine alone: nobody can connect to it over the network, nor without its token,
+    which is written to no file. Ray reads these variables when it is imported."""
     return {
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # the name is history: it keeps Ray to the loopback interface
         "RAY_AUTH_MODE": "token",
@@ -130,7 +130,7 @@ def _local_options(folder: str) -> dict[str, Any]:
 
 
 def share_out(workers: int | None, on_gpu: bool) -> Share:
-    """What each worker gets of the cluster that is connected. Raises UsageError where there is no GPU for it."""
+    """The share of each worker in the connected cluster. Raises UsageError where there is no GPU for it."""
     import ray
 
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
@@ -140,16 +140,16 @@ def share_out(workers: int | None, on_gpu: bool) -> Share:
 
 
 def share_gpus(gpus: Sequence[int], workers: int | None) -> Share:
-    """GPUs by machine, shared among workers. Raises UsageError where there is none."""
+    """Share the GPUs of the machines among workers. Raises UsageError where there is none."""
     total = sum(gpus)
     if total < 1:
-        raise UsageError("Ray knows of no GPU on its machines; give --device cpu and an ONNX file")
+        raise UsageError("Ray has no GPU on its machines; give --device cpu and an ONNX file")
     workers = workers or total
     return Share(workers, 1, 1 / -(-workers // total))
 
 
 def share_cores(cores: Sequence[int], workers: int | None) -> Share:
-    """Cores by machine, shared among workers so that all of them find a machine."""
+    """Share the cores of the machines among workers, so that each worker fits on a machine."""
     total = max(sum(cores), 1)
     workers = workers or max(1, sum(count // _CORES_PER_WORKER for count in cores))
     for each in range(total // workers, 0, -1):

@@ -1,4 +1,4 @@
-"""The images that an annotation file in COCO's format lists; their annotations are not looked at."""
+"""The images that an annotation file in COCO's format lists; the annotations are not read."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from yolact.training.data.coco.other_formats import recognise_values
 
 
 def read_image_names(file: Place) -> dict[int, str]:
-    """Names of image files by the id of the image, in the order of the file.
+    """Names of image files by the id of the image, in the order of the annotation file.
 
-    Raises DatasetError where it cannot be read, has no images, or an entry is faulty or leads out of the folder.
+    Raises DatasetError where the file cannot be read or has no images, or an entry is faulty or leaves the folder.
     """
     try:
         content = parse_json(file.read())

@@ -1,4 +1,4 @@
-"""A batch job from its request to its manifest: what is not done yet is done by workers on Ray."""
+"""A batch job, from its request to its manifest: workers on Ray do the parts that are not done yet."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ _ERRORS = {kind.exit_code: kind for kind in (YolactError, UsageError, EngineErro
 
 @dataclass(frozen=True)
 class BatchResult:
-    """What became of a job.
+    """The result of a job.
 
     Attributes:
-        images, unreadable, detections: in the folder now, those of earlier runs with them.
-        done_before: images that earlier runs had done.
-        failures: of parts that are not done, a sentence each.
+        images, unreadable, detections: numbers in the folder now, including those of earlier runs.
+        done_before: number of images that earlier runs had done.
+        failures: a sentence for each part that is not done.
     """
 
     images: int
@@ -45,12 +45,12 @@ class BatchResult:
 
 
 def run_batch(request: BatchRequest, note: Say) -> BatchResult:
-    """Do a job, or what is left of it. `note` gets lines of progress and warnings.
+    """Do a job, or the rest of it. `note` gets lines of progress and warnings.
 
     Raises:
-        UsageError: the request contradicts itself or the folder, or the URIs mean nothing.
+        UsageError: the request contradicts itself or the folder, or a URI is not understood.
         ImageError, DatasetError: the input has no images, or cannot be read.
-        EngineError: the engine file is none, or does not run on a worker's machine.
+        EngineError: the file is no engine file, or does not run on a worker's machine.
         YolactError: the folder cannot be written to, Ray does not start, or a package is missing.
     """
     check_packages()
@@ -83,7 +83,7 @@ def _count(done: Mapping[int, PartSummary], name: str) -> int:
 
 
 def _settings(request: BatchRequest, listing: Listing, folder: Place) -> WorkerSettings:
-    """What workers are told, who may run in other folders and on other machines."""
+    """The settings for workers, which may run in other folders and on other machines."""
     options = request.open_options
     beside = options.metadata_file and options.metadata_file.absolute()
     return WorkerSettings(
@@ -102,7 +102,7 @@ def _settings(request: BatchRequest, listing: Listing, folder: Place) -> WorkerS
 def _describe_engine(request: BatchRequest) -> tuple[ModelMetadata, bool]:
     """The model's metadata, and whether it runs on a GPU, which this machine need not have.
 
-    Raises EngineError for no engine file, UsageError for a device that is not the user's to choose.
+    Raises EngineError for a file that is no engine file, UsageError for a device that the user cannot choose.
     """
     options, path = request.open_options, request.engine
     device = options.device
@@ -119,7 +119,7 @@ def _describe_engine(request: BatchRequest) -> tuple[ModelMetadata, bool]:
 def _do(
     plan: Plan, done: dict[int, PartSummary], settings: WorkerSettings, request: BatchRequest, on_gpu: bool, note: Say
 ) -> tuple[str, ...]:
-    """Have workers do what is not done, and add it to `done`. Returns a sentence for each part that failed.
+    """Have workers do the parts that are not done, and add them to `done`. Returns a sentence for each failed part.
 
     Raises EngineError or YolactError where every part would fail.
     """

@@ -1,4 +1,4 @@
-"""Which images an input means: a folder, a pattern, one image, a COCO annotation file, or Parquet files with bytes."""
+"""Lists the images of an input: a folder, a pattern, one image, a COCO annotation file, or Parquet files with bytes."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ class Listing:
     """The images of an input.
 
     Attributes:
-        name: of the input for people, without passwords.
-        place: in the file system that all paths are in.
-        column: of Parquet files the column with the bytes of images, else None.
-        entries: with the columns of `entry_schema`, in the order of the input.
+        name: of the input, for people, without passwords.
+        place: a place in the file system of all paths.
+        column: for Parquet files, the column with the bytes of images; else None.
+        entries: a table with the columns of `entry_schema`, in the order of the input.
     """
 
     name: str
@@ -43,8 +43,9 @@ class Listing:
 def entry_schema() -> pyarrow.Schema:
     """Columns of a listing. An entry is an image file, or some rows of a Parquet file.
 
-    ``path`` in the file system; ``first`` row of a Parquet file, null for an image file; ``images`` in it; ``image_id``
-    of a COCO file, else null; ``size`` of the file in bytes, -1 where it is missing; ``mtime`` of it, nanoseconds.
+    ``path`` in the file system; ``first`` row in a Parquet file, null for an image file; number of ``images`` in the
+    entry; ``image_id`` in a COCO file, else null; ``size`` of the file in bytes, -1 where it is missing; ``mtime`` of
+    the file in nanoseconds.
     """
     import pyarrow as pa
 
@@ -65,15 +66,15 @@ def list_images(uri: str, images: str | None = None, column: str | None = None) 
     """List the images of an input.
 
     Args:
-        uri: a path or a URI. A folder means the images or the Parquet files in it, not those in folders below, nor
-            those whose names begin with a dot; ``**`` in a pattern goes into folders below. A name that ends in .json
-            is an annotation file.
-        images: the folder of an annotation file's images, None for the one it lies in.
-        column: with the bytes of images in Parquet files, None where only one can be meant.
+        uri: a path or a URI. A folder means the images or the Parquet files in it, without those in folders below and
+            those whose names begin with a dot; ``**`` in a pattern matches folders below. A name that ends in .json is
+            an annotation file.
+        images: the folder of an annotation file's images, None for the folder of that file.
+        column: the column of Parquet files with the bytes of images, None where only one is possible.
 
     Raises:
         ImageError: there is no image.
-        UsageError: options belong to another kind of input, or nobody knows the URI.
+        UsageError: options belong to another kind of input, or the URI is not understood.
         DatasetError: the annotation file or a Parquet file cannot be read.
         YolactError: the file system gives no answer.
     """
@@ -82,7 +83,7 @@ def list_images(uri: str, images: str | None = None, column: str | None = None) 
             raise UsageError(f"--column is for Parquet files; {uri} is an annotation file")
         return _annotated(uri, images)
     if images is not None:
-        raise UsageError(f"--images is for an annotation file (.json); {uri} is none")
+        raise UsageError(f"--images is for an annotation file (.json), and {uri} is none")
     name, place, found = _find(uri)
     tables = [entry for entry in found if _ends_in(entry.path, PARQUET_SUFFIXES)]
     if tables and len(tables) < len(found):
@@ -101,11 +102,13 @@ def _annotated(uri: str, images: str | None) -> Listing:
     names = read_image_names(file)
     folder = open_place(images) if images is not None else file.at(file.path.rpartition("/")[0] or "/")
     if folder.kind() != "folder":
-        raise ImageError(f"{folder.name}: there is no such folder; --images names that of the annotated images")
+        raise ImageError(
+            f"{folder.name}: there is no such folder; give the folder of the annotated images with --images"
+        )
     paths = {id: (folder / name).path for id, name in names.items()}
     entries = folder.describe(list(paths.values()))
     if all(entry.size < 0 for entry in entries):
-        raise ImageError(f"{folder.name} holds none of the images of {file.name}; --images names their folder")
+        raise ImageError(f"{folder.name} holds none of the images of {file.name}; give their folder with --images")
     rows = zip(entries, paths, strict=True)
     return Listing(file.name, folder, None, _table((entry, None, 1, id) for entry, id in rows))
 
@@ -149,9 +152,9 @@ def _nothing(name: str, reason: str) -> list[Entry]:
 
 
 def _split(uri: str) -> tuple[str, str]:
-    """The folder above the first pattern in a name, and the rest; all of it and nothing where it has no pattern.
+    """The folder above the first pattern in a name, and the rest; the whole name and nothing where it has no pattern.
 
-    A file or folder of this machine whose name looks like a pattern is none.
+    The name of an existing file or folder of this machine is never a pattern.
     """
     if not _MAGIC.search(uri) or os.path.lexists(uri):
         return uri, ""
@@ -170,7 +173,7 @@ def _matcher(pattern: str):  # type: ignore[no-untyped-def]
 
 
 def _is_taken(path: str) -> bool:
-    """By its name below the folder; what begins with a dot is hidden."""
+    """Whether a file is listed, by its name below the folder; names that begin with a dot are hidden."""
     hidden = any(part.startswith(".") for part in path.split("/"))
     return not hidden and _ends_in(path, (*IMAGE_SUFFIXES, *PARQUET_SUFFIXES))
 
@@ -180,7 +183,7 @@ def _ends_in(path: str, suffixes: Sequence[str]) -> bool:
 
 
 def _table(rows: Iterator[tuple[Entry, int | None, int, int | None]]) -> pyarrow.Table:
-    """Entries with first row, number of images and id of the image, as `entry_schema` has them."""
+    """Entries with first row, number of images and id of the image as a table with the columns of `entry_schema`."""
     import pyarrow as pa
 
     columns: tuple[list[object], ...] = ([], [], [], [], [], [])

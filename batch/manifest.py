@@ -1,4 +1,4 @@
-"""What the results of a folder are of: the engine and the options that they depend on, and what was done."""
+"""The manifest of a folder of results: the engine and the options that they depend on, and the parts that are done."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _LONGEST = 1 << 16
 
 @dataclass(frozen=True)
 class Identity:
-    """What a resumed job has in common with the one that began its folder.
+    """The properties that a resumed job must share with the job that began its folder.
 
     Attributes:
         engine: name of the engine file, for people.
         engine_sha256: of its contents.
-        input: path or URI of the images, for people without passwords.
+        input: path or URI of the images, for people, without passwords.
         masks: how masks are written.
-        score_threshold: below which detections are left out.
+        score_threshold: detections with a lower score are left out.
         column: of Parquet files, else None.
     """
 
@@ -48,10 +48,10 @@ class Manifest:
     """The file ``manifest.json`` of a folder of results.
 
     Attributes:
-        identity: see there.
+        identity: see `Identity`.
         metadata: of the engine.
-        done: what the parts say that are done.
-        complete: whether these are all.
+        done: summaries of the parts that are done.
+        complete: whether all parts are done.
     """
 
     identity: Identity
@@ -83,10 +83,10 @@ class Manifest:
 
 
 def read_manifest(folder: Place) -> tuple[Identity, ModelMetadata, bool]:
-    """What the results of a folder are of, the model's metadata, and whether they are complete.
+    """The identity of a folder's results, the model's metadata, and whether the results are complete.
 
     Raises:
-        YolactError: it cannot be read or is damaged.
+        YolactError: the manifest cannot be read or is damaged.
         EngineError: the metadata of the model is of another version.
     """
     place = folder / FILE
@@ -100,7 +100,7 @@ def read_manifest(folder: Place) -> tuple[Identity, ModelMetadata, bool]:
         raise
     except (OSError, ValueError) as error:
         raise YolactError(
-            f"{place.name}: {one_line(error)}; expected what this yolact-batch writes; give another folder"
+            f"{place.name}: {one_line(error)}; expected the manifest of this yolact-batch; give another folder"
         ) from None
 
 
@@ -121,7 +121,7 @@ def _identity(values: Mapping[str, object]) -> Identity:
 
 def refuse_other(folder: Place, begun: Identity, now: Identity) -> None:
     """Raise UsageError where a folder holds the results of something else."""
-    advice = "give another --output, or resume with what it was begun with"
+    advice = "give another --output, or the engine and options it was begun with"
     if begun.engine_sha256 != now.engine_sha256:
         raise UsageError(
             f"{folder.name} holds results of {begun.engine} (SHA-256 {begun.engine_sha256[:12]}), but {now.engine} is "

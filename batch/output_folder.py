@@ -1,4 +1,4 @@
-"""The folder of a job: whether it may be written to, what of it is done, and that one job at a time writes there."""
+"""The folder of a job: checks that it may be written to, finds the parts that are done, and keeps other jobs out."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _LOCK = ".lock"
 
 @contextmanager
 def job_folder(folder: Place, identity: Identity, metadata: ModelMetadata) -> Iterator[None]:
-    """Begin a folder of results, or go on with one, and keep others out of it until the block ends.
+    """Begin a folder of results, or resume one, and keep other jobs out of it until the block ends.
 
     Raises:
-        UsageError: it holds something else, or the results of another engine or other options.
-        YolactError: it cannot be written to, or another job writes to it.
+        UsageError: the folder holds something else, or the results of another engine or other options.
+        YolactError: the folder cannot be written to, or another job writes to it.
     """
     if folder.kind() == "file":
         raise UsageError(f"--output {folder.name} is a file; expected the name of a folder")
@@ -43,15 +43,15 @@ def job_folder(folder: Place, identity: Identity, metadata: ModelMetadata) -> It
 
 
 def find_done(folder: Place, plan: Plan, engine_sha256: str, note: Say) -> dict[int, PartSummary]:
-    """What the files say of the parts that are done; what is not whole or of other images is told and left out.
+    """Summaries of the parts that are done; files that are damaged or of other images are reported and left out.
 
-    Raises UsageError where there are other files beside them, which readers of the folder would take for results.
+    Raises UsageError where there are other files, which readers of the folder would take for results.
     """
     there = {entry.path.rpartition("/")[2] for entry in (folder / FOLDER).entries()}
     others = sorted(name for name in there - set(map(part_name, range(len(plan)))) if not name.startswith("."))
     if others:
         raise UsageError(
-            f"{(folder / FOLDER).name} holds {list_some(others, 3)}, which is not of this job; move it away"
+            f"{(folder / FOLDER).name} holds {list_some(others, 3)}, which this job did not write; move it away"
         )
     done = {}
     for part in plan:
@@ -76,14 +76,14 @@ def _refuse_strangers(folder: Place) -> None:
     visible = [name for name in names if not name.startswith(".")]
     if visible:
         raise UsageError(
-            f"--output {folder.name} holds {list_some(visible, 3)} and no {MANIFEST}, so it is none of yolact-batch's; "
-            "give a new folder"
+            f"--output {folder.name} holds {list_some(visible, 3)} and no {MANIFEST}, so yolact-batch did not write "
+            "it; give a new folder"
         )
 
 
 @contextmanager
 def _alone(folder: Place) -> Iterator[None]:
-    """Hold the folder's lock; where there are no locks, as in object stores, nobody is kept out."""
+    """Hold the folder's lock; where there are no locks, as in object stores, other jobs are not kept out."""
     if not folder.is_local:
         yield
         return

@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from pyarrow.parquet import ParquetFile
 
 MOST_ROWS = 1000
-"""Rows that are planned as one. Row groups that have more are read several times, from their beginning."""
+"""Most rows in one entry of a plan. Row groups with more are read several times, each time from their beginning."""
 
 _ROWS_IN_MEMORY = 16
 _LIKELY = ("image", "bytes", "content", "data", "jpg", "png")
 
 
 def open_parquet(place: Place) -> ParquetFile:
-    """The file, of which only the end is read. Raises DatasetError where it cannot be read or is none."""
+    """The file, of which only the end is read. Raises DatasetError where it cannot be read or is no Parquet file."""
     import pyarrow as pa
     from pyarrow.parquet import ParquetFile
 
@@ -34,7 +34,7 @@ def open_parquet(place: Place) -> ParquetFile:
 def find_column(files: Sequence[Place], wanted: str | None) -> str:
     """The column that holds the bytes of images, in every file: binary, or a struct with a field ``bytes``.
 
-    Raises DatasetError where a file lacks it, UsageError where several may be meant.
+    Raises DatasetError where a file lacks it, UsageError where several columns are possible.
     """
     chosen = wanted
     for file in files:
@@ -56,7 +56,7 @@ def find_column(files: Sequence[Place], wanted: str | None) -> str:
 
 
 def row_ranges(file: Place) -> Iterator[tuple[int, int]]:
-    """First row and number of rows of what is read as one: row groups, and pieces of large ones."""
+    """First row and number of rows of each range that is read at once: a row group, or a piece of a large one."""
     metadata, start = open_parquet(file).metadata, 0
     for group in range(metadata.num_row_groups):
         rows = metadata.row_group(group).num_rows
@@ -66,9 +66,9 @@ def row_ranges(file: Place) -> Iterator[tuple[int, int]]:
 
 
 def read_rows(file: Place, column: str, first: int, count: int) -> Iterator[bytes | None]:
-    """The bytes in some rows, a few in memory at a time; None where a row has none.
+    """The bytes in some rows, with a few rows in memory at a time; None for a row without bytes.
 
-    Raises DatasetError where they cannot be read, or are not there.
+    Raises DatasetError where rows cannot be read or are missing.
     """
     import pyarrow as pa
 

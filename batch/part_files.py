@@ -1,4 +1,4 @@
-"""The files of results: each is whole and says what it is of, or it counts as not done."""
+"""The files of results, one for each part. A part counts as done only if its file is whole and describes itself."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ _MOST = 2**53
 
 
 class OutputFailed(YolactError):
-    """The folder of a job cannot be written to, by any part."""
+    """The folder of a job cannot be written to; every part would fail."""
 
 
 class PartDamaged(Exception):
-    """A file that is no whole part, in words that follow its name."""
+    """A file of a part is damaged; the message continues a sentence that begins with its name."""
 
 
 @dataclass(frozen=True)
 class PartSummary:
-    """What the file of a part says of itself.
+    """The description of a part in its file.
 
     Attributes:
         number: of the part.
         fingerprint: of its images, see `Part.fingerprint`.
         engine_sha256: of the engine.
-        images: how many it has results of.
-        unreadable: how many of them have an error.
-        detections: in all of them.
+        images: number of images with results, including errors.
+        unreadable: number of images with an error.
+        detections: number of detections in all images.
     """
 
     number: int
@@ -69,10 +69,7 @@ def part_name(number: int) -> str:
 
 
 def write_part(job: Place, summary: PartSummary, table: pyarrow.Table) -> None:
-    """Write the file of a part into the folder of a job. Whoever writes the part again writes the same name.
-
-    Raises OutputFailed.
-    """
+    """Write the file of a part into the folder of a job. Its name is the same each time. Raises OutputFailed."""
     import pyarrow.parquet as pq
 
     buffer = BytesIO()
@@ -86,11 +83,13 @@ def write_file(file: Place, data: bytes) -> None:
     try:
         file.write(data)
     except OSError as error:
-        raise OutputFailed(f"cannot write {file.name}: {one_line(error)}; free space, and go on") from None
+        raise OutputFailed(
+            f"cannot write {file.name}: {one_line(error)}; free space, and start the command again"
+        ) from None
 
 
 def read_summary(file: Place) -> PartSummary:
-    """What the file of a part says of itself; only its end is read. Raises PartDamaged."""
+    """The summary in the file of a part; only the end of the file is read. Raises PartDamaged."""
     import pyarrow as pa
     from pyarrow.parquet import ParquetFile
 
@@ -105,7 +104,7 @@ def read_summary(file: Place) -> PartSummary:
 
 
 def read_part(file: Place) -> pyarrow.Table:
-    """The rows of a part, whose checksums are compared. Raises PartDamaged."""
+    """The rows of a part, with their checksums verified. Raises PartDamaged."""
     import pyarrow as pa
     from pyarrow.parquet import ParquetFile
 

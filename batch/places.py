@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 _Answer = TypeVar("_Answer")
 
 _IN_ONE_PROCESS = "memory"
-"""The file system of fsspec that lives in one process, so that no worker can see it."""
+"""The file system of fsspec that exists only inside one process, so no worker can see it."""
 
 
 class Entry(NamedTuple):
     """A file of a listing.
 
     Attributes:
-        path: as its file system calls it.
+        path: in its file system.
         size: in bytes.
-        mtime: nanoseconds since 1970 when it was changed; 0 where the file system does not tell.
+        mtime: time of the last change in nanoseconds since 1970; 0 where the file system does not tell.
     """
 
     path: str
@@ -42,13 +42,13 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True)
 class Place:
-    """Where something lies. It can be pickled, with what opens its file system elsewhere.
+    """A file or folder in a file system. It can be pickled, and opens its file system again elsewhere.
 
     Attributes:
-        name: how people call it, without passwords.
+        name: its name for people, without passwords.
         filesystem: of pyarrow.
         path: in that file system.
-        prefix: what makes a name for people of a path there: ``s3://``, or nothing on this machine.
+        prefix: begins the name of a path there for people: ``s3://``, or nothing on this machine.
     """
 
     name: str
@@ -69,16 +69,16 @@ class Place:
         return self.at(f"{self.path.rstrip('/')}/{name}")
 
     def kind(self) -> str:
-        """``file``, ``folder``, or nothing where nothing is there. Raises YolactError where that cannot be told."""
+        """``file``, ``folder``, or empty where nothing exists. Raises YolactError where that cannot be found out."""
         from pyarrow.fs import FileType
 
         found = self._asking(lambda: self.filesystem.get_file_info([self.path])[0].type)
         return {FileType.File: "file", FileType.Directory: "folder"}.get(found, "")
 
     def entries(self, *, deep: bool = False) -> list[Entry]:
-        """Files of a folder, with ``deep`` those in folders below too, by their paths; none where there is no folder.
+        """Files of a folder by their paths, with ``deep`` also those in folders below; empty where there is no folder.
 
-        Raises YolactError where it cannot be listed.
+        Raises YolactError where the folder cannot be listed.
         """
         from pyarrow.fs import FileSelector
 
@@ -86,7 +86,7 @@ class Place:
         return sorted(self._asking(lambda: _files(self.filesystem.get_file_info(selector))))
 
     def describe(self, paths: Sequence[str]) -> list[Entry]:
-        """Each path with its size, -1 where no file is there. Raises YolactError where that cannot be told."""
+        """Each path with its size, -1 where there is no file. Raises YolactError where that cannot be found out."""
         known = {entry.path: entry for entry in self._asking(lambda: _files(self.filesystem.get_file_info([*paths])))}
         return [known.get(path) or Entry(path, -1, 0) for path in paths]
 
@@ -96,9 +96,9 @@ class Place:
             return bytes(file.read())
 
     def write(self, data: bytes) -> None:
-        """Write a whole file: on this machine it appears whole or not at all, elsewhere as its file system has it.
+        """Write a whole file. On this machine it appears whole or not at all; elsewhere the file system decides that.
 
-        Object stores show a file once all of it is there. Raises OSError.
+        Object stores show a file once it is complete. Raises OSError.
         """
         if self.is_local:
             with PartialFile(Path(self.path)) as partial:
@@ -117,31 +117,31 @@ class Place:
             self.filesystem.delete_file(self.path)
 
     def make_folder(self) -> None:
-        """Make it a folder, with those above. Raises YolactError where that fails, or it cannot be written to."""
+        """Create the folder and those above it. Raises YolactError where that fails or it cannot be written to."""
         if self.is_local:
             check_output_folder("--output", Path(self.path))
             return
         self._asking(lambda: self.filesystem.create_dir(self.path, recursive=True))
 
     def _asking(self, ask: Callable[[], _Answer]) -> _Answer:
-        """What the file system answers. Raises YolactError with its reason."""
+        """The answer of the file system. Raises YolactError with its reason."""
         try:
             return ask()
         except UnicodeDecodeError as error:
             name = os.fsdecode(error.object)
             raise YolactError(f"{name}: its name is no UTF-8, which Parquet files need; rename the file") from None
         except (OSError, ValueError) as error:
-            raise YolactError(f"{self.name}: {one_line(error)}; check the address and the right to it") from None
+            raise YolactError(f"{self.name}: {one_line(error)}; check the address and your access rights") from None
 
 
 def open_place(uri: str) -> Place:
-    """What a path or a URI means, whether anything is there or not.
+    """The place that a path or a URI names, whether it exists or not.
 
     pyarrow is asked first (``file``, ``s3``, ``gs``, ``abfs``, ``hdfs``), then fsspec.
 
     Raises:
-        UsageError: nobody knows such a URI.
-        PackageMissing: pyarrow, or the package that fsspec has for it, is not installed.
+        UsageError: neither understands the URI, or fsspec lacks the package for it.
+        PackageMissing: pyarrow or fsspec is not installed.
     """
     try:
         from pyarrow.fs import FileSystem, LocalFileSystem
@@ -176,7 +176,9 @@ def _by_fsspec(uri: str, name: str, scheme: str) -> Place:
     except (OSError, ValueError) as error:
         raise UsageError(f"{name}: expected a path or the URI of a file system ({one_line(error)})") from None
     if filesystem.protocol == _IN_ONE_PROCESS:
-        raise UsageError(f"{name}: this file system is seen by one process alone, but workers are others; use a file")
+        raise UsageError(
+            f"{name}: this file system exists in one process only, but workers are other processes; use a file"
+        )
     return Place(name, PyFileSystem(FSSpecHandler(filesystem)), path, f"{scheme.lower()}://")
 
 

@@ -1,4 +1,4 @@
-"""Which images are done together: the parts of a job, which stay what they are when it is resumed."""
+"""The parts of a job, whose images are done together; they stay the same when the job is resumed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 FILE = "plan.parquet"
 
 _LEAST, _MOST, _PARTS = 64, 1024, 4096
-"""Images in a part: what a killed worker has to do again against the files that a job ends in."""
+"""Fewest and most images in a part, and the number of parts to aim at. Small parts lose less work when a worker is
+killed, large parts make fewer files."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Part:
     """Some images whose results are one file.
 
     Attributes:
-        number: from 0; that of the row group of the plan's file, too.
+        number: from 0; also the number of its row group in the plan's file.
         entries: its images.
     """
 
@@ -51,18 +52,18 @@ class Part:
 
     @property
     def images(self) -> int:
-        """How many it has."""
+        """Number of its images."""
         return sum(entry.images for entry in self.entries)
 
     @property
     def fingerprint(self) -> str:
-        """Digest of what its images are, with sizes and times of change. Where it stays, a part that is done is so."""
+        """Digest of its images, their sizes and times of change. A part stays done while its fingerprint stays."""
         values = [[e.path, e.first, e.images, e.image_id, e.size, e.mtime] for e in self.entries]
         return hashlib.sha256(to_json(values).encode()).hexdigest()
 
 
 class Plan:
-    """The parts of a job, in a Parquet file whose row groups they are; none is kept in memory."""
+    """The parts of a job, each a row group of a Parquet file; none is kept in memory."""
 
     def __init__(self, file: ParquetFile) -> None:
         self._file = file
@@ -87,13 +88,13 @@ class Plan:
 
     @property
     def images(self) -> int:
-        """How many there are in all parts."""
+        """Number of images in all parts."""
         import pyarrow.compute as pc
 
         return int(pc.sum(self._file.read(columns=["images"])["images"]).as_py() or 0)
 
     def part(self, number: int) -> Part:
-        """One of them."""
+        """One part, by its number."""
         rows = self._file.read_row_group(number, columns=entry_schema().names).to_pylist()
         return Part(number, tuple(PlannedEntry(**row) for row in rows))
 
@@ -106,19 +107,19 @@ class Plan:
 
 
 def images_per_part(images: int) -> int:
-    """How many a part has where a job has so many: few for small jobs, and never much more than 4,096 parts."""
+    """Images in each part of a job with this many images: few for small jobs, and never much more than 4,096 parts."""
     return max(_LEAST, min(_MOST, -(-images // _PARTS)))
 
 
 def write_plan(folder: Place, listed: pyarrow.Table, size: int | None = None) -> Plan:
-    """Plan what is listed, or add what is new to the plan that is there; parts of that keep their numbers.
+    """Plan the listed entries, or add new ones to the existing plan, whose parts keep their numbers.
 
     Args:
         folder: of the job.
-        listed: with the columns of `entry_schema`.
-        size: images in a part; None to go by the number of images.
+        listed: a table with the columns of `entry_schema`.
+        size: images in a part; None to choose by the number of images.
 
-    Raises YolactError where a Parquet file was changed, whose rows may be others now, or the plan cannot be written.
+    Raises YolactError where a Parquet file was changed, as its rows may be others now, or the plan cannot be written.
     """
     import pyarrow.parquet as pq
 
@@ -143,7 +144,7 @@ def _planned_schema() -> pyarrow.Schema:
 
 
 def _extend(known: pyarrow.Table, listed: pyarrow.Table, folder: Place, size: int | None) -> pyarrow.Table:
-    """What is known with the sizes and times of now, then what is new in parts of its own."""
+    """The known entries with their present sizes and times, then the new entries, in parts of their own."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -173,7 +174,7 @@ def _refuse_changed_tables(known: pyarrow.Table, changed: pyarrow.ChunkedArray, 
 
 
 def _keys(table: pyarrow.Table) -> pyarrow.ChunkedArray:
-    """What tells entries apart."""
+    """A key for each entry, equal only for the same entry."""
     import pyarrow as pa
     import pyarrow.compute as pc
 

@@ -1,4 +1,4 @@
-"""Lines that say how far a job is."""
+"""Lines about the progress of a job."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _SECONDS = 10.0
 
 
 class Progress:
-    """Counts images as parts are done, and says so now and then."""
+    """Counts images as parts are done, and reports them from time to time."""
 
     def __init__(
         self, images: int, done: Iterable[PartSummary], note: Say, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """`images` of the whole job, `done` before, and who takes the lines."""
+        """`images`: number in the whole job; `done`: parts done before; `note`: gets the lines."""
         self._images, self._note, self._clock = images, note, clock
         self._before = self._done = sum(part.images for part in done)
         self._unreadable = 0
@@ -27,7 +27,7 @@ class Progress:
             note(f"{self._before:,} of {count_noun(images, 'image')} are done already")
 
     def add(self, part: PartSummary) -> None:
-        """A part was done."""
+        """Count a part that was done."""
         self._done += part.images
         self._unreadable += part.unreadable
         now = self._clock()
@@ -39,7 +39,7 @@ class Progress:
         speed = (self._done - self._before) / seconds
         words = [f"{self._done:,} of {self._images:,} images", f"{speed:.1f} images/s"]
         if self._unreadable:
-            words.append(f"{self._unreadable:,} without result")
+            words.append(f"{self._unreadable:,} without a result")
         if self._done < self._images:
             words.append(f"{_duration((self._images - self._done) / speed)} left")
         return ", ".join(words)

@@ -18,7 +18,7 @@ from yolact.runtime.json_text import to_json
 from yolact.runtime.wording import one_line
 
 _IN_FLIGHT = 2
-"""Parts that a worker has at a time, so that it need not wait for the next."""
+"""Parts that a worker holds at a time, so that it need not wait for the next one."""
 
 
 class _Actor:
@@ -39,7 +39,7 @@ class _Actor:
 
 
 def run_parts(parts: Sequence[int], settings: WorkerSettings, share: Share) -> Iterator[Outcome]:
-    """Have workers do parts, in any order; what becomes of each as it is known.
+    """Have workers do parts, in any order; yields the outcome of each part as soon as it is known.
 
     A part whose worker ended is begun again, elsewhere if need be, as long as `attempt` lets it.
 

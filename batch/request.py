@@ -1,4 +1,4 @@
-"""What a batch job is asked to do."""
+"""The request for a batch job."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ class BatchRequest:
         engine: an ONNX file or a TensorRT plan; on a cluster every machine has it under this path.
         input: a folder, a pattern, an image, a COCO annotation file or Parquet files: a path or a URI.
         output: folder of results, a path or a URI.
-        images: of an annotation file the folder that its names are in; None for the folder that it lies in.
-        column: of Parquet files the column with the bytes of images; None where only one can be meant.
+        images: folder of the images of an annotation file; None for the folder of that file.
+        column: column of Parquet files with the bytes of images; None where only one is possible.
         masks: how masks are written.
-        score_threshold: detections that score lower are left out.
-        batch_size: images that an engine gets at once; None for what suits it.
-        workers: detectors at once on all machines together; None for one a GPU, or one for each two cores.
+        score_threshold: detections with a lower score are left out.
+        batch_size: images per call of an engine; None to choose by the engine.
+        workers: parallel detectors on all machines together; None for one per GPU, or one per two cores.
         address: of a running cluster, as `ray.init` takes it; None starts Ray on this machine alone.
         open_options: how each worker opens the engine.
-        images_per_part: images whose results are one file; None to go by their number.
+        images_per_part: images whose results are one file; None to choose by the number of images.
     """
 
     engine: Path

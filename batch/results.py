@@ -1,4 +1,4 @@
-"""The results of a job as others read them."""
+"""Reads the results of a job."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class BatchResults:
     """A folder of results with masks in RLE.
 
     Attributes:
-        folder: where it is.
-        identity: what its job was.
-        metadata: of the model that found them; its score threshold is that of the job where that is higher.
-        files: what they are read from.
+        folder: the folder itself.
+        identity: of its job.
+        metadata: of the model; its score threshold is that of the job where the latter is higher.
+        files: the files of results.
     """
 
     folder: Place
@@ -39,15 +39,17 @@ class BatchResults:
         """Open a folder, whose job need not be complete.
 
         Raises:
-            UsageError: there is no such folder, or its masks are none or polygons.
-            YolactError: it is no folder of `yolact-batch`, or one of another version.
+            UsageError: there is no such folder, or its results have no masks or polygons.
+            YolactError: it is no folder of `yolact-batch`, or of another version.
         """
         folder = open_place(uri)
         if folder.kind() != "folder":
             raise UsageError(f"{folder.name}: there is no such folder; expected one that yolact-batch wrote")
         identity, metadata, _ = read_manifest(folder)
         if identity.masks != "rle":
-            raise UsageError(f"{folder.name} was made with --masks {identity.masks}; only those with rle can be scored")
+            raise UsageError(
+                f"{folder.name} was made with --masks {identity.masks}; only results with --masks rle can be scored"
+            )
         threshold = max(metadata.postprocess.score_threshold, identity.score_threshold)
         parts = (folder / FOLDER).entries()
         return cls(
@@ -58,7 +60,7 @@ class BatchResults:
         )
 
     def find(self, digests: Collection[str]) -> dict[str, StoredImage]:
-        """What was found in the images of these SHA-256, by it; of an image that is there several times, once.
+        """The results of the images with these SHA-256 digests, by digest. A repeated image is given once.
 
         Raises YolactError where a file is damaged.
         """
@@ -67,7 +69,7 @@ class BatchResults:
             try:
                 rows = read_part(file).to_pylist()
             except PartDamaged as damage:
-                raise YolactError(f"{file.name} {damage}; run yolact-batch again, which does it anew") from None
+                raise YolactError(f"{file.name} {damage}; run yolact-batch again, which writes it again") from None
             for digest, image in _images(rows):
                 if digest in digests:
                     found.setdefault(digest, image)

@@ -1,4 +1,4 @@
-"""The table of results: its columns, and rows of what was found in an image."""
+"""The table of results: its columns, and the rows of an image."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 def result_schema(masks: MaskFormat) -> pyarrow.Schema:
     """Columns of the results: a row for each detection, one for an image without any, one for an image with an error.
 
-    - ``source``: path or URI of the image; of rows of a Parquet file with ``#`` and the row
-    - ``image_id``: that of a COCO annotation file, else null
+    - ``source``: path or URI of the image; for an image in a Parquet file, followed by ``#`` and the row
+    - ``image_id``: id in a COCO annotation file, else null
     - ``image_sha256``: of the encoded image; null where it could not be read
     - ``engine_sha256``: of the engine file
     - ``width``, ``height``: of the image in pixels; null with an error
     - ``error``: why the image has no result, else null
-    - ``rank``: of the detection in its image, best first from 0; this and all that follows is null without a detection
+    - ``rank``: of the detection in its image, best first from 0; this and all later columns are null without detection
     - ``class_id``, ``class_name``
-    - ``score``: by which instances are ranked; ``class_score`` differs from it where a model scores masks (YOLACT++)
+    - ``score``: the score that ranks instances; ``class_score`` differs from it where a model scores masks (YOLACT++)
     - ``x1``, ``y1``, ``x2``, ``y2``: the box in pixels of the image
     - ``mask``: COCO's compressed run-length encoding, whose size is (height, width); or polygons [x1, y1, x2, y2, ...];
       absent without masks
@@ -51,7 +51,7 @@ class ResultRows:
     """Rows of the images of one part.
 
     Attributes:
-        images, unreadable, detections: how many were added.
+        images, unreadable, detections: numbers added.
     """
 
     def __init__(self, engine_sha256: str, masks: MaskFormat) -> None:
@@ -60,7 +60,7 @@ class ResultRows:
         self.images = self.unreadable = self.detections = 0
 
     def add(self, source: str, image_id: int | None, sha256: str, found: Detections) -> None:
-        """An image and what was found in it, best first."""
+        """Add an image with its detections, best first."""
         height, width = found.image_size
         image = {**self._image(source, image_id, sha256), "width": width, "height": height}
         masks: list[Any] = [None] * len(found)
@@ -81,7 +81,7 @@ class ResultRows:
         self.detections += len(found)
 
     def add_error(self, source: str, image_id: int | None, sha256: str | None, reason: str) -> None:
-        """An image that has no result."""
+        """Add an image that has no result."""
         self._rows.append({**self._image(source, image_id, sha256), "error": printable(reason)})
         self.images += 1
         self.unreadable += 1

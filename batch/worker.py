@@ -1,4 +1,4 @@
-"""One detector in a process of its own, which does parts of a job, one after the other."""
+"""A worker process with one detector, which does parts of a job, one after the other."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ if TYPE_CHECKING:
 
 _TRIES = 3
 _SECONDS_BETWEEN = 1.0
-"""Servers of files answer a moment later what they did not answer now."""
+"""Seconds before the first new attempt: file servers often answer a moment later."""
 
 _GPU_BATCH = 8
 
 
 @dataclass(frozen=True)
 class WorkerSettings:
-    """What every worker of a job is told. It is pickled.
+    """The settings that every worker of a job gets. They are pickled.
 
     Attributes:
         engine: the engine file, under the same path on every machine.
@@ -47,9 +47,9 @@ class WorkerSettings:
         source: a place in the file system of the images.
         output: folder of the job.
         masks, score_threshold, batch_size, column: see `BatchRequest`.
-        threads: of the CPU; None for an engine on a GPU.
+        threads: CPU threads; None for an engine on a GPU.
         open_options: how the engine is opened.
-        version: of this toolkit where the job was begun.
+        version: version of this toolkit on the machine that began the job.
     """
 
     engine: Path
@@ -66,12 +66,12 @@ class WorkerSettings:
 
 
 class Outcome(NamedTuple):
-    """What became of a part.
+    """The outcome of a part.
 
     Attributes:
         number: of the part.
-        summary: where it is done.
-        failure: where it is not, why.
+        summary: of a part that is done, else None.
+        failure: the reason why the part is not done, else empty.
         exit_code: of a failure that every other part would have too, else 0.
     """
 
@@ -82,10 +82,10 @@ class Outcome(NamedTuple):
 
 
 class PartWorker:
-    """Does parts of a job with a detector that stays open. What fails is an outcome, never an exception."""
+    """Does parts of a job with a detector that stays open. A failure is an outcome, never an exception."""
 
     def __init__(self, settings: WorkerSettings) -> None:
-        """Open the engine and the plan; that they do not open is the outcome of every part."""
+        """Open the engine and the plan. If that fails, the failure is the outcome of every part."""
         self._settings, self._refusal = settings, Outcome(-1)
         try:
             self._detector = _open(settings)
@@ -140,7 +140,7 @@ def detect_part(detector: Detector, part: Part, settings: WorkerSettings) -> Res
     """Detect in all images of a part, with a few in memory at a time.
 
     Raises:
-        OSError: images could not be read for a reason that does not lie in them; so do ImageMemoryError, DatasetError.
+        OSError, ImageMemoryError, DatasetError: images could not be read for a reason that does not lie in them.
         EngineError: the engine failed.
     """
     rows, waiting = ResultRows(settings.engine_sha256, settings.masks), deque[_Waiting]()
@@ -188,7 +188,7 @@ def _given(data: bytes | None) -> bytes | None:
 def _read(file: Place) -> bytes:
     """The contents of an image file.
 
-    Raises ImageError where it is the file's fault, OSError where a server does not answer several times.
+    Raises ImageError where the file is at fault, OSError where a server fails to answer several times.
     """
     if file.is_local:
         return read_image_file(Path(file.path))
@@ -205,7 +205,7 @@ def _read(file: Place) -> bytes:
 
 
 def _open(settings: WorkerSettings) -> Detector:
-    """The detector. Raises EngineError where the file or the toolkit of this machine is another."""
+    """The detector. Raises EngineError where this machine has another engine file or another version of the toolkit."""
     from yolact.runtime.detector import Detector
     from yolact.runtime.engine_files import open_engine
 
@@ -213,13 +213,13 @@ def _open(settings: WorkerSettings) -> Detector:
         raise EngineError(f"a worker has version {yolact.__version__} of this toolkit, expected {settings.version}")
     engine = settings.engine
     if not engine.is_file() or sha256_of(engine) != settings.engine_sha256:
-        state = "another file as" if engine.is_file() else "no"
+        state = "other contents in" if engine.is_file() else "no"
         raise EngineError(f"a worker's machine has {state} {engine}; put the engine there under the same path")
     return Detector(open_engine(engine, settings.open_options, threads=settings.threads))
 
 
 def _batch_size(detector: Detector) -> int:
-    """What suits the engine: on a CPU larger batches are no quicker, on a GPU they are up to a size."""
+    """The batch size for the engine: on a CPU, larger batches are no faster; on a GPU they are, up to a size."""
     engine = detector.engine
     if str(engine.device) in ("cpu", "openvino"):
         return engine.min_batch

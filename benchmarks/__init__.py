@@ -1,1 +1,1 @@
-"""Measurements of the toolkit beside what one would use instead; README.md lists the rooms and their commands."""
+"""Measurements of the toolkit beside its alternatives; README.md lists the rooms and their commands."""

@@ -1,4 +1,4 @@
-"""What the command lines of benchmarks share: a list of benchmarks by name, and the option `--json`."""
+"""The shared parts of the command lines of benchmarks: a list of benchmarks by name, and the option `--json`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from yolact.runtime.output_files import check_output
 
 
 class Room(click.Group):
-    """The benchmarks of a room by name; each is imported when it is asked for, so that listing them costs nothing."""
+    """The benchmarks of a room by name. Each is imported when it is called, so a list of them costs nothing."""
 
     def __init__(self, modules: Mapping[str, tuple[str, str]], help: str, epilog: str | None = None) -> None:
         """`modules`: for the name of each benchmark the module whose `main` is its command, and a line about it."""

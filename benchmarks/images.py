@@ -12,6 +12,9 @@ from yolact.training.data.ground_truth import GroundTruth, read_ground_truth
 from yolact.training.scenes.files import ANNOTATION_FILE, IMAGE_FOLDER, SceneRequest, write_scenes
 
 PHOTO_SIZE = (480, 640)
+
+BIN = Path(__file__).resolve().parents[1] / "examples" / "bins" / "images" / "000006.jpg"
+"""A heap of parts, 480 x 640, that the demonstration model was not trained on."""
 CALIBRATION_BINS, CALIBRATION_SEED, UNSEEN_SEED = 100, 11, 2
 _WORKERS = os.cpu_count() or 1
 

@@ -1,4 +1,4 @@
-"""The networks that benchmarks measure, where no trained one of official size is at hand."""
+"""The networks that benchmarks measure, since no trained one of official size is at hand."""
 
 from __future__ import annotations
 

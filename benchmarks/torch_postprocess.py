@@ -1,8 +1,8 @@
-"""Everything after the heads of the network up to cropped masks, in PyTorch: what the CUDA kernels are compared with.
+"""Everything after the heads of the network up to cropped masks, in PyTorch, for comparison with the CUDA kernels.
 
-`official` goes image by image in steps of data-dependent size, as the official code does. `batched` is what one would
-write for speed without kernels of one's own: the whole batch at once, all shapes fixed, so that it can be compiled and
-recorded in a CUDA graph. Both compute in float32 but for the sums over prototypes, which are in the tensors' type.
+`official` goes image by image in steps of data-dependent size, as the official code does. `batched` is the fast form
+without custom kernels: the whole batch at once, with all shapes fixed, so it can be compiled and recorded in a CUDA
+graph. Both compute in float32 but for the sums over prototypes, which are in the tensors' type.
 """
 
 from __future__ import annotations
@@ -149,7 +149,7 @@ def _rows(array: Tensor, index: Tensor) -> Tensor:
 
 
 def _kept(boxes: Tensor, threshold: float) -> Tensor:
-    """Whether (..., N) boxes (..., N, 4), best first, overlap no better box too much, be that suppressed or not."""
+    """Whether (..., N) boxes (..., N, 4), best first, overlap no better box too much, even a suppressed one."""
     intersection, union = _intersection_and_union(boxes)
     if math.frexp(threshold)[0] == 0.5:  # a product with a power of two is exact, so this decides as the quotient does
         allowed = (intersection <= threshold * union) & (union > 0)

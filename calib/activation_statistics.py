@@ -1,4 +1,4 @@
-"""Running statistics of activations: limits and histograms, to which images are added one by one and not kept."""
+"""Running statistics of activations: limits and histograms. Images are added one by one and not kept."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ BINS = 2048
 """Number of bins in a histogram, which reaches from 0 to at least the largest magnitude."""
 
 _ZERO = 1e-30
-"""Magnitudes below this are zeros: the reciprocal of a bin's width has to be a float32."""
+"""Magnitudes below this count as zero: the reciprocal of a bin's width has to be a float32."""
 
 
 class ValueRange(NamedTuple):
@@ -24,11 +24,11 @@ class ValueRange(NamedTuple):
 class TensorStatistics:
     """Statistics of one activation over all images seen: limits, and a histogram of magnitudes.
 
-    The histogram's range doubles, by merging pairs of bins, when a larger magnitude comes, so any order of images gives
-    the same counts but for the rounding of the first range.
+    The histogram's range doubles, by merging pairs of bins, when a larger magnitude comes. So any order of images gives
+    the same counts, but for the rounding of the first range.
 
     Attributes:
-        limits: smallest and largest value; (0, 0) before there are any, NaN where some were not finite.
+        limits: smallest and largest value; (0, 0) before any value was added, NaN where some were not finite.
         counts: (BINS,) float64, number of magnitudes in each bin.
         width: of a bin; 0 as long as all values are 0.
     """
@@ -36,13 +36,13 @@ class TensorStatistics:
     def __init__(
         self, limits: ValueRange | None = None, counts: NDArray[np.float64] | None = None, width: float = 0.0
     ) -> None:
-        """Without arguments statistics of no values; otherwise those that were stored earlier."""
+        """Without arguments, statistics of no values; else statistics that were stored earlier."""
         self.limits = limits or ValueRange(0.0, 0.0)
         self.counts = np.zeros(BINS) if counts is None else counts
         self.width = width
 
     def add(self, values: NDArray[np.floating]) -> None:
-        """Take in the values of one batch. Once some are not finite, the limits are NaN for good."""
+        """Add the values of one batch. Once some are not finite, the limits stay NaN."""
         low, high = float(values.min()), float(values.max())
         if not np.isfinite([low, high, *self.limits]).all():
             self.limits = ValueRange(np.nan, np.nan)

@@ -1,7 +1,7 @@
-"""Measures what range of values every activation has on real images, in the float32 network on ONNX Runtime.
+"""Measures the range of every activation on real images, in the float32 network on ONNX Runtime.
 
-All activations that any choice of modules and either platform could round are measured at once, so one calibration
-serves all choices. Images are streamed, and a calibration that was interrupted goes on where it stopped.
+All activations that any choice of modules or platform could round are measured at once, so one calibration serves all
+choices. Images are streamed, and an interrupted calibration is resumed where it stopped.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ _SAVE_SECONDS = 5.0  # between two writings of the progress; an interruption los
 
 
 def calibrate(proto: onnx.ModelProto, images: ImageSet, options: CalibrationOptions) -> Ranges:
-    """The range of every activation that could be rounded. A range is not finite where values were not.
+    """The range of every activation that could be rounded. A range is not finite where values were not finite.
 
     Args:
-        proto: in float32 for any batch, as `export_model` makes it.
+        proto: a model in float32 for any batch, as `export_model` makes it.
         images: see `ImageSet.of_folder`.
         options: algorithm, batch size and cache.
 
@@ -73,7 +73,7 @@ def calibrate(proto: onnx.ModelProto, images: ImageSet, options: CalibrationOpti
 
 
 def _network_digest(proto: onnx.ModelProto, metadata: ModelMetadata) -> str:
-    """SHA-256 of the configuration and of all constants that the heads are computed from; raw and full graphs agree."""
+    """SHA-256 of the configuration and of all constants behind the heads; equal for raw and full graphs."""
     digest = hashlib.sha256(to_json(metadata.config.to_json()).encode())
     makers = {output: node for node in proto.graph.node for output in node.output}
     wanted = list(output_specs("raw", metadata.config, metadata.postprocess))
@@ -90,7 +90,7 @@ def _network_digest(proto: onnx.ModelProto, metadata: ModelMetadata) -> str:
 
 
 def _tensors(proto: onnx.ModelProto) -> dict[str, list[Consumer]]:
-    """The activations that could be rounded, each with the consumers that would read it rounded."""
+    """The activations that could be rounded, each with the consumers that would read the rounded values."""
     inputs = {node.name: node.input for node in proto.graph.node}
     tensors: dict[str, list[Consumer]] = {}
     points = find_quantization_points(proto, MODULES, (), "cpu")  # which include those of TensorRT

@@ -1,6 +1,6 @@
-"""The files of a calibration: the cache of its ranges, and the progress of one that was interrupted.
+"""The files of a calibration: the cache of its ranges, and the progress of an interrupted calibration.
 
-Both hold the key of what they were made from, so that neither is taken for another network or other images.
+Both hold a key of the network, the images and the settings they were made from, so neither is used for others.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from yolact.runtime.output_files import write_output
 _SCHEMA = 1
 
 MAX_SIZE = 64 << 20
-"""Bytes of a cache: a network of a thousand layers has 100 kB."""
+"""Most bytes of a cache: that of a network of a thousand layers has 100 kB."""
 
 MAX_VALUE = float(np.finfo(np.float32).max)
 """Activations are float32."""
@@ -35,7 +35,7 @@ _FIELDS = ("limits", "counts", "width")
 
 @dataclass(frozen=True)
 class CalibrationKey:
-    """What the ranges of a calibration depend on; a cache with another key is stale.
+    """Everything that the ranges of a calibration depend on; a cache with another key is stale.
 
     Attributes:
         network: SHA-256 of the float32 graph, weights included.
@@ -51,10 +51,10 @@ class CalibrationKey:
 
 
 class Progress(NamedTuple):
-    """A calibration under way.
+    """The state of an unfinished calibration.
 
     Attributes:
-        done: images seen.
+        done: number of images seen.
         statistics: of every activation.
     """
 
@@ -65,7 +65,7 @@ class Progress(NamedTuple):
 def read_ranges(cache: Path, key: CalibrationKey) -> dict[str, ValueRange] | None:
     """Ranges by tensor, None where there is no such file.
 
-    Raises UsageError where its key is another one, YolactError where it cannot be read.
+    Raises UsageError where the file has another key, YolactError where it cannot be read.
     """
     try:
         if cache.stat().st_size > MAX_SIZE:
@@ -74,7 +74,7 @@ def read_ranges(cache: Path, key: CalibrationKey) -> dict[str, ValueRange] | Non
         whole("schema", content["schema"], _SCHEMA, _SCHEMA)
         found = exactly("the key", content["key"], tuple(asdict(key)))
         if not isinstance(content["ranges"], dict):
-            raise ValueError("its ranges are no object")
+            raise ValueError("its ranges are no JSON object")
         ranges = {name: _range(name, limits) for name, limits in content["ranges"].items()}
     except FileNotFoundError:
         return None
@@ -94,7 +94,7 @@ def read_ranges(cache: Path, key: CalibrationKey) -> dict[str, ValueRange] | Non
 
 
 def _range(name: str, limits: object) -> ValueRange:
-    """The range of a tensor; null stands for one that is not finite. Raises ValueError for what cannot be one."""
+    """The range of a tensor; null stands for a range that is not finite. Raises ValueError for an impossible range."""
     if limits is None:
         return ValueRange(nan, nan)
     if not isinstance(limits, list) or len(limits) != 2 or not all(map(is_number, limits)):
@@ -102,14 +102,14 @@ def _range(name: str, limits: object) -> ValueRange:
     low, high = limits
     if not -MAX_VALUE <= low <= 0 <= high <= MAX_VALUE:
         raise ValueError(
-            f"the range of {shown(name)} is {shown(limits)}, expected two numbers around 0, the lower one first, as "
-            "float32 has them"
+            f"the range of {shown(name)} is {shown(limits)}, expected two float32 numbers, the first at most 0 and the "
+            "second at least 0"
         )
     return ValueRange(float(low), float(high))
 
 
 def write_ranges(cache: Path, key: CalibrationKey, ranges: Mapping[str, ValueRange]) -> None:
-    """Write the cache, whole or not at all, and drop the progress. Raises YolactError where that fails."""
+    """Write the cache, whole or not at all, and delete the progress. Raises YolactError where that fails."""
     known = {name: limits if all(map(isfinite, limits)) else None for name, limits in ranges.items()}
     content = {"schema": _SCHEMA, "key": asdict(key), "ranges": known}
     write_output(cache, (to_json(content, indent=1) + "\n").encode())
@@ -119,7 +119,7 @@ def write_ranges(cache: Path, key: CalibrationKey, ranges: Mapping[str, ValueRan
 def read_progress(cache: Path, key: CalibrationKey) -> Progress | None:
     """The progress that `write_progress` wrote for the same key.
 
-    None where there is none, or it is damaged or of another key: without it a calibration only takes longer.
+    None where it is missing, damaged or has another key: without it, a calibration only takes longer.
     """
     path = progress_file(cache)
     try:
@@ -149,7 +149,7 @@ def read_progress(cache: Path, key: CalibrationKey) -> Progress | None:
 
 
 def write_progress(cache: Path, key: CalibrationKey, progress: Progress) -> None:
-    """Write how far the calibration is, whole or not at all. Raises YolactError where that fails."""
+    """Write the progress of the calibration, whole or not at all. Raises YolactError where that fails."""
     all_statistics = progress.statistics.values()
     content = io.BytesIO()
     arrays = {field: np.array([getattr(one, field) for one in all_statistics]) for field in _FIELDS}

@@ -29,7 +29,7 @@ class ImageSet:
     Attributes:
         paths: of the files.
         digest: SHA-256 over the files' names and contents.
-        flat: those of one colour, near enough, which tell nothing about ranges.
+        flat: the images of nearly one colour, which tell nothing about ranges.
     """
 
     paths: tuple[Path, ...]
@@ -38,8 +38,8 @@ class ImageSet:
 
     @classmethod
     def of_folder(cls, folder: Path, count: int) -> ImageSet:
-        """At most `count` images, spread evenly over the names in the folder and those below it. Files and folders
-        whose names begin with a dot are passed over. Every image is decoded once, so that none fails later.
+        """At most `count` images, spread evenly over the names in the folder and in folders below it. Files and folders
+        whose names begin with a dot are skipped. Every image is decoded once, so that none fails later.
 
         Raises:
             UsageError: there is no such folder, or no image in it.
@@ -67,17 +67,17 @@ class ImageSet:
         return cls(chosen, digest.hexdigest(), tuple(flat))
 
     def doubts(self) -> list[str]:
-        """Sentences for the user about images that are of no use."""
+        """Sentences for the user about useless images."""
         if not self.flat:
             return []
         some = list_some([str(path) for path in self.flat], 3)
-        return [f"{len(self.flat)} of {len(self)} calibration images are of one colour and tell nothing: {some}"]
+        return [f"{len(self.flat)} of {len(self)} calibration images have one colour only and tell nothing: {some}"]
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def batches(self, preprocess: Preprocessor, size: int, start: int = 0) -> Iterator[tuple[Image, int]]:
-        """Network inputs (n, S, S, 3), n at most `size`, and the number of images done with each; begins at image
+        """Network inputs (n, S, S, 3), n at most `size`, each with the number of images done after it; begins at image
         `start`. Raises ImageError where an image cannot be decoded."""
         for first in range(start, len(self), size):
             paths = self.paths[first : first + size]
@@ -92,7 +92,7 @@ class _Examined(NamedTuple):
 
 
 def _examine(path: Path) -> _Examined | ImageError:
-    """The image, or why it is none."""
+    """The digest and flatness of an image, or the error where it cannot be decoded."""
     try:
         data = read_image_file(path)
         image = decode_image(data, str(path))
@@ -104,6 +104,6 @@ def _examine(path: Path) -> _Examined | ImageError:
 
 
 def _is_listed(path: Path, folder: Path) -> bool:
-    """Whether it is an image that shows in the folder; ``._photo.jpg`` is what macOS notes about ``photo.jpg``."""
+    """Whether it is a visible image of the folder; macOS keeps notes on ``photo.jpg`` in ``._photo.jpg``."""
     hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
     return not hidden and path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()

@@ -15,7 +15,7 @@ from yolact.runtime.onnx.session import open_session, run_session
 
 
 class InnerTensors:
-    """Computes chosen tensors of a network, and nothing that they do not need."""
+    """Computes chosen tensors of a network, and only the nodes that they need."""
 
     def __init__(self, proto: onnx.ModelProto, tensors: Sequence[str]) -> None:
         """Raises EngineError where ONNX Runtime cannot open the network."""

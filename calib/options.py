@@ -1,4 +1,4 @@
-"""What a user can ask of INT8: how to calibrate, on which images, for which platform and parts of the network."""
+"""The options of INT8: how to calibrate, on which images, and for which platform and parts of the network."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class CalibrationOptions:
 
     Attributes:
         algorithm: how ranges are chosen, see `ranges.find_range`.
-        batch: images per run of the network; memory for all activations grows with it.
-        cache: file that keeps the result for the next time, and beside it the progress; None for neither.
+        batch: images per run of the network; the memory for all activations grows with it.
+        cache: file that keeps the result for the next time, with the progress beside it; None to keep neither.
     """
 
     algorithm: Algorithm = "percentile"
@@ -30,13 +30,13 @@ class CalibrationOptions:
 
 @dataclass(frozen=True)
 class Int8Request:
-    """What the user asked of INT8.
+    """The user's request for INT8.
 
     Attributes:
         data: folder of calibration images, None where it was not given.
-        limit: take at most so many images from it.
+        limit: most images to use from it.
         options: of the calibration.
-        platform: what the file is for, None to go by the output.
+        platform: the platform that the file is for, None to choose by the output.
         modules: parts of the network to quantise, None for the platform's default.
         exclude: layers to leave out.
         given: the options that were on the command line.
@@ -52,7 +52,7 @@ class Int8Request:
 
 
 def progress_file(cache: Path) -> Path:
-    """Where the progress of a calibration is kept whose ranges go into `cache`."""
+    """The file for the progress of a calibration whose ranges are written to `cache`."""
     return cache.with_name(f"{cache.name}.partial")
 
 

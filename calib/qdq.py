@@ -1,6 +1,6 @@
-"""Puts QuantizeLinear/DequantizeLinear pairs into a network: INT8 that every runtime reads from the ONNX file itself.
+"""Puts QuantizeLinear/DequantizeLinear pairs into a network, so that every runtime reads INT8 from the ONNX file.
 
-TensorRT 10 and 11, TensorRT for RTX and ONNX Runtime all take it; TensorRT 11 takes nothing else.
+TensorRT 10 and 11, TensorRT for RTX and ONNX Runtime all take this form; TensorRT 11 takes no other.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ from yolact.calib.quantization_points import Consumer, Platform, QuantizationPoi
 from yolact.runtime.errors import AccuracyError
 
 Ranges = Mapping[Consumer, tuple[float, float]]
-"""Smallest and largest value of each activation that is to be represented; larger ones saturate."""
+"""Smallest and largest value to represent of each activation; values beyond them saturate."""
 
 LEVELS = 127
 """Levels of INT8 on each side of zero; -128 is left out, so that negating never overflows."""
 
 _TINIEST = 1e-7
-"""A scale has to be positive and, in fp16, not to round to zero; this is fp16's smallest number and more."""
+"""A scale has to be positive and must not round to zero in fp16; this is just above fp16's smallest number."""
 
 
 def insert_qdq_pairs(proto: onnx.ModelProto, points: QuantizationPoints, ranges: Ranges, platform: Platform) -> None:
     """Quantise a network in place.
 
-    Weights are signed and symmetric with a scale for each output channel. For TensorRT they stay in high precision in
+    Weights are signed and symmetric, with a scale for each output channel. For TensorRT they stay in high precision in
     the file and are rounded by a pair, which all its versions take; for a CPU they are stored as int8. Activations are
-    signed and symmetric, or for a CPU unsigned with a zero point.
+    signed and symmetric for TensorRT, unsigned with a zero point for a CPU.
 
     Args:
-        proto: the network the points were found in; its type is the high precision.
+        proto: the network in which the points were found; its type is the high precision.
         points: from `find_quantization_points` with the same platform.
         ranges: of every activation of the points.
 
@@ -102,7 +102,7 @@ class _QdqWriter:
             self._round_bias(node, weight)
 
     def _round_bias(self, node: onnx.NodeProto, weight: str) -> None:
-        """Store the bias as int32 in steps of the activation's scale times the weight's, as the convolution's sums are.
+        """Store the bias as int32 in steps of the activation's scale times the weight's, like the convolution's sums.
 
         ONNX Runtime before 1.21 computes a convolution with any other bias in float32.
         """

@@ -1,6 +1,6 @@
 """Where a network is quantised: which convolutions compute in INT8, and which activations are rounded for them.
 
-A point is named by who reads it (node and input), since readers are called the same in every precision of a network.
+A point is named by its reader (node and input), since readers have the same names in every precision of a network.
 """
 
 from __future__ import annotations
@@ -14,25 +14,25 @@ if TYPE_CHECKING:
     import onnx
 
 Platform = Literal["tensorrt", "cpu"]
-"""What is to run the file. TensorRT wants signed symmetric activations and fuses a sum into the convolution before it,
-so only the other summand is rounded. ONNX Runtime's CPU kernels are fastest with unsigned activations, and a sum is in
-INT8 only if both summands are rounded."""
+"""The platform that will run the file. TensorRT wants signed symmetric activations and fuses a sum into the convolution
+before it, so only the other summand is rounded. ONNX Runtime's CPU kernels are fastest with unsigned activations, and
+compute a sum in INT8 only if both summands are rounded."""
 
 MODULES = {"backbone": "backbone.", "fpn": "fpn.", "protonet": "proto_net.", "head": "prediction_layers."}
 """Parts of a network that can be quantised, and how the names of their layers begin."""
 
 DEFAULT_MODULES: dict[Platform, tuple[str, ...]] = {"tensorrt": ("backbone", "protonet"), "cpu": tuple(MODULES)}
-"""TensorRT's rest is fp16, which is fast too, and YolactEdge found that FPN and prediction head lose more accuracy than
-they gain speed (arXiv 2012.12259). A CPU's rest is fp32: all in INT8 is three times as fast as that, backbone and
-Protonet alone twice (docs/how-to/int8.md)."""
+"""For TensorRT, the rest is fp16, which is fast too, and YolactEdge found that FPN and prediction head lose more
+accuracy than they gain speed (arXiv 2012.12259). For a CPU, the rest is fp32: with all parts in INT8 a network is three
+times as fast as in fp32, with backbone and Protonet alone twice (docs/how-to/int8.md)."""
 
 _POSITIONS = "conv_offset_mask"
-"""Layer that predicts where a deformable convolution samples. It is never rounded, as an error of one cell moves what
-the convolution sees."""
+"""Layer that predicts where a deformable convolution samples. It is never rounded, as an error of one cell changes the
+pixels that the convolution reads."""
 
 _ENDS_OF_CONVOLUTIONS = ("LeakyRelu", "Resize", "Transpose")
-"""Operators that read the result of a convolution and are none themselves. A CPU computes that convolution in INT8 only
-if its result is rounded for them."""
+"""Operators that read the result of a convolution and are no convolutions themselves. A CPU computes that convolution
+in INT8 only if its result is rounded for them."""
 
 
 class Consumer(NamedTuple):
@@ -50,7 +50,7 @@ class QuantizationPoints(NamedTuple):
 
     Attributes:
         convolutions: names of the nodes whose weights are rounded.
-        activations: activations that are rounded, each by all of its readers that read it rounded.
+        activations: the rounded activations, each given by all readers of its rounded values.
     """
 
     convolutions: tuple[str, ...]
@@ -65,10 +65,10 @@ def find_quantization_points(
     Args:
         proto: made by `export_model`, in any precision, not quantised.
         modules: keys of `MODULES`.
-        exclude: layers, or what their names begin with up to a dot, that stay in high precision.
-        platform: what is to run the file.
+        exclude: names of layers that stay in high precision, or beginnings of names up to a dot.
+        platform: the platform that will run the file.
 
-    Raises UsageError for an unknown module, for an exclusion that fits no layer, and where no convolution is left.
+    Raises UsageError for an unknown module, for an exclusion that matches no layer, and where no convolution is left.
     """
     unknown = set(modules) - MODULES.keys()
     if unknown:
@@ -100,7 +100,7 @@ def find_quantization_points(
 
 
 def layer_names(proto: onnx.ModelProto, points: QuantizationPoints) -> tuple[str, ...]:
-    """The convolutions by the names of their modules, in network order: the head's, shared by all levels, once."""
+    """The names of the convolutions' modules, in network order. The head's, which all levels share, are named once."""
     weights = {node.name: node.input[1] for node in proto.graph.node if node.op_type == "Conv"}
     return tuple(dict.fromkeys(weights[name].removesuffix(".weight") for name in points.convolutions))
 
@@ -108,15 +108,15 @@ def layer_names(proto: onnx.ModelProto, points: QuantizationPoints) -> tuple[str
 def _share_roundings(
     nodes: Iterable[onnx.NodeProto], convolutions: Collection[str], left_alone: Collection[str], readers: _Readers
 ) -> None:
-    """Let a convolution read what one in INT8 makes as others read it: rounded.
+    """Let every convolution that reads the output of a convolution in INT8 read it rounded, as other readers do.
 
-    FPN reads what the backbone's next block reads rounded. With one rounding for both, all that the convolution makes
-    is INT8, and only then a CPU computes the sum before it in INT8.
+    FPN reads the tensor that the backbone's next block reads rounded. With one rounding for both, the whole output of
+    the convolution is INT8, and only then does a CPU compute the sum before it in INT8.
 
     Args:
         nodes: of the graph, in its order.
-        convolutions: names of those in INT8.
-        left_alone: names of nodes that read nothing rounded.
+        convolutions: names of the convolutions in INT8.
+        left_alone: names of nodes that read no rounded tensor.
         readers: of each rounded tensor; more are added.
     """
     makers: dict[str, str] = {}  # of a tensor the convolution that it comes from, through first inputs
@@ -132,13 +132,13 @@ def _share_roundings(
 
 
 def _can_round(convolution: onnx.NodeProto, platform: Platform) -> bool:
-    """TensorRT for RTX 1.7 makes depthwise convolutions in INT8 dense: plans of MobileNet then get twice as large."""
+    """Whether to round it. TensorRT for RTX 1.7 makes depthwise convolutions in INT8 dense and so doubles MobileNet."""
     groups = next((attribute.i for attribute in convolution.attribute if attribute.name == "group"), 1)
     return _POSITIONS not in convolution.input[1] and (groups == 1 or platform == "cpu")
 
 
 def _rounded_inputs(node: onnx.NodeProto, platform: Platform) -> tuple[int, ...]:
-    """Which inputs are rounded of a node that lies between convolutions."""
+    """The indices of the inputs that are rounded of a node between convolutions."""
     if node.op_type == "Add":
         return (0, 1) if platform == "cpu" else (1,)  # the second is the shortcut
     return (0,) if node.op_type in _ENDS_OF_CONVOLUTIONS and platform == "cpu" else ()
@@ -147,8 +147,8 @@ def _rounded_inputs(node: onnx.NodeProto, platform: Platform) -> tuple[int, ...]
 def _layers(nodes: Iterable[onnx.NodeProto]) -> dict[str, tuple[str, ...]]:
     """The names by which each node can be excluded.
 
-    These are the module whose output the node computes and the module whose weights it reads. A node that only takes
-    the result of a convolution further has the names of that convolution too.
+    These are the module whose output the node computes and the module whose weights it reads. A node that only passes
+    the result of a convolution on has the names of that convolution too.
     """
     layers: dict[str, tuple[str, ...]] = {}
     convolutions: dict[str, tuple[str, ...]] = {}  # by output
@@ -176,5 +176,5 @@ def _check_exclusions(exclude: Iterable[str], layers: Iterable[Collection[str]])
     for one in exclude:
         if not any(_is_excluded(names, [one]) for names in known):
             raise UsageError(
-                f"--exclude {one}: no layer is called so or begins with it and a dot; yolact-sensitivity lists them"
+                f"--exclude {one}: no layer has this name or begins with it and a dot; yolact-sensitivity lists layers"
             )

@@ -1,4 +1,4 @@
-"""Chooses the range that INT8 represents from an activation's statistics: clipping the tail makes the steps finer."""
+"""Chooses the range that INT8 represents, from an activation's statistics: clipping the tail makes the steps finer."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ PERCENTILE = 99.999
 """Percentage of the magnitudes that the percentile method represents."""
 
 _LEVELS = 128
-"""Magnitudes that INT8 tells apart."""
+"""Number of magnitudes that INT8 can represent."""
 
 _EMPTY = 1e-4
-"""Probability that the entropy method gives to a bin that takes clipped values and was empty before. If it were zero,
-the divergence would be infinite for every threshold whose last bin is empty."""
+"""Probability that the entropy method gives to an empty bin into which values are clipped. With zero, the divergence
+would be infinite for every threshold whose last bin is empty."""
 
 _STEP = 8
 """Bins between two of the 240 thresholds that the entropy method tries."""
 
 
 def find_range(statistics: TensorStatistics, algorithm: Algorithm) -> ValueRange:
-    """The range to represent, within the limits: a range of values that are never negative has no negative part."""
+    """The range to represent, within the limits: if no value is negative, the range has no negative part."""
     if algorithm == "minmax" or statistics.width == 0 or np.isnan(statistics.limits.low):
         return statistics.limits
     threshold = (_entropy_bins if algorithm == "entropy" else _percentile_bins)(statistics.counts) * statistics.width
@@ -34,15 +34,15 @@ def find_range(statistics: TensorStatistics, algorithm: Algorithm) -> ValueRange
 
 
 def _percentile_bins(counts: NDArray[np.float64]) -> int:
-    """Number of bins that hold this percentage of the counts."""
+    """Number of bins that hold `PERCENTILE` percent of the counts."""
     return int(np.searchsorted(np.cumsum(counts), PERCENTILE / 100 * counts.sum())) + 1
 
 
 def _entropy_bins(counts: NDArray[np.float64]) -> int:
-    """The number of bins whose distribution loses least by 128 levels, in Kullback-Leibler divergence.
+    """The number of bins whose distribution loses least by rounding to 128 levels, in Kullback-Leibler divergence.
 
-    What lies beyond is counted in the last bin. Zero is left out: padding and ReLU make so many that they would decide
-    alone, and it is exact in any case. Source: S. Migacz, 8-bit Inference with TensorRT, GTC 2017.
+    Values beyond them count in the last bin. Zeros are left out: padding and ReLU make so many that they alone would
+    decide, and zero is exact in any case. Source: S. Migacz, 8-bit Inference with TensorRT, GTC 2017.
     """
     counts = counts.copy()
     counts[0] = 0

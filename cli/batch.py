@@ -29,28 +29,32 @@ if TYPE_CHECKING:
     help="Folder of images or Parquet files, a quoted pattern, or an annotation file (.json) in COCO's format; a path, "
     "or a URI such as s3://bucket/photos.",
 )
-@click.option("--output", metavar="DIR|URI", required=True, help="Folder for the results, also of a run to resume.")
-@click.option("--images", metavar="DIR|URI", help="Folder of the images of an annotation file.  [default: its own]")
-@click.option("--column", metavar="NAME", help="Column of Parquet files with the bytes of images.")
+@click.option(
+    "--output", metavar="DIR|URI", required=True, help="Folder for the results; that of an unfinished run resumes it."
+)
+@click.option(
+    "--images", metavar="DIR|URI", help="Folder of an annotation file's images.  [default: the file's folder]"
+)
+@click.option("--column", metavar="NAME", help="Column of Parquet files that holds the bytes of images.")
 @click.option(
     "--masks",
     type=click.Choice(["rle", "polygon", "none"]),
     default="rle",
-    help="COCO run-length encoding, polygons, or no masks.",
+    help="Form of the masks: COCO run-length encoding, polygons, or none.",
 )
 @click.option(
     "--score-threshold",
     type=float,
     default=0.0,
     callback=check_fraction,
-    help="Leave out detections that score lower; with 0 all that the engine keeps are written.",
+    help="Leave out detections with a lower score; with 0, all that the engine keeps are written.",
 )
-@click.option("--batch-size", type=AT_LEAST_1, help="Images an engine gets at once.  [default: 8 on a GPU, else 1]")
-@click.option("--workers", type=AT_LEAST_1, help="Detectors at once.  [default: one a GPU, or one for two cores]")
+@click.option("--batch-size", type=AT_LEAST_1, help="Images per call of an engine.  [default: 8 on a GPU, else 1]")
+@click.option("--workers", type=AT_LEAST_1, help="Parallel detectors.  [default: one per GPU, or one per two cores]")
 @click.option(
     "--address",
     metavar="auto|HOST:PORT",
-    help="Use the Ray cluster that runs there.  [default: Ray is started here and ended afterwards]",
+    help="Use the Ray cluster at this address.  [default: Ray is started here and ended afterwards]",
 )
 @engine_options
 @max_pixels_option()
@@ -69,12 +73,12 @@ def main(
 ) -> None:
     """Find instances in many images and write them as Parquet files.
 
-    DIR gets manifest.json, plan.parquet and a folder detections with the results: a row for each detection, one for an
-    image without any, and one with the error for an image that cannot be read. The same command again goes on where a
-    run was ended, however that was, and does what is new in the input; each image is in the results once.
+    DIR gets manifest.json, plan.parquet and the results in a folder named detections: a row for each detection, one for
+    an image without detections, and one with the error for an image that cannot be read. The same command resumes a run
+    that ended in any way, and adds images that are new in the input; each image is in the results once.
 
-    Workers are processes of Ray, on this machine or on all those of a cluster, which need this toolkit, the engine
-    under the same path, and URIs that mean the same there.
+    Workers are processes of Ray, on this machine or on all machines of a cluster. Each machine needs this toolkit, the
+    engine under the same path, and URIs with the same meaning.
 
     Exit codes: 0 done, though images may have errors, 1 some images are not done or the output failed, 2 wrong usage,
     4 the engine does not fit a worker's runtime, 130 interrupted.
@@ -101,7 +105,7 @@ def main(
     before = f", {result.done_before:,} of them done before" if result.done_before else ""
     say(f"{count_noun(result.images, 'image')}{before}: {count_noun(result.detections, 'detection')}")
     if result.unreadable:
-        say(f"{count_noun(result.unreadable, 'image')} without result; the column error says why")
+        say(f"{count_noun(result.unreadable, 'image')} without a result; the column error says why")
     if result.failures:
         sys.exit(1)
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 def _check_duration(context: click.Context, parameter: click.Parameter, value: float) -> float:
     if not 0 < value < math.inf:  # unlike click.FloatRange this refuses nan
-        raise click.BadParameter(f"expected seconds, more than 0, got {value}")
+        raise click.BadParameter(f"expected a number of seconds above 0, got {value}")
     return value
 
 
@@ -38,7 +38,7 @@ def _check_duration(context: click.Context, parameter: click.Parameter, value: f
     "batches",
     multiple=True,
     type=AT_LEAST_1,
-    help="Images at once; may be repeated.  [default: the fewest that the file takes, mostly 1]",
+    help="Images per call; may be repeated.  [default: the fewest that the file takes, usually 1]",
 )
 @click.option(
     "--duration",
@@ -46,18 +46,18 @@ def _check_duration(context: click.Context, parameter: click.Parameter, value: f
     default=10.0,
     type=float,
     callback=_check_duration,
-    help="Time for each batch size stage by stage, as much for its stream, and for the numbers of detections.",
+    help="Duration of each measurement: stage by stage and streamed for each batch size, and by number of detections.",
 )
 @click.option(
     "--masks",
     default="full",
     type=click.Choice(["full", "rle"]),
-    help="What post-processing ends in: arrays at image size, or COCO run-length encoding.",
+    help="Masks that post-processing makes: arrays at image size (full), or COCO run-length encoding (rle).",
 )
 @click.option(
     "--source",
     metavar="FILE|video",
-    help="Measure the way of a video instead, from decoding to encoding: of a file, or of a made-up film (video).",
+    help="Measure a video instead, from decoding to encoding: a file, or a made-up film (video).",
 )
 @json_option("Write all figures to this file.")
 @max_pixels_option()
@@ -73,11 +73,11 @@ def main(
 ) -> None:
     """Measure an engine file stage by stage, from the bytes of image files to masks.
 
-    IMAGE is an image file or a folder of images; they take turns. Without any, a made-up scene of 1280x720 pixels is
-    used.
+    IMAGE is an image file or a folder of images. Several images take turns; without any, a made-up scene of 1280x720
+    pixels is used.
 
-    With --source frames go the way that yolact-infer sends them. Printed is what each stage takes, how long it waits,
-    and what share of the engine's own throughput the video reaches.
+    With --source, frames pass through the stages of yolact-infer. The command prints how long each stage works and
+    waits, and what share of the engine's own throughput the video reaches.
 
     Exit codes: 0 done, 1 an image or the output failed, 2 wrong usage, 4 the engine does not fit this runtime, 130
     interrupted.
@@ -109,7 +109,7 @@ def _check_video_options(
     given = [name for name in ("batches", "masks") if context.get_parameter_source(name) is not ParameterSource.DEFAULT]
     if given or images:
         name = "IMAGE" if images else {"batches": "--batch", "masks": "--masks"}[given[0]]
-        raise UsageError(f"--source measures one frame after the other, drawn and encoded; leave out {name}")
+        raise UsageError(f"--source measures frames one at a time, drawn and encoded; leave out {name}")
     if json_file is not None:
         check_output("--json", json_file, [*inputs, Path(source)])
 

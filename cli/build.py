@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
 
 @command("yolact-build")
-@engine_option("ONNX file written by yolact-export; its types are the plan's.", onnx=True)
+@engine_option("ONNX file written by yolact-export; the plan computes in its types.", onnx=True)
 @click.option("--output", metavar="FILE", type=OUTPUT_FILE, default=Path("yolact.plan"), help="Plan to write.")
 @builder_options
 def main(engine: Path, output: Path, build: BuildRequest) -> None:
-    """Build a TensorRT plan from an ONNX file, and beside it a .json that says what it is.
+    """Build a TensorRT plan from an ONNX file, and write a .json beside it that describes the plan.
 
     Without a GPU, TensorRT for RTX builds ahead of time: for every GPU it supports, or for those of --gpu-arch.
 
-    Exit codes: 0 done, 1 nothing here can build it, or the build or the output failed, 2 wrong usage, 3 TensorRT would
-    not compute in the types of the file, 4 no ONNX file of this toolkit, 130 interrupted.
+    Exit codes: 0 done, 1 nothing here can build plans, or the build or the output failed, 2 wrong usage, 3 TensorRT
+    would not compute in the types of the file, 4 the file is no ONNX file of this toolkit, 130 interrupted.
     """
     check_plan_output(output, [engine])
     from yolact.engines.builder_choice import choose_builder

@@ -31,12 +31,12 @@ from yolact.runtime.tensorrt.plugin_library import file_size
     metavar="native|all|sm_86,...",
     help="GPUs to build for.  [default: native where there is a GPU, else all]",
 )
-@folder_option(None, "Folder for the libraries. The toolkit itself only looks into its own.  [default: in the package]")
-@click.option("--jobs", type=AT_LEAST_1, help="Compilers at a time.  [default: one a processor]")
+@folder_option(None, "Folder for the libraries; the toolkit only looks into the default.  [default: in the package]")
+@click.option("--jobs", type=AT_LEAST_1, help="Compilers that run at a time.  [default: one per processor]")
 def main(arch: str | None, output: Path | None, jobs: int | None) -> None:
     """Build the CUDA kernels, and the TensorRT plugins that take the place of two ONNX functions.
 
-    Needs nvcc, a C++ compiler and cmake, and neither TensorRT nor a GPU.
+    Needs nvcc, a C++ compiler and cmake, but neither TensorRT nor a GPU.
 
     Exit codes: 0 done, 1 something is missing or does not compile, 2 wrong usage, 130 interrupted.
     """

@@ -1,4 +1,4 @@
-"""What every command shares: its help and version, and failures that end in one line on stderr and an exit code."""
+"""The parts all commands share: help and version, and failures that end in one line on stderr and an exit code."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _RENAMED = {
     },
     "yolact-train": {"--out": "--output"},
 }
-"""By command, options that had another name, and the name they have now."""
+"""By command, the former names of options, and their present names."""
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -64,10 +64,10 @@ class Terminated(KeyboardInterrupt):
 class Later(NamedTuple):
     """The value of an option that takes work to find, such as a download.
 
-    It is found once the whole command line was read, so that a mistake in that costs no waiting.
+    It is found once the whole command line has been read, so that nobody waits before a mistake there is reported.
 
     Attributes:
-        find: makes the value out of those of all parameters by name.
+        find: gives the value, from the values of all parameters by name.
     """
 
     find: Callable[[Mapping[str, Any]], Path]
@@ -78,13 +78,13 @@ class WrongUsage(click.UsageError):
 
     @classmethod
     def of(cls, error: click.UsageError) -> click.UsageError:
-        """The same mistake; a call without anything, which shows the help, stays what it is."""
+        """The same mistake as a `WrongUsage`; the error of a call without arguments, which shows the help, is kept."""
         return error if isinstance(error, NoArgsIsHelpError) else cls(error.format_message(), error.ctx)
 
     def show(self, file: object = None) -> None:
         """Print it."""
         path = "" if self.ctx is None or self.message.endswith("?") else self.ctx.command_path  # did you mean ...?
-        report(self.message.rstrip(".") + (path and f"; {path} --help says what there is"))
+        report(self.message.rstrip(".") + (path and f"; see {path} --help"))
 
 
 class Command(click.Command):
@@ -100,7 +100,7 @@ class Command(click.Command):
         add_version_option(self)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """As click does; the arguments are kept for `command_line`, and an option's old name tells the new one."""
+        """Parse as click does; keep the arguments for `command_line`, and name the new option for an old name."""
         ctx.meta[_ARGUMENTS] = list(args)
         try:
             return super().parse_args(ctx, args)
@@ -124,7 +124,7 @@ class Command(click.Command):
 
 
 def command(name: str) -> Callable[[Callable[..., Any]], Command]:
-    """Decorate the function of a command, above its options. `name` is the one it is installed under."""
+    """Decorate the function of a command, above its options. `name` is the name under which it is installed."""
     return click.command(name, cls=Command)
 
 
@@ -173,9 +173,9 @@ def reports_errors(function: Callable[_P, _R]) -> Callable[_P, _R]:
 
 
 def _open_closed_streams() -> None:
-    """Give a program that was started without stdout or stderr (``2>&-``) such that lead nowhere.
+    """Open streams that lead nowhere for a program that was started without stdout or stderr (``2>&-``).
 
-    The next file to be opened would get their number otherwise, and what libraries print would go into it.
+    Otherwise the next opened file would get the number of the stream, and libraries would print into that file.
     """
     for number, (name, mode) in enumerate({"stdin": "r", "stdout": "w", "stderr": "w"}.items()):
         try:
@@ -188,7 +188,7 @@ def _open_closed_streams() -> None:
 
 
 class _Notes(logging.Handler):
-    """Prints what libraries log as everything else is printed."""
+    """Prints log messages of libraries like all other lines."""
 
     def emit(self, record: logging.LogRecord) -> None:
         warn(record.getMessage())
@@ -229,7 +229,7 @@ def note(line: str) -> None:
 
 
 def warn(line: str) -> None:
-    """Print one line about what may be wrong, on stderr; those that are indented belong to the one above."""
+    """Print one line of a warning on stderr; an indented line belongs to the warning above it."""
     note(line if line.startswith(_INDENT) else f"warning: {line}")
 
 
@@ -253,11 +253,11 @@ def _print(line: str, *, to_stderr: bool) -> None:
 
 
 _INDENT = "  "
-"""What lines below an error or a warning begin with, which are sentences."""
+"""Beginning of the lines below an error or a warning, which are sentences."""
 
 
 def _wrap(text: str) -> str:
-    """A line of a list as a terminal shows it: broken between words, all but the first line further to the right."""
+    """A line of a list, wrapped to the terminal between words, with all lines but the first indented further."""
     return textwrap.fill(
         text,
         shutil.get_terminal_size().columns,
@@ -274,7 +274,7 @@ def _describe_os_error(error: OSError) -> str:
 
 
 def _abandon_stdout() -> None:
-    """Let the interpreter's last flush go nowhere: it would fail again, with a message nobody can prevent."""
+    """Let the interpreter's last flush go nowhere: it would fail again, with a message that cannot be prevented."""
     try:
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, sys.stdout.fileno())

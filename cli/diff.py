@@ -30,20 +30,22 @@ if TYPE_CHECKING:
     from yolact.training.evaluation.scores import Scores
 
 ACCURACY_FAILED = 3
-"""Exit code where a limit is not kept."""
+"""Exit code where a limit is broken."""
 
 _LISTED = 10  # layers on the terminal; the report has all
 
 
 @command("yolact-diff")
-@click.option("--engine", metavar="FILE|NAME", required=True, type=WEIGHTS, help="Under test: .onnx, .pth or .plan.")
-@click.option("--reference", metavar="FILE|NAME", required=True, type=WEIGHTS, help="What it should be like.")
+@click.option(
+    "--engine", metavar="FILE|NAME", required=True, type=WEIGHTS, help="Engine under test: .onnx, .pth or .plan."
+)
+@click.option("--reference", metavar="FILE|NAME", required=True, type=WEIGHTS, help="Engine to compare it with.")
 @click.option("--data", metavar="DIR", type=FILE, help="Folder of images.  [default: two made-up scenes]")
 @limit_option()
-@annotations_option("Annotation file of these images in COCO's format: measures the average precision of both.")
+@annotations_option("Annotation file of these images in COCO's format: measure the average precision of both engines.")
 @reading_options("--annotations")
-@click.option("--layers", is_flag=True, help="Compare every layer that both have, and name the one errors start at.")
-@click.option("--report", metavar="FILE", type=OUTPUT_FILE, help="Write an HTML page with it all.")
+@click.option("--layers", is_flag=True, help="Compare all shared layers, and name the one where errors start.")
+@click.option("--report", metavar="FILE", type=OUTPUT_FILE, help="Write the whole comparison to an HTML page.")
 @config_option()
 @limit_options
 @engine_options
@@ -61,11 +63,11 @@ def main(
     limits: Limits,
     open_options: EngineOptions,
 ) -> None:
-    """Show where an engine differs from a reference: the network's heads, on request every layer, and the detections,
-    matched by class and overlap. Prints the commands that repeat the comparison with Polygraphy alone.
+    """Show where an engine differs from a reference: in the network's heads, with --layers in every layer, and in the
+    detections, matched by class and overlap. Prints the commands that repeat the comparison with Polygraphy alone.
 
-    Exit codes: 0 within all limits, 3 not, 1 an input or the output failed or the reference's average precision is
-    near zero, 2 wrong usage, 4 an engine does not fit this runtime or the other engine, 130 interrupted.
+    Exit codes: 0 all limits are kept, 3 a limit is broken, 1 an input or the output failed or the reference's average
+    precision is near zero, 2 wrong usage, 4 an engine does not fit this runtime or the other engine, 130 interrupted.
     """
     if report is not None:
         check_output("--report", report, (engine, reference, annotations, data, open_options.metadata_file))
@@ -110,7 +112,7 @@ def _summary(result: EngineDiff) -> Iterator[str]:
     if result.command is None:
         yield "Polygraphy alone cannot repeat this: it runs no checkpoints, no bf16 on a CPU, and no OpenVINO"
     else:
-        yield "to repeat it with Polygraphy:"
+        yield "to repeat this comparison with Polygraphy:"
         yield from result.command.split("\n")
 
 
@@ -132,10 +134,10 @@ def _layer_lines(result: EngineDiff) -> Iterator[str]:
 
     suspect = result.suspect
     if suspect is None:
-        yield f"first suspect: none, of {len(result.layers)} layers none adds a relative error of {SUSPICIOUS:g}"
+        yield f"first suspect: none; no layer of {len(result.layers)} adds a relative error of {SUSPICIOUS:g} or more"
     else:
         kept = ", while all limits are kept" if result.passed else ""
-        yield f"first suspect: {suspect.name}, which adds a relative error of {suspect.added:.2g} itself{kept}"
+        yield f"first suspect: {suspect.name}, which adds a relative error of {suspect.added:.2g} by itself{kept}"
     yield ""
     ranked = sorted((diff for diff in result.layers if diff.added), key=lambda diff: -(diff.added or 0))[:_LISTED]
     yield from _tensor_table("layers that add most", ranked)
@@ -143,11 +145,12 @@ def _layer_lines(result: EngineDiff) -> Iterator[str]:
 
 def _detection_lines(totals: DetectionTotals, threshold: float) -> Iterator[str]:
     yield (
-        f"detections above {threshold:g}: {totals.matched} matched, {totals.missed} missed, {totals.spurious} spurious"
+        f"detections that score above {threshold:g}: {totals.matched} matched, {totals.missed} missed, "
+        f"{totals.spurious} spurious"
     )
     if totals.matched:
         yield (
-            f"of those matched: box IoU median {totals.median_box_iou:.4f}, lowest {min(totals.box_ious):.4f}; mask "
+            f"matched detections: box IoU median {totals.median_box_iou:.4f}, lowest {min(totals.box_ious):.4f}; mask "
             f"IoU median {totals.median_mask_iou:.4f}, lowest {min(totals.mask_ious):.4f}; largest score "
             f"difference {totals.max_score_difference:.4f}"
         )

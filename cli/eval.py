@@ -46,26 +46,26 @@ if TYPE_CHECKING:
     help="With --stability instead of --images: a video without annotations; may be repeated.",
 )
 @reading_options("--annotations")
-@json_option("Write all detections to this file, as COCO's server takes them; with --stability its figures.")
+@json_option("Write all detections to this file as COCO's server takes them; with --stability, its figures.")
 @click.option(
     "--report",
     metavar="DIR",
     type=OUTPUT_FOLDER,
-    help="Write a page with curves, confusions, calibration and the worst images, and metrics.json, into this folder; "
-    "created if needed.",
+    help="Folder for metrics.json and a page with curves, confusions, calibration and the worst images; created if "
+    "needed.",
 )
 @click.option(
     "--stability",
     is_flag=True,
-    help="Measure how calm masks and scores are: on photos that become films of known motion, in videos without "
-    "annotations, or, with --annotations, in videos whose objects have track ids.",
+    help="Measure how steady masks and scores are from frame to frame: in films of known motion made from photos, in "
+    "videos without annotations, or, with --annotations, in videos whose objects have track ids.",
 )
 @click.option(
     "--top-k",
     type=AT_LEAST_1,
-    help=f"With --stability, measure the best so many instances of a frame.  [default: {DISPLAY_TOP_K}]",
+    help=f"With --stability: most instances to measure per frame, the best ones.  [default: {DISPLAY_TOP_K}]",
 )
-@limit_option("Take only the first so many images, or frames of each --video.  [default: all]")
+@limit_option("Use only this many images, or frames of each --video, the first ones.  [default: all]")
 @detection_limit_options
 @engine_options
 @max_pixels_option()
@@ -85,17 +85,17 @@ def main(
 ) -> None:
     """Measure the accuracy of an engine file or of a checkpoint: COCO's average precision, in percent.
 
-    COCO counts the best 100 detections of a class in an image. Of a model that keeps more, all count, and the figures
-    are called so.
+    COCO counts the best 100 detections of a class in an image. For a model that keeps more, all of them count, and the
+    names of the figures say so.
 
-    Every image of the annotation file counts, also those without annotations. Of YOLACT++, boxes are ranked by class
-    scores and masks by mask scores; the scores in the JSON are those that rank masks. An engine file has its
-    post-processing built in: one exported with a higher score threshold than the default finds less.
+    Every image of the annotation file counts, also those without annotations. For YOLACT++, boxes are ranked by class
+    scores and masks by mask scores; the JSON has the scores that rank masks. An engine file has its post-processing
+    built in: one exported with a higher score threshold than the default finds less.
 
-    With --stability each photo becomes films of noise, JPEGs, a pan, a zoom and changing light, whose motion is exactly
-    known, and what is shown of a frame is compared with the next. With --video FILE frames of a video are compared
-    where they are, or along an optical flow where something moves. With --annotations of videos too, as yolact-scenes
-    --frames writes them, tracks are scored by HOTA and IDF1 beside AP, as found and smoothed.
+    With --stability, each photo becomes films of noise, JPEGs, a pan, a zoom and changing light. Their motion is known
+    exactly, so the detections shown in one frame are compared with those in the next. With --video FILE, the frames of
+    a video are compared in place, or along an optical flow where something moves. With --annotations of videos, as
+    yolact-scenes --frames writes them, tracks are scored by HOTA and IDF1 beside AP, both as found and smoothed.
 
     Exit codes: 0 done, 1 an input or the output failed, 2 wrong usage, 4 the engine does not fit this runtime, 130
     interrupted.
@@ -103,7 +103,7 @@ def main(
     if model.is_checkpoint and open_options.metadata_file is not None:
         raise UsageError("--metadata belongs to --engine; a checkpoint has its own")
     if model.detections is not None and (stability or open_options != DEFAULT_OPTIONS):
-        raise UsageError("--detections runs no model; leave out --stability and how an engine is opened")
+        raise UsageError("--detections runs no model; leave out --stability and the options for opening an engine")
     data, outputs = _Data(annotations, images, videos, limit, top_k, rules), _Outputs(json_file, report)
     data.check(stability)
     outputs.check([model.path, open_options.metadata_file, annotations, images, *videos])
@@ -129,7 +129,7 @@ def main(
 
 
 class _Data(NamedTuple):
-    """What is measured on, as it was given."""
+    """The options that name the data to measure on."""
 
     annotations: Path | None
     images: Path | None
@@ -160,7 +160,7 @@ class _Data(NamedTuple):
 
 
 class _Outputs(NamedTuple):
-    """What is written, as it was given."""
+    """The options that name the files to write."""
 
     json_file: Path | None
     report: Path | None
@@ -209,7 +209,7 @@ def _evaluate(
 
 
 def _evaluate_stored(folder: str, truth: GroundTruth, limits: DetectionLimits, outputs: _Outputs) -> None:
-    """Measure what was found before, write what is asked for, and print the summary."""
+    """Measure stored detections, write what is asked for, and print the summary."""
     from yolact.batch.results import BatchResults
     from yolact.runtime.file_digest import sha256_of
     from yolact.training.data.class_pairing import check_categories

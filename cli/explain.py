@@ -30,15 +30,15 @@ _NAMED_PROTOTYPES = 4  # in the line about an instance
 @click.option(
     "--output", metavar="FILE", type=OUTPUT_FILE, help="Picture to write.  [default: <name of the image>-explained.png]"
 )
-@click.option("--instances", default=3, type=AT_LEAST_1, help="Explain this many, the best ones.")
+@click.option("--instances", default=3, type=AT_LEAST_1, help="Number of instances to explain, the best ones.")
 @score_threshold_option()
 @max_pixels_option()
 def main(image_file: Path, model: ModelChoice, output: Path | None, instances: int, score_threshold: float) -> None:
-    """Show how masks come about on IMAGE: what was found, all prototypes, and for the best instances the prototypes
+    """Show how the masks on IMAGE come about: the detections, all prototypes, and for the best instances the prototypes
     that their masks are composed of.
 
-    Prints a line for each instance explained: class, score, and the prototypes that contribute most inside its box
-    with their coefficients.
+    Prints a line for each instance explained: its class, its score, and the prototypes that contribute most inside its
+    box, each with its mask coefficient.
 
     Exit codes: 0 done, 1 an input or the output failed, 2 wrong usage, 4 the engine does not fit this runtime, 130
     interrupted.

@@ -59,24 +59,29 @@ def _parse_batch(context: click.Context, parameter: click.Parameter, value: str)
     "--output",
     metavar="FILE",
     type=OUTPUT_FILE,
-    help="File to write: .onnx, or .plan for a TensorRT plan.  [default: yolact.onnx; with half precision or a "
-    "builder's option yolact.plan]",
+    help="File to write: .onnx, or .plan for a TensorRT plan.  [default: yolact.onnx; yolact.plan with half precision "
+    "or an option of the builder]",
 )
 @click.option("--fp16", is_flag=True, help="Network in half precision; post-processing stays in float32.")
-@click.option("--bf16", is_flag=True, help="Network in bfloat16, for wider ranges: Ampere and later.")
+@click.option("--bf16", is_flag=True, help="Network in bfloat16, whose range is wider; for Ampere and later.")
 @click.option("--int8", is_flag=True, help="Parts of the network in INT8, calibrated on --calib-data.")
-@click.option("--graph", type=click.Choice(["full", "raw"]), default="full", help="End in detections or in the heads.")
+@click.option(
+    "--graph",
+    type=click.Choice(["full", "raw"]),
+    default="full",
+    help="Outputs of the file: detections (full), or the network's heads (raw).",
+)
 @click.option(
     "--functions",
     "function_mode",
     type=click.Choice(["keep", "strip", "inline"]),
     default="keep",
-    help="Bodies of YolactFastNms and YolactMaskAssembly: keep; strip for TensorRT before 10.7 with the plugins; "
-    "inline for TensorRT 8.5 and 8.6.",
+    help="Bodies of the functions YolactFastNms and YolactMaskAssembly: keep them, strip them for TensorRT before 10.7 "
+    "with the plugins, or inline them for TensorRT 8.5 and 8.6.",
 )
 @click.option("--batch", metavar="N|dynamic", callback=_parse_batch, default="dynamic", help="Images per run.")
-@click.option("--imgsz", type=int, help="Side of the network input, pixels.  [default: the configuration's]")
-@click.option("--class-names", metavar="FILE", type=FILE, help="Text file with one class name a line.")
+@click.option("--imgsz", type=int, help="Side of the network input in pixels.  [default: the configuration's]")
+@click.option("--class-names", metavar="FILE", type=FILE, help="Text file with one class name per line.")
 @postprocess_options
 @click.option("--opset", type=int, help="ONNX opset, 17 or later.  [default: 17, for bf16 22]")
 @click.option(
@@ -85,7 +90,7 @@ def _parse_batch(context: click.Context, parameter: click.Parameter, value: str)
     multiple=True,
     metavar="FILE",
     type=FILE,
-    help="Photo to check on; may be given several times.  [default: a made-up scene]",
+    help="Photo to compare the export with PyTorch on; may be repeated.  [default: a made-up scene]",
 )
 @gate_options
 @builder_options
@@ -110,11 +115,11 @@ def main(
     build: BuildRequest,
     quantization: Int8Request,
 ) -> None:
-    """Export a YOLACT or YOLACT++ checkpoint to one ONNX file, checked against PyTorch before it is written, or
-    through it to a TensorRT plan.
+    """Export a YOLACT or YOLACT++ checkpoint to one ONNX file, or through it to a TensorRT plan. The export is checked
+    against PyTorch before it is written.
 
-    INT8 is calibrated on a folder of typical images. For TensorRT it takes the backbone and Protonet and leaves the
-    rest in fp16, for a CPU it takes all.
+    INT8 is calibrated on a folder of typical images. For TensorRT, the backbone and Protonet are quantised and the rest
+    is in fp16; for a CPU, the whole network is quantised.
 
     Configurations: yolact_base, yolact_resnet50, yolact_darknet53, yolact_im400, yolact_im700, yolact_resnet50_pascal,
     yolact_plus_base, yolact_plus_resnet50, yolact_edge, yolact_edge_resnet50, yolact_edge_mobilenetv2,
@@ -156,7 +161,7 @@ def _precision(fp16: bool, bf16: bool) -> Precision:
 def _arithmetic(
     int8: bool, quantization: Int8Request, precision: Precision, destination: Destination, opset: int | None
 ) -> tuple[Platform | None, Precision, int | None]:
-    """For which platform it is rounded to INT8, if it is, in what type the rest computes, and the opset."""
+    """The platform of INT8 (None without INT8), the precision of the rest, and the opset."""
     if not int8:
         if quantization.given:
             raise UsageError(f"{quantization.given[0]} is for --int8")

@@ -47,9 +47,9 @@ if TYPE_CHECKING:
     "--top-k",
     default=DISPLAY_TOP_K,
     type=AT_LEAST_1,
-    help="Show this many detections of an image at most, the best ones.",
+    help="Most detections to show per image, the best ones.",
 )
-@click.option("--classes", metavar="LIST", help="Only these classes: names or ids, separated by commas.")
+@click.option("--classes", metavar="LIST", help="Show only these classes: names or ids, separated by commas.")
 @folder_option("yolact-output", "Folder for annotated images (same name) and videos (.mp4); created if needed.")
 @json_option("Write all detections to this file.")
 @click.option(
@@ -62,7 +62,7 @@ if TYPE_CHECKING:
     "--color-by",
     default="instance",
     type=click.Choice(["class", "instance"]),
-    help="What has a colour of its own in pictures and videos: each instance, by its rank in the image, or each class.",
+    help="Give each class a colour of its own in pictures and videos, or each instance, by its rank in the image.",
 )
 @click.option(
     "--track",
@@ -72,7 +72,7 @@ if TYPE_CHECKING:
 @click.option(
     "--smooth",
     is_flag=True,
-    help="Average masks, boxes and scores of each object with those of the frames before; implies --track.",
+    help="Average masks, boxes and scores of each object with those of earlier frames; implies --track.",
 )
 @video_options
 @live_options
@@ -100,8 +100,8 @@ def main(
     SOURCE is an image, a video, a folder of images, a quoted pattern ('photos/**/*.jpg'), an http(s) URL of an image
     or video, an rtsp or rtmp stream, the index of a camera (0), or - for a video on the standard input.
 
-    Prints a line for each image. A source that cannot be read is reported and the others are done all the same. Stop a
-    camera with Ctrl-C: its video and the JSON are closed properly.
+    Prints a line for each image. A source that cannot be read is reported, and the others are processed all the same.
+    Stop a camera with Ctrl-C: its video and the JSON are closed properly.
 
     Exit codes: 0 done, 1 a source or an output failed, 2 wrong usage, 4 the engine does not fit this runtime, 130
     interrupted.
@@ -129,13 +129,15 @@ def main(
 
 
 def _model(engine: Path | None, triton: TritonAddress | None) -> Path | TritonAddress:
-    """The one of the two that was given. Raises UsageError where that is not one, or has options of the other."""
+    """The engine or the server's model. Raises UsageError unless exactly one is given, without options of the other."""
     model = triton if engine is None else engine
     if model is None or (engine is not None and triton is not None):
         raise UsageError(f"expected --engine or --triton, got {'neither' if model is None else 'both'}")
     others = () if triton is None else given_options("device", "metadata_file", "allow_host_code", "precision")
     if others:
-        raise UsageError(f"{others[0]} is for an engine file that is opened here, and --triton names one that is not")
+        raise UsageError(
+            f"{others[0]} is for an engine file that is opened here; the model of --triton is opened by a server"
+        )
     return model
 
 

@@ -23,11 +23,11 @@ COMMANDS = {
     "scenes": "Draw a synthetic dataset with exact annotations.",
     "triton": "Write a model repository for NVIDIA Triton.",
     "diff": "Show where two engines differ.",
-    "sensitivity": "Rank modules or layers by what INT8 costs in them.",
+    "sensitivity": "Rank modules or layers by their cost in INT8.",
     "build-plugins": "Compile the CUDA kernels and the TensorRT plugins.",
 }
-"""In the order in which most people meet them; each is `yolact-<name>` as well. The lines fit a terminal of 80 columns,
-and stand here so that listing the commands imports none of them."""
+"""The commands in the order in which most people meet them; each is installed as `yolact-<name>` too. The lines fit a
+terminal of 80 columns. They stand here so that listing the commands imports none of them."""
 
 
 class _Commands(click.Group):
@@ -67,7 +67,7 @@ class _Commands(click.Group):
 def main() -> None:
     """Train and deploy YOLACT and YOLACT++, real-time instance segmentation.
 
-    `yolact COMMAND --help` says what a command takes. `yolact export ...` and `yolact-export ...` are the same.
+    `yolact COMMAND --help` lists the options of a command. `yolact export ...` and `yolact-export ...` are the same.
     """
 
 

@@ -1,4 +1,4 @@
-"""The command `yolact-models`: the models that are known by name, and what of them is on this machine."""
+"""The command `yolact-models`: the models that are known by name, and their files on this machine."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 @command("yolact-models")
 def main() -> None:
-    """List the models that are known by name: published mask AP on COCO test-dev, size, licence, and what is in the
-    caches. Nothing is asked of a network.
+    """List the models that are known by name: published mask AP on COCO test-dev, size, licence, and the files in the
+    caches. No network connection is made.
 
-    A name may be given to --weights and to --engine. Other repositories on Hugging Face may as well, as owner/name,
+    --weights and --engine take these names. They also take other repositories on Hugging Face, as owner/name,
     owner/name@revision or owner/name:file.pth.
 
     Exit codes: 0 done, 2 wrong usage.

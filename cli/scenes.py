@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     default="shapes",
     help="shapes: flat shapes that overlap; bin: machine parts in bins, by MuJoCo.",
 )
-@click.option("--count", type=AT_LEAST_1, default=100, help="Pictures, or videos.")
-@click.option("--frames", type=AT_LEAST_1, help="Make videos of so many frames, of parts on a belt.")
+@click.option("--count", type=AT_LEAST_1, default=100, help="Number of pictures or videos.")
+@click.option("--frames", type=AT_LEAST_1, help="Make videos of parts on a belt, with this many frames each.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, help="Another seed gives other scenes.")
-@click.option("--height", type=click.IntRange(64, 4096), help="Pixels.  [default: 288, of bins 480]")
-@click.option("--width", type=click.IntRange(64, 4096), help="Pixels.  [default: 384, of bins 640]")
+@click.option("--height", type=click.IntRange(64, 4096), help="Height in pixels.  [default: 288, for bins 480]")
+@click.option("--width", type=click.IntRange(64, 4096), help="Width in pixels.  [default: 384, for bins 640]")
 @click.option("--workers", type=click.IntRange(1, 256), default=1, help="Processes that draw.")
 @folder_option("scenes", "Folder to write; created if needed.")
 def main(
@@ -42,11 +42,11 @@ def main(
 ) -> None:
     """Draw pictures of objects that overlap, with their exact masks as annotations in COCO's format.
 
-    Writes images/ and annotations.json into the output folder, and with --frames also each video as an MP4, in the
-    place of scenes of an earlier run. A folder with other pictures is refused. In videos an object has the same
-    track_id in all frames. Parts that are hardly visible are annotated as crowd: they are not asked for.
+    Writes images/ and annotations.json into the output folder, and with --frames also each video as an MP4. They
+    replace the scenes of an earlier run; a folder with other pictures is refused. In videos, an object has the same
+    track_id in all frames. Parts that are hardly visible are annotated as crowd, so no model is expected to find them.
 
-    Exit codes: 0 done, 1 the folder cannot be written to or nothing can draw here, 2 wrong usage, 130 interrupted.
+    Exit codes: 0 done, 1 the folder cannot be written to or nothing here can draw, 2 wrong usage, 130 interrupted.
     """
     from yolact.training.scenes.files import ANNOTATION_FILE, IMAGE_FOLDER, SceneRequest, write_scenes
     from yolact.training.scenes.kinds import KINDS

@@ -1,4 +1,4 @@
-"""The command `yolact-sensitivity`: which modules or layers lose how much by INT8, and which to leave out."""
+"""The command `yolact-sensitivity`: the cost of INT8 in each module or layer, and which of them to leave out."""
 
 from __future__ import annotations
 
@@ -42,16 +42,16 @@ _CHARTS = (".png", ".svg")
 @command("yolact-sensitivity")
 @engine_option("ONNX file written by yolact-export in full precision.", onnx=True)
 @annotations_option(
-    "Annotation file in COCO's format: the cost is the mask AP lost there. Without it the cost is how far the "
-    "network's heads move on calibration images."
+    "Annotation file in COCO's format: the cost is the mask AP lost on its images. Without it, the cost is the "
+    "relative RMS change of the network's heads on calibration images."
 )
 @images_option()
 @reading_options("--annotations")
 @limit_option(
-    "Take only the first so many annotated images.  [default: all]  Without annotations: compare the heads on so many "
-    f"calibration images.  [default: {COMPARED}]"
+    "Use only this many annotated images, the first ones.  [default: all]  Without annotations: calibration images on "
+    f"which the heads are compared.  [default: {COMPARED}]"
 )
-@click.option("--by", type=click.Choice(["modules", "layers"]), default="modules", help="What is ranked.")
+@click.option("--by", type=click.Choice(["modules", "layers"]), default="modules", help="Parts to rank.")
 @click.option(
     "--max-ap-drop",
     type=float,
@@ -62,12 +62,13 @@ _CHARTS = (".png", ".svg")
     "--max-distance",
     type=float,
     callback=check_amount,
-    help="Without annotations: how far the heads may move in all; by default they are only ranked.",
+    help="Without annotations: relative RMS change of the heads that INT8 may cost in all; by default, parts are only "
+    "ranked.",
 )
 @click.option(
-    "--chart", metavar="FILE", type=OUTPUT_FILE, help="Draw the ranking here: a name that ends in .png or .svg."
+    "--chart", metavar="FILE", type=OUTPUT_FILE, help="Draw the ranking into this file, which ends in .png or .svg."
 )
-@json_option("Write all figures here.")
+@json_option("Write all figures to this file.")
 @int8_options
 @max_pixels_option()
 def main(
@@ -83,13 +84,13 @@ def main(
     json_file: Path | None,
     quantization: Int8Request,
 ) -> None:
-    """Rank a network's modules or layers by what each costs if it alone is in INT8, and propose those to exclude.
+    """Rank a network's modules or layers by the cost of each alone in INT8, and propose those to exclude.
 
-    The proposal is the shortest list of the most costly whose exclusion keeps the cost of all the others within the
-    limit, measured with all of these in INT8 at once. INT8 is for TensorRT unless --int8-platform says otherwise.
+    The proposal excludes the most costly parts, and only as many as needed to keep the cost of all others, measured
+    together in INT8, within the limit. INT8 is for TensorRT unless --int8-platform says otherwise.
 
-    Exit codes: 0 done, 1 an input or an output failed, 2 wrong usage, 3 no list short of everything meets the limit,
-    4 no ONNX file of this toolkit in full precision, 130 interrupted.
+    Exit codes: 0 done, 1 an input or an output failed, 2 wrong usage, 3 only excluding everything would meet the limit,
+    4 the file is no ONNX file of this toolkit in full precision, 130 interrupted.
     """
     data = require_data(quantization)
     _check_measure(annotations, images, max_ap_drop, max_distance)
@@ -121,7 +122,7 @@ def main(
 def _read_measured(
     annotations: Path | None, images: Path | None, limit: int | None, rules: ReadingRules, data: Path, most: int
 ) -> GroundTruth | ImageSet:
-    """What INT8 is measured on: annotated images, or the first of those that calibrate, ``most`` of them at most."""
+    """The images to measure INT8 on: annotated ones, or the first calibration images, at most ``most``."""
     if annotations is None or images is None:
         from yolact.calib.image_set import ImageSet
 
@@ -134,16 +135,16 @@ def _read_measured(
 def _check_measure(
     annotations: Path | None, images: Path | None, max_ap_drop: float | None, max_distance: float | None
 ) -> None:
-    """Options that go with annotations, and those that go without."""
+    """Raise UsageError for an option that needs --annotations and lacks it, or that excludes it."""
     if annotations is not None:
         if images is None:
             raise UsageError("--annotations needs the folder of its images; give it with --images")
         if max_distance is not None:
-            raise UsageError("--max-distance is for measuring without --annotations; with them there is --max-ap-drop")
+            raise UsageError("--max-distance is for measuring without --annotations; give --max-ap-drop with them")
         return
     for option, value in {"--images": images, "--max-ap-drop": max_ap_drop}.items():
         if value is not None:
-            raise UsageError(f"{option} goes with --annotations; without them there is --max-distance")
+            raise UsageError(f"{option} needs --annotations; without them, the limit is --max-distance")
 
 
 def _check_outputs(outputs: dict[str, Path | None], inputs: Iterable[Path | None]) -> None:
@@ -174,7 +175,7 @@ def _tell(report: Report, option: str, calibration: list[str]) -> None:
 
 
 def _calibration_words(data: Path, request: Int8Request) -> list[str]:
-    """Options of the export that calibrate as it was done here."""
+    """The options of yolact-export that calibrate in the same way."""
     values: dict[str, object] = {
         "--calib-limit": request.limit,
         "--calib-batch": request.options.batch,

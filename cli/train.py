@@ -31,14 +31,14 @@ def _parse_steps(context: click.Context, parameter: click.Parameter, value: str 
 
 
 def _postprocess(max_detections: int | None, validation: str | None) -> PostprocessConfig:
-    """Of what is validated."""
+    """The post-processing of validations."""
     if max_detections is not None and validation is None:
         raise UsageError("--max-detections is for --val")
     return DetectionLimits(max_detections, None).of(PostprocessConfig())
 
 
 def _program() -> tuple[str, ...]:
-    """The words that call this command, alone or as `torchrun` has done."""
+    """The words that start this command, alone or through `torchrun`."""
     if os.environ.get("WORLD_SIZE", "1") == "1":
         return ("yolact-train",)
     here = os.environ.get("LOCAL_WORLD_SIZE", os.environ["WORLD_SIZE"])
@@ -46,12 +46,14 @@ def _program() -> tuple[str, ...]:
 
 
 @click.command("yolact-train", cls=ResumableCommand)
-@click.option("--config", "config_name", required=True, help="Configuration; its classes are replaced by the data's.")
+@click.option(
+    "--config", "config_name", required=True, help="Configuration; the classes of --data replace its classes."
+)
 @click.option("--data", metavar="SPEC", required=True, help="ANNOTATIONS.json,IMAGE_FOLDER or scenes:COUNT[:SEED].")
-@click.option("--val", "validation", metavar="SPEC", help="Data to measure AP on, in the same form.")
+@click.option("--val", "validation", metavar="SPEC", help="Data to measure AP on, in the form of --data.")
 @reading_options("--data", measured="--val")
 @click.option(
-    "--max-detections", type=int, help="Detections per image that count at a validation.  [default: 100, as COCO's]"
+    "--max-detections", type=int, help="Detections per image that count in a validation.  [default: 100, as in COCO]"
 )
 @click.option(
     "--weights",
@@ -66,31 +68,35 @@ def _program() -> tuple[str, ...]:
 )
 @folder_option("runs", "Folder to write; created if needed.")
 @click.option("--batch-size", type=AT_LEAST_1, default=8, help="Images per gradient step, over all GPUs.")
-@click.option("--accumulate", type=AT_LEAST_1, default=1, help="Parts a batch is computed in, to save memory.")
+@click.option("--accumulate", type=AT_LEAST_1, default=1, help="Parts in which a batch is computed, to save memory.")
 @click.option("--iterations", type=AT_LEAST_1, help="Gradient steps.  [default: the official schedule]")
 @click.option("--lr", type=float, help="Learning rate.  [default: 0.001 x batch size / 8]")
-@click.option("--lr-steps", callback=_parse_steps, help="Where it drops to a tenth.  [default: as the official ones]")
+@click.option(
+    "--lr-steps",
+    callback=_parse_steps,
+    help="Iterations at which the learning rate drops to a tenth.  [default: the official ones]",
+)
 @click.option("--warmup", type=click.IntRange(min=0), default=500, help="Iterations until the full learning rate.")
 @click.option(
     "--freeze",
     "frozen_stages",
     type=click.IntRange(min=0),
     default=0,
-    help="Stages of the backbone that keep their weights; the first convolution is one.",
+    help="Number of backbone stages that keep their weights; the first convolution counts as one.",
 )
 @click.option("--amp", type=click.Choice(["bf16", "fp16", "off"]), default="off", help="Mixed precision.")
 @click.option(
     "--augment",
     type=click.Choice(["full", "overhead", "mirror", "none"]),
     default="full",
-    help="full: the official one; overhead: pictures without an upright direction.",
+    help="full: the official augmentation; overhead: for pictures without an upright direction.",
 )
-@click.option("--imgsz", type=AT_LEAST_1, help="Side of the network input, pixels.  [default: the configuration's]")
+@click.option("--imgsz", type=AT_LEAST_1, help="Side of the network input in pixels.  [default: the configuration's]")
 @click.option("--device", default="auto", help="auto, cpu, cuda or cuda:N.")
 @click.option("--workers", type=click.IntRange(min=0), default=2, help="Processes that prepare images, per GPU.")
-@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, help="Of weights, order and augmentation.")
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, help="Seed of weights, order and augmentation.")
 @click.option("--save-every", type=AT_LEAST_1, default=10_000, help="Iterations between checkpoints and validations.")
-@click.option("--patience", type=AT_LEAST_1, help="End after so many validations without a better mask AP.")
+@click.option("--patience", type=AT_LEAST_1, help="End after this many validations without a better mask AP.")
 @click.option("--wandb", is_flag=True, help="Also log to Weights & Biases.")
 @max_pixels_option()
 def main(
@@ -108,8 +114,8 @@ def main(
 
     Writes into --output checkpoints <configuration>_<epoch>_<iteration>.pth and, with --val, the best one as best.pth,
     which yolact-export and the official code read; metrics.csv, curves.png, sample pictures, TensorBoard's files, and a
-    README.md that says where the run stands. Ctrl-C ends after the current step and saves; --resume continues as if
-    nothing had happened. On several GPUs: torchrun --nproc-per-node 4 -m yolact.cli.train --config ...
+    README.md that says where the run stands. Ctrl-C ends the run after the current step and saves it; --resume goes on
+    as if it had never stopped. On several GPUs: torchrun --nproc-per-node 4 -m yolact.cli.train --config ...
 
     Exit codes: 0 done, 1 an input, the disk or the loss failed, 2 wrong usage, 130 or 143 stopped early and saved.
     """

@@ -44,25 +44,25 @@ def _parse_gpus(context: click.Context, parameter: click.Parameter, value: str |
     "--backend",
     default="python",
     type=click.Choice(_BACKENDS),
-    help="What runs the network: this toolkit's runtime in Triton's python backend, or a backend of Triton's.",
+    help="Backend that runs the network: this toolkit's runtime in Triton's python backend, or one of Triton's own.",
 )
-@click.option("--max-batch", type=AT_LEAST_1, help="Most images of a batch.  [default: the engine's, else 8]")
-@click.option("--instances", default=1, type=AT_LEAST_1, help="Copies of the model, on each GPU where there are some.")
+@click.option("--max-batch", type=AT_LEAST_1, help="Most images in a batch.  [default: the engine's limit, else 8]")
+@click.option("--instances", default=1, type=AT_LEAST_1, help="Copies of the model; with GPUs, copies on each GPU.")
 @click.option(
     "--gpus",
     metavar="LIST",
     callback=_parse_gpus,
-    help="Indices of the GPUs it runs on, such as 0,1.  [default: all for a plan, none for an ONNX file]",
+    help="Indices of the GPUs that the model runs on, such as 0,1.  [default: all for a plan, none for an ONNX file]",
 )
-@click.option("--queue", default=256, type=AT_LEAST_1, help="Requests that may wait; more are refused for a while.")
+@click.option("--queue", default=256, type=AT_LEAST_1, help="Most requests that may wait; further ones are refused.")
 @score_threshold_option()
 @click.option(
     "--top-k",
     default=DISPLAY_TOP_K,
     type=AT_LEAST_1,
-    help="Send this many detections of an image at most, unless a request says otherwise.",
+    help="Most detections to send per image, unless a request says otherwise.",
 )
-@click.option("--check", is_flag=True, help="Write nothing; say whether what is there serves this engine.")
+@click.option("--check", is_flag=True, help="Write nothing; report whether the repository serves this engine.")
 def main(
     engine: Path,
     repository: Path,
@@ -79,12 +79,12 @@ def main(
 ) -> None:
     """Write a model repository of NVIDIA Triton that serves an engine file.
 
-    Clients send image files or pixels and get boxes, scores, classes and small masks. Running it again with the same
-    engine changes nothing; with another one the model gets a new version. docs/how-to/triton.md tells how to start
-    Triton.
+    Clients send image files or pixels and get boxes, scores, classes and small masks. Running the command again with
+    the same engine changes nothing; with another engine, the model gets a new version. docs/how-to/triton.md says how
+    to start Triton.
 
-    Exit codes: 0 done, 1 --check found a fault, or the folder cannot be written, 2 wrong usage, 4 the engine file is
-    none, or keeps another contract, 130 interrupted.
+    Exit codes: 0 done, 1 --check found a fault, or the folder cannot be written, 2 wrong usage, 4 the file is no engine
+    file or breaks the contract, 130 interrupted.
     """
     require_packages("a model repository of Triton", "triton", "tritonclient.grpc.model_config_pb2")
     from yolact.serving.check import find_faults

@@ -1,1 +1,1 @@
-"""Where two engines differ: layers and heads through Polygraphy, detections as sets, and a report of both."""
+"""Compares two engines: layers and heads through Polygraphy, detections as sets, with a report of both."""

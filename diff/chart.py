@@ -1,4 +1,4 @@
-"""A chart of the error in every layer, as SVG that needs nothing else."""
+"""A chart of the error in every layer, as SVG that needs no other file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LEAST = 1e-8  # lower errors are drawn here: a logarithm has no zero
 
 
 def draw_chart(layers: Sequence[TensorDiff], suspect: TensorDiff | None) -> str:
-    """The relative error of every layer as a line and what each adds as bars, on a logarithmic scale."""
+    """The relative error of every layer as a line, the error that each layer adds as bars, on a logarithmic scale."""
     top = max([1.0, *(diff.relative for diff in layers if math.isfinite(diff.relative))])
     decades = range(round(math.log10(_LEAST)), math.ceil(math.log10(top)) + 1)
     step = (WIDTH - _LEFT - _RIGHT) / len(layers)
@@ -37,7 +37,7 @@ def draw_chart(layers: Sequence[TensorDiff], suspect: TensorDiff | None) -> str:
         parts.append(f'{column} fill="transparent"><title>{escape(_text(diff))}</title></rect>')
     if suspect is not None:
         parts.append(_label(suspect, centres[list(layers).index(suspect)]))
-    described = "Relative error of every layer in network order, and what each layer adds itself"
+    described = "Relative error of every layer in network order, and the error that each layer adds itself"
     return (
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{described}" xmlns="http://www.w3.org/2000/svg">'
         f"{''.join(parts)}</svg>"

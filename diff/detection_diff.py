@@ -1,7 +1,7 @@
-"""Detections of two engines compared as sets: who is found again, how well, who is missing.
+"""Compares the detections of two engines as sets: which are found again, how well, and which are missing.
 
-Element by element the outputs of NMS cannot be compared: two detections of nearly the same score that change places
-differ in everything.
+The outputs of NMS cannot be compared element by element: two detections of nearly the same score may change places,
+and then all elements differ.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from yolact.runtime.images.arrays import BoolArray, FloatArray
 from yolact.runtime.images.geometry import Region
 
 MATCHING_IOU = 0.5
-"""Box IoU from which two detections of one class are taken for the same object."""
+"""Two detections of one class with this box IoU or more count as the same object."""
 
 
 POOR_MASK_IOU = 0.5
-"""Below it, COCO's loosest measure takes two masks for different objects."""
+"""Two masks with a lower IoU count as different objects even in COCO's loosest measure."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Match:
     """One object that both engines found.
 
     Attributes:
-        tested, reference: its index in each engine's detections.
+        tested, reference: index of the object in each engine's detections.
         score_difference: score in the tested engine minus that in the reference.
         box_iou, mask_iou: in [0, 1]; masks at image resolution.
     """
@@ -43,7 +43,7 @@ class Match:
 
 @dataclass(frozen=True)
 class ImageDetectionDiff:
-    """What became of one image's detections.
+    """The differences of one image's detections.
 
     Attributes:
         matches: in the order of the reference's scores.
@@ -57,22 +57,22 @@ class ImageDetectionDiff:
 
     @property
     def badness(self) -> float:
-        """How much there is to see: 1 for each detection without a partner, 1 - mask IoU for the others."""
+        """Size of the difference: the sum of 1 for each detection without a partner and 1 - mask IoU for each match."""
         return len(self.missed) + len(self.spurious) + sum(1 - match.mask_iou for match in self.matches)
 
 
 def compare_detections(
     tested: Detections, reference: Detections, score_threshold: float, tolerance: float
 ) -> ImageDetectionDiff:
-    """Match the detections of one image, the reference's best first, each with the free one that overlaps it most.
+    """Match the detections of one image, the reference's best first, each with the unmatched one that overlaps it most.
 
-    Only what scores above the threshold has to be found; a partner may score lower by the tolerance, so that an object
-    at the threshold is not missed for a difference in the third decimal place.
+    Only detections that score above the threshold have to be found. A partner may score lower by the tolerance, so that
+    an object at the threshold is not missed because of a difference in the third decimal place.
 
     Args:
-        tested, reference: of the same image.
+        tested, reference: detections of the same image.
         score_threshold: on `Detections.ranking_scores`.
-        tolerance: how much lower partners may score.
+        tolerance: how far below the threshold the score of a partner may be.
     """
     ours = np.flatnonzero(tested.ranking_scores > score_threshold - tolerance)
     theirs = np.flatnonzero(reference.ranking_scores > score_threshold - tolerance)
@@ -107,7 +107,7 @@ def _match(tested: Detections, ours: int, reference: Detections, theirs: int) ->
 
 
 def box_ious(a: FloatArray, b: FloatArray) -> NDArray[np.float64]:
-    """(n, m) IoUs of boxes (n, 4) and (m, 4) xyxy; 0 where both are without area or a coordinate is not finite."""
+    """(n, m) IoUs of boxes (n, 4) and (m, 4) xyxy; 0 where both have no area or a coordinate is not finite."""
     first, second = a.astype(np.float64)[:, None], b.astype(np.float64)[None]
     sides = np.minimum(first[..., 2:], second[..., 2:]) - np.maximum(first[..., :2], second[..., :2])
     shared = sides.clip(min=0).prod(axis=-1)
@@ -146,8 +146,8 @@ class DetectionTotals:
     """Sums over images.
 
     Attributes:
-        images: how many.
-        missed, spurious: detections without a partner.
+        images: number of images.
+        missed, spurious: numbers of detections without a partner.
         score_differences, box_ious, mask_ious: of all matches.
     """
 
@@ -173,12 +173,12 @@ class DetectionTotals:
 
     @property
     def matched(self) -> int:
-        """Objects that both engines found."""
+        """Number of objects that both engines found."""
         return len(self.mask_ious)
 
     @property
     def poor_masks(self) -> int:
-        """Matched detections whose masks have less than half in common: these may be other objects."""
+        """Number of matched detections with a mask IoU below `POOR_MASK_IOU`; they may be different objects."""
         return sum(iou < POOR_MASK_IOU for iou in self.mask_ious)
 
     @property
@@ -208,9 +208,7 @@ class DetectionTotals:
 
 
 def poor_masks_sentence(totals: DetectionTotals) -> str:
-    """Names the matches that are hardly any."""
+    """A sentence about the matches whose masks hardly overlap."""
     apart = sum(iou == 0 for iou in totals.mask_ious)
-    none = f", {apart} of them with none at all" if apart else ""
-    return (
-        f"{totals.poor_masks} of {totals.matched} matched detections have less than half of their masks in common{none}"
-    )
+    none = f", {apart} of them an IoU of 0" if apart else ""
+    return f"{totals.poor_masks} of {totals.matched} matched detections have a mask IoU below {POOR_MASK_IOU}{none}"

@@ -1,4 +1,4 @@
-"""The comparison of two engines from beginning to end: what `yolact-diff` does between options and output."""
+"""The whole comparison of two engines, from the request of `yolact-diff` to its result."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class EngineDiff:
-    """What the comparison found.
+    """The result of a comparison.
 
     Attributes:
-        request: what was asked for.
+        request: the user's request.
         names: configuration and precision of the tested engine and of the reference.
         image_size: side of the network input.
         heads: figures of the heads that both have.
         layers: figures of all shared layers in network order, heads among them; empty where not asked for.
-        images: what became of each image's detections.
-        scores: average precision of both, where there are annotations.
+        images: the differences of each image's detections.
+        scores: average precision of both engines, where there are annotations.
         worst: the images that differ most.
-        command: repeats the comparison with Polygraphy alone; None where that cannot be.
-        notes: what the reader must know.
+        command: repeats the comparison with Polygraphy alone; None where that is impossible.
+        notes: sentences that the reader must know.
     """
 
     request: DiffRequest
@@ -67,18 +67,18 @@ class EngineDiff:
 
     @property
     def suspect(self) -> TensorDiff | None:
-        """The layer that error starts at, see `tensor_diff.first_suspect`."""
+        """The layer at which the error starts, see `tensor_diff.first_suspect`."""
         return first_suspect(self.layers)
 
     @property
     def gates(self) -> list[Gate]:
-        """Every limit with what was measured."""
+        """Every limit with the value measured."""
         limits = self.request.limits
         return [*head_gates(self.heads, limits), *detection_gates(self.totals, limits)]
 
     @property
     def doubt(self) -> str | None:
-        """Why the reference's average precision says nothing; None where it does, or there are no annotations."""
+        """Why the reference's average precision is no basis to judge by; None if it is one, or without annotations."""
         if self.scores is None or self.request.annotations is None:
             return None
         from yolact.training.evaluation.reference import reference_doubt
@@ -97,7 +97,7 @@ def compare_engines(request: DiffRequest, images: DiffImages) -> EngineDiff:
 
     Raises:
         EngineError: an engine cannot run here, or the two are not comparable.
-        UsageError: a request for what such files do not have.
+        UsageError: the request asks for something that these files do not have.
         ImageError: an image cannot be read.
         YolactError: a library is missing.
     """
@@ -117,8 +117,8 @@ def compare_engines(request: DiffRequest, images: DiffImages) -> EngineDiff:
         notes += too_few_detections(DetectionTotals.of(diff for _, diff in found.diffs), request.limits)
         if not any(diff.matches or diff.missed or diff.spurious for _, diff in found.diffs):
             notes.append(
-                f"neither finds anything that scores above {request.limits.score_threshold:g} here; give images of "
-                "objects with --data"
+                f"neither engine has detections that score above {request.limits.score_threshold:g} on these images; "
+                "give images of objects with --data"
             )
         return EngineDiff(
             request=request,
@@ -137,7 +137,7 @@ def compare_engines(request: DiffRequest, images: DiffImages) -> EngineDiff:
 def _compare_inside(
     tested: Side, reference: Side, request: DiffRequest, images: Sequence[DiffImage]
 ) -> list[TensorDiff]:
-    """Heads, or all shared layers where they are asked for."""
+    """Compare the heads, or all shared layers where they are asked for."""
     names = shared_names(tested, reference, layers=request.layers)
     if not names:
         return []
@@ -155,16 +155,16 @@ def _notes_on_heads(
     heads: Sequence[TensorDiff], sides: Iterable[Side], image: DiffImage, limits: Limits
 ) -> Iterator[str]:
     if not heads:
-        yield "no heads to compare: one of the files has only detections to show"
+        yield "no heads were compared: one of the files outputs only detections"
     if any(not gate.passed for gate in head_gates(heads, limits)):
         yield from _check_runtime(sides, image, max(head.relative for head in heads))
 
 
 def _check_runtime(sides: Iterable[Side], image: DiffImage, worst: float) -> Iterator[str]:
-    """Yields a note for each ONNX file of whose heads' error most is made by ONNX Runtime when it optimises the graph.
+    """Yields a note for each ONNX file for which ONNX Runtime's graph optimisations make most of the heads' error.
 
-    No layer of such a file is at fault. Kernels for INT8 round differently from what the file says as well, but that
-    makes only a part of an error, never most of it.
+    No layer of such a file is at fault. Kernels for INT8 also round differently from the file, but that makes only a
+    part of an error, never most of it.
     """
     for side in sides:
         if isinstance(side, OnnxSide):
@@ -172,13 +172,13 @@ def _check_runtime(sides: Iterable[Side], image: DiffImage, worst: float) -> Ite
             error = side.optimisation_error(np.repeat(pixels, side.engine.min_batch, axis=0))
             if error > worst / 2:
                 yield (
-                    f"ONNX Runtime's own optimisations change the heads of {side.path} by a relative {error:.2g}: "
-                    "most of the error is the runtime's, not the file's"
+                    f"ONNX Runtime's graph optimisations change the heads of {side.path} by a relative error of "
+                    f"{error:.2g}: most of the error comes from the runtime, not from the file"
                 )
 
 
 class _Detections:
-    """Runs both engines as they are deployed, and keeps the differences of their detections and the worst images."""
+    """Runs both engines as deployed, and keeps the differences of their detections and the images that differ most."""
 
     def __init__(self, tested: Side, reference: Side, limits: Limits, truth: GroundTruth | None) -> None:
         """`truth`: annotations to score the detections by. Raises as `check_categories`."""

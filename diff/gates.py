@@ -1,4 +1,4 @@
-"""How far two engines may differ, and whether they do."""
+"""Limits on the differences between two engines, and whether they are kept."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits, all fractions of 1.
+    """The limits, all fractions of 1.
 
     Attributes:
-        score_threshold: detections with a score above it are compared; the default is the official display's.
+        score_threshold: detections with a higher score are compared; the default is that of the official display.
         max_head_error: relative RMS error of each of the network's heads.
         max_missed: share of the reference's detections without a partner.
         max_spurious: share of the tested engine's detections without a partner.
@@ -39,7 +39,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Gate:
-    """One limit and what was measured; `option` sets the limit."""
+    """One limit and the value measured; `option` sets the limit."""
 
     name: str
     option: str
@@ -60,15 +60,15 @@ class Gate:
 
 
 def head_gates(heads: Sequence[TensorDiff], limits: Limits) -> Iterator[Gate]:
-    """The gates on the heads, one for each."""
+    """The limits on the heads, one for each."""
     for head in heads:
         yield Gate(f"relative error of {head.name}", "--max-head-error", head.relative, limits.max_head_error)
 
 
 def detection_gates(totals: DetectionTotals, limits: Limits) -> Iterator[Gate]:
-    """The gates on the detections of all images; those on IoUs are left out where no detections match."""
-    yield Gate("missed share", "--max-missed", totals.missed_share, limits.max_missed)
-    yield Gate("spurious share", "--max-spurious", totals.spurious_share, limits.max_spurious)
+    """The limits on the detections of all images; those on IoUs are left out where no detections match."""
+    yield Gate("share of missed detections", "--max-missed", totals.missed_share, limits.max_missed)
+    yield Gate("share of spurious detections", "--max-spurious", totals.spurious_share, limits.max_spurious)
     limit = limits.max_score_difference
     yield Gate("largest score difference", "--max-score-difference", totals.max_score_difference, limit)
     for name, option, value, least in (
@@ -80,10 +80,10 @@ def detection_gates(totals: DetectionTotals, limits: Limits) -> Iterator[Gate]:
 
 
 def too_few_detections(totals: DetectionTotals, limits: Limits) -> Iterator[str]:
-    """A sentence for each share that is not kept, but among so few detections that chance decides.
+    """A sentence for each limit on a share that is broken with so few detections that chance decides.
 
-    If none of n is missed, the share behind it is below 3/n with 95 % confidence (the rule of three): fewer detections
-    than 3/limit cannot tell whether a limit is kept.
+    If none of n detections is missed, the true share is below 3/n with 95 % confidence (the rule of three). So fewer
+    detections than 3/limit cannot show whether a limit is kept.
     """
     for option, count, of, limit in (
         ("--max-missed", totals.missed, totals.matched + totals.missed, limits.max_missed),
@@ -93,6 +93,6 @@ def too_few_detections(totals: DetectionTotals, limits: Limits) -> Iterator[str]
         if count > limit * of and of < needed:
             images = ceil(needed * totals.images / of)
             yield (
-                f"{option} {limit:g} is decided by chance here: it takes about {needed} detections, and there are {of} "
-                f"in {count_noun(totals.images, 'image')}; give some {images} images with --data"
+                f"{option} {limit:g} is decided by chance here: it needs about {needed} detections, and there are {of} "
+                f"in {count_noun(totals.images, 'image')}; give about {images} images with --data"
             )

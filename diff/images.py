@@ -32,7 +32,7 @@ class DiffImage:
 
 @dataclass(frozen=True)
 class DiffImages:
-    """All images, and the annotations they have."""
+    """All images, and their annotations where there are some."""
 
     images: Sequence[DiffImage]
     truth: GroundTruth | None = None
@@ -46,8 +46,8 @@ def find_images(
 
     Raises:
         ImageError: there is no image.
-        DatasetError: annotations that contradict themselves or their images.
-        UsageError: annotations without the folder of their images, or there are fewer made-up scenes than asked for.
+        DatasetError: the annotations contradict themselves or their images.
+        UsageError: the folder of the annotated images is not given, or there are fewer made-up scenes than asked for.
     """
     if data is None:
         if annotations is not None:

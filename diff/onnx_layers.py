@@ -1,4 +1,4 @@
-"""The layers of ONNX files: which tensors they are, running them, and graphs that compute each from given inputs."""
+"""The layers of ONNX files: finds their tensors, runs them, and makes graphs that compute each from given inputs."""
 
 from __future__ import annotations
 
@@ -38,16 +38,16 @@ MOVING = frozenset(
         "Unsqueeze",
     ]
 )
-"""Operators that compute nothing: their outputs are no layers of their own. A cast may stand for one in a file where
-another has rounded the layer, so tensors are left out only where no file computes them."""
+"""Operators that compute nothing, so their outputs are no layers of their own. Where one file has a cast, the other may
+have the rounded layer itself, so a tensor is left out only if neither file computes it."""
 
 _GIVEN = ".reference"  # suffix of inputs that stand for layers
 
 
 def tensor_names(proto: onnx.ModelProto) -> dict[str, bool]:
-    """Tensors that the heads are computed from, and the heads, in network order, and whether each is a layer.
+    """The heads and the tensors they are computed from, in network order, and whether each is a layer.
 
-    What comes after the heads works on detections, which are compared as sets.
+    Nodes after the heads work on detections, which are compared as sets.
     """
     computed = {name for node in proto.graph.node for name in node.output}
     nodes = nodes_behind(proto, [name for name in HEADS if name in computed])
@@ -55,7 +55,7 @@ def tensor_names(proto: onnx.ModelProto) -> dict[str, bool]:
 
 
 def with_given_layers(proto: onnx.ModelProto, layers: Tensors) -> onnx.ModelProto:
-    """A graph that computes every layer from layers that are given to it, in place of those it computes.
+    """A graph that computes every layer from given layers instead of from its own.
 
     Args:
         proto: the model.
@@ -75,10 +75,10 @@ def with_given_layers(proto: onnx.ModelProto, layers: Tensors) -> onnx.ModelProt
 
 
 class Graph(Protocol):
-    """A graph that some runtime has opened.
+    """A graph that a runtime has opened.
 
     Attributes:
-        inputs: their names.
+        inputs: names of the inputs.
     """
 
     @property
@@ -109,7 +109,7 @@ class LayerByLayer:
         self._graph: Graph | None = None
 
     def __call__(self, images: Image, tested: Tensors, reference: Tensors) -> Tensors:
-        """See `tensor_diff.Recompute`. The first call tells the names and types of the layers."""
+        """See `tensor_diff.Recompute`. The first call fixes the names and types of the layers."""
         if self._graph is None:
             layers = {name: tested[name] for name in tested if tested[name].dtype.kind == "f"}
             self._graph = self._open(with_given_layers(self._proto, layers))

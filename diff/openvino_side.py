@@ -29,7 +29,7 @@ from yolact.runtime.openvino.library import reason_of
 
 
 class OpenVinoSide:
-    """See `sides.Side`. It is looked into by making inner tensors outputs, so that OpenVINO fuses no layers."""
+    """See `sides.Side`. Inner tensors are read by making them outputs, so OpenVINO does not fuse these layers."""
 
     def __init__(self, path: Path, engine: OpenVinoEngine, proto: onnx.ModelProto, options: EngineOptions) -> None:
         self.path, self.engine = path, engine
@@ -48,7 +48,7 @@ class OpenVinoSide:
 
 
 class _Graph:
-    """See `onnx_layers.Graph`. The model is used up."""
+    """See `onnx_layers.Graph`. `proto` cannot be used any more afterwards."""
 
     def __init__(self, proto: onnx.ModelProto, options: EngineOptions) -> None:
         assert options.device is not None
@@ -64,7 +64,7 @@ class _Graph:
 
 
 class _Runner(BaseRunner):  # type: ignore[misc]  # Polygraphy has no types
-    """A graph on OpenVINO for Polygraphy's Comparator, which opens it when its turn comes."""
+    """A graph on OpenVINO for Polygraphy's Comparator, which opens it in its turn."""
 
     def __init__(self, name: str, open_graph: partial[_Graph], names: Sequence[str], image_size: int) -> None:
         super().__init__(name=name)
@@ -83,7 +83,7 @@ class _Runner(BaseRunner):  # type: ignore[misc]  # Polygraphy has no types
         return TensorMetadata().add(INPUT_NAME, np.dtype(np.uint8), (None, self._image_size, self._image_size, 3))
 
     def infer_impl(self, feed_dict: Mapping[str, Image]) -> Tensors:
-        """The tensors asked for, of a batch."""
+        """The requested tensors for a batch."""
         start = time.perf_counter()
         found = self._graph(feed_dict)
         self.inference_time = time.perf_counter() - start

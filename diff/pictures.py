@@ -1,4 +1,4 @@
-"""Pictures of the images on which two engines differ most: what each found, and where that is not the same."""
+"""Pictures of the images on which two engines differ most: the detections of each, and where they differ."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from yolact.training.pages.jpeg import to_jpeg
 from yolact.training.pages.side_by_side import draw_to_compare
 
 SHOWN = 3
-"""How many images."""
+"""Number of images shown."""
 
 WIDEST = 480
 """Longest side of a picture, pixels."""
@@ -29,9 +29,9 @@ class WorstImage:
 
     Attributes:
         name: of the image.
-        diff: what became of its detections.
-        tested, reference: with detections drawn on them.
-        difference: what is in one mask only, and the boxes of detections without a partner.
+        diff: the differences of its detections.
+        tested, reference: the image with the detections of each engine drawn on it.
+        difference: the pixels that are in one mask only, and the boxes of detections without a partner.
     """
 
     name: str
@@ -42,7 +42,7 @@ class WorstImage:
 
 
 class WorstImages:
-    """Keeps the few images that differ most; of the others nothing stays in memory."""
+    """Keeps only the few images that differ most in memory."""
 
     def __init__(self, score_threshold: float) -> None:
         self.images: list[WorstImage] = []
@@ -63,9 +63,9 @@ class WorstImages:
 
 
 def draw_difference(image: Image, tested: Detections, reference: Detections, diff: ImageDetectionDiff) -> Image:
-    """The image pale and grey, with the pixels that only one side's masks cover and boxes without a partner.
+    """The image in pale grey, with the pixels that only one side's masks cover, and the boxes without a partner.
 
-    Objects are compared one by one: a pixel counts where an object's two masks differ, whatever else is there.
+    Objects are compared one by one: a pixel is marked where an object's two masks differ, even under other masks.
     """
     grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
     canvas = np.asarray(grey // 2 + 120, np.uint8)

@@ -22,8 +22,8 @@ SCRIPTS = Path(__file__).with_name("polygraphy_scripts")
 
 
 def polygraphy_command(tested: Side, reference: Side, request: DiffRequest) -> str | None:
-    """Shell lines that run the reference, keep its outputs, run the tested engine and compare; None where Polygraphy
-    cannot run one of the files."""
+    """Shell lines that run the reference, keep its outputs, run the tested engine and compare the outputs; None where
+    Polygraphy cannot run one of the files."""
     for side in (tested, reference):
         is_emulated = isinstance(side, OnnxSide) and side.is_emulated
         if is_emulated or not isinstance(side, OnnxSide | PlanSide):
@@ -43,7 +43,7 @@ def polygraphy_command(tested: Side, reference: Side, request: DiffRequest) -> s
 
 
 def _environment(request: DiffRequest) -> dict[str, str]:
-    """What the scripts are told, by variable."""
+    """The environment variables for the scripts."""
     variables = {}
     if request.data is not None:
         variables["YOLACT_DIFF_DATA"] = str(request.data.absolute())

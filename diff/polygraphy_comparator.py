@@ -1,4 +1,4 @@
-"""Runs two networks through Polygraphy's Comparator, image by image, and takes down how far their tensors differ."""
+"""Runs two networks through Polygraphy's Comparator, image by image, and records how far their tensors differ."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ class TensorFigures:
         """
         Args:
             names: tensors to compare, in network order.
-            recompute: measures what each layer adds; None to leave that out.
+            recompute: measures the error that each layer adds; None to leave that out.
         """
         self.diffs = {name: TensorDiff(name) for name in names}
         self.images: Image | None = None
         self._recompute = recompute
 
     def __call__(self, tested: Tensors, reference: Tensors) -> OrderedDict[str, bool]:
-        """Take down the figures of Polygraphy's IterationResults of one image.
+        """Record the figures of Polygraphy's IterationResults of one image.
 
-        Only the first image of a batch counts: for a file made for a fixed batch the rest is filled up. No tensor gets
-        a verdict: of each that has one Polygraphy works out statistics for its log, which took most of the time.
+        Only the first image of a batch counts, as a fixed batch is filled up. No tensor gets a verdict: for each
+        tensor with one, Polygraphy computes statistics for its log, which took most of the time.
         """
         recomputed: Tensors = {}
         if self._recompute is not None and self.images is not None:
@@ -61,8 +61,8 @@ def compare_tensors(
     Args:
         tested, reference: opened engines that both have the tensors.
         names: in network order.
-        batches: (N, S, S, 3) uint8 BGR, of whose images the first counts; read one at a time.
-        layers: also measure what each layer adds.
+        batches: (N, S, S, 3) uint8 BGR, of which the first image counts; read one at a time.
+        layers: also measure the error that each layer adds.
 
     Raises YolactError where Polygraphy is missing or an engine does not run.
     """
@@ -85,7 +85,7 @@ def compare_tensors(
 
 
 def load_polygraphy() -> tuple[Any, Any, type[Exception]]:
-    """Polygraphy's Comparator, logger and exception. Raises PackageMissing without it, or with an old one."""
+    """Polygraphy's Comparator, logger and exception. Raises PackageMissing where it is missing or too old."""
     try:
         from polygraphy.comparator import Comparator, StreamingDataLoader  # noqa: F401
         from polygraphy.exception import PolygraphyException

@@ -58,7 +58,7 @@ def _head(result: EngineDiff) -> Iterator[str]:
     if result.suspect is not None:
         yield (
             f"<p><strong>First suspect:</strong> <code>{text(result.suspect.name)}</code> adds a relative error of "
-            f"{result.suspect.added:.2g} itself{', while all limits are kept' if result.passed else ''}.</p>"
+            f"{result.suspect.added:.2g} by itself{', while all limits are kept' if result.passed else ''}.</p>"
         )
 
 
@@ -82,7 +82,8 @@ def _detections(result: EngineDiff) -> Iterator[str]:
     totals = result.totals
     yield "<h2>Detections</h2>"
     yield (
-        f"<p>Matched by class and box overlap; what scores above {result.request.limits.score_threshold:g} counts. "
+        "<p>Detections are matched by class and box overlap; those that score above "
+        f"{result.request.limits.score_threshold:g} count. "
         f"<strong>{totals.matched}</strong> matched, <strong>{totals.missed}</strong> only in the reference (missed), "
         f"<strong>{totals.spurious}</strong> only in the engine (spurious).</p>"
     )
@@ -124,8 +125,8 @@ def _tensors(result: EngineDiff) -> Iterator[str]:
     yield "<h2>Layers</h2>"
     yield (
         "<p>The blue line is the relative error of each layer (RMS of the difference over RMS of the reference), in "
-        "the order of the network. The orange bars are what each layer adds itself, computed from the reference's "
-        "values at its inputs: a mistake shows as a bar where it is made and in the line from there on.</p>"
+        "the order of the network. The orange bars are the error that each layer adds itself, computed from the "
+        "reference's values at its inputs: a mistake shows as a bar at its layer and in the line from there on.</p>"
     )
     marked = None if result.passed else result.suspect  # red is for what failed
     yield draw_chart(result.layers, marked)
@@ -156,9 +157,9 @@ def _pictures(worst: Sequence[WorstImage], threshold: float) -> Iterator[str]:
         return
     yield "<h2>Images that differ most</h2>"
     yield (
-        f'<p>Detections above {threshold:g}. In the difference, pixels that only the <span class="key tested"></span>'
-        'engine or only the <span class="key reference"></span>reference gives to an object, and boxes of detections '
-        "without a partner.</p>"
+        f"<p>Detections that score above {threshold:g}. The difference shows the pixels that only the <span "
+        'class="key tested"></span>engine or only the <span class="key reference"></span>reference gives to an object, '
+        "and the boxes of detections without a partner.</p>"
     )
     for image in shown:
         diff = image.diff
@@ -194,6 +195,6 @@ def _images(result: EngineDiff) -> Iterator[str]:
 def _command(result: EngineDiff) -> Iterator[str]:
     yield "<h2>Repeat it with Polygraphy</h2>"
     if result.command is None:
-        yield "<p>Polygraphy alone cannot: it runs no checkpoints, no bf16 on a CPU, and no OpenVINO.</p>"
+        yield "<p>Polygraphy alone cannot repeat this: it runs no checkpoints, no bf16 on a CPU, and no OpenVINO.</p>"
     else:
         yield f"<pre>{text(result.command)}</pre>"

@@ -1,4 +1,4 @@
-"""What the user asked `yolact-diff` to compare."""
+"""The user's request to `yolact-diff`."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from yolact.training.data.coco.reading_rules import USUAL, ReadingRules
 
 @dataclass(frozen=True)
 class DiffRequest:
-    """What to compare.
+    """The files and data to compare, and how.
 
     Attributes:
         tested, reference: ONNX file, checkpoint or plan.
         data, limit, annotations, rules: see `images.find_images`.
         layers: compare every shared layer, not only the heads.
-        limits: limits.
+        limits: on the differences.
         open_options: how the files are opened.
         config_name: configuration of a checkpoint, see `sides.open_sides`.
     """
@@ -39,4 +39,4 @@ class DiffRequest:
         """Raises UsageError where the options contradict each other."""
         suffixes = {self.tested.suffix.lower(), self.reference.suffix.lower()}
         if self.config_name is not None and ".pth" not in suffixes:
-            raise UsageError("--config is for checkpoints (.pth); engine files know their configuration")
+            raise UsageError("--config is for checkpoints (.pth); engine files contain their configuration")

@@ -1,4 +1,4 @@
-"""The two sides of a comparison, each an ONNX file, a checkpoint or a TensorRT plan, and the tensors they can show."""
+"""The two sides of a comparison, each an ONNX file, a checkpoint or a TensorRT plan, and the tensors in them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 class SideEngine(Engine, Protocol):
-    """An engine that takes other settings of post-processing where its graph has none built in."""
+    """An engine whose post-processing can be changed where its graph has none built in."""
 
     def set_postprocess(self, settings: PostprocessConfig) -> None:
         """Post-process by these settings from now on. Raises UsageError where they are built into the graph."""
@@ -45,7 +45,7 @@ class Side(Protocol):
     Attributes:
         path: the file.
         engine: for detections, run as it is deployed.
-        tensors: what can be seen of the inside by name, in network order, heads among it, and whether it is a layer.
+        tensors: names of the tensors that can be read, heads among them, in network order, and whether each is a layer.
     """
 
     path: Path
@@ -62,10 +62,10 @@ class Side(Protocol):
 
 
 class OnnxSide:
-    """An ONNX file, looked into by making its inner tensors outputs.
+    """An ONNX file, whose inner tensors are read by making them outputs.
 
     Attributes:
-        is_emulated: what runs is not the file itself but a float32 model with its roundings.
+        is_emulated: whether a float32 model with the file's roundings runs in place of the file itself.
     """
 
     def __init__(
@@ -128,7 +128,7 @@ class TorchSide:
 
 
 class PlanSide:
-    """A TensorRT plan: heads where they are its outputs, nothing else of its inside."""
+    """A TensorRT plan. Its heads can be read where they are outputs, its layers cannot."""
 
     def __init__(self, path: Path, engine: Any) -> None:
         self.path, self.engine = path, engine
@@ -160,7 +160,7 @@ class PlanSide:
         return PlanRunner(name=name)
 
     def recomputing(self, names: Sequence[str]) -> Recompute:
-        """A plan gives nothing but its outputs, so `shared_names` finds no layers to ask for."""
+        """Always raises EngineError: only the outputs of a plan can be read. `shared_names` refuses plans before."""
         raise EngineError("a plan cannot compute single layers; compare the ONNX file it was built from")
 
 
@@ -171,14 +171,14 @@ def open_sides(
 
     Args:
         tested, reference: the files.
-        options: for both; a checkpoint only heeds the device, and runs on the CPU where that is OpenVINO's.
-        config_name: configuration of checkpoints; None: that of the other side where it is an engine file, else from
-            the file name or the tensors.
+        options: for both; for a checkpoint, only the device is used, and the CPU in place of OpenVINO's devices.
+        config_name: configuration of checkpoints. None takes that of the other side where it is an engine file, else
+            finds it by the file name or the tensors.
 
     Raises:
-        EngineError: a file is missing, is no such file, or cannot run here.
-        UsageError: options for another kind of file.
-        YolactError: a checkpoint that does not fit, or a library is missing.
+        EngineError: a file is missing, is of another kind, or cannot run here.
+        UsageError: an option is for another kind of file.
+        YolactError: a checkpoint does not fit, or a library is missing.
     """
     opened: dict[Path, Side] = {}
     config = None
@@ -238,7 +238,7 @@ def _open_onnx(path: Path, device: DeviceChoice) -> OnnxSide:
     try:
         import onnx
     except ModuleNotFoundError:
-        raise PackageMissing("looking into ONNX files", "onnx", "diff") from None
+        raise PackageMissing("reading the layers of ONNX files", "onnx", "diff") from None
     if path.is_file() and path.suffix.lower() == ".onnx" and device == CPU and read_metadata(path).precision == "bf16":
         from yolact.export.half_emulation import emulate_half
 

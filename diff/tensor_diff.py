@@ -1,8 +1,8 @@
-"""How far one tensor of a network is from the same tensor of another: figures over all images, and the first suspect.
+"""The differences between a tensor of one network and the same tensor of another, and the first suspect.
 
-Errors pile up on their way through a network, so the layer with the largest error is rarely the one that makes it.
-Therefore the tested engine computes every layer a second time from the reference's values at the layer's inputs: what
-differs then, `TensorDiff.added`, the layer has added itself.
+Errors add up on their way through a network, so the layer with the largest error is rarely the layer that makes it.
+Therefore the tested engine computes every layer a second time, from the reference's values at the layer's inputs. The
+remaining difference, `TensorDiff.added`, is the error that the layer adds itself.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from numpy.typing import NDArray
 from yolact.runtime.images.arrays import Image
 
 SUSPICIOUS = 0.01
-"""Relative error from which a layer is worth a look: in half precision layers add 0.0005 (fp16) to 0.003 (bf16), in
-another runtime's float32 0.000001."""
+"""Added relative error from which a layer is suspicious. In half precision, layers add 0.0005 (fp16) to 0.003 (bf16),
+in another runtime's float32 0.000001."""
 
 _NEGLIGIBLE = 1e-6  # a layer of which the reference is all zeros may differ by so much
 
 Tensors = Mapping[str, NDArray[Any]]
 
 Recompute = Callable[[Image, Tensors, Tensors], Tensors]
-"""A function that recomputes layers: from a batch, the tested engine's tensors and the reference's it computes what the
-tested engine makes of each layer when the inputs of the layer are the reference's."""
+"""A function that recomputes layers. From a batch, the tested engine's tensors and the reference's, it gives each layer
+as the tested engine computes it from the reference's values at the layer's inputs."""
 
 
 @dataclass
@@ -35,10 +35,10 @@ class TensorDiff:
     """Running figures of one tensor over all images.
 
     Attributes:
-        name: of the tensor, that is of the module that computes it.
-        count: values seen.
+        name: of the tensor, which is the name of the module that computes it.
+        count: number of values seen.
         max_abs: largest absolute difference.
-        is_finite: whether all values of both engines were.
+        is_finite: whether all values of both engines were finite.
         own_squares: sum of squared differences of the recomputed layer; None where the layer was not recomputed.
     """
 
@@ -54,7 +54,7 @@ class TensorDiff:
     _product: float = 0.0
 
     def add(self, tested: NDArray[Any], reference: NDArray[Any]) -> None:
-        """Count one image's values; arrays of one shape."""
+        """Add one image's values, arrays of the same shape."""
         a, b = (np.asarray(array, np.float64).ravel() for array in (tested, reference))
         self.count += a.size
         if not (np.isfinite(a).all() and np.isfinite(b).all()):
@@ -69,7 +69,7 @@ class TensorDiff:
         self._product += float(a @ b)
 
     def add_own(self, recomputed: NDArray[Any], reference: NDArray[Any]) -> None:
-        """Count one image's values, recomputed by the layer from the reference's values at its inputs."""
+        """Add one image's values, recomputed by the layer from the reference's values at its inputs."""
         difference = np.asarray(recomputed, np.float64).ravel() - np.asarray(reference, np.float64).ravel()
         squares = float(difference @ difference)
         self.own_squares = (self.own_squares or 0) + (squares if math.isfinite(squares) else math.inf)
@@ -104,7 +104,7 @@ def _relative(squares: float, energy: float, count: int) -> float:
 
 
 def first_suspect(layers: Sequence[TensorDiff]) -> TensorDiff | None:
-    """The layer that adds most error itself, the first of several; None where none adds a suspicious amount."""
+    """The layer that adds most error itself, the first of equals; None where no layer adds a suspicious amount."""
     measured = [(diff.added, diff) for diff in layers if diff.added is not None]
     if not measured:
         return None

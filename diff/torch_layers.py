@@ -1,7 +1,7 @@
-"""The inside of a network in PyTorch: the layers under the names that they have in exported files.
+"""The layers of a network in PyTorch, under the names that they have in exported files.
 
-A checkpoint is run by PyTorch itself rather than exported first: what the export does wrong must show. Hooks on the
-modules give the layers, as tensors of an exported file are called after the modules whose output they equal.
+PyTorch itself runs a checkpoint, which is not exported first, so that faults of the export show. Hooks on the modules
+give the layers, as tensors of an exported file have the names of the modules whose output they equal.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from yolact.training.models.model import Yolact
 from yolact.training.models.torch_engine import TorchEngine
 
 _NOT_LAYERS = (nn.Sequential, nn.ModuleList, nn.ReLU, nn.ReLU6, nn.LeakyReLU)
-"""Containers, whose output is that of their last module, and activations, which several places share."""
+"""Containers, whose output is that of their last module, and activations, which are used in several places."""
 
 _LEVEL_MODULES = "prediction_layers.0."
 """Modules that run once for each level of the pyramid, P3 first."""
@@ -35,7 +35,7 @@ _OFFSETS = ".conv_offset_mask"
 
 
 class LayerRecorder:
-    """Runs a network and takes down what its modules put out, or puts other tensors in their place."""
+    """Runs a network and records the outputs of its modules, or replaces them by other tensors."""
 
     def __init__(self, model: Yolact, engine: TorchEngine) -> None:
         self._model, self._engine = model, engine
@@ -43,7 +43,7 @@ class LayerRecorder:
     def __call__(self, images: Image, given: Mapping[str, NDArray[Any]] | None = None) -> dict[str, NDArray[Any]]:
         """All layers and the heads of a batch (N, S, S, 3), in the order in which they are computed.
 
-        With `given` layers, what the network goes on with are those, so that each result shows its own layer alone.
+        With `given` layers, the network continues with these, so that each result shows the error of its layer alone.
         """
         layers: dict[str, NDArray[Any]] = {}
         with self._hooks(layers, given or {}):

@@ -3,22 +3,22 @@
 #   docker build -f docker/tensorrt.Dockerfile -t yolact:tensorrt --build-arg ARCHS=sm_86 .
 #   docker run --rm --gpus all --user "$(id -u):$(id -g)" -v "$PWD:/data" yolact:tensorrt build --engine yolact.onnx
 #
-# TAG is one of NVIDIA's, with TensorRT 10.3 or later. That of 25.06 has TensorRT 10.11, CUDA 12.9 and Python 3.12.
+# TAG is a tag of NVIDIA's image with TensorRT 10.3 or later. That of 25.06 has TensorRT 10.11, CUDA 12.9 and Python 3.12.
 ARG TAG=25.06-py3
 
 FROM nvcr.io/nvidia/tensorrt:${TAG} AS build
-# all, or a list such as sm_86,sm_89: fewer take less time and space.
+# all, or a list such as sm_86,sm_89: fewer architectures take less time and space.
 ARG ARCHS=all
-# cuda-bindings belong to the major version of the image's CUDA.
+# The major version of cuda-bindings must be that of the image's CUDA.
 ARG CUDA_BINDINGS="cuda-bindings>=12.9,<13"
-# The distribution has one version of each.
+# The distribution has only one version of each package.
 # hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends cmake python3-venv \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /clone
 COPY . .
-# TensorRT's Python package is that of the image.
+# TensorRT's Python package comes with the image.
 RUN python3 -m venv --system-site-packages /opt/yolact \
     && YOLACT_PLUGIN_ARCHS="${ARCHS}" /opt/yolact/bin/pip install --no-cache-dir ".[tensorrt,video]" "${CUDA_BINDINGS}"
 

@@ -1,3 +1,3 @@
-"""TensorRT plans: building them, and saying what was built."""
+"""Builds TensorRT plans, and describes them."""
 
 import yolact.runtime  # noqa: F401  first of all, it checks the installation

@@ -1,4 +1,4 @@
-"""What can be asked of a TensorRT builder, checked before anything is built."""
+"""The options of a TensorRT builder, checked before anything is built."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Literal, get_args
 from yolact.runtime.errors import UsageError
 
 PluginUse = Literal["auto", "off", "embed"]
-"""What becomes of the toolkit's plugin library: used where it was built, left alone, or used and put into the plan."""
+"""Use of the toolkit's plugin library: where it was built (auto), not at all (off), or put into the plan (embed)."""
 
 MAX_OPTIMIZATION_LEVEL = 5
 MAX_BATCH = 4096
@@ -36,11 +36,11 @@ class BuildOptions:
     Attributes:
         gpu_archs: architectures to build ahead of time for, such as ``sm_86``; TensorRT for RTX only. Empty: the GPU
             at hand, or every architecture that TensorRT for RTX targets.
-        min_batch, opt_batch, max_batch: images per call: fewest, the number to tune for, most.
+        min_batch, opt_batch, max_batch: images per call: the fewest, the number to tune for, and the most.
         workspace_mib: limit of the scratch memory that layers may use, MiB; None for all of the GPU's memory.
         optimization_level: 0 (quick to build) to 5 (quick to run); None for TensorRT's default.
-        timing_cache: folder of timing caches, None for none.
-        version_compatible: let later TensorRT open the plan, with code that the plan then carries.
+        timing_cache: folder of timing caches; None to use no cache.
+        version_compatible: let later TensorRT open the plan, which then contains code.
         hardware_compatible: let every GPU from Ampere on run the plan.
         plugins: whether plugins take the place of the ONNX functions' bodies, see `PluginUse`.
     """
@@ -60,7 +60,7 @@ class BuildOptions:
         for arch in self.gpu_archs:
             if (jetson := _find_jetson(arch)) is not None:
                 raise UsageError(
-                    f"nothing builds for {jetson} but itself: copy the ONNX file to it and run yolact-build there, "
+                    f"plans for {jetson} can only be built on it: copy the ONNX file there and run yolact-build, "
                     f"with the TensorRT of its JetPack and without --gpu-arch {arch}"
                 )
             if not re.fullmatch(r"sm_\d{2,3}", arch):
@@ -82,7 +82,7 @@ class BuildOptions:
 
     def for_fixed_batch(self, batch: int) -> BuildOptions:
         """These options for an ONNX file that takes exactly `batch` images. Raises UsageError where they ask for other
-        sizes; all of them 1 is the default and asks for nothing."""
+        sizes; the default of 1 for all three is accepted."""
         if {self.min_batch, self.opt_batch, self.max_batch} not in ({1}, {batch}):
             raise UsageError(
                 f"the ONNX file was exported for batches of exactly {batch}, so give no --min-batch, "
@@ -93,11 +93,11 @@ class BuildOptions:
 
 @dataclass(frozen=True)
 class BuildRequest:
-    """What the user asked of the builder.
+    """The user's request to the builder.
 
     Attributes:
         options: of the build.
-        module: Python module of the TensorRT flavour to take, None to choose.
+        module: Python module of the TensorRT flavour to use, None to choose.
         given: the options that were on the command line, such as ``--gpu-arch``.
     """
 
@@ -107,7 +107,7 @@ class BuildRequest:
 
 
 def _find_jetson(arch: str) -> str | None:
-    """The Jetson that an architecture or a name of a device means, None where it means none."""
+    """The Jetson that an architecture or the name of a device means; None where it means another GPU."""
     word = arch.lower().removeprefix("jetson").strip(" -_")
     if arch in JETSONS:
         return f"Jetson {JETSONS[arch]}"

@@ -11,9 +11,10 @@ from yolact.runtime.signals import HeldSignals
 
 
 def make_monitor(module: Any, title: str, signals: HeldSignals) -> Any:
-    """An `IProgressMonitor` of this TensorRT module: a bar on stderr, nothing where that is no terminal.
+    """An `IProgressMonitor` of this TensorRT module: a bar on stderr, or nothing where stderr is no terminal.
 
-    TensorRT nests phases and calls from several threads; the bar shows the last that moved. A signal cancels the build.
+    TensorRT nests phases and calls from several threads; the bar shows the phase that moved last. A signal cancels the
+    build.
     """
 
     class Monitor(module.IProgressMonitor):  # type: ignore[misc]

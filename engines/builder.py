@@ -1,4 +1,4 @@
-"""Builds TensorRT plans from exported ONNX files: strongly typed, so in exactly the types that are in the file."""
+"""Builds TensorRT plans from exported ONNX files. Plans are strongly typed: they compute in exactly the types there."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class BuiltPlan:
         identity: for the sidecar.
         metadata: of the model.
         layers: number of layers of the network by kind and type.
-        notes: sentences for the user about what went wrong without consequence for the plan.
+        notes: sentences for the user about faults without consequence for the plan.
     """
 
     data: bytes
@@ -46,7 +46,7 @@ class BuiltPlan:
     notes: tuple[str, ...]
 
     def save(self, path: Path) -> None:
-        """Write plan and sidecar, both whole or neither. Raises YolactError where that fails."""
+        """Write the plan and its sidecar, both or neither. Raises YolactError where that fails."""
         with HeldSignals():
             write_pair(path, self.data, self.identity.to_sidecar(self.metadata).encode())
 
@@ -58,13 +58,13 @@ def build_plan(
 
     Args:
         model: from `read_exported_model`; its functions are adapted in place.
-        options: what is asked of the builder.
+        options: of the builder.
         tensorrt: from `choose_builder` with the same options.
-        command: command and arguments that build this plan again; they go into the sidecar.
+        command: command and arguments that build this plan again; they are stored in the sidecar.
 
     Raises:
         UsageError: the options do not fit the file.
-        AccuracyError: TensorRT would compute in other types than the file says.
+        AccuracyError: TensorRT would compute in other types than those of the file.
         EngineError: TensorRT does not accept the file.
         YolactError: the build failed, with TensorRT's reason.
     """
@@ -81,7 +81,7 @@ def build_plan(
 
 
 def _can_inspect(tensorrt: TensorRt, gpu: Gpu | None) -> bool:
-    """An engine of TensorRT for RTX has its kernels chosen only when it runs: there is nothing to inspect before."""
+    """Whether the engine can be inspected. TensorRT for RTX chooses kernels only when the engine runs."""
     return gpu is not None and tensorrt.flavour is TENSORRT
 
 
@@ -109,7 +109,7 @@ class _Build:
         self.network.name = to_network_name(model.metadata)
 
     def _parse(self) -> None:
-        """Fill the network from the ONNX file and see that it keeps the contract."""
+        """Fill the network from the ONNX file and check that it keeps the contract."""
         self._model.metadata.check_for_tensorrt()
         prepare_plugins(self._model.proto, self._tensorrt, self._options.plugins)
         parser = self._module.OnnxParser(self.network, self._logger)
@@ -127,7 +127,7 @@ class _Build:
             raise EngineError(f"the ONNX file has no output {', '.join(sorted(missing))}; export it with yolact-export")
 
     def run(self) -> bytes:
-        """The plan. Raises YolactError with TensorRT's reason where there is none."""
+        """The plan. Raises YolactError with TensorRT's reason where the build fails."""
         config = self._configured()
         library = library_to_embed(self._plugins(), self._targets()) if self._options.plugins == "embed" else None
         if library is not None:
@@ -184,7 +184,7 @@ class _Build:
         return config
 
     def _timing_cache(self) -> TimingCache | None:
-        """The timing cache; None where the user wants none, and for TensorRT for RTX, which times no kernels."""
+        """The timing cache; None where the user wants no cache, and for TensorRT for RTX, which times no kernels."""
         if self._options.timing_cache is None or self._tensorrt.flavour is TENSORRT_RTX or self._gpu is None:
             return None
         key = cache_key(self.network, self._tensorrt, " ".join(self._gpu))
@@ -198,13 +198,13 @@ class _Build:
         elif "sm75" in reason.lower():
             advice = "TensorRT for RTX builds only fp16 for sm_75: export with --fp16, or give another --gpu-arch"
         elif self._options.workspace_mib is not None:
-            advice = "try a larger --workspace, or none"
+            advice = "try a larger --workspace, or leave the option out"
         raise YolactError(f"{self._tensorrt} could not build the plan ({reason}); {advice}")
 
     def check_engine(self, plan: bytes) -> dict[str, int]:
-        """Types that the built engine computes in, as far as its inspector tells.
+        """The types that the built engine computes in, as far as its inspector tells.
 
-        Raises AccuracyError where they are not what was asked for.
+        Raises AccuracyError where they are not the ones asked for.
         """
         runtime = create(self._tensorrt, "Runtime", self._logger)
         runtime.engine_host_code_allowed = self._options.version_compatible or self._options.plugins == "embed"
@@ -217,7 +217,7 @@ class _Build:
         return types
 
     def identity(self, plan: bytes, types: dict[str, int], command: Sequence[str]) -> PlanIdentity:
-        """What the sidecar says."""
+        """The contents of the sidecar."""
         options, gpu = self._options, self._gpu
         built_here = gpu is not None and self._tensorrt.flavour is TENSORRT
         return PlanIdentity(

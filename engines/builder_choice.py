@@ -1,4 +1,4 @@
-"""Which TensorRT builds a plan, and what it can be asked for."""
+"""Chooses the TensorRT that builds a plan, and checks the options for it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from yolact.runtime.tensorrt.flavour import (
 )
 
 OLDEST_TENSORRT = Version(10, 3)
-"""The oldest that the runtime can run plans of: 10.0 has no `device_memory_size_v2`."""
+"""The oldest TensorRT whose plans the runtime can run: 10.0 has no `device_memory_size_v2`."""
 
 
 class BuilderMissing(YolactError):
@@ -30,11 +30,11 @@ def choose_builder(options: BuildOptions, module: str | None = None) -> TensorRt
     """TensorRT where there is a GPU; else TensorRT for RTX, which builds ahead of time.
 
     Args:
-        options: of the build; architectures to build ahead of time for rule out TensorRT.
-        module: the flavour to take, by its Python module, instead of choosing.
+        options: of the build; TensorRT is not chosen where they name architectures to build ahead of time for.
+        module: the flavour to use, by its Python module, instead of choosing.
 
     Raises:
-        BuilderMissing: nothing installed can build it, with the command that installs what can.
+        BuilderMissing: no installed TensorRT can build the plan; the message has the command that installs one.
         UsageError: the options are not for the flavour.
     """
     wanted = [flavour for flavour in FLAVOURS if module in (None, flavour.module)]
@@ -67,7 +67,7 @@ def _check_usable(tensorrt: TensorRt) -> None:
     try:
         read_gpu()
     except EngineError as error:
-        raise BuilderMissing(f"{tensorrt} builds on the GPU that the plan is for: {error}") from None
+        raise BuilderMissing(f"{tensorrt} can only build on the GPU that the plan is for: {error}") from None
 
 
 def _check_options(options: BuildOptions, tensorrt: TensorRt) -> None:

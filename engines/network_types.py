@@ -1,5 +1,5 @@
-"""Which types a TensorRT network or engine really computes in: a precision that was asked for and not obtained is an
-error, never a silent fallback."""
+"""The types that a TensorRT network or engine really computes in. Another precision than the one asked for is an error,
+never a silent fallback."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 from yolact.runtime.errors import AccuracyError
 from yolact.runtime.json_text import parse_json
 from yolact.runtime.metadata import Precision
+from yolact.runtime.wording import count_noun, list_all
 
 if TYPE_CHECKING:
     import onnx
 
 TYPE_NAMES: dict[Precision, str] = {"fp32": "FLOAT", "fp16": "HALF", "bf16": "BF16"}
-"""TensorRT's names (`DataType`) of what `yolact-export` calls precision."""
+"""TensorRT's names (`DataType`) of the precisions of `yolact-export`."""
 
 _COMPUTING = ("CONVOLUTION", "DECONVOLUTION")
 
@@ -28,11 +29,13 @@ _INSPECTED_TYPES = {
     "FP32": "FLOAT",
     "INT8": "INT8",
 }
-"""What the engine inspector calls types, to `DataType` names; the first that occurs in its description counts."""
+"""The engine inspector's names of types, with their `DataType` names; the first that occurs in a description counts."""
+
+_IN_WORDS = {dtype: precision for precision, dtype in TYPE_NAMES.items()}
 
 
 def layer_table(network: Any) -> Counter[tuple[str, str]]:
-    """How many layers a network (`INetworkDefinition`) has of each kind and output type, e.g. ("CONVOLUTION", "HALF").
+    """The number of layers of each kind and output type, e.g. ("CONVOLUTION", "HALF"), in an `INetworkDefinition`.
 
     Strongly typed networks compute in exactly these types.
     """
@@ -41,7 +44,7 @@ def layer_table(network: Any) -> Counter[tuple[str, str]]:
 
 
 def network_types(network: Any) -> dict[str, int]:
-    """Convolutions of a network by type."""
+    """The number of a network's convolutions by type."""
     counts: Counter[str] = Counter()
     for (kind, dtype), count in layer_table(network).items():
         if kind in _COMPUTING:
@@ -64,7 +67,8 @@ def check_quantization(proto: onnx.ModelProto, network: Any) -> None:
 
 
 def engine_types(information: str) -> dict[str, int]:
-    """Convolutions of an engine by type; empty where fusion left no layer called so, or the inspector tells no types.
+    """The number of an engine's convolutions by type; empty where no layer is called a convolution after fusion, or the
+    inspector tells no types.
 
     Args:
         information: JSON of `EngineInspector.get_engine_information` for an engine built with detailed profiling
@@ -79,7 +83,7 @@ def engine_types(information: str) -> dict[str, int]:
 def _computing_type(layer: Mapping[str, Any]) -> str | None:
     """The type of the weights where the inspector tells it, else that of the first input.
 
-    The output does not tell, as a cast may have been fused into the layer.
+    The type of the output may differ, as a cast may have been fused into the layer.
     """
     weights, inputs = layer.get("Weights"), layer.get("Inputs") or [{}]
     told = weights.get("Type") if isinstance(weights, dict) else None
@@ -88,22 +92,25 @@ def _computing_type(layer: Mapping[str, Any]) -> str | None:
 
 
 def check_precision(asked: Precision, obtained: Mapping[str, int], *, int8: bool = False) -> None:
-    """Raise AccuracyError where not every convolution is of the type that was asked for.
+    """Raise AccuracyError where a convolution does not have the type that was asked for.
 
     Args:
-        obtained: number of convolutions by type, see `network_types`, `engine_types`.
-        int8: these are an engine's types, of which some have to be INT8.
+        obtained: number of convolutions by type, from `network_types` or `engine_types`.
+        int8: whether these are the types of an engine in which some convolutions have to be INT8.
     """
     if int8 and obtained and "INT8" not in obtained:
         raise AccuracyError(
-            f"asked for INT8, but none of TensorRT's {sum(obtained.values())} convolutions is; nothing was written, "
+            f"asked for INT8, but TensorRT would run none of {sum(obtained.values())} convolutions in INT8; nothing "
+            "was written, "
             "please report this with the TensorRT version"
         )
     expected = {TYPE_NAMES[asked], "INT8"} if int8 else {TYPE_NAMES[asked]}
     others = {dtype: count for dtype, count in obtained.items() if dtype not in expected}
     if others:
-        found = ", ".join(f"{count} in {dtype}" for dtype, count in others.items())
+        found = list_all(
+            [f"{count_noun(count, 'convolution')} in {_IN_WORDS.get(dtype, dtype)}" for dtype, count in others.items()]
+        )
         raise AccuracyError(
-            f"asked for {asked}, but of TensorRT's convolutions there are {found}; nothing was written, "
-            "please report this with the TensorRT version"
+            f"asked for {asked}, but TensorRT would run {found}; nothing was written, please report this with the "
+            "TensorRT version"
         )

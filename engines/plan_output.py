@@ -1,4 +1,4 @@
-"""The file that a build ends in: whether it can be written, and writing it with what the user is told about it."""
+"""The files of a plan: checks whether they can be written, writes them, and describes them to the user."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 
 def check_plan_output(output: Path, inputs: Iterable[Path | None]) -> None:
-    """Apply `check_output` to all files of a plan: the plan, whose suffix must be that of one, and its sidecar, which
-    waits beside it until the plan is there."""
+    """Apply `check_output` to all files of a plan: the plan, whose suffix must be one of plans, and its sidecar, which
+    has another name until the plan is written."""
     known = list(inputs)
     check_output("--output", output, known, PLAN_SUFFIXES)
     for sidecar in (sidecar_of(output), waiting_sidecar_of(output)):
@@ -46,9 +46,9 @@ def write_plan(
 
     Args:
         model, options, tensorrt, command: see `builder.build_plan`.
-        output: that `check_plan_output` let pass.
+        output: a path that `check_plan_output` has accepted.
         say: gets the lines about the plan.
-        note: gets what went wrong without consequence for it.
+        note: gets sentences about faults without consequence for the plan.
 
     Raises as `builder.build_plan` and `BuiltPlan.save`.
     """
@@ -76,22 +76,22 @@ def _describe(built: BuiltPlan, output: Path, seconds: float) -> Iterator[str]:
     if rounded is not None:
         types += f", of which those of {list_all(rounded.modules)} are rounded to INT8"
     batch = "-".join(map(str, sorted({identity.min_batch, identity.max_batch})))
-    yield f"{title} {identity.tensorrt_version} for {gpus}; {types}; batch {batch}; {seconds:.1f} s"
+    yield f"{title} {identity.tensorrt_version} for {gpus}; {types}; batch {batch}; built in {seconds:.1f} s"
     if identity.plugins:
-        carried = "the plan carries them, and commands want --allow-host-code for that"
-        where = carried if identity.plugins_embedded else "build them where it runs too: yolact-build-plugins"
+        carried = "the plan contains them, so commands need --allow-host-code to run it"
+        where = carried if identity.plugins_embedded else "build them with yolact-build-plugins where the plan runs too"
         yield f"with the plugins {', '.join(identity.plugins)}; {where}"
     yield f"wrote {output}: {identity.size / 1e6:.1f} MB, and {sidecar_of(output).name}"
 
 
 def _int8_saves_nothing(model: ExportedModel, size: int) -> str | None:
-    """What to say of an INT8 plan that is larger than its weights in fp16; None of others."""
+    """A sentence about an INT8 plan that is larger than its weights in fp16; None for other plans."""
     if model.metadata.quantization is None:
         return None
     values = sum(math.prod(tensor.dims) for tensor in model.proto.graph.initializer if len(tensor.dims) > 1)
     if size <= 2 * values:
         return None
     return (
-        f"INT8 saves no space here: in fp16 the weights have {2 * values / 1e6:.1f} MB; compare the size and the speed "
-        "of a plan by --fp16, which may be better in both for a network as small as this"
+        f"INT8 saves no space here: in fp16, the weights take {2 * values / 1e6:.1f} MB; compare with the size and the "
+        "speed of a plan by --fp16, which may be better in both for so small a network"
     )

@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 
 _PLUGINS_REPLACE_FUNCTIONS = Version(10, 7)
-"""First TensorRT whose parser takes a registered plugin in place of a function's body. Earlier ones always inline the
-body, which therefore has to go where the plugin is registered."""
+"""First TensorRT whose parser uses a registered plugin in place of a function's body. Earlier ones always inline the
+body, so the body is removed where the plugin is registered."""
 
 
 def prepare_plugins(proto: onnx.ModelProto, tensorrt: TensorRt, use: PluginUse) -> None:
     """Register the toolkit's plugins if they are to be used, and give the functions the form that this TensorRT needs.
 
-    The model is changed in place. Raises EngineError where the library is there but does not load.
+    The model is changed in place. Raises EngineError where the library exists but does not load.
     """
     if use != "off":
         load_plugins(tensorrt)
@@ -42,7 +42,7 @@ def prepare_plugins(proto: onnx.ModelProto, tensorrt: TensorRt, use: PluginUse) 
 
 
 def fit_functions(proto: onnx.ModelProto, tensorrt: TensorRt) -> None:
-    """Drop the bodies of local functions, in place, where this TensorRT would inline them in spite of its plugins."""
+    """Drop the bodies of local functions, in place, where this TensorRT would inline them although it has plugins."""
     if tensorrt.flavour is TENSORRT and tensorrt.version < _PLUGINS_REPLACE_FUNCTIONS:
         plugins = registered_plugins(tensorrt, [function.name for function in proto.functions])
         kept = [function for function in proto.functions if function.name not in plugins]
@@ -51,35 +51,35 @@ def fit_functions(proto: onnx.ModelProto, tensorrt: TensorRt) -> None:
 
 
 def library_to_embed(names: tuple[str, ...], archs: tuple[str, ...]) -> Path:
-    """The library for a plan that is to carry it.
+    """The library for a plan that is to contain it.
 
     Args:
         names: names of the plugins in the network.
         archs: architectures that the plan is for; empty for Ampere and everything later.
 
     Raises:
-        YolactError: there is no library, or it does not run on all of them, or it is unknown where it runs.
-        UsageError: the network needs none.
+        YolactError: there is no library, or it has no code for all architectures, or its architectures are unknown.
+        UsageError: the network needs no plugin.
     """
     library = installed_library()
     if library is None:
         raise YolactError(f"--plugins embed: there is no library to put into the plan; {HOW_TO_BUILD}")
     if not names:
         raise UsageError(
-            "--plugins embed: the ONNX file has nothing that a plugin computes, so leave the option out or export "
-            "with --graph full and --functions keep"
+            "--plugins embed: no plugin computes a part of the ONNX file; leave the option out, or export with --graph "
+            "full and --functions keep"
         )
     code = installed_code()
     if code is None:
         raise YolactError(
-            f"--plugins embed: nobody knows which GPUs {library} has code for, as {DESCRIPTION} beside it is missing "
-            "or damaged; build again with: yolact-build-plugins"
+            f"--plugins embed: it is unknown which GPUs {library} has code for, as {DESCRIPTION} beside it is missing "
+            "or damaged; build it again with: yolact-build-plugins"
         )
     lacking = code.lacking(archs)
     if lacking:
         raise YolactError(
             f"--plugins embed: the plan is for {', '.join(archs) or 'Ampere and later'}, and {library} has code for "
-            f"{code}, so not for {', '.join(lacking)}; {how_to_build_for(*archs or ('all',))}"
+            f"{code}, but not for {', '.join(lacking)}; {how_to_build_for(*archs or ('all',))}"
         )
     return library
 

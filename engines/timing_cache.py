@@ -1,6 +1,6 @@
 """Measured kernel times of earlier builds, so that building the same network again takes seconds.
 
-A cache is keyed by what it depends on: the layers of the network, TensorRT's version and the GPU, never by a path.
+The key of a cache is made from the layers of the network, TensorRT's version and the GPU, never from a path.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def default_folder() -> Path | None:
 
 
 def cache_key(network: Any, tensorrt: TensorRt, gpu: str) -> str:
-    """Hex digest of layers (names, kinds, types, shapes; not weights, which times do not depend on), version and GPU.
+    """Hex digest of the layers (names, kinds, types, shapes), the version and the GPU. Times do not depend on weights.
 
     Args:
         network: the parsed `INetworkDefinition`.
@@ -39,15 +39,15 @@ def cache_key(network: Any, tensorrt: TensorRt, gpu: str) -> str:
 class TimingCache:
     """One cache file, given to a builder before the build and written back after it.
 
-    A cache only saves time, so what is wrong with it never stops a build. Both methods return a sentence about that for
-    the user, or None.
+    A cache only saves time, so a fault of it never stops a build. Both methods return a sentence for the user about the
+    fault, or None.
     """
 
     def __init__(self, folder: Path, key: str) -> None:
         self.path = folder / f"{key}.timing"
 
     def load_into(self, config: Any) -> str | None:
-        """Attach what is on disk, or an empty cache, to an `IBuilderConfig`."""
+        """Attach the cache on disk, or an empty one, to an `IBuilderConfig`."""
         try:
             data = self.path.read_bytes() if self.path.is_file() else b""
         except OSError as error:
@@ -66,7 +66,7 @@ class TimingCache:
             with replacing(self.path) as temporary:
                 temporary.write_bytes(bytes(config.get_timing_cache().serialize()))
         except (OSError, UsageError) as error:
-            reason = "something else has its name" if isinstance(error, UsageError) else error.strerror
+            reason = "its name is taken" if isinstance(error, UsageError) else error.strerror
             return (
                 f"the timing cache {self.path} cannot be written ({reason}), so the next build takes as long; "
                 "choose another folder with --timing-cache"

@@ -20,7 +20,7 @@ from yolact.runtime.video.opening import open_video
 
 
 def count(frames: Iterable[Detections], line: sv.LineZone) -> tuple[int, int]:
-    """How many objects have crossed the line in each direction: of one that goes down, to the right and to the left."""
+    """The number of objects that crossed the line each way: to the right and to the left of a line that goes down."""
     tracker = Tracker()
     for found in frames:
         line.trigger(tracker.update(found).to_supervision())

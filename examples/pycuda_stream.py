@@ -1,4 +1,4 @@
-"""A plan on a CUDA stream of your own, with pycuda arrays in and out and no copies in between.
+"""Runs a plan on your own CUDA stream, with pycuda arrays as input and outputs and without copies.
 
     $ python examples/pycuda_stream.py yolact.plan photo.jpg
 
@@ -24,7 +24,7 @@ from yolact.runtime.tensorrt.plan_opening import open_plan
 
 
 def main(plan: str, photo: str) -> None:
-    """Find what is in a photo and print it."""
+    """Detect the instances in a photo and print them."""
     engine = open_plan(Path(plan))  # built from a full graph, for batches of one
     metadata, context = engine.metadata, engine.create_context()
     image = read_image(photo)
@@ -37,7 +37,7 @@ def main(plan: str, photo: str) -> None:
     specs = output_specs(metadata.graph, metadata.config, metadata.postprocess)
     outputs = {name: gpuarray.empty((1, *spec.shape), spec.dtype) for name, spec in specs.items()}
 
-    # For each image: all of this is only put on the stream, so more of your own kernels can come before and after.
+    # For each image. All of this is only put on the stream, so your own kernels can run before and after it.
     staging[:] = Preprocessor(size)([image])
     images.set_async(staging, stream)
     context.enqueue(images, outputs, stream)

@@ -1,4 +1,4 @@
-"""Serves the demonstration model by NVIDIA's own Triton on this machine, and asks it; all lands in demo/triton.
+"""Serves the demonstration model with NVIDIA's Triton on this machine and sends it requests, in demo/triton.
 
 `make triton-demo` installs the server and runs this. Everything is on the loopback interface and ends by itself.
 """
@@ -41,7 +41,7 @@ def main() -> None:
             json = FOLDER / f"{name}.json"
             run("yolact-infer", *model, PICTURES, "--output", FOLDER / name, "--json", json)
     same = (FOLDER / "here.json").read_bytes() == (FOLDER / "there.json").read_bytes()
-    print(f"\nWhat Triton found is {'the same, to the bit' if same else 'something else'}: {FOLDER / 'there'}.")
+    print(f"\nTriton's detections {'equal the local ones to the bit' if same else 'differ'}: {FOLDER / 'there'}.")
     if not same:
         sys.exit(1)
 

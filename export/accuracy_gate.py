@@ -1,4 +1,4 @@
-"""The gate before a file is written: average precision of the export beside that of the network in float32."""
+"""The check before a file is written: average precision of the export, compared with that of the float32 network."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class GateRequest:
     Attributes:
         annotations: file in COCO's format.
         images: folder of its images.
-        limit: take only so many of them, None for all.
-        max_drop: points of mask AP that may be lost.
+        limit: number of images to use, None for all.
+        max_drop: points of mask AP that the export may lose.
         rules: how annotations and their images are read.
     """
 
@@ -47,15 +47,15 @@ class GateResult(NamedTuple):
 
     @property
     def drop(self) -> float:
-        """Points of mask AP lost; negative where it gained."""
+        """Points of mask AP that the export loses; negative for a gain."""
         return self.before.mask - self.after.mask
 
 
 def check_accuracy(before: onnx.ModelProto, after: onnx.ModelProto, truth: GroundTruth, max_drop: float) -> GateResult:
-    """Measure the accuracy of both models, half precision emulated: see `half_emulation`.
+    """Measure the accuracy of both models. Half precision is emulated, see `half_emulation`.
 
     Raises AccuracyError where more than `max_drop` points of mask AP are lost, DatasetError where nothing is annotated
-    or the network in float32 finds too little to judge by.
+    or the float32 network finds too little to judge by.
     """
     from yolact.export.half_emulation import emulate_half
     from yolact.training.evaluation.onnx_accuracy import measure_accuracy
@@ -70,6 +70,7 @@ def check_accuracy(before: onnx.ModelProto, after: onnx.ModelProto, truth: Groun
     if not result.drop <= max_drop:
         raise AccuracyError(
             f"mask AP falls from {result.before.mask:.2f} to {result.after.mask:.2f}, by more than {max_drop:g} points "
-            "(--max-ap-drop); nothing was written. yolact-sensitivity names the layers that cost most, for --exclude"
+            "(--max-ap-drop); nothing was written. yolact-sensitivity names the layers that cost most; leave them out "
+            "with --exclude"
         )
     return result

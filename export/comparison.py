@@ -1,4 +1,4 @@
-"""How far an exported model's outputs are from what they should be, and how far they may be."""
+"""The differences between an exported model's outputs and the expected ones, and the bounds on them."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from yolact.runtime.postprocess.postprocess import ImageHeads, NetworkDetections
 from yolact.training.models.model import Yolact
 
 Arithmetic = Precision | Literal["int8"]
-"""What a network computes in; INT8 for a part of it at least."""
+"""The type that a network computes in; INT8 where at least a part of it does."""
 
 MAX_HEAD_DIFFERENCE: dict[Arithmetic, float] = {"fp32": 5e-3, "fp16": 3.5e-2, "bf16": 2.7e-1, "int8": float("inf")}
-"""fp32, largest absolute difference: convolutions summed in another order differ by about 1e-4 on logits, a wrong graph
-by far more. Half precision, root mean square of the difference relative to that of the head: about three times what the
-official networks show (docs/explanation/precision.md). INT8 has no such bound: whether it differs too much shows in the
-accuracy on annotated images."""
+"""fp32: largest absolute difference. Convolutions summed in another order differ by about 1e-4 on logits, a wrong graph
+by far more. Half precision: root mean square of the difference relative to that of the head; the bounds are about three
+times the differences of the official networks (docs/explanation/precision.md). INT8 has no such bound: its accuracy is
+judged on annotated images."""
 
 MAX_DETECTION_DIFFERENCE = 1e-3
 MAX_MASK_DIFFERENCE: dict[Arithmetic, float] = {"fp32": 1e-3, "fp16": 9e-3, "bf16": 5e-2}
@@ -30,11 +30,11 @@ MAX_MASK_DIFFERENCE: dict[Arithmetic, float] = {"fp32": 1e-3, "fp16": 9e-3, "bf1
 re-scoring network behind the latter compute in the network's type."""
 
 CONFIDENT_SCORE, SAME_OBJECT_IOU = 0.3, 0.5
-"""Detections above this score should be found again in half precision, with boxes that overlap by more than this."""
+"""Detections above this score should be found again in half precision, with boxes whose IoU is above this."""
 
 
 _TINY = float(np.finfo(np.float32).tiny)
-"""Takes the place of divisors that are zero."""
+"""Replaces divisors that are zero."""
 
 
 @dataclass(frozen=True)
@@ -47,13 +47,13 @@ class Difference:
 
     @property
     def badness(self) -> float:
-        """The largest difference, to rank by; a NaN counts as infinite, which is worst."""
+        """The largest difference, for ranking; a NaN counts as infinite, the worst."""
         return float("inf") if np.isnan(self.largest) else self.largest
 
 
 def compare_head(name: str, found: NDArray[Any], expected: NDArray[Any], arithmetic: Arithmetic) -> Difference:
-    """One head (N, ...) with PyTorch's in float32: the largest absolute difference in fp32, else the root mean square
-    relative to that of the expected values, since single values are far off where tanh is steep."""
+    """Compare one head (N, ...) with PyTorch's in float32: by the largest absolute difference in fp32, else by the root
+    mean square relative to that of the expected values, since single values are far off where tanh is steep."""
     difference = _largest(found, expected)
     if arithmetic != "fp32" and np.isfinite(difference):
         difference = _rms(found - expected) / max(_rms(expected), _TINY)
@@ -67,8 +67,8 @@ def _rms(values: NDArray[Any]) -> float:
 def compare_detections(
     outputs: dict[str, NDArray[Any]], model: Yolact, config: PostprocessConfig, arithmetic: Arithmetic
 ) -> list[Difference]:
-    """The final outputs of one image, without batch dimension, with NumPy post-processing and PyTorch re-scoring of the
-    heads among the same outputs."""
+    """Compare the final outputs of one image, without batch dimension, with NumPy post-processing and PyTorch
+    re-scoring of the heads among the same outputs."""
     heads = ImageHeads(*(outputs[name] for name in output_specs("raw", model.config, config)))
     expected = postprocess(heads, model.config, config)
     arrays = {"boxes": expected.boxes, "scores": expected.scores, "masks": expected.masks}

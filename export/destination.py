@@ -1,4 +1,4 @@
-"""What an export ends in: an ONNX file or a TensorRT plan."""
+"""The file that an export writes: an ONNX file or a TensorRT plan."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Destination(NamedTuple):
 
     Attributes:
         path: its name.
-        tensorrt: what builds it where it is a plan, None for an ONNX file.
-        note: what the user should know about the choice, or empty.
+        tensorrt: the TensorRT that builds a plan, None for an ONNX file.
+        note: a sentence for the user about the choice, or empty.
     """
 
     path: Path
@@ -30,11 +30,11 @@ class Destination(NamedTuple):
 
 
 def choose_destination(output: Path | None, build: BuildRequest, *, half: bool) -> Destination:
-    """Decide by the file's name; without one, a plan where it is asked for by a builder's option, or where the network
-    is in half precision and something here can build plans.
+    """Decide by the file's name. Without a name, choose a plan where an option of the builder asks for one, or where
+    the network is in half precision and plans can be built here.
 
     Raises:
-        UsageError: the name ends in neither, or builder's options were given for an ONNX file.
+        UsageError: the name has neither suffix, or options of the builder were given for an ONNX file.
         BuilderMissing: a plan was asked for and nothing here can build it.
     """
     if output is not None:
@@ -53,4 +53,6 @@ def choose_destination(output: Path | None, build: BuildRequest, *, half: bool) 
     try:
         return Destination(DEFAULT_PLAN, choose_builder(build.options))
     except BuilderMissing as missing:
-        return Destination(DEFAULT_ONNX, note=f"no plan but an ONNX file, as nothing here builds plans: {missing}")
+        return Destination(
+            DEFAULT_ONNX, note=f"writing an ONNX file and no plan, as nothing here can build plans: {missing}"
+        )

@@ -1,8 +1,8 @@
 """The model-local functions `YolactFastNms` and `YolactMaskAssembly`, in standard ONNX operators.
 
-A TensorRT plugin of the same name replaces the body where one is registered; every other runtime inlines it. Bodies
-have fixed shapes throughout. Sizes and thresholds are constants in the body; the call carries them as attributes too,
-for the plugin, and both are written from the same values.
+A TensorRT plugin of the same name replaces the body where one is registered; every other runtime inlines the body. All
+shapes in the bodies are fixed. Sizes and thresholds are constants in the body, and attributes of the call for the
+plugin; both are written from the same values.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MASK_ASSEMBLY = "YolactMaskAssembly"
 PLUGIN_ATTRIBUTES: dict[str, Any] = {"plugin_namespace": PLUGIN_NAMESPACE, "plugin_version": PLUGIN_VERSION}
 
 MASK_ASSEMBLY_ATTRIBUTES: dict[str, Any] = {"crop_padding": CROP_PADDING}
-"""What a `YolactMaskAssembly` call says to the plugin."""
+"""Attributes of a `YolactMaskAssembly` call, for the plugin."""
 
 _GROUP = 16
 """Priors that share one entry in the first, coarse top-k."""
@@ -35,7 +35,7 @@ _EXACT_TIE = 5e-7
 
 
 def fast_nms_attributes(config: PostprocessConfig) -> dict[str, Any]:
-    """What a `YolactFastNms` call says to the plugin."""
+    """Attributes of a `YolactFastNms` call, for the plugin."""
     return {
         "score_threshold": config.score_threshold,
         "nms_threshold": config.nms_threshold,
@@ -54,8 +54,9 @@ def fast_nms(
 
     Inputs: locations (B, N, 4), confidences (B, N, C+1) logits, coefficients (B, N, K), priors (N, 4) cxcywh.
     Outputs: num_detections (B, 1) int32, boxes (B, D, 4) relative xyxy, scores (B, D), classes (B, D) int32,
-    detection_coefficients (B, D, K); zero past the count. Equal scores: lower class, then lower prior first.
-    The network's tensors, both kinds of coefficients among them, are of type `dtype`; all is computed in float32.
+    detection_coefficients (B, D, K). Entries beyond the number of detections are zero. Among equal scores, the lower
+    class comes first, then the lower prior. The network's tensors and both kinds of coefficients have type `dtype`;
+    everything is computed in float32.
     Source: official layers/functions/detection.py; the NumPy form is `yolact.runtime.postprocess.nms`.
     """
     b = GraphBuilder(opset, scope=f"{FAST_NMS}/")
@@ -101,10 +102,10 @@ def fast_nms(
 def _fast_nms_outputs(
     b: GraphBuilder, boxes: str, scores: str, classes: str, coefficients: str, dtype: DTypeLike
 ) -> dict[str, str]:
-    """The outputs of `YolactFastNms` by name, from the best detections: those with a negative score are set to zero."""
+    """The outputs of `YolactFastNms` by name. Entries with a negative score are no detections and are set to zero."""
     valid = b.GreaterOrEqual(scores, np.float32(0))
     present = b.Unsqueeze(valid, [2])
-    nothing = np.float32(0)  # chosen, not multiplied: what is past the count need not be finite
+    nothing = np.float32(0)  # chosen, not multiplied: entries beyond the number of detections need not be finite
     return {
         "num_detections": b.cast(b.ReduceSum(b.cast(valid, np.float32), [1], keepdims=1), np.int32),
         "boxes": b.Where(present, boxes, nothing),
@@ -138,9 +139,9 @@ def _group_maxima(b: GraphBuilder, scores: str, priors: int, lists: int) -> tupl
 def _best_lists(b: GraphBuilder, maxima: str, count: int) -> str:
     """The lists that all of the best `count` detections are from: (B, count) indices, ascending.
 
-    The first of a list is never suppressed. So of the `count` lists with the best firsts come at least as many
-    detections, and whatever is in another list is no better than the least of those firsts. Equal firsts are taken in
-    the order of the lists, which decides between equal detections, too.
+    The first entry of a list is never suppressed. So the `count` lists with the best first entries hold at least as
+    many detections, and no entry of another list is better than the worst of these first entries. Equal first entries
+    are taken in the order of the lists, which also decides between equal detections.
     """
     _, best = b.TopK(b.reduce("ReduceMax", maxima, 2), [count], outputs=2, axis=1)
     best, _ = b.TopK(b.cast(best, np.float32), [count], outputs=2, axis=1, largest=0)
@@ -148,15 +149,15 @@ def _best_lists(b: GraphBuilder, maxima: str, count: int) -> str:
 
 
 def _top_k_per_list(b: GraphBuilder, scores: str, maxima: str, chosen: str | None, sizes: _Sizes) -> tuple[str, str]:
-    """The best of each list that is kept: values and prior indices, both (B, kept, depth), best first.
+    """The best entries of each kept list: values and prior indices, both (B, kept, depth), best first.
 
-    In two exact steps, several times cheaper than one: an element among the best `depth` lies in a group of
-    consecutive priors whose maximum is among the best `depth` maxima, ties included.
+    They are found in two exact steps, several times cheaper than one: an element among the best `depth` lies in a group
+    of consecutive priors whose maximum is among the best `depth` maxima, ties included.
 
     Args:
-        scores, maxima: of `_group_maxima`.
-        chosen: the lists that are kept (B, kept), ascending; None for all of them.
-        sizes: see there.
+        scores, maxima: from `_group_maxima`.
+        chosen: the kept lists (B, kept), ascending; None for all of them.
+        sizes: see `_Sizes`.
     """
     lists, kept, groups, depth = sizes
     if chosen is None:
@@ -188,11 +189,11 @@ def _decode(b: GraphBuilder, locations: str) -> str:
 
 
 def _suppressed(b: GraphBuilder, boxes: str, lists: int, depth: int, threshold: float) -> str:
-    """Which of each list's boxes (B, L * depth, 4), best first, a better one overlaps too much: (B, L, depth) bool.
+    """Whether a better box overlaps each of a list's boxes (B, L * depth, 4), best first, too much: (B, L, depth) bool.
 
-    IoU > t is tested as intersection - a_i > a_j with a = area * t / (1 + t): no division, and the largest left side
-    over all better boxes i is all that has to be kept. Lists are cut in four: each quarter against itself, then first
-    against second quarters, then first against second halves, leaves out three of eight pairs.
+    IoU > t is tested as intersection - a_i > a_j with a = area * t / (1 + t). This needs no division, and only the
+    largest left side over all better boxes i has to be kept. Lists are cut into quarters. Each quarter is compared with
+    itself, then first with second quarters, then the first half with the second, which leaves out three of eight pairs.
     """
     parts = next(parts for parts in (4, 2, 1) if depth % parts == 0)
     x1, y1, x2, y2 = b.Split(boxes, [1, 1, 1, 1], outputs=4, axis=2)
@@ -229,7 +230,7 @@ def _is_overlapped(b: GraphBuilder, better: list[str], worse: list[str], mask: n
 
 
 def _later_without_area(b: GraphBuilder, area: str, lists: int, depth: int) -> str:
-    """All but the first box without area in each list: two of them have IoU 0/0, which suppresses (official)."""
+    """Boxes without area, but for the first in each list: two of them have IoU 0/0, which suppresses (official)."""
     empty = b.Equal(b.Reshape(area, [0, lists, depth]), np.float32(0))
     rank = np.arange(depth, dtype=np.float32)
     first = b.reduce("ReduceMin", b.Where(empty, rank, np.float32(depth)), 2, keepdims=True)
@@ -242,9 +243,9 @@ def mask_assembly(
     """Sigmoid of the prototypes' linear combinations, cropped to the boxes.
 
     Inputs: prototypes (B, K, Hp, Wp), detection_coefficients (B, D, K), boxes (B, D, 4) relative xyxy,
-    num_detections (B, 1) int32. Output: masks (B, D, Hp, Wp) probabilities; zero outside the boxes and past the count.
-    Prototypes, coefficients and their product are of type `dtype`, the rest is float32. Source: paper equation 1; the
-    NumPy form is `yolact.runtime.postprocess.mask_assembly`.
+    num_detections (B, 1) int32. Output: masks (B, D, Hp, Wp) probabilities, zero outside the boxes and beyond the
+    number of detections. Prototypes, coefficients and their product have type `dtype`, the rest is float32. Source:
+    paper equation 1; the NumPy form is `yolact.runtime.postprocess.mask_assembly`.
     """
     b = GraphBuilder(opset, scope=f"{MASK_ASSEMBLY}/")
     size, detections = model.prototype_size, config.max_detections

@@ -57,7 +57,7 @@ class GraphBuilder:
             operator: ONNX operator or model-local function.
             inputs: tensor names, or arrays that become constants.
             outputs: how many outputs, or their names.
-            name: name of the node, its single output is called the same; prefixed with the scope unless it is already.
+            name: name of the node and of its single output; prefixed with the scope unless it has the prefix.
         """
         tensors = [x if isinstance(x, str) else self.constant(x) for x in inputs]
         unique = self._unique(name or operator)
@@ -69,8 +69,8 @@ class GraphBuilder:
         return names[0] if len(names) == 1 else names
 
     def constant(self, value: ArrayLike, name: str | None = None) -> str:
-        """Add a constant tensor, Python numbers as int64 or float32. Returns its name: the given one, whatever the
-        scope, or one made up."""
+        """Add a constant tensor, Python numbers as int64 or float32. Returns its name: the given one without a scope,
+        or a generated one."""
         array = np.asarray(value)
         if array.dtype == np.float64:
             array = array.astype(np.float32)
@@ -95,7 +95,7 @@ class GraphBuilder:
     def function(
         self, name: str, inputs: Sequence[str], outputs: Mapping[str, str], attributes: Sequence[str]
     ) -> onnx.FunctionProto:
-        """What was built as a model-local function; `outputs` maps output names to the tensors that become them."""
+        """The built nodes as a model-local function; `outputs` maps output names to the tensors that become them."""
         constants = [
             helper.make_node("Constant", [], [constant], constant, value=tensor)
             for constant, tensor in self.constants.items()

@@ -1,9 +1,9 @@
 """Half precision on a CPU: a model in fp16 or bf16 as one in float32 that rounds wherever the original would.
 
-ONNX Runtime's CPU provider has no half kernels for most operators. For fp16 it computes in float32 between casts and
-leaves out pairs of casts, so that values beyond 65504 pass unnoticed; bf16 convolutions it does not run at all. Here
-every result of a half operator is rounded by a cast down and up again. Sums inside an operator are float32, as in the
-tensor cores of a GPU.
+ONNX Runtime's CPU execution provider has no half kernels for most operators. For fp16 it computes in float32 between
+casts and leaves out pairs of casts, so values beyond 65504 pass unnoticed. It does not run bf16 convolutions at all.
+Here every result of a half operator is rounded by a cast down and a cast up. Sums inside an operator are float32, as in
+the tensor cores of a GPU.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def emulate_half(proto: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _half_tensors(proto: onnx.ModelProto) -> dict[str, int]:
-    """Names of the tensors of half type, and which one it is."""
+    """Names of the tensors in half precision, with their types."""
     inferred = onnx.shape_inference.infer_shapes(proto, strict_mode=True).graph
     infos = [*inferred.input, *inferred.output, *inferred.value_info]
     types = {info.name: info.type.tensor_type.elem_type for info in infos}

@@ -22,11 +22,11 @@ HALF_OPSET = 19
 """Oldest opset whose QuantizeLinear and DequantizeLinear take fp16."""
 
 FEW_IMAGES = 100
-"""Calibration images below which ranges fit these images rather than those the network will see."""
+"""With fewer calibration images, the ranges fit these images rather than those the network will see."""
 
 
 def choose_arithmetic(request: Int8Request, asked: Precision, destination: Destination) -> tuple[Platform, Precision]:
-    """What INT8 is arranged for, and the precision of the rest: fp16 for TensorRT, fp32 for a CPU.
+    """The platform of INT8, and the precision of the rest: fp16 for TensorRT, fp32 for a CPU.
 
     Raises UsageError for a plan with INT8 for a CPU, and for half precision on a CPU.
     """
@@ -39,7 +39,7 @@ def choose_arithmetic(request: Int8Request, asked: Precision, destination: Desti
 
 
 def check_opset(opset: int | None, precision: Precision) -> int | None:
-    """The opset to export with. Raises UsageError for one that has no INT8 of this precision."""
+    """The opset to export with. Raises UsageError for an opset without INT8 in a network of this precision."""
     if precision != "fp16":
         return opset
     if opset is not None and opset < HALF_OPSET:
@@ -59,9 +59,9 @@ def quantize(
 
     Args:
         proto: the exported model, in any precision.
-        model, postprocess: what it was exported from.
-        request: what the user asked.
-        platform: what is to run the file.
+        model, postprocess: the model and settings that it was exported from.
+        request: the options of the user.
+        platform: the platform that will run the file.
         images: images to calibrate on.
 
     Raises:

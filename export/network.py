@@ -1,10 +1,10 @@
 """Writes a PyTorch network as ONNX: normalisation, backbone, FPN, Protonet, head, mask re-scoring.
 
-Tensors carry the name of the module whose output they equal (`backbone.layers.0.0.bn1`), so layers can be compared by
-name in any two forms of the model; batch norms are folded into their convolutions in double precision.
+A tensor has the name of the module whose output it equals (`backbone.layers.0.0.bn1`), so layers can be compared by
+name in any two forms of the model. Batch norms are folded into their convolutions in double precision.
 
-In half precision the convolutions and what lies between them are of the half type; the normalisation of pixels, tanh
-and sampling positions of deformable convolutions stay in float32.
+In half precision, the convolutions and the operators between them have the half type. The normalisation of pixels,
+tanh and the sampling positions of deformable convolutions stay in float32.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class NetworkWriter:
         self._initializers: dict[nn.Module, list[str]] = {}  # weight and bias tensors; the levels share a head
 
     def heads(self, images: str, *, in_float32: bool) -> HeadTensors:
-        """Write the network from uint8 BGR images (B, S, S, 3) to the raw heads, in float32 or the network's type."""
+        """Write the network, from uint8 BGR images (B, S, S, 3) to the raw heads in float32 or the network's type."""
         config = self._model.config
         levels = self._pyramid(self._backbone(self._normalized(images, config.image_size)))
         head = self._model.prediction_layers[0]
@@ -85,7 +85,7 @@ class NetworkWriter:
         )
 
     def _head(self, x: str, dtype: np.dtype[Any], wanted: np.dtype[Any], name: str) -> str:
-        """A tensor of type `dtype` in type `wanted`, called by the contract's name."""
+        """A tensor of type `dtype` in type `wanted`, under the contract's name."""
         return str(self._b.Identity(x, name=name)) if dtype == wanted else self._b.cast(x, wanted, name)
 
     def mask_scores(self, masks: str, classes: str, scores: str, detections: int) -> str:
@@ -237,13 +237,13 @@ class NetworkWriter:
         return out
 
     def _rounded(self, array: NDArray[np.float32]) -> NDArray[Any]:
-        """Weights in the network's type. Values that are too large become infinite, which `check_weights` finds."""
+        """Weights in the network's type. Values that are too large become infinite; `check_weights` finds them."""
         with np.errstate(over="ignore"):
             return array.astype(self.dtype)
 
     def _deformable(self, conv: DeformableConv2d, x: str, size: int, initializers: list[str], output: str) -> str:
         """Modulated deformable convolution as GridSample: every tap becomes a column of a wider image, which a 1 x taps
-        convolution with stride taps then reads. GridSample leaves out what is beyond the border exactly as DCNv2 does.
+        convolution with stride taps then reads. GridSample treats samples beyond the border exactly as DCNv2 does.
         """
         b, taps, side, stride, padding = (
             self._b,

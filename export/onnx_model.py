@@ -34,7 +34,7 @@ BATCH_DIMENSION = "N"
 MIN_IMAGE_SIZE, MAX_IMAGE_SIZE = 64, 4096
 
 MIN_RESCORING_PROTOTYPES = 63
-"""Prototype cells a side below which the five unpadded convolutions of the re-scoring network leave nothing."""
+"""With fewer prototype cells a side, the five unpadded convolutions of the re-scoring network have no output."""
 
 MAX_TOP_K = 3840
 
@@ -50,7 +50,7 @@ def export_model(
     opset: int | None = None,
     precision: Precision = "fp32",
 ) -> onnx.ModelProto:
-    """The model as ONNX after the contract in docs/design.md.
+    """The model as ONNX, by the contract in docs/design.md.
 
     Args:
         model: network in evaluation mode, float32, on the CPU.
@@ -60,9 +60,9 @@ def export_model(
         inline_functions: put the functions' bodies in place of the calls, for a runtime that knows no functions
             (TensorRT 8.5 and 8.6). See also `strip_functions`.
         batch: fixed batch size, or None for any.
-        opset: ONNX opset, 17 or later, for bf16 22 or later; None for that.
-        precision: type of the network's weights and activations. Inputs, outputs and post-processing are the same in
-            each.
+        opset: ONNX opset, 17 or later, for bf16 22 or later; None for the oldest of these.
+        precision: type of the network's weights and activations. It changes neither inputs nor outputs nor
+            post-processing.
 
     Raises UsageError for options that do not go together or are out of range.
     """
@@ -112,11 +112,11 @@ def _check_options(model: ModelConfig, postprocess: PostprocessConfig, graph: Gr
         raise UsageError(f"image_size must be {MIN_IMAGE_SIZE} to {MAX_IMAGE_SIZE} pixels, got {model.image_size}")
     if graph == "full":
         if model.mask_rescoring and model.prototype_size < MIN_RESCORING_PROTOTYPES:
-            raise UsageError(f"YOLACT++ re-scores masks from image_size 249 on, got {model.image_size}")
+            raise UsageError(f"YOLACT++ needs an image_size of 249 or more to re-score masks, got {model.image_size}")
         if max(postprocess.top_k, postprocess.max_detections) > MAX_TOP_K:
             raise UsageError(f"top_k and max_detections must be at most {MAX_TOP_K}, the limit of TensorRT's TopK")
         if postprocess.nms == "traditional":
-            raise UsageError("a full graph has no traditional NMS; export a raw one and open it with these settings")
+            raise UsageError("a full graph has no traditional NMS; export a raw graph and open it with these settings")
         lists = 1 if postprocess.nms == "cross-class" else model.num_classes
         available = lists * min(postprocess.top_k, model.num_priors)
         if postprocess.max_detections > available:

@@ -1,4 +1,4 @@
-"""An export from model to checked ONNX file in memory, step by step, each told to the user."""
+"""An export, from the model to a checked ONNX model in memory, in steps that are reported to the user."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ FunctionMode = Literal["keep", "strip", "inline"]
 
 @dataclass(frozen=True)
 class ExportPipeline:
-    """The steps of one export, from the model to an ONNX model that was checked.
+    """The steps of one export, from the model to a checked ONNX model.
 
     Attributes are those of `onnx_model.export_model`, and:
         functions: ``keep`` the functions' bodies, ``strip`` them, or ``inline`` them.
-        int8_platform: what INT8 is arranged for, None for no INT8.
+        int8_platform: the platform that INT8 is for, None for no INT8.
     """
 
     model: Yolact
@@ -58,17 +58,17 @@ class ExportPipeline:
         say: Say,
         note: Say,
     ) -> onnx.ModelProto:
-        """Export, compare with PyTorch, quantise and gate.
+        """Export, compare with PyTorch, quantise, and check the accuracy.
 
         Args:
-            images: to compare on.
-            gate: accuracy to hold, None for no such check.
-            int8: how to quantise, where `int8_platform` says so.
-            calibration: images for that.
+            images: images to compare on.
+            gate: the accuracy to keep, None for no such check.
+            int8: how to quantise, used with `int8_platform`.
+            calibration: images to calibrate on.
             say: gets the lines about each step.
             note: gets doubts about the calibration.
 
-        Raises what `export_model`, `verify_model`, `int8.quantize` and `check_accuracy` raise.
+        Raises the errors of `export_model`, `verify_model`, `int8.quantize` and `check_accuracy`.
         """
         truth = None if gate is None else self._read_truth(gate, say)
         proto = self._export(self.precision)
@@ -107,7 +107,7 @@ class ExportPipeline:
         )
 
     def _read_truth(self, gate: GateRequest, say: Say) -> GroundTruth:
-        """The annotations of the gate, read first of all, so that a mistake in them shows before the export."""
+        """The annotations of the gate, read first, so that a mistake in them is reported before the export."""
         from yolact.training.data.class_pairing import check_categories
         from yolact.training.data.ground_truth import read_ground_truth
 

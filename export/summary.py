@@ -1,4 +1,4 @@
-"""What an export says about itself, line by line."""
+"""The lines that an export prints."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _HEADS = 4
 
 
 def describe_verification(config: ModelConfig, precision: Precision, found: Verification) -> Iterator[str]:
-    """How far the export's outputs are from PyTorch's."""
+    """The differences between the export's outputs and PyTorch's."""
     measure = "largest difference" if precision == "fp32" else "relative root mean square of the difference"
     yield f"{config.name}: {config.num_classes} classes, {config.image_size}x{config.image_size} input, {precision}"
     yield f"heads in {precision}, {measure} from PyTorch in fp32:"
@@ -34,12 +34,17 @@ def describe_verification(config: ModelConfig, precision: Precision, found: Veri
 
 
 OPSETS_OF_ONNX_RUNTIME = {20: "1.17", 21: "1.18", 22: "1.21", 23: "1.23"}
-"""The first ONNX Runtime that knows an opset; 1.17 is the oldest we take. Files of every opset from 17 to 26 were tried
-in 1.17.3, 1.18.1, 1.19.2, 1.20.1, 1.21.1, 1.22.1 and 1.23.2."""
+"""The first ONNX Runtime that knows an opset; 1.17 is the oldest supported one. Files of every opset from 17 to 26 were
+tried in 1.17.3, 1.18.1, 1.19.2, 1.20.1, 1.21.1, 1.22.1 and 1.23.2."""
 
 
 def describe_onnx(proto: onnx.ModelProto, output: Path, batch: int | None) -> Iterator[str]:
-    """The ONNX file that was written, and what can run it where not every version of ONNX Runtime can."""
+    """The ONNX file that was written, and the versions of ONNX Runtime that it needs where the oldest cannot run it.
+
+    A lower opset is advised where there is one; bf16 has none.
+    """
+    from onnx import TensorProto
+
     size = output.stat().st_size / 1e6
     opset = next(entry.version for entry in proto.opset_import if not entry.domain)
     yield f"wrote {output}: {size:.1f} MB, opset {opset}, batch {batch or 'dynamic'}"
@@ -47,26 +52,28 @@ def describe_onnx(proto: onnx.ModelProto, output: Path, batch: int | None) -> It
     if opset > oldest:
         version = OPSETS_OF_ONNX_RUNTIME.get(opset)
         runtime = f"ONNX Runtime {version} or later" if version else "an ONNX Runtime that knows it"
-        yield f"opset {opset} needs {runtime}; --opset {oldest} or lower runs in {OPSETS_OF_ONNX_RUNTIME[oldest]} too"
+        in_bf16 = any(tensor.data_type == TensorProto.BFLOAT16 for tensor in proto.graph.initializer)
+        lower = f"; a file with --opset {oldest} or lower also runs in {OPSETS_OF_ONNX_RUNTIME[oldest]}"
+        yield f"opset {opset} needs {runtime}{'' if in_bf16 else lower}"
 
 
 def describe_int8(
     done: Quantization, precision: Precision, proto: onnx.ModelProto, found: Verification
 ) -> Iterator[str]:
-    """What was quantised, and how far the heads are from PyTorch's now."""
+    """The quantised part of the network, and the differences between the heads and PyTorch's."""
     convolutions = [node for node in proto.graph.node if node.op_type == "Conv"]
     rounded = sum(node.input[1].endswith(".dequantized") for node in convolutions)
     where = ", ".join(done.modules)
     if done.exclude:
         where += f" without {count_noun(len(done.exclude), 'exclusion')}"
     yield (
-        f"int8 for {done.platform}: {rounded} of {len(convolutions)} convolutions ({where}), the rest {precision}; "
+        f"INT8 for {done.platform}: {rounded} of {len(convolutions)} convolutions ({where}), the rest in {precision}; "
         f"{done.algorithm} ranges of {count_noun(done.images, 'image')}"
     )
-    yield "heads in int8, relative root mean square of the difference from PyTorch in fp32:"
+    yield "heads in INT8, relative root mean square of the difference from PyTorch in fp32:"
     for difference in found.differences[:_HEADS]:
         yield f"  {difference.output:<15} {difference.largest:.1e}"
-    yield _found_again(found, "int8")
+    yield _found_again(found, "INT8")
 
 
 def describe_gate(result: GateResult, max_drop: float) -> str:

@@ -1,4 +1,4 @@
-"""Runs an exported model in ONNX Runtime against PyTorch before anyone relies on it."""
+"""Compares an exported model, run by ONNX Runtime, with PyTorch before the file is written."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ NEWER_RUNTIME = "bf16 needs ONNX Runtime 1.21 or later; update it with pip insta
 
 @dataclass(frozen=True)
 class Verification:
-    """What the comparison found.
+    """The results of a comparison.
 
     Attributes:
         differences: the largest of all images, by output; see `comparison.compare_head` for those of heads.
-        found_again: how many of the float32 network's confident detections are found in half precision too.
+        found_again: how many of the float32 network's confident detections the export finds too.
         confident: how many confident detections the float32 network has.
     """
 
@@ -58,15 +58,15 @@ def verify_model(
     """Compare every output on some images.
 
     Heads are compared with PyTorch's in float32. Detections are compared with NumPy post-processing (and PyTorch
-    re-scoring) of the very heads ONNX Runtime computed: a difference there is a wrong decision, not rounding in the
-    convolutions. Where nothing is found in an image, the background's scores are lowered for that second comparison.
+    re-scoring) of the same heads that ONNX Runtime computed, so a difference is a wrong decision and not rounding in
+    the convolutions. Where an image has no detections, the background's scores are lowered for this second comparison.
     A model in half precision is emulated, see `half_emulation`.
 
     Args:
         images: at least one (H, W, 3) uint8 BGR.
         batch: the fixed batch size of the file, or None.
-        arithmetic: what the file computes in. Of INT8 only the heads are looked at, which may differ: post-processing
-            was compared before it was quantised.
+        arithmetic: the type that the file computes in. For INT8, only the heads are compared, without a bound:
+            post-processing was compared before the model was quantised.
 
     Raises:
         AccuracyError: an output differs by more than its bound, or is not finite.
@@ -94,7 +94,7 @@ def _check_bounds(differences: Sequence[Difference], arithmetic: Arithmetic) -> 
 
 
 def check_weights(proto: onnx.ModelProto, precision: Precision) -> None:
-    """Raise AccuracyError where weights are not finite, as those beyond 65504 in fp16."""
+    """Raise AccuracyError where weights are not finite, such as those beyond 65504 in fp16."""
     for tensor in proto.graph.initializer:
         values = numpy_helper.to_array(tensor)
         wrong = 0 if values.dtype.kind in "iub" else int((~np.isfinite(values.astype(np.float32))).sum())
@@ -174,7 +174,7 @@ class _Check:
             raise EngineError(f"{error}; {self._advice}") from error
 
     def _run(self, session: onnxruntime.InferenceSession, pixels: Image) -> dict[str, NDArray[Any]]:
-        """All outputs of the contract by name, heads first."""
+        """All outputs of the contract by name, the heads first."""
         names = [*HEADS, *self._finals]
         try:
             return dict(zip(names, run_session(session, names, {INPUT_NAME: pixels}), strict=True))

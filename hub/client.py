@@ -1,4 +1,4 @@
-"""Downloads weights from Hugging Face, with its own client and into its own cache, and checks them."""
+"""Downloads weights with the client of Hugging Face and into its cache, and checks them."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ _DIGEST = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 def download_weights(repository: Repository, note: Say) -> Path:
-    """The file of a repository's weights in the cache of huggingface_hub, downloaded where it is not there.
+    """The file of a repository's weights in the cache of huggingface_hub, downloaded where it is missing.
 
-    Its contents are compared with the digest that the hub states. Without a network what was downloaded before is
-    taken, and with HF_HUB_OFFLINE nothing is asked.
+    Its contents are compared with the digest that the hub states. Without a network, the file of an earlier download
+    is taken; with HF_HUB_OFFLINE, no request is made.
 
     Args:
-        repository: of which to take the weights.
-        note: gets a line before something is downloaded, and where the hub cannot be reached.
+        repository: the repository of the weights.
+        note: gets a line before a download, and where the hub cannot be reached.
 
     Raises:
         PackageMissing: huggingface_hub is not installed.
-        YolactError: there is no such repository, not the one file, no network, or the contents are not what they
-            should be; nothing wrong stays in the cache.
+        YolactError: there is no such repository, not exactly one file of weights in it, no network, or the contents
+            have another digest; no file with wrong contents stays in the cache.
     """
     client = _client(repository)
     if client.constants.HF_HUB_OFFLINE:
@@ -55,7 +55,7 @@ def download_weights(repository: Repository, note: Say) -> Path:
 
 
 def find_downloaded(repository: Repository) -> Path | None:
-    """The file of the weights where it was downloaded before; None where it was not, or there is no client."""
+    """The file of weights that were downloaded before; None where they were not, or there is no client."""
     try:
         return _find_cached(_client(repository), repository, check=False)
     except YolactError:
@@ -70,7 +70,7 @@ def _client(repository: Repository) -> Any:
         import huggingface_hub.constants
     except ModuleNotFoundError as error:
         raise PackageMissing(
-            f"{repository} is no file here, and taking it from Hugging Face", error.name, "hub"
+            f"{repository} is no file on this machine, and downloading it from Hugging Face", error.name, "hub"
         ) from None
     return huggingface_hub
 
@@ -87,7 +87,9 @@ def _download(client: Any, repository: Repository, note: Say) -> Path:
         listed = {one.name: one for one in map(_as_file, info.siblings or [])}
     wanted = listed[choose_weights(listed, repository)]
     if not _DIGEST.fullmatch(wanted.digest):
-        raise YolactError(f"{endpoint} does not say what {wanted.name} of {repository} contains, so it is not taken")
+        raise YolactError(
+            f"{endpoint} states no digest of {wanted.name} of {repository}, so the file is not downloaded"
+        )
     cached = client.try_to_load_from_cache(repository.id, wanted.name, revision=repository.revision)
     if isinstance(cached, str) and _is_current(Path(cached), wanted, repository, note):
         return Path(cached)
@@ -99,18 +101,18 @@ def _download(client: Any, repository: Repository, note: Say) -> Path:
         return path
     _forget(path)
     raise YolactError(
-        f"what {endpoint} sent as {wanted.name} of {repository} is not the file that it lists, with the digest "
-        f"{wanted.digest[:12]}..., so it was not kept; run this again, and where that does not help look at what "
-        "HF_ENDPOINT and the proxies lead to"
+        f"{endpoint} sent other contents for {wanted.name} of {repository} than those it lists, with the digest "
+        f"{wanted.digest[:12]}..., so they were not kept; run this again, and if that does not help, check HF_ENDPOINT "
+        "and the proxies"
     )
 
 
 def _is_current(cached: Path, wanted: HubFile, repository: Repository, note: Say) -> bool:
-    """Whether a file in the cache is what the hub lists. One that was changed is removed, a former version stays."""
+    """Whether a file in the cache is the one that the hub lists. A changed file is removed, an older version stays."""
     if has_digest(cached, wanted.digest):
         return True
     if cached.resolve().name == wanted.digest:  # the cache names contents by their digest
-        note(f"{cached.name} in the cache is not what was downloaded; it is downloaded again")
+        note(f"{cached.name} in the cache was changed after its download; it is downloaded again")
         _forget(cached)
     return False
 
@@ -149,7 +151,7 @@ def _forget(path: Path) -> None:
 
 @contextmanager
 def _explained(repository: Repository, endpoint: str) -> Iterator[None]:
-    """Turn what the client raises into our errors, and what it warns of into lines of our own log."""
+    """Turn the client's exceptions into our errors, and its warnings into lines of our own log."""
     logger = logging.getLogger("huggingface_hub")
     before, handler = list(logger.handlers), _Forwarding(logging.WARNING)
     logger.handlers[:] = [handler]

@@ -1,4 +1,4 @@
-"""What the client of Hugging Face raises, as sentences."""
+"""The errors of Hugging Face's client as sentences."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from yolact.runtime.model_names import Repository
 from yolact.runtime.wording import one_line
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
-"""Reasons why a file cannot be written that come without its name."""
+"""Errors that say why a file cannot be written but come without its name."""
 
 
 class HubUnreachable(YolactError):
-    """The hub did not answer, or may not be asked; what was downloaded before can still be used.
+    """The hub did not answer, or may not be asked; earlier downloads can still be used.
 
     Attributes:
         reason: the part of the sentence that says why.
@@ -25,7 +25,7 @@ class HubUnreachable(YolactError):
 
 
 def explain(error: Exception, repository: Repository, endpoint: str) -> YolactError:
-    """The error to raise for one of the client's: each sentence says what there is to do."""
+    """The error to raise for an error of the client: each sentence says what to do."""
     from huggingface_hub import errors as hub
 
     if isinstance(error, YolactError):
@@ -45,7 +45,7 @@ def explain(error: Exception, repository: Repository, endpoint: str) -> YolactEr
             "check the name (yolact models lists those known), or set HF_TOKEN to a token that may read it"
         )
     if isinstance(error, hub.HFValidationError):
-        return UsageError(f"{repository} is no name that the hub takes: {one_line(error)}")
+        return UsageError(f"{repository} is not a valid name of a repository: {one_line(error)}")
     if isinstance(error, hub.OfflineModeIsEnabled | hub.LocalEntryNotFoundError):
         return _not_cached(repository, "the hub is not asked or does not answer")
     status = getattr(getattr(error, "response", None), "status_code", None)
@@ -53,17 +53,17 @@ def explain(error: Exception, repository: Repository, endpoint: str) -> YolactEr
         return _by_status(status, repository, endpoint)
     if isinstance(error, OSError) and (error.filename is not None or error.errno in _FULL):
         return YolactError(
-            f"{repository} cannot be kept: {error.filename or 'the cache'}: {error.strerror}; free space, or set "
-            "HF_HOME to a folder that can be written"
+            f"{repository} cannot be stored: {error.filename or 'the cache'}: {error.strerror}; free space, or set "
+            "HF_HOME to a folder that can be written to"
         )
     return HubUnreachable(
-        f"{repository} cannot be had from {endpoint} ({type(error).__name__}: {one_line(error)[:200]})",
+        f"{repository} cannot be downloaded from {endpoint} ({type(error).__name__}: {one_line(error)[:200]})",
         "check the network, HF_ENDPOINT and the proxies, or download the file elsewhere and give its path",
     )
 
 
 def offline(repository: Repository) -> HubUnreachable:
-    """For a repository that is not there while the hub may not be asked."""
+    """The error for a repository that is not in the cache while the hub may not be asked."""
     return _not_cached(repository, "HF_HUB_OFFLINE is set")
 
 

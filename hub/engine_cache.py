@@ -1,4 +1,4 @@
-"""The cache of exported engine files: each is made once, by one process, and is whole or not there."""
+"""The cache of exported engine files: one process makes each of them once, and a file is whole or missing."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ def engines_folder() -> Path:
     folder = cache_folder("engines")
     if folder is None:
         raise YolactError(
-            "there is no folder to keep the exported file in, as this user has no home; set YOLACT_CACHE to one, or "
-            "export to a file of your own with yolact-export"
+            "there is no folder to keep the exported file in, as this user has no home; set YOLACT_CACHE to a folder, "
+            "or export to a file of your own with yolact-export"
         )
     return folder.absolute()
 
 
 def find_or_make(key: str, file_name: str, make: Callable[[Path], None], note: Say) -> tuple[Path, bool]:
-    """The file of an entry, made where it is not there, and whether it was made now.
+    """The file of an entry, made where it is missing, and whether it was made now.
 
     Args:
-        key: of the entry, by which equal exports know each other.
-        file_name: of the file that is wanted of it.
-        make: writes it, and what belongs to it, into the folder that it is given.
-        note: gets a line where another process makes it, and where an entry is damaged.
+        key: identifies the entry; equal exports have equal keys.
+        file_name: name of the wanted file of the entry.
+        make: writes this file, and those that belong to it, into the folder that it is given.
+        note: gets a line where another process makes the file, and where an entry is damaged.
 
-    Raises YolactError where the cache cannot be written, and what `make` raises; then nothing is left.
+    Raises YolactError where the cache cannot be written, and the errors of `make`; then nothing is left behind.
     """
     entry = engines_folder() / key
     if is_whole(entry):
@@ -58,13 +58,13 @@ def find_or_make(key: str, file_name: str, make: Callable[[Path], None], note: S
     except OSError as error:
         raise YolactError(
             f"cannot keep the exported file in {entry.parent}: {error.strerror or error}; free space, or set "
-            "YOLACT_CACHE to a folder that can be written"
+            "YOLACT_CACHE to a folder that can be written to"
         ) from error
     return entry / file_name, True
 
 
 def is_whole(entry: Path) -> bool:
-    """Whether the files of an entry are there with the contents that they were written with."""
+    """Whether the files of an entry exist and still have the contents with which they were written."""
     try:
         record = from_json((entry / _RECORD).read_bytes())
         return bool(record) and all(sha256_of(entry / Path(name).name) == digest for name, digest in record.items())
@@ -73,7 +73,7 @@ def is_whole(entry: Path) -> bool:
 
 
 def list_entries() -> Iterator[tuple[Path, int]]:
-    """The engine files in the cache, and the bytes of each with what belongs to it."""
+    """The engine files in the cache, each with the size in bytes of its entry."""
     with contextlib.suppress(OSError, YolactError):
         for entry in sorted(engines_folder().iterdir()):
             if (entry / _RECORD).is_file():
@@ -96,14 +96,14 @@ def _make(entry: Path, make: Callable[[Path], None]) -> None:
 
 
 def _remove_leftovers(entry: Path) -> None:
-    """Delete what killed processes left of this entry: who holds its lock is the only one that writes it."""
+    """Delete the remains of killed processes in this entry, which only the holder of its lock writes."""
     for path in entry.parent.glob(f"{entry.name}.partial-*"):
         shutil.rmtree(path, ignore_errors=True)
 
 
 @contextlib.contextmanager
 def _locked(path: Path, file_name: str, note: Say) -> Iterator[None]:
-    """Hold the lock of an entry; where another process has it, wait. Where there are no locks both write it."""
+    """Hold the lock of an entry, and wait where another process has it. Where locks do not work, both write it."""
     told = False
     while True:
         try:

@@ -1,4 +1,4 @@
-"""The export of weights that were named where an engine file is expected: with the defaults of yolact-export."""
+"""The export of weights that were given in place of an engine file, with the defaults of yolact-export."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Export(NamedTuple):
 
     Attributes:
         weights: the checkpoint.
-        tensorrt: what builds a plan of it, None for an ONNX file.
-        gpu: that a plan is for.
+        tensorrt: the TensorRT that builds a plan of it, None for an ONNX file.
+        gpu: the GPU that a plan is for.
     """
 
     weights: Path
@@ -33,12 +33,12 @@ class Export(NamedTuple):
 
     @property
     def file_name(self) -> str:
-        """Of the engine file: the checkpoint's with another suffix."""
+        """Name of the engine file: the checkpoint's with another suffix."""
         return f"{self.weights.stem}.{'onnx' if self.tensorrt is None else 'plan'}"
 
     @property
     def key(self) -> str:
-        """What tells exports apart: contents and name of the weights, the configuration beside them, and the makers."""
+        """Digest of the weights' contents and name, the configuration beside them, the tools' versions and the GPU."""
         beside = self.weights.with_suffix(".json")
         made_by = [yolact.__version__, str(self.tensorrt or "ONNX"), self.gpu]
         parts = [sha256_of(self.weights), self.weights.name, sha256_of(beside) if beside.is_file() else "", *made_by]
@@ -56,7 +56,7 @@ class Export(NamedTuple):
             import torch  # noqa: F401
         except ModuleNotFoundError as error:
             raise PackageMissing(f"exporting {self.weights.name}", error.name, "export") from None
-        note(f"exporting {self.weights.name}, which takes a while once")
+        note(f"exporting {self.weights.name}, which takes a while the first time")
         data = _export_onnx(self.weights, note)
         if self.tensorrt is None:
             (folder / self.file_name).write_bytes(data)
@@ -71,12 +71,12 @@ class Export(NamedTuple):
 
 
 def plan_export(weights: Path, device: DeviceChoice | None, *, only_onnx: bool = False) -> Export:
-    """The export for this machine: a plan where one can be built and run here and nothing speaks against it, else ONNX.
+    """The export for this machine: a plan where one is allowed and can be built and run here, else an ONNX file.
 
     Args:
         weights: the checkpoint.
-        device: where it is to run, None to choose; a plan runs on cuda alone.
-        only_onnx: for what cannot do with a plan.
+        device: the device to run on, None to choose; a plan runs on cuda only.
+        only_onnx: whether the caller cannot use a plan.
     """
     if not only_onnx and (device is None or device.kind == "cuda"):
         from yolact.engines.build_options import BuildOptions
@@ -105,4 +105,4 @@ def _export_onnx(weights: Path, note: Say) -> bytes:
 
 
 def _say_nothing(line: str) -> None:
-    """The lines about an export are left out where it only comes before something else."""
+    """Drops the lines about an export that is only a step of another command."""

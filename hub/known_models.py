@@ -1,11 +1,11 @@
-"""The models that are known by name: where they are, and what is published about them."""
+"""The models that are known by name: their repositories, and their published figures."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 OFFICIAL_LICENCE = "MIT"
-"""That of the repository github.com/dbolya/yolact, whose README links to these files."""
+"""The licence of the repository github.com/dbolya/yolact, whose README links to these files."""
 
 UNKNOWN = "not known"
 
@@ -14,8 +14,8 @@ class KnownModel(NamedTuple):
     """A file of weights on Hugging Face.
 
     Attributes:
-        name: to give to `--weights` and `--engine`.
-        file: its name, of which the configuration is read.
+        name: the value for `--weights` and `--engine`.
+        file: name of the file, which tells the configuration.
         backbone: of the network.
         image_size: side of the network's input, pixels.
         mask_ap: published average precision of masks on COCO test-dev; None for an ImageNet backbone to train from.

@@ -1,4 +1,4 @@
-"""From what a user names, a file or a repository, to a file that a command or the runtime takes."""
+"""Turns a file or repository that a user names into a file that a command or the runtime opens."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ _LOG = logging.getLogger(__name__)
 
 
 def weights_file(source: Path | Repository, note: Say) -> Path:
-    """A checkpoint's file: the one named, or that of a repository. Raises as `download_weights`."""
+    """The file of a checkpoint: the named one, or that of a repository. Raises as `download_weights`."""
     return download_weights(source, note) if isinstance(source, Repository) else source
 
 
 def engine_file(
     source: Path | Repository, device: DeviceChoice | None, note: Say = _LOG.warning, *, only_onnx: bool = False
 ) -> Path:
-    """An engine file: the one named, or one that weights are exported to once, in the user's cache.
+    """An engine file: the named one, or one exported from weights once, into the user's cache.
 
     Args:
         source: an engine file, a checkpoint, or a repository on Hugging Face.
-        device: where it is to run, None to choose.
+        device: the device to run on, None to choose.
         note: gets the lines about downloads and exports; by default the log.
-        only_onnx: where no plan will do.
+        only_onnx: whether the caller cannot use a plan.
 
     Raises as `download_weights`, `exporting.Export.make` and `engine_cache.find_or_make`.
     """
@@ -39,5 +39,5 @@ def engine_file(
     export = plan_export(path, device, only_onnx=only_onnx)
     file, is_new = find_or_make(export.key, export.file_name, lambda folder: export.make(folder, note), note)
     if is_new:
-        note(f"exported {source} to {file}; the next time it is taken from there")
+        note(f"exported {source} to {file}, which is used from now on")
     return file

@@ -1,4 +1,4 @@
-"""Which file of a repository holds its weights, and whether what was downloaded is that file."""
+"""Finds the file of a repository that holds its weights, and checks whether a downloaded file is that one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from yolact.runtime.model_names import Repository
 from yolact.runtime.wording import list_some
 
 WEIGHTS_SUFFIXES = (".pth", ".safetensors")
-"""Of the files in a repository, those of the first suffix that one of them has are looked at."""
+"""Suffixes of weights. Only files with the first of these suffixes that a repository has are considered."""
 
 _NAME = re.compile(r"[\w.+ -]+(/[\w.+ -]+)*", re.ASCII)
 
@@ -34,7 +34,7 @@ class HubFile(NamedTuple):
 
 
 def choose_weights(names: Iterable[str], repository: Repository) -> str:
-    """The one file that holds a repository's weights. Raises YolactError where there is none, or several."""
+    """The only file that holds a repository's weights. Raises YolactError where there are none or several."""
     safe = sorted(name for name in names if _NAME.fullmatch(name) and ".." not in name.split("/"))
     if repository.file is not None:
         if repository.file in safe:
@@ -57,7 +57,7 @@ def choose_weights(names: Iterable[str], repository: Repository) -> str:
 
 
 def has_digest(path: Path, digest: str) -> bool:
-    """Whether a file's contents are those of a SHA-256, or of a SHA-1 as Git counts it."""
+    """Whether a file's contents have this SHA-256, or this SHA-1 of a Git blob."""
     if len(digest) == 64:
         return sha256_of(path) == digest
     counted = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)

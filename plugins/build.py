@@ -23,17 +23,17 @@ from yolact.runtime.signals import KILLING, HeldSignals, unwound
 
 SOURCES = Path(__file__).resolve().parent
 LIBRARY_FOLDER = SOURCES / "lib"
-"""Where the toolkit looks for what was built."""
+"""The folder in which the toolkit looks for the built libraries."""
 
 KERNELS, PLUGINS = Path("libyolact_kernels.so"), Path("libyolact_plugins.so")
 LIBRARIES = (KERNELS, PLUGINS, Path("libyolact_plugins_registered.so"), Path("rtx/libtensorrt_rtx.so"))
-"""All that a build may install, relative to the folder."""
+"""All files that a build may install, relative to the folder."""
 
 DESCRIPTION = Path("library.json")
-"""What the libraries have code for: ``{"archs": ["sm_86"], "ptx": "sm_86"}``; read by `runtime/cuda/gpu.py`."""
+"""The GPUs that the libraries have code for: ``{"archs": ["sm_86"], "ptx": "sm_86"}``; for `runtime/cuda/gpu.py`."""
 
 ARCHS = tuple(f"sm_{number}" for number in (75, 80, 86, 87, 89, 90, 100, 103, 110, 120, 121))
-"""What "all" stands for, as far as the nvcc at hand knows them."""
+"""The architectures that "all" stands for, as far as the installed nvcc knows them."""
 
 _USUAL_CUDA = Path("/usr/local/cuda")
 _LAST_LINES = 40
@@ -45,7 +45,7 @@ class BuildFailed(Exception):
     """A library that could not be built.
 
     Attributes:
-        log: the last lines of what failed.
+        log: the last lines of the failed command's output.
     """
 
     def __init__(self, message: str, log: str = "") -> None:
@@ -71,7 +71,7 @@ class Tools(NamedTuple):
 
 
 def find_tools() -> Tools:
-    """nvcc of CUDA_HOME, PATH, the usual folder or pip, and cmake. Raises BuildFailed with how to get what lacks."""
+    """Find nvcc (CUDA_HOME, PATH, the usual folder, pip) and cmake. Raises BuildFailed with the way to install them."""
     homes = [Path(value) for name in ("CUDA_HOME", "CUDA_PATH") if (value := os.environ.get(name))]
     places = [str(home / "bin") for home in homes] + [os.environ.get("PATH", ""), str(_USUAL_CUDA / "bin")]
     places += [str(folder) for entry in sys.path for folder in sorted(Path(entry).glob("nvidia/cu*/bin"))]
@@ -89,7 +89,7 @@ def find_tools() -> Tools:
 
 
 def choose_archs(asked: str, tools: Tools) -> tuple[str, ...]:
-    """``all`` or a list like ``sm_86,sm_89``, as architectures. Raises BadRequest for what nvcc does not know."""
+    """``all`` or a list like ``sm_86,sm_89``, as architectures. Raises BadRequest for one that nvcc does not know."""
     if asked == "all":
         return tuple(arch for arch in ARCHS if arch in tools.archs)
     archs = tuple(dict.fromkeys(part.strip() for part in asked.split(",") if part.strip()))
@@ -113,10 +113,10 @@ def build(
 
     Args:
         asked: architectures, see `choose_archs`.
-        output: folder to install into; on any failure what it holds stays.
+        output: folder to install into; a failure leaves its contents as they are.
         tools: from `find_tools`.
         jobs: compilers at a time, None for as many as there are processors.
-        progress: is told what is being done, such as ``compiling 40%``.
+        progress: is told the current step, such as ``compiling 40%``.
 
     Returns the libraries written. Raises BuildFailed, and BadRequest where the arguments are wrong.
     """
@@ -160,7 +160,7 @@ def _staging(output: Path) -> Iterator[Path]:
 
 
 def _lock(folder: Path) -> Callable[[], None]:
-    """Show other builds that somebody works in a temporary folder. Returns what ends that."""
+    """Lock a temporary folder, so that other builds see that it is in use. Returns the function that unlocks it."""
     try:
         return FileLock(folder / _LOCK, os.O_CREAT).release
     except LockUnavailable:  # then nobody removes the folder if this process is killed
@@ -197,7 +197,7 @@ def _watch(progress: Callable[[str], None]) -> Callable[[str], None]:
 
 
 def _install(built: Path, output: Path, archs: tuple[str, ...]) -> list[Path]:
-    """Move what was built into the folder."""
+    """Move the built files into the folder."""
     missing = [str(name) for name in LIBRARIES if not (built / name).is_file()]
     if missing:
         raise BuildFailed(f"the build made no {', '.join(missing)}; report this")

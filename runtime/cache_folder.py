@@ -1,4 +1,4 @@
-"""Where this toolkit keeps what can be made again."""
+"""The folder of files that this toolkit can make again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names of classes as people see them, who cannot tell apart what differs in invisible characters."""
+"""Names of classes as people see them: names that differ in invisible characters only are equal."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ _INVISIBLE = frozenset("\u034f\u115f\u1160\u2800\u3164\uffa0") | {chr(code) for 
 
 
 def bare(name: str) -> str:
-    """Without blanks, byte order marks and other invisible characters (Unicode's Cf) at its ends."""
+    """The name without blanks, byte order marks and other invisible characters (Unicode's Cf) at its ends."""
     kept = [at for at, letter in enumerate(name) if not letter.isspace() and unicodedata.category(letter) != "Cf"]
     return name[kept[0] : kept[-1] + 1] if kept else ""
 
 
 def visible(name: str) -> str:
-    """What a reader sees: accents of one kind, single blanks, no invisible characters."""
+    """The name as a reader sees it: accents of one kind, single blanks, no invisible characters."""
     seen = "".join(c for c in name if unicodedata.category(c) != "Cf" and c not in _INVISIBLE)
     return " ".join(unicodedata.normalize("NFC", seen).split())

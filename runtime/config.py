@@ -1,4 +1,4 @@
-"""What a YOLACT network is and how its raw outputs become detections: frozen values, stored as JSON with the model."""
+"""The architecture of a YOLACT network and its post-processing: frozen values, stored as JSON with the model."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ Backbone = Literal["resnet50", "resnet101", "darknet53", "mobilenet_v2"]
 Nms = Literal["fast", "cross-class", "traditional"]
 
 MAX_NAME = 10_000
-"""Characters in any text of the metadata."""
+"""Most characters in any text of the metadata."""
 
 MAX_CLASS_NAME = 200
-"""Characters in the name of a class, which is drawn beside its box."""
+"""Most characters in the name of a class, which is drawn beside its box."""
 
 MAX_CLASSES = 100_000
 MAX_IMAGE_SIZE = 8192
 MAX_CHANNELS = 4096
 MAX_ANCHORS = 100
-"""Of one level: sizes, and ratios."""
+"""Most sizes, and most ratios, of one level."""
 
 MAX_ANCHOR_SIZE = 1e6
 MAX_ASPECT_RATIO = 1e3
 
 MAX_CATEGORY_ID = 2**53
-"""Readers of JSON that know no whole numbers keep ids up to here."""
+"""Largest id: readers of JSON that hold every number as a float are exact up to here."""
 
 MAX_KEPT = 1_000_000
-"""Candidates or detections."""
+"""Most candidates, or detections."""
 
 LEVELS = 5
 """Pyramid levels P3..P7."""
 
 DISPLAY_SCORE_THRESHOLD = 0.15
-"""What is shown of an image scores above this unless the user says otherwise: with this value the official README
-shows images (`eval.py --score_threshold=0.15`)."""
+"""Detections above this score are shown unless the user says otherwise. The official README shows images with it
+(`eval.py --score_threshold=0.15`)."""
 
 DISPLAY_TOP_K = 15
 """Most detections shown of an image, unless the user says otherwise: `eval.py --top_k=15`, likewise."""
@@ -156,7 +156,7 @@ class ModelConfig:
 
     @classmethod
     def from_json(cls, values: object) -> ModelConfig:
-        """Inverse of `to_json`, of values from anywhere. Raises FieldError where they are amiss."""
+        """Inverse of `to_json`, for untrusted values. Raises FieldError where one is wrong."""
         return cls(**exactly("the configuration", values, tuple(field.name for field in fields(cls))))
 
 
@@ -180,7 +180,7 @@ def _aspect_ratio(name: str, value: object) -> float:
 
 @dataclass(frozen=True)
 class PostprocessConfig:
-    """How raw heads become detections; defaults are the official evaluation settings.
+    """The post-processing of raw heads; defaults are the official evaluation settings.
 
     Attributes:
         score_threshold: a prior is a candidate where its best class score is strictly above this. Fast NMS applies no
@@ -210,9 +210,9 @@ class PostprocessConfig:
 
     @classmethod
     def from_json(cls, values: object) -> PostprocessConfig:
-        """From values of anywhere by the names of the attributes; those left out take their defaults.
+        """From untrusted values by the names of the attributes; those left out take their defaults.
 
-        Raises FieldError where they are amiss.
+        Raises FieldError where one is wrong.
         """
         whole_set = asdict(cls()) | values if isinstance(values, dict) else values
         return cls(**exactly("the post-processing", whole_set, tuple(field.name for field in fields(cls))))

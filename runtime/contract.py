@@ -61,9 +61,9 @@ def output_specs(graph: Graph, model: ModelConfig, postprocess: PostprocessConfi
 
 
 def contradiction(name: str, shape: tuple[int, ...], model: ModelConfig, postprocess: PostprocessConfig) -> str:
-    """Which number the metadata say otherwise than the network, whose tensor `name` has this shape (without batch).
+    """Compare a number in the metadata with the network, whose tensor `name` has this shape (without batch).
 
-    Empty where the tensor tells none, or the same; else the beginning of a sentence.
+    Returns the beginning of a sentence about the difference; empty where there is none, or no such number.
     """
     numbers = {
         INPUT_NAME: (0, 0, model.image_size, "pixel"),

@@ -19,7 +19,7 @@ from yolact.runtime.images.image_files import read_image
 from yolact.runtime.images.preprocess import check_image
 
 StreamSource = Image | str | PathLike[str] | Callable[[], Image]
-"""An image, the name of a file, or what reads one, in another thread."""
+"""An image, the name of a file, or a function that reads an image in another thread."""
 
 _Find = Callable[[Sequence[Any]], list[Detections]]
 _Load = Callable[[StreamSource], Any]
@@ -30,12 +30,12 @@ _Found = tuple[list[Detections | Exception], float]
 class DetectionStream(Iterator[Detections]):
     """Yields the detections of each image in order; see `Detector.stream`.
 
-    What is wrong with an image is raised when its turn comes, and the next call of `next` goes on with the image after
-    it. So is a batch's failure, for each of its images. Leaving the context, `close`, an interrupt, or dropping the
-    stream ends what is in flight; what has not begun is left.
+    An image's error is raised when its turn comes, and the next call of `next` goes on with the image after it. The
+    failure of a batch is raised for each of its images. Leaving the context, `close`, an interrupt, or dropping the
+    stream ends the batches in flight; no others are begun.
 
     Attributes:
-        milliseconds: what detecting in the batch of the last image took, from images in memory on.
+        milliseconds: duration of detection in the batch of the last image, from images in memory on.
     """
 
     def __init__(
@@ -50,8 +50,8 @@ class DetectionStream(Iterator[Detections]):
     ) -> None:
         """Use `Detector.stream`.
 
-        `overlapping`: `find` may run several times at once, and gains by it. `load` makes of a source what `find`
-        takes; an image by default.
+        `overlapping`: `find` may run several times at once, and gains by it. `load` makes the
+        input of `find` from a source; an image by default.
         """
         self._find, self._sources = find, iter(sources)
         self._load = load or load_image
@@ -83,7 +83,7 @@ class DetectionStream(Iterator[Detections]):
         return outcome
 
     def begin(self) -> None:
-        """Begin with what there is, up to the batches in flight, and wait for nothing.
+        """Begin with the sources at hand, up to the batches in flight, and wait for nothing.
 
         For sources that have nothing for now and go on later. Another thread may wait in `next` meanwhile.
         """
@@ -113,7 +113,7 @@ class DetectionStream(Iterator[Detections]):
         self._pending.append(self._pool.submit(_work, find, self._load, batch))
 
     def close(self) -> None:
-        """End what is in flight and wait for that. Calling it again does nothing."""
+        """End the batches in flight and wait for their end. Calling it again does nothing."""
         with self._filling:
             self._sources = iter(())
             self._pending.clear()
@@ -139,13 +139,13 @@ def load_image(source: StreamSource) -> Image:
 
 
 def _work(find: _Find | None, load: _Load, sources: Sequence[StreamSource]) -> _Read | _Found:
-    """What a thread does with a batch: read it and, where `find` is given, detect."""
+    """The work of a thread on a batch: read it and, where `find` is given, detect."""
     images = [_read(load, source) for source in sources]
     return images if find is None else _detect(find, images)
 
 
 def _read(load: _Load, source: StreamSource) -> Any:
-    """What is loaded, or why it cannot be."""
+    """The loaded image, or its error."""
     try:
         return load(source)
     except Exception as error:
@@ -153,7 +153,7 @@ def _read(load: _Load, source: StreamSource) -> Any:
 
 
 def _detect(find: _Find, images: _Read) -> _Found:
-    """The detections of those images that could be read, or why there are none; and how long it took, ms."""
+    """The detections of those images that could be read, or the error; and the duration, ms."""
     readable = [image for image in images if not isinstance(image, Exception)]
     start = time.perf_counter()
     try:

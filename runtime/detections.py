@@ -1,4 +1,4 @@
-"""What a detector returns: aligned arrays in pixels of the original image, masks made on demand."""
+"""The detections of an image: aligned arrays in pixels of the original image, masks made on demand."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class Detections:
         return len(self.scores)
 
     def __repr__(self) -> str:
-        """One line: what was found, and the size of the image."""
+        """One line: the number of detections by class, and the size of the image."""
         height, width = self.image_size
         return printable(f"<Detections: {summarise(self)} in an image {width} wide and {height} high>")
 
@@ -142,7 +142,7 @@ class Detections:
 
     @property
     def ranking_scores(self) -> FloatArray:
-        """(D,) what instances are ranked by: mask scores where the model predicts them, else scores."""
+        """(D,) the scores that rank instances: mask scores where the model predicts them, else scores."""
         return self.scores if self.mask_scores is None else self.mask_scores
 
     def select(

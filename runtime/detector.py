@@ -1,4 +1,4 @@
-"""The runtime's front door: images in, detections out, whatever engine is behind."""
+"""The runtime's front door: images in, detections out, on any kind of engine."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Detector:
 
     Attributes:
         in_flight: batches that are worth beginning at once.
-        sends_files: whether image files are decoded elsewhere, so that their names are better than their pixels.
+        sends_files: whether image files are decoded elsewhere, so that it is better to pass names than pixels.
     """
 
     in_flight = 2
@@ -75,7 +75,7 @@ class Detector:
         Args:
             path: an ONNX file written by yolact-export, or a TensorRT plan built from one; or a checkpoint, or the name
                 of a repository on Hugging Face such as ``dbolya/yolact-resnet50``, which need the extras ``export`` and
-                ``hub`` the first time. What is done then is logged.
+                ``hub`` the first time. These steps are logged.
             postprocess: NMS kind and limits for a raw graph instead of those it was exported with.
             device: ``cpu``, ``cuda``, ``cuda:1``, or, for an ONNX file, ``tensorrt`` (ONNX Runtime's provider),
                 ``openvino`` (OpenVINO on the CPU, which needs the extra ``openvino``), ``openvino:GPU`` or
@@ -83,14 +83,14 @@ class Detector:
             threads: CPU threads per operator for an ONNX file; None for one per physical core.
             metadata_file: for a plan without its sidecar, the ONNX file it was built from.
             allow_host_code: let TensorRT run code that the plan carries. Only for plans you trust.
-            precision: ``file`` computes as exactly as the file says; ``auto``, for OpenVINO alone, lets it round to
-                what the device computes quickest, which is bfloat16 on a CPU that has it.
+            precision: ``file`` computes at least as exactly as the file says; ``auto``, for OpenVINO alone, computes in
+                the precision that is quickest on the device, which is bfloat16 on a CPU that has it.
 
         Raises:
             EngineError: the file is missing, is no such model, does not keep the contract, or cannot run here.
             UsageError: `postprocess` was given for a full graph, which has its own built in; `threads` is less than 1
-                or the device is none, not available, or for the other kind of file; `precision` is none or for another
-                device.
+                or the device is unknown, not available, or for the other kind of file; `precision` is unknown or for
+                another device.
         """
         choice = None if device is None else DeviceChoice.parse(device)
         beside = None if metadata_file is None else Path(metadata_file)
@@ -118,14 +118,14 @@ class Detector:
 
     @property
     def engine(self) -> Engine:
-        """What runs the network. Raises EngineError where the detector was closed."""
+        """The engine that runs the network. Raises EngineError where the detector was closed."""
         if self._engine is None:
             raise EngineError("this detector was closed; open the engine again")
         return self._engine
 
     @property
     def metadata(self) -> ModelMetadata:
-        """What the model is and how it post-processes; known of a closed detector too."""
+        """The model and its post-processing; known of a closed detector too."""
         return self._metadata
 
     @property
@@ -135,7 +135,7 @@ class Detector:
 
     @property
     def max_batch(self) -> int | None:
-        """How many images run as one batch; None where any number will do, or the detector was closed."""
+        """The number of images that run as one batch; None where any number will do, or the detector was closed."""
         return self._engine.max_batch if self._engine else None
 
     @overload  # a text is a sequence of texts too, but the first that fits counts
@@ -171,8 +171,8 @@ class Detector:
         Args:
             images: one image, (H, W, 3) uint8 BGR or the name of a file as `read_image` reads it; or a list of them in
                 any sizes. A list runs as one batch, or in batches of the largest size the engine file takes.
-            score_threshold: what `Detections.select` is to choose, which is then not called any more. A plan on a GPU
-                makes no other masks.
+            score_threshold: chooses detections as `Detections.select` does, which need not be called then. A plan on a
+                GPU makes the masks of these detections only.
             top_k: likewise.
             class_ids: likewise.
 
@@ -182,7 +182,7 @@ class Detector:
         Raises:
             ImageError: an array is no such image, or a file cannot be read as one.
             EngineError: the detector was closed.
-            TypeError, ValueError: what is wanted is not as `Detections.select` says.
+            TypeError, ValueError: an argument is not as `Detections.select` says.
         """
         wanted = _selection(score_threshold, top_k, class_ids)
         if not isinstance(images, (list, tuple)):  # one image, or no image at all, which the preprocessor reports
@@ -204,7 +204,7 @@ class Detector:
             >>> boxes = torch.from_dlpack(found.boxes)  # or cupy.from_dlpack(found.boxes), without a copy
 
         Raises:
-            UsageError: this is no plan of a full graph, or the kernels of yolact-build-plugins are not there.
+            UsageError: this is no plan of a full graph, or the kernels of yolact-build-plugins are missing.
         """
         wanted, engine = _selection(score_threshold, top_k, class_ids), self.engine
         finder = self._image_engine
@@ -230,25 +230,25 @@ class Detector:
             ...     for path, detections in zip(paths, found):
             ...         print(path, detections)
 
-        On a plan so many batches run at once, each in a context of its own: one is read and uploaded while another is
-        in the network. On an ONNX file, whose network keeps the CPU busy by itself, images are read ahead.
+        On a plan `in_flight` batches run at once, each in a context of its own: one is read and uploaded while another
+        is in the network. On an ONNX file, whose network keeps the CPU busy by itself, images are read ahead.
 
         Args:
             images: images or names of files, as for a call, or functions that read one. They are asked for when their
                 turn is near, in this thread, and read in others.
-            in_flight: batches that were begun and not yet yielded; memory follows it.
+            in_flight: batches that were begun and not yet yielded; memory grows with it.
             batch_size: images in a batch; the last may have fewer.
             score_threshold: as for a call.
             top_k: as for a call.
             class_ids: as for a call.
 
         Returns:
-            An iterator over the Detections of each image, in order. Where something is wrong with an image, its turn
-            raises that, and the one after it can be asked for all the same.
+            An iterator over the Detections of each image, in order. An image's error is raised in its turn, and the
+            image after it can be asked for all the same.
 
         Raises:
             EngineError: the detector was closed.
-            TypeError, ValueError: `images` is one image, a number is out of range, or what is wanted is not as
+            TypeError, ValueError: `images` is one image, a number is out of range, or an argument is not as
                 `Detections.select` says.
         """
         if isinstance(images, (str, PathLike)) or (isinstance(images, np.ndarray) and images.ndim < 4):
@@ -284,7 +284,7 @@ class Detector:
         return found if wanted is None else [one.select_by(wanted) for one in found]
 
     def _load(self, source: StreamSource) -> Any:
-        """What the engine takes for a source: the image, checked. Raises ImageError."""
+        """The engine's input for a source: the image, checked. Raises ImageError."""
         return load_image(source)
 
     def __repr__(self) -> str:

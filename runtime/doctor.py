@@ -1,4 +1,4 @@
-"""What this machine has for running engine files, and whether a given file runs on it."""
+"""Examines the software and GPUs of this machine, and whether a given engine file runs on it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Finding(NamedTuple):
     """One line of the report.
 
     Attributes:
-        title: what was looked at.
+        title: the examined part.
         usable: whether it is there and works.
         text: versions, or the reason why it is not usable.
     """
@@ -61,7 +61,7 @@ def examine_machine() -> Iterator[Finding]:
 
 
 def _guarded(title: str, examine: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
-    """What `examine` finds. Where it fails, the failure is the last finding."""
+    """The findings of `examine`. Where it fails, the failure is the last finding."""
     try:
         yield from examine()
     except (YolactError, ImportError, OSError) as error:
@@ -138,7 +138,7 @@ def _installed(package: str, extra: str) -> tuple[bool, str]:
 
 
 def examine_engine(path: Path, options: EngineOptions) -> Iterator[Finding]:
-    """What an engine file is and, in the last finding, whether it can be opened here and why not."""
+    """Describe an engine file; the last finding says whether it can be opened here, or why not."""
     identity: PlanIdentity | None = None
     try:
         header = read_plan_header(path)

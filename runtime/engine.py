@@ -1,4 +1,4 @@
-"""What runs a network, and where: an exported file, a PyTorch module, a TensorRT plan, on a CPU or a GPU."""
+"""The interface of all engines: an exported file, a PyTorch module, a TensorRT plan, on a CPU or a GPU."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Engine(Protocol):
     """Network and post-processing behind one call.
 
     Attributes:
-        metadata: what the model is and how it post-processes.
+        metadata: the model and its post-processing.
         min_batch: fewest images per call.
         max_batch: most images per call, None where any number will do.
         device: where it runs, as text ``cpu``, ``cuda:0`` or ``openvino``.
@@ -46,7 +46,7 @@ class Engine(Protocol):
         """Detections of each image of a batch (N, S, S, 3) uint8 BGR, S as in the metadata."""
 
     def close(self) -> None:
-        """Free what the engine holds; it cannot be used any more. Calling it again does nothing."""
+        """Free the engine's resources; it cannot be used any more. Calling it again does nothing."""
 
 
 @runtime_checkable
@@ -72,7 +72,8 @@ class ImageEngine(Engine, Protocol):
 DeviceKind = Literal["cpu", "cuda", "tensorrt", "openvino"]
 
 ComputePrecision = Literal["file", "auto"]
-"""What OpenVINO computes in: as exactly as the file says, or as is quickest on the device."""
+"""Precision that an engine computes in: ``file``, at least as exact as the file says; ``auto``, for OpenVINO alone, the
+quickest on the device."""
 
 
 @dataclass(frozen=True)
@@ -114,16 +115,16 @@ CPU = DeviceChoice("cpu")
 
 @dataclass(frozen=True)
 class EngineOptions:
-    """How an engine file is opened.
+    """The options with which an engine file is opened.
 
     Attributes:
         device: where it runs; None: an ONNX file on the CPU, a plan on the first GPU.
         metadata_file: for a plan without its sidecar, the ONNX file it was built from or the sidecar under its new
             name.
         allow_host_code: let TensorRT run code that the plan carries. Only for plans you trust.
-        precision: ``auto``, for OpenVINO alone, lets it round to what the device computes quickest.
+        precision: ``auto``, for OpenVINO alone, computes in the precision that is quickest on the device.
 
-    Raises UsageError for a precision that is none, or that the device does not offer.
+    Raises UsageError if the precision is unknown or not for this device.
     """
 
     device: DeviceChoice | None = None

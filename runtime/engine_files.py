@@ -1,4 +1,4 @@
-"""Opens engine files of every kind: the one place that decides by a file's first bytes what runs it."""
+"""Opens engine files of every kind: the one place that chooses the runtime by a file's first bytes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def open_engine(
 
     Args:
         path: written by yolact-export or yolact-build.
-        options: on which device, and what a plan may need.
+        options: the device, and options for plans.
         threads: CPU threads per operator for an ONNX file; None for one per physical core.
 
     Raises:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 
 class YolactError(Exception):
-    """Something the user can mend. The message says what was expected, what was got and what to do."""
+    """An error that the user can mend. The message says what was expected, what was got and what to do."""
 
     exit_code = 1
 
@@ -28,7 +28,7 @@ class ImageError(YolactError):
 
 
 class ImageMemoryError(ImageError, MemoryError):
-    """An image that there is not enough memory for, which says nothing against it."""
+    """There is not enough memory for an image, which may be intact."""
 
 
 class CheckpointError(YolactError):

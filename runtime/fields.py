@@ -47,10 +47,10 @@ def flag(name: str, value: object) -> bool:
 
 
 def text(name: str, value: object, most: int) -> str:
-    """A text of at most so many characters, all of them characters, none of them NUL, which C ends a text with.
+    """A text of at most so many characters, without halves of surrogate pairs and without NUL, which ends a text in C.
 
-    Line breaks and control characters are let through, as classes are called what they are called: `printable` escapes
-    them where they are shown. Raises FieldError.
+    Line breaks and control characters are allowed, since names of classes may have them: `printable` escapes them
+    where they are shown. Raises FieldError.
     """
     if not isinstance(value, str) or len(value) > most:
         raise FieldError(f"{name} must be a text of at most {most} characters, got {shown(value)}")

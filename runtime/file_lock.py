@@ -28,7 +28,7 @@ class LockUnavailable(Exception):
 class FileLock:
     """An exclusive lock (flock) on a file, held until `release` or the end of the process.
 
-    A process id would not tell who works: containers that share a folder may all run process 1. Processes that were
+    A process id would not identify the owner: containers that share a folder may all run process 1. Processes that were
     forked do not keep the lock.
 
     Attributes:
@@ -77,7 +77,7 @@ class FileLock:
             return False
 
     def release(self) -> None:
-        """Let go of the lock. Calling it again does nothing."""
+        """Release the lock. Calling it again does nothing."""
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
             os.close(descriptor)

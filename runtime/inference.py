@@ -1,4 +1,4 @@
-"""Runs a detector over sources and writes what it finds: pictures, lines, JSON."""
+"""Runs a detector over sources and writes its detections: pictures, lines, JSON."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ from yolact.runtime.wording import Say, count_noun, list_some, printable
 
 @dataclass(frozen=True)
 class InferenceRequest:
-    """What the user asked for.
+    """The user's request.
 
     Attributes:
         engine: exported model file or plan, or a model on a server.
@@ -56,9 +56,9 @@ class InferenceRequest:
         output: folder for annotated pictures and videos; created.
         json: file for the results, None for none.
         masks: how they are written to it.
-        color_by: what has a colour of its own in pictures and videos, see `annotate`.
+        color_by: the unit that has a colour of its own in pictures and videos, see `annotate`.
         track: whether instances are followed over the frames of a video, and over the images of a folder.
-        smooth: whether what is shown of them is averaged with the frames before; needs `track`.
+        smooth: whether masks, boxes and scores are averaged with those of the frames before; needs `track`.
         video_options: which frames of videos are taken, and how they are written.
         live: where videos are watched while they are worked on.
     """
@@ -80,7 +80,7 @@ class InferenceRequest:
 
 
 def run_inference(request: InferenceRequest, say: Say, report: Say) -> bool:
-    """Run the detector over all sources and write what it finds.
+    """Run the detector over all sources and write its detections.
 
     `say` gets a line about each image, `report` one about each source that fails. The other sources are still done.
 
@@ -124,7 +124,7 @@ def parse_classes(text: str, class_names: Sequence[str]) -> list[int]:
     Names may have commas, of which the longest name wins; line breaks and the like in them may be written as blanks or
     as they are shown.
 
-    Raises UsageError for what is neither, with the names that come closest.
+    Raises UsageError for a word that is neither, with the names that come closest.
     """
     ids: dict[str, list[int]] = {}
     for index, name in enumerate(class_names):
@@ -146,7 +146,7 @@ def parse_classes(text: str, class_names: Sequence[str]) -> list[int]:
 
 
 def _as_text(argument: str) -> str:
-    """What was typed, where Python read bytes of the command line in a locale that has not those letters."""
+    """The typed text, where Python read bytes of the command line in a locale that lacks their letters."""
     try:
         return os.fsencode(argument).decode()
     except UnicodeError:
@@ -156,7 +156,7 @@ def _as_text(argument: str) -> str:
 
 
 def _class_key(name: str) -> str:
-    """What two spellings of a name have in common."""
+    """The form that all spellings of a name share."""
     return printable(visible(name)).casefold()
 
 
@@ -184,7 +184,7 @@ def _expand(arguments: Sequence[str], report: Say) -> tuple[list[Source], bool]:
 
 @dataclass
 class _Run:
-    """What all sources of a run share: the detector, the outputs and who is told."""
+    """The parts that all sources of a run share: the detector, the outputs and the receivers of messages."""
 
     request: InferenceRequest
     detector: Detector
@@ -204,10 +204,10 @@ class _Run:
     def detect(
         self, inputs: Iterable[_Input], *, live: bool = False
     ) -> Generator[tuple[_Input, Detections | ImageError], None, None]:
-        """What to show of each image, in order, or why there is nothing; leaves the time that took in `milliseconds`.
+        """The detections to show of each image, in order, or its error; leaves the duration in `milliseconds`.
 
         The next images are begun meanwhile, unless they are `live`: one that waits grows stale. They run in batches of
-        the least size that the engine takes, which it would be filled up to anyway.
+        the least size that the engine takes, as smaller batches would be filled up to it.
         """
         begun = deque[_Input]()
         wanted = self.request
@@ -226,7 +226,7 @@ class _Run:
                 try:
                     outcome = next(stream, None)
                 except ImageError as error:
-                    if not begun:  # no image failed, but what they come from, such as a video that breaks off
+                    if not begun:  # no image failed, but its source, such as a video that breaks off
                         raise
                     outcome = error
                 if outcome is None:
@@ -243,7 +243,7 @@ class _Run:
         self.pictures.add(source, image, detections, path, self.summarise(detections))
 
     def fail(self, error: YolactError) -> None:
-        """Report a source that failed, after what came before it."""
+        """Report a source that failed, after the images before it."""
         self.pictures.finish()
         self.report(str(error))
 
@@ -279,7 +279,7 @@ class _Input:
 
 
 def _scene(source: Source) -> object:
-    """What images have in common that are taken for frames of one film: the folder they lie in."""
+    """The folder of an image, as the images of one folder are taken for frames of one film; else the source itself."""
     return source.location.parent if isinstance(source.location, Path) and is_image_file(source) else source.location
 
 
@@ -372,8 +372,8 @@ class _Drawn(NamedTuple):
 def _draw_frames(run: _Run, source: Source, media: Video) -> Generator[_Drawn, None, None]:
     """The frames of a video, drawn.
 
-    Decoding, the network and drawing go on at the same time, and while the caller writes. Of cameras and streams they
-    follow each other, as a frame that waits grows stale, and so they do where Ctrl-C must end the waiting for a frame.
+    Decoding, the network and drawing go on at the same time, and while the caller writes. For cameras and streams they
+    run one after the other, as a frame that waits grows stale, and also where Ctrl-C must end the waiting for a frame.
     """
     frames = (_Input(source, frame=frame) for frame in run.request.video_options.choose(media))
 

@@ -8,7 +8,7 @@ import stat
 from pathlib import Path
 
 MAX_PIPE_BYTES = 1 << 30
-"""What is taken from a pipe, which may never end."""
+"""Most bytes read from a pipe, which may never end."""
 
 _KINDS = (
     (stat.S_ISDIR, "a folder"),
@@ -20,7 +20,7 @@ _KINDS = (
 
 
 def no_file(path: Path, wanted: str) -> str:
-    """The beginning of a sentence about a name that is no regular file where there should be one: what is there."""
+    """The beginning of a sentence about a path that is no regular file: it names the thing that is there instead."""
     try:
         mode = path.stat().st_mode
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""Names an installation that does not fit the files it points to, instead of letting some import fail."""
+"""Reports an installation that does not fit the files it points to, before some import fails."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def check_installation() -> None:
 
     clone = Path(__file__).resolve().parents[1]
     command = shlex.join([sys.executable, "-m", "pip", "install", "-e", str(clone)])
-    message = f"yolact is found in {clone}, but by an installation older than what lies there, or none; run: {command}"
+    message = f"yolact is found in {clone}, but its installation is older than these files, or missing; run: {command}"
     is_command = Path(sys.argv[0]).name.startswith("yolact") or sys.argv[0] == "-m"  # -m: Python looks for the command
     if is_command:
         sys.exit(f"error: {message}")

@@ -19,7 +19,7 @@ def to_json(values: Any, indent: int | None = None) -> str:
 
 
 def parse_json(text: str | bytes, **hooks: Any) -> Any:
-    """The values in a text of anybody's, of any depth that Python can read, NaN and infinities included.
+    """The values in an untrusted text, of any depth that Python can read, NaN and infinities included.
 
     Args:
         text: bytes may be UTF-8, UTF-16 or UTF-32, with a byte order mark or without.
@@ -40,7 +40,7 @@ def parse_json(text: str | bytes, **hooks: Any) -> Any:
 
 
 def from_json(text: str | bytes) -> Any:
-    """The values in a text of anybody's, of at most `MAX_DEPTH` levels.
+    """The values in an untrusted text of at most `MAX_DEPTH` levels.
 
     Raises ValueError for everything else: no JSON, no UTF-8, NaN and infinities (also numbers too large for a float),
     halves of surrogate pairs, an object with one name twice.

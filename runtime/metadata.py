@@ -1,4 +1,4 @@
-"""What a model file says about itself, so that no client has to be told again."""
+"""The metadata inside a model file, so that clients need no other source about the model."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ Precision = Literal["fp32", "fp16", "bf16"]
 
 @dataclass(frozen=True)
 class Quantization:
-    """Which part of a network computes in INT8, and by what calibration.
+    """The parts of a network that compute in INT8, and their calibration.
 
     Attributes:
-        platform: what the rounding is arranged for, ``tensorrt`` or ``cpu``.
+        platform: the target of the rounding, ``tensorrt`` or ``cpu``.
         modules: parts of the network.
         exclude: layers in them that stay in the network's precision.
         algorithm: how ranges were chosen.
@@ -86,7 +86,7 @@ class ModelMetadata:
 
     @property
     def types(self) -> str:
-        """What the network computes in, for people: ``fp16``, or ``fp32 with INT8``."""
+        """The number types that the network computes in, for people: ``fp16``, or ``fp32 with INT8``."""
         return self.precision if self.quantization is None else f"{self.precision} with INT8"
 
     def check_for_tensorrt(self) -> None:

@@ -1,4 +1,4 @@
-"""Names of models: what may stand where the name of a file is expected, and what is meant by it."""
+"""Names of models: names of files, and names of repositories, which may stand in their place."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _FILE_SUFFIXES = frozenset(
         *(".tar", ".tgz", ".gz", ".zip", ".h5", ".txt", ".pb", ".weights", ".xml", ".param", ".caffemodel"),
     )
 )
-"""What ends in one of these is a file, be it there or not: no name of a repository is looked for."""
+"""A name with one of these endings means a file, present or missing, and never a repository."""
 
 _WORD = r"(?![-.])[A-Za-z0-9_.-]{1,96}(?<![-.])"
 _NAME = re.compile(
@@ -79,7 +79,7 @@ def parse_name(text: str) -> Repository | None:
 
 
 def file_or_repository(text: str) -> Path | Repository:
-    """What is meant by an argument: a file, there or missing, or a repository. What is a file wins.
+    """The file, present or missing, or the repository that an argument means. A file that exists wins.
 
     Raises UsageError where it is a repository's name and a folder's as well, or is neither the name of a repository nor
     that of a file which could hold weights.

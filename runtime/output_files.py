@@ -24,7 +24,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def check_replaceable(path: Path) -> None:
-    """Raise UsageError where renaming a file to `path` would destroy what is no file: a device, a pipe, a folder."""
+    """Raise UsageError where renaming a file to `path` would destroy a device, a pipe or a folder."""
     if path.exists() and not real_path(path).is_file():
         raise UsageError(f"cannot write {path}: it exists and is no regular file; choose another name")
 
@@ -39,8 +39,8 @@ def check_output(option: str, path: Path, inputs: Iterable[Path | None], suffixe
         suffixes: one of which the name has to end in, in small or capital letters; none for any name.
 
     Raises:
-        UsageError: `path` cannot be meant: stdout, another kind of file, an input, no regular file, in a folder that is
-            not there.
+        UsageError: `path` is refused: it is stdout, another kind of file, an input, no regular file, or in a missing
+            folder.
         YolactError: the folder cannot be written to.
     """
     if suffixes and path.suffix.lower() not in suffixes:
@@ -82,7 +82,7 @@ def _prepare(folder: Path) -> None:
 
 
 def write_output(path: Path, data: bytes) -> None:
-    """Write a whole file. Raises YolactError where that fails; what was there before then stays."""
+    """Write a whole file. Raises YolactError where that fails; an earlier file then stays."""
     write_outputs({path: data})
 
 

@@ -35,12 +35,12 @@ def find_overwritten(output: Path, inputs: Iterable[Path | None]) -> Path | None
 
 
 def real_path(path: Path) -> Path:
-    """Where links lead. Unlike `Path.resolve` it takes links that lead in a circle, and leaves them as they are."""
+    """The target of links. Unlike `Path.resolve` it takes links that lead in a circle, and leaves them as they are."""
     return Path(os.path.realpath(path))
 
 
 def file_key(path: Path) -> str:
-    """What two resolved paths of one file have in common: some file systems take ``A.jpg`` and ``a.jpg`` for one."""
+    """The form that all resolved paths of one file share: some file systems take ``A.jpg`` and ``a.jpg`` for one."""
     return str(path).casefold()
 
 

@@ -8,7 +8,7 @@ from yolact.runtime.errors import YolactError
 
 
 class PackageMissing(YolactError, ImportError):
-    """What was asked for needs a package that is not installed. The message has the line that installs it."""
+    """The request needs a package that is not installed. The message has the line that installs it."""
 
     def __init__(self, purpose: str, package: str | None, extra: str) -> None:
         super().__init__(f"{purpose} needs {package}; {how_to_install(extra)}")

@@ -1,4 +1,4 @@
-"""A file that is written beside the one it is to become, and what a killed run leaves of such files."""
+"""Files that are written beside their targets, and the removal of those that killed runs left behind."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def _sweep_once(folder: Path) -> None:
-    """Once a process and folder: listing it for every picture of thousands would take long."""
+    """Tidy a folder once a process: listing it for every picture of thousands would take long."""
     resolved = Path(os.path.realpath(folder))
     if resolved not in _swept:
         _swept.add(resolved)

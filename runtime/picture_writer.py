@@ -1,4 +1,4 @@
-"""Draws and writes what was found in an image while the network works on the next one."""
+"""Draws and writes the detections of an image while the network works on the next one."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 @runtime_checkable
 class Closeable(Protocol):
-    """What can be closed, twice too."""
+    """An object that can be closed, also twice."""
 
     def close(self) -> None: ...
 
@@ -25,7 +25,7 @@ BETWEEN = 2
 
 
 class Ahead(Iterator[T], Generic[T]):
-    """The items of an iterable, which a thread asks for ahead of time. What that raises is raised in its turn.
+    """The items of an iterable, which a thread asks for ahead of time. Its exceptions are raised in their turn.
 
     Closing it lets the thread end after the item that it works on, and closes the iterable there.
     """

@@ -1,4 +1,4 @@
-"""Which of the detections of an image are wanted."""
+"""The choice among the detections of an image."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Selection:
     """The best detections that score above a threshold, of some classes; see `Detections.select`.
 
     Attributes:
-        score_threshold: what their scores must exceed.
+        score_threshold: the value that their scores must exceed.
         top_k: how many at most; None for all.
         class_ids: of these classes; None for all.
 

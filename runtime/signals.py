@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from types import FrameType
 
 KILLING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
-"""Those that end a process at once where it has no handler. SIGHUP comes when a terminal closes; Windows has none."""
+"""Signals that end a process at once where it has no handler. SIGHUP comes when a terminal closes; Windows has none."""
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""What a SOURCE on the command line means (image, folder, pattern, video, URL or camera), and how it is opened."""
+"""The meaning of a SOURCE on the command line (image, folder, pattern, video, URL or camera), and its opening."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Source:
     """One image or one video.
 
     Attributes:
-        name: how it is called in results and errors: the path, the URL without user and password, or ``camera 0``.
+        name: its name in results and errors: the path, the URL without user and password, or ``camera 0``.
         location: where it is: a file (Path), a URL (str), or a camera's index (int).
     """
 

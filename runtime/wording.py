@@ -1,4 +1,4 @@
-"""Sentences for the user: who takes them, and pieces that they have in common."""
+"""Sentences for the user: their receivers, and pieces that they have in common."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ def one_line(error: object) -> str:
 
 
 _JOINERS = "\u200c\u200d"
-"""They shape letters and emoji, in which they are seen."""
+"""Invisible characters that shape letters and emoji, so that their effect is seen."""
 
 
 def printable(text: str, encoding: str = "utf-8") -> str:
     """Text as one line that any terminal can show and none obeys.
 
-    Names of files and classes, and what servers and model files say, may hold anything. Line breaks, control
-    characters (which begin a terminal's commands), what is invisible or reorders text (Unicode's Cf, but for joiners),
-    halves of surrogate pairs, and what the encoding lacks become escapes such as ``\\x1b`` and ``\\u6f22``.
+    Names of files and classes, and texts of servers and model files, may hold anything. Line breaks, control characters
+    (which begin a terminal's commands), invisible ones and those that reorder text (Unicode's Cf, but for joiners),
+    halves of surrogate pairs, and those that the encoding lacks become escapes such as ``\\x1b`` and ``\\u6f22``.
     """
     shown = "".join(_escape(character) if _is_command(character) else character for character in text)
     return shown.encode(encoding, "backslashreplace").decode(encoding)

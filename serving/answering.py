@@ -1,4 +1,4 @@
-"""What requests ask for and what they are answered, whatever carries them: one batch for the images of all."""
+"""Answers requests, independent of the protocol that carries them, with one batch for the images of all."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Question(NamedTuple):
 
     Attributes:
         sources: contents of image files, or images (H, W, 3) uint8 BGR.
-        wanted: which detections; None for all, in the network's order.
+        wanted: the detections to send; None for all, in the network's order.
     """
 
     sources: Sequence[bytes | Image]
@@ -33,11 +33,11 @@ class Question(NamedTuple):
 
 
 class EngineFailed(YolactError):
-    """The engine could not answer, through no fault of the request."""
+    """The engine failed; the request is not at fault."""
 
 
 Answer = dict[str, NDArray[Any]] | YolactError
-"""The outputs of `wire`, or what the request's client is told instead."""
+"""The outputs of `wire`, or the error for the client of the request."""
 
 
 def answer(
@@ -45,8 +45,8 @@ def answer(
 ) -> list[Answer]:
     """Answer some requests with one call of the detector.
 
-    A request with an image that is none, or that was refused before, gets its error, and the others their detections.
-    Images are decoded, and masks encoded, in the threads of `pool`.
+    A request that was refused before, or has an image that cannot be decoded, gets its error; the others get their
+    detections. Images are decoded, and masks encoded, in the threads of `pool`.
     """
     loaded = [one if isinstance(one, YolactError) else _load(one, pool) for one in questions]
     asked = [
@@ -64,7 +64,7 @@ def answer(
 
 
 def _load(question: Question, pool: Executor) -> list[Image] | YolactError:
-    """The images of a request, or why it has none."""
+    """The images of a request, or the error where it has none."""
     loaded = list(pool.map(_decode, question.sources))
     for number, image in enumerate(loaded, 1):
         if isinstance(image, YolactError):

@@ -17,15 +17,15 @@ from yolact.runtime.postprocess.postprocess import NetworkDetections
 
 
 class BackendEngine:
-    """Asks a model for the tensors of the contract, which the server hands over in shared memory (BLS).
+    """Requests the tensors of the contract from a model; the server hands them over in shared memory (BLS).
 
-    All images of a batch are one request, so that batches stay what they are.
+    All images of a batch are one request, so that batches are not split.
     """
 
     device = "triton"
 
     def __init__(self, model: str, metadata: ModelMetadata, batches: tuple[int, int]) -> None:
-        """`model`: its name; `batches`: fewest and most images of a request."""
+        """`model`: name of the model; `batches`: fewest and most images of a request."""
         self._model, self.metadata = model, metadata
         self.min_batch, self.max_batch = batches
         self._names = list(output_specs(metadata.graph, metadata.config, metadata.postprocess))
@@ -48,5 +48,5 @@ class BackendEngine:
         return self._check.of_batch(outputs, self.metadata)
 
     def close(self) -> None:
-        """Tell what was left out."""
+        """Report the detections that were left out."""
         self._check.close()

@@ -1,4 +1,4 @@
-"""Compares a model's folder in a repository with what `yolact-triton` would write for an engine."""
+"""Compares a model's folder in a repository with the folder that `yolact-triton` would write for an engine."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from yolact.serving.repository import CONFIG, ModelFolder, differences, model_fo
 from yolact.serving.settings import BACKENDS, Settings
 
 OWN_TO_TUNE = ("instance_group", "dynamic_batching", "optimization", "version_policy", "model_warmup")
-"""Parts of a configuration that change how quickly a model answers and not what: users may edit them."""
+"""Parts of a configuration that change how quickly a model answers, but not its answers: users may edit them."""
 
 
 def find_faults(repository: Path, engine: EngineFacts, name: str) -> list[str]:
-    """What is wrong with a model in a repository, a sentence each; nothing where it serves this engine.
+    """The faults of a model in a repository, a sentence each; empty where it serves this engine.
 
-    What the settings were is read from the configuration itself.
+    The settings are read from the configuration itself.
     """
     folder = repository / name
     if not folder.is_dir():
@@ -38,7 +38,7 @@ def _read(folder: Path) -> Any:
 
 
 def _settings(config: Any, name: str) -> Settings:
-    """What the model was written with. Raises EngineError or ValueError where that cannot be told."""
+    """The settings the model was written with. Raises EngineError or ValueError where they cannot be read."""
     facts = ModelFacts.from_parameters({key: one.string_value for key, one in config.parameters.items()}, name)
     backend = config.parameters["serving.backend"].string_value
     if backend not in BACKENDS:
@@ -64,11 +64,11 @@ def _faults_of(folder: Path, model: ModelFolder) -> list[str]:
         elif name == CONFIG:
             faults += _config_faults(path, content)
         elif name != README and path.read_bytes() != content:
-            faults.append(f"{path} is not what it should be for this engine")
+            faults.append(f"{path} has other contents than this engine needs")
     existing = versions(folder)
     if not existing:
         return [*faults, f"{folder} has no version"]
-    return faults + [f"{existing[-1] / name} is missing or another" for name in differences(folder, model)]
+    return faults + [f"{existing[-1] / name} is missing or has other contents" for name in differences(folder, model)]
 
 
 def _config_faults(path: Path, content: bytes) -> list[str]:
@@ -81,4 +81,4 @@ def _config_faults(path: Path, content: bytes) -> list[str]:
         expected.ClearField(part)
     names = {field.name for message in (found, expected) for field, _ in message.ListFields()}
     wrong = sorted(name for name in names if getattr(found, name) != getattr(expected, name))
-    return [f"{path}: {name} is not what this engine needs" for name in wrong]
+    return [f"{path}: {name} has another value than this engine needs" for name in wrong]

@@ -1,4 +1,4 @@
-"""What a model repository has to know of an engine file, found without a GPU."""
+"""The facts about an engine file that a model repository needs, found without a GPU."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from yolact.runtime.tensorrt.plan_pair import find_sidecar
 
 @dataclass(frozen=True)
 class EngineFacts:
-    """An engine file as a repository sees it.
+    """The facts about an engine file that a repository needs.
 
     Attributes:
         path: of the file.
         sha256: digest of its contents.
-        metadata: what the model is.
+        metadata: of the model.
         is_plan: whether it is a TensorRT plan; else it is an ONNX file.
         min_batch, max_batch: images per call; None for any number.
-        plugins: of a plan, those without which it cannot be opened and that are not inside it.
+        plugins: of a plan, the plugins that it needs and that are not inside it.
         flavour: of a plan, the Python module of the TensorRT that built it.
         carries_code: of a plan, whether TensorRT would run code out of it.
     """
@@ -56,7 +56,7 @@ class EngineFacts:
 
 
 def read_engine(path: Path) -> EngineFacts:
-    """Open an ONNX file, or read the sidecar of a plan, which may be for a GPU that is elsewhere.
+    """Open an ONNX file, or read the sidecar of a plan, which may be for a GPU of another machine.
 
     Raises EngineError for a file that is neither, does not keep the contract, or for a plan without its sidecar.
     """
@@ -71,7 +71,7 @@ def read_engine(path: Path) -> EngineFacts:
     sidecar = find_sidecar(path)
     if sidecar is None:
         raise EngineError(
-            f"{path} has no sidecar {sidecar_of(path).name}, which says what it is; copy that beside it, or build the "
+            f"{path} has no sidecar {sidecar_of(path).name}, which describes the plan; copy it there, or build the "
             "plan again with yolact-build"
         )
     plan, metadata = read_sidecar(sidecar)

@@ -1,4 +1,4 @@
-"""A Triton server of one's own on this machine's loopback interface, out of the wheel `nvidia-pytriton`.
+"""Starts a Triton server on this machine's loopback interface, from the wheel `nvidia-pytriton`.
 
 The wheel has the real server with its python backend, and no other backend. `make triton` puts it into an environment
 beside `.venv` with the last NumPy that this server takes.
@@ -31,7 +31,7 @@ _HOST = "127.0.0.1"
 
 
 class ServerMissing(YolactError):
-    """There is no server here, or none for this Python."""
+    """There is no Triton server here, or none for this Python."""
 
 
 def find_server(environment: Path) -> Path:
@@ -41,7 +41,9 @@ def find_server(environment: Path) -> Path:
         raise ServerMissing(f"there is no Triton server in {environment}; put it there with `make triton`")
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     if found.parent.name != f"python{version}" or not (found / _SERVER / "python_backend_stubs" / version).is_dir():
-        raise ServerMissing(f"the Triton server in {environment} has no part for Python {version}; make it anew")
+        raise ServerMissing(
+            f"the Triton server in {environment} has no part for Python {version}; make the environment again"
+        )
     if not _libpython().is_file():
         raise ServerMissing(f"Triton's python backend needs {_libpython()}; take a Python that was built with it")
     return found
@@ -81,7 +83,7 @@ class LocalServer:
         return self._log.read_text(encoding="utf-8", errors="replace")
 
     def ask(self, path: str, data: bytes | None = None) -> str:
-        """The answer to a request by HTTP, such as `v2/health/ready`; with data it is a POST. Raises OSError."""
+        """The answer to an HTTP request, such as `v2/health/ready`; with data, it is a POST request. Raises OSError."""
         with urllib.request.urlopen(f"http://{_HOST}:{self.http}/{path}", data, timeout=60) as answer:
             return str(answer.read().decode())
 
@@ -97,7 +99,7 @@ class LocalServer:
         return [int(child) for child in children if "stub" in _read_now(Path(f"/proc/{child}/cmdline"))]
 
     def address(self, model: str) -> str:
-        """Of a model, for `TritonDetector`."""
+        """The address of a model, for `TritonDetector`."""
         return f"grpc://{_HOST}:{self.grpc}/{model}"
 
     def close(self) -> None:
@@ -140,7 +142,7 @@ class LocalServer:
 
 
 def _read_now(path: Path) -> str:
-    """What a file of a thread or process says; nothing where that has just ended."""
+    """The contents of a file of a thread or process; empty where the process has just ended."""
     try:
         return path.read_text()
     except (FileNotFoundError, ProcessLookupError):
@@ -164,7 +166,7 @@ def _libpython() -> Path:
 
 
 def _environment(environment: Path, packages: Path) -> dict[str, str]:
-    """The server finds its libraries and Python's by one variable, the environment by its interpreter on the path."""
+    """Environment variables: one leads the server to its libraries and Python's, PATH to the environment's Python."""
     libraries = (packages / "nvidia_pytriton.libs", _libpython().parent)
     return os.environ | {
         "LD_LIBRARY_PATH": ":".join(map(str, libraries)),

@@ -1,4 +1,4 @@
-"""What a model counts, for Prometheus, beside what Triton counts of every model."""
+"""Counters of a model for Prometheus, beside those that Triton has for every model."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Metrics:
         self._busy.increment(time.perf_counter() - start)
 
     def count(self, questions: Sequence[Question | YolactError], answers: Sequence[Answer]) -> None:
-        """Count what a batch was answered."""
+        """Count the answers to a batch."""
         answered = [one for one in answers if not isinstance(one, YolactError)]
         counts = [one["num_detections"] for one in answered]
         self._batches.increment(1)

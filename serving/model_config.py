@@ -1,4 +1,4 @@
-"""Triton's configuration of a model: `config.pbtxt`, by the schema that the client package brings."""
+"""Triton's configuration of a model: `config.pbtxt`, by the schema in Triton's client package."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from yolact.serving.engine_facts import EngineFacts
 from yolact.serving.settings import Settings
 
 LABELS = "labels.txt"
-"""The file with the classes' names, a line each."""
+"""The file with the names of the classes, one per line."""
 
 _TYPES: dict[Any, str] = {
     np.int32: "TYPE_INT32",
@@ -42,7 +42,7 @@ def to_text(config: Any) -> bytes:
 
 
 def parse_text(text: bytes) -> Any:
-    """Inverse of `to_text`, for anybody's file. Raises ValueError for what is no configuration of Triton's."""
+    """Inverse of `to_text`, for files from anywhere. Raises ValueError for text that is no configuration of Triton."""
     from google.protobuf import text_format
 
     try:
@@ -52,7 +52,7 @@ def parse_text(text: bytes) -> Any:
 
 
 def model_facts(engine: EngineFacts, settings: Settings) -> ModelFacts:
-    """What the configuration says of the model besides what Triton reads of it."""
+    """The facts about the model that the configuration has for this toolkit, besides those that Triton reads."""
     usual = Selection(settings.score_threshold, settings.top_k)
     return ModelFacts(
         engine.metadata,
@@ -66,7 +66,7 @@ def model_facts(engine: EngineFacts, settings: Settings) -> ModelFacts:
 
 
 def front_config(engine: EngineFacts, settings: Settings) -> Any:
-    """Of the model that clients call: images in, detections out, by our own code in the python backend."""
+    """The configuration of the model that clients call: images in, detections out, by our own python backend."""
     batch = settings.batch_of(engine)
     config = schema().ModelConfig(name=settings.name, backend="python", max_batch_size=batch)
     config.input.add(name=wire.IMAGE, data_type="TYPE_STRING", dims=[1], optional=True)
@@ -86,7 +86,7 @@ def front_config(engine: EngineFacts, settings: Settings) -> Any:
 
 
 def engine_config(engine: EngineFacts, settings: Settings) -> Any:
-    """Of the model that runs the network alone in one of Triton's own backends: tensors of the contract."""
+    """The configuration of the model that runs only the network, in a backend of Triton: tensors of the contract."""
     metadata = engine.metadata
     config = schema().ModelConfig(name=settings.engine_model, backend=settings.backend)
     fixed = engine.min_batch if engine.min_batch == engine.max_batch else 0
@@ -110,7 +110,7 @@ def engine_config(engine: EngineFacts, settings: Settings) -> Any:
 
 
 def _add_batching(config: Any, batch: int, queue: int) -> None:
-    """Batches across requests: of those that wait while the model is busy, without waiting for more."""
+    """Let Triton make batches of the requests that wait while the model is busy, without a wait for more requests."""
     if batch == 1:
         config.dynamic_batching.max_queue_delay_microseconds = 0
     else:

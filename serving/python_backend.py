@@ -1,6 +1,6 @@
-"""The model that Triton's python backend runs: our own runtime, or our own code around another model of Triton's.
+"""The model that Triton's python backend runs: our own runtime, or our own code around another model of Triton.
 
-Triton loads `model.py` out of the repository in a process of its own, and that imports `TritonPythonModel` from here.
+Triton loads `model.py` from the repository in a separate process, and that file imports `TritonPythonModel` from here.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class TritonPythonModel:
     """One instance of the model."""
 
     def initialize(self, args: dict[str, str]) -> None:
-        """Open the engine. What is wrong with it becomes the reason for which Triton does not load the model."""
+        """Open the engine. If that fails, Triton does not load the model and gives the error as its reason."""
         logging.getLogger("yolact").addHandler(_TritonLog(logging.WARNING))
         try:
             _check_arrays()
@@ -49,11 +49,11 @@ class TritonPythonModel:
         self._metrics = Metrics(pb_utils, args["model_name"], args["model_version"])
 
     def _warm_up(self) -> None:
-        """Run once before Triton says that the model is ready; an engine that cannot is told of now."""
+        """Run once before Triton reports the model as ready, so that an engine that cannot run is reported now."""
         self._detector([make_check_image()])
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:
-        """Answer requests that Triton made a batch of; each gets its own answer or its own error."""
+        """Answer the requests of a batch; each gets its own answer or its own error."""
         questions = [self._read(request) for request in requests]
         with self._metrics.timing():
             answers = answer(self._detector, questions, self._facts.masks, self._pool)
@@ -79,17 +79,17 @@ class TritonPythonModel:
 
 
 def _check_arrays() -> None:
-    """Raise EngineError where arrays come out of the server otherwise than they went in.
+    """Raise EngineError where the server changes the arrays that pass through it.
 
-    The python backend of Triton 2.51 knows the arrays of NumPy 1 alone: of NumPy 2 it sees the first element
-    everywhere, and dies of the first image file.
+    The python backend of Triton 2.51 only knows the arrays of NumPy 1. In arrays of NumPy 2 it sees the first element
+    everywhere, and the first image file ends its process.
     """
     sent = np.arange(4, dtype=np.int32)
     got = pb_utils.Tensor.from_dlpack("probe", pb_utils.Tensor("probe", sent).to_dlpack()).as_numpy()
     if not np.array_equal(sent, got):
         raise EngineError(
-            f"the python backend of this Triton cannot take the arrays of NumPy {np.__version__}; install 'numpy<2' in "
-            "its Python, or take a newer Triton"
+            f"the python backend of this Triton cannot read the arrays of NumPy {np.__version__}; install 'numpy<2' in "
+            "its Python, or use a newer Triton"
         )
 
 
@@ -101,7 +101,7 @@ def _open(facts: ModelFacts, config: dict[str, Any], args: dict[str, str]) -> De
     path = Path(args["model_repository"], args["model_version"], facts.engine)
     try:
         if sha256_of(path) != facts.engine_sha256:
-            raise EngineError(f"{path} is another engine than config.pbtxt was written for; run yolact-triton again")
+            raise EngineError(f"{path} is not the engine that config.pbtxt was written for; run yolact-triton again")
     except OSError as error:
         raise EngineError(f"{path} cannot be read ({error.strerror}); run yolact-triton again") from error
     if args["model_instance_kind"] == _GPU:
@@ -124,7 +124,7 @@ def _response(one: Answer) -> Any:
 
 
 class _TritonLog(logging.Handler):
-    """Hands what the toolkit warns of to the server's log."""
+    """Writes the toolkit's warnings into the server's log."""
 
     def emit(self, record: logging.LogRecord) -> None:
         pb_utils.Logger.log_warn(record.getMessage())

@@ -1,4 +1,4 @@
-"""The README that lies in a model's folder: how Triton is started with it."""
+"""The README in a model's folder, which says how to start Triton with the model."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _HEAD = """\
 # {name}
 
 Written by yolact-triton {version}: the model `{name}` of {what}.
-Write it again rather than change it; `yolact-triton --check` tells what was changed.
+Do not edit the files but write them again; `yolact-triton --check` reports changes.
 
 The Python of Triton's python backend needs the package yolact{extra}. Start Triton with
 
@@ -20,21 +20,21 @@ The Python of Triton's python backend needs the package yolact{extra}. Start Tri
 """
 
 _ENGINE_MODEL = """\
-`{engine_model}` beside this folder runs the network in Triton's backend {backend}. Clients call `{name}`,
-which hands it whole batches in shared memory.
+The model `{engine_model}` beside this folder runs the network in Triton's backend {backend}. Clients call `{name}`,
+which passes whole batches to it in shared memory.
 """
 
 _PLUGINS = """\
-The plan needs the plugins {plugins}. `yolact-build-plugins` makes their library on a machine with nvcc.
-Start Triton so that its TensorRT backend loads it:
+The plan needs the plugins {plugins}. `yolact-build-plugins` builds their library on a machine with nvcc.
+Start Triton so that its TensorRT backend loads the library:
 
     tritonserver --model-repository=... --backend-config=tensorrt,plugins=/path/libyolact_plugins_registered.so
 
-or, where that is not to be had, have it loaded with TensorRT's own library before it, which it registers with:
+or, where that is not possible, have the library loaded after TensorRT's own library, with which it registers:
 
     LD_PRELOAD="libnvinfer.so libyolact_plugins_registered.so" tritonserver --model-repository=...
 
-Neither was run yet: no GPU was at hand.
+Neither command has been run yet, as no GPU was available.
 """
 
 
@@ -51,7 +51,7 @@ def readme(engine: EngineFacts, settings: Settings) -> str:
 
 
 _EXTRAS = {"tensorrt": "tensorrt", "tensorrt_rtx": "rtx"}
-"""By the module of the TensorRT that built a plan, what brings it."""
+"""The extra that installs each TensorRT, by its Python module."""
 
 
 def _what(engine: EngineFacts) -> str:

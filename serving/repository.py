@@ -1,4 +1,4 @@
-"""Writes a model into a repository of Triton's, so that a server that watches it never loads half of one."""
+"""Writes a model into a Triton repository, so that a server that watches the repository never loads half a model."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CONFIG = "config.pbtxt"
 
 _CODE = "yolact.serving.python_backend"
 
-MODEL_PY = f'''"""Written by yolact-triton; what it does is in the package yolact, in serving/python_backend.py."""
+MODEL_PY = f'''"""Written by yolact-triton; its code is in the package yolact, in serving/python_backend.py."""
 
 try:
     from {_CODE} import TritonPythonModel  # noqa: F401
@@ -33,18 +33,18 @@ except ImportError as error:
     message = "this model needs the package yolact in the Python of Triton's python backend"
     raise ImportError(f"{{message}} ({{error}}); install it there: docs/how-to/triton.md says how") from error
 '''
-"""All the code that a repository holds."""
+"""The only code in a repository."""
 
 _PARTIAL = ".partial-"
 
 
 class ModelFolder(NamedTuple):
-    """What one model of the repository consists of.
+    """The files of one model of the repository.
 
     Attributes:
         name: of the model and its folder.
-        files: contents by path in the folder; `config.pbtxt` among them.
-        version: what lies in the folder of its version: contents, or a file to copy, by name.
+        files: contents by path in the folder; `config.pbtxt` is among them.
+        version: the files in the folder of its version, by name: contents, or a file to copy.
     """
 
     name: str
@@ -53,7 +53,7 @@ class ModelFolder(NamedTuple):
 
 
 def model_folders(engine: EngineFacts, settings: Settings) -> list[ModelFolder]:
-    """The models that serve an engine, each after those it calls. Raises UsageError for settings it does not take."""
+    """The models that serve an engine, each after those it calls. Raises UsageError for settings that do not fit it."""
     settings.check(engine)
     labels = "".join(f"{printable(visible(name))}\n" for name in engine.metadata.config.class_names)
     files = {  # the configuration first: it tells whose folder this is
@@ -71,14 +71,14 @@ def model_folders(engine: EngineFacts, settings: Settings) -> list[ModelFolder]:
 def write_repository(repository: Path, engine: EngineFacts, settings: Settings) -> list[Path]:
     """Write the models of an engine into a repository.
 
-    Where a model's newest version holds the same files, it stays; else they become the next version. The version before
-    it stays as well, since a running server may have to start its processes again; older ones are removed.
+    A model's newest version stays where it holds the same files; otherwise they become the next version. The version
+    before the newest stays too, since a running server may have to start its processes again; older ones are removed.
 
-    Returns the folders in which something was written: none where all was there already.
+    Returns the folders in which something was written; empty where everything was there already.
 
     Raises:
         UsageError: the repository or a model's folder holds something else, or the settings do not fit the engine.
-        YolactError: it cannot be written to, or another process is writing there.
+        YolactError: the repository cannot be written to, or another process is writing there.
     """
     folders = model_folders(engine, settings)
     for one in folders:
@@ -101,7 +101,7 @@ def check_model_folder(repository: Path, name: str) -> None:
     config = folder / CONFIG
     if not config.is_file() or b"serving.engine_sha256" not in config.read_bytes():
         raise UsageError(
-            f"{folder} is there and was not written by yolact-triton; choose another --name or another --repository"
+            f"{folder} exists and was not written by yolact-triton; choose another --name or another --repository"
         )
 
 
@@ -112,7 +112,7 @@ def versions(folder: Path) -> list[Path]:
 
 
 def differences(folder: Path, model: ModelFolder) -> list[str]:
-    """What of the newest version is not as it should be, by names of files; everything where there is none."""
+    """Names of the files in the newest version that are missing or differ; all files where there is no version."""
     existing = versions(folder) if folder.is_dir() else []
     if not existing:
         return list(model.version)
@@ -127,7 +127,7 @@ def _strangers(repository: Path) -> list[Path]:
 
 
 def _is_left(folder: Path) -> bool:
-    """Whether a folder holds no more than what a killed run leaves before it has written a configuration."""
+    """Whether a folder holds only the remains of a run that was killed before it wrote a configuration."""
     return all(path.name == ".lock" or path.name.startswith(_PARTIAL) for path in folder.iterdir())
 
 
@@ -140,7 +140,7 @@ def _holds(path: Path, content: bytes | Path) -> bool:
 
 
 def _write(folder: Path, model: ModelFolder) -> bool:
-    """Write one model; whether anything had to be."""
+    """Write one model. Returns whether anything had to be written."""
     if all(_holds(folder / name, content) for name, content in model.files.items()) and not differences(folder, model):
         return False  # and the folder keeps its time, by which a server would see that something has changed
     try:
@@ -161,7 +161,7 @@ def _write(folder: Path, model: ModelFolder) -> bool:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Keep other processes out of a model's folder. Raises YolactError where one is in it."""
+    """Keep other processes out of a model's folder. Raises YolactError where another one writes there."""
     path = folder / ".lock"
     lock = None
     try:
@@ -179,7 +179,7 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def _add_version(folder: Path, model: ModelFolder) -> None:
-    """Add the next version, whole from the moment it has its number, and remove all but that before it."""
+    """Add the next version, which gets its number once it is whole, and remove all older ones but the last."""
     for left in folder.glob(f"{_PARTIAL}*"):
         shutil.rmtree(left, ignore_errors=True)
     existing = versions(folder)

@@ -1,4 +1,4 @@
-"""What a model repository is to be like."""
+"""The settings of a model repository."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ Backend = Literal["python", "onnxruntime", "tensorrt"]
 BACKENDS: tuple[Backend, ...] = get_args(Backend)
 
 MAX_BATCH = 8
-"""Images of a batch where neither the user nor the engine file says otherwise."""
+"""Most images in a batch where neither the user nor the engine file says otherwise."""
 
 QUEUE = 256
-"""Requests that may wait. Those beyond are refused (HTTP's 503), as a client that waits for minutes has gone."""
+"""Requests that may wait. Further ones are refused (HTTP's 503), as clients do not wait for minutes."""
 
 MOST_BATCH, MOST_INSTANCES, MOST_GPUS, MOST_QUEUE = 1024, 64, 64, 1_000_000
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What `yolact-triton` was asked for.
+    """The settings of `yolact-triton`.
 
     Attributes:
         name: of the model, and of its folder.
-        masks: how they cross the wire.
-        backend: what runs the network: our own runtime in Triton's python backend, or one of Triton's own.
-        max_batch: most images of a batch; None for what suits the engine.
-        instances: copies of the model, on each GPU where there are some.
-        gpus: indices of those it runs on; empty for the CPU, or for Triton's choice where the engine is a plan.
-        score_threshold, top_k: what a request gets that asks for nothing in particular.
-        queue: requests that may wait.
+        masks: how masks are sent to clients.
+        backend: runs the network: our own runtime in Triton's python backend, or one of Triton's own.
+        max_batch: most images in a batch; None for the limit of the engine.
+        instances: copies of the model; on GPUs, copies on each GPU.
+        gpus: indices of the GPUs it runs on; empty for the CPU, or for Triton's choice where the engine is a plan.
+        score_threshold, top_k: used for requests that give none.
+        queue: most requests that may wait.
 
-    Raises UsageError for a value that is none.
+    Raises UsageError for an impossible value.
     """
 
     name: str = "yolact"
@@ -67,14 +67,14 @@ class Settings:
         return "" if self.backend == "python" else f"{self.name}_engine"
 
     def batch_of(self, engine: EngineFacts) -> int:
-        """Most images of a batch on this engine. Raises UsageError where it takes fewer than were asked for."""
+        """Most images in a batch on this engine. Raises UsageError where it takes fewer than were asked for."""
         if self.max_batch is None:
             return engine.max_batch or MAX_BATCH
         whole("--max-batch", self.max_batch, 1, MOST_BATCH)
         if engine.max_batch is not None and self.max_batch > engine.max_batch:
             raise UsageError(
-                f"--max-batch {self.max_batch}: {engine.path} takes {engine.max_batch} at most; export or build it for "
-                "more"
+                f"--max-batch {self.max_batch}: {engine.path} takes at most {engine.max_batch} images; export or build "
+                "it for more"
             )
         return self.max_batch
 
@@ -86,8 +86,8 @@ class Settings:
             raise UsageError(f"--backend onnxruntime runs ONNX files, and {engine.path} is a TensorRT plan")
         if self.backend == "python" and engine.carries_code:
             raise UsageError(
-                f"--backend python runs no code out of a plan, which {engine.path} needs, being version compatible "
-                "or with plugins inside; build it without these"
+                f"--backend python runs no code from a plan, but {engine.path} contains some, as it is version "
+                "compatible or has plugins inside; build it without these"
             )
         if self.backend == "tensorrt" and engine.flavour != "tensorrt":
             raise UsageError(

@@ -80,3 +80,21 @@ def test_what_pages_link_to_is_in_the_site(site: Path) -> None:
     assert "Instance masks over HTTP" in (site / "repository/examples/c_service/index.html").read_text()
     page = (site / "how-to/c-api.html").read_text()
     assert 'href="../repository/examples/c_service/index.html#' in page and 'href="../repository/runtime' in page
+
+
+def test_the_page_for_browsers_is_in_the_site_where_it_is_built(tmp_path: Path) -> None:
+    from mkdocs.commands.build import build
+
+    text = (ROOT / "docs" / "tutorials" / "browser.md").read_text(encoding="utf-8")
+    (tmp_path / "docs" / "tutorials").mkdir(parents=True)
+    (tmp_path / "docs" / "tutorials" / "browser.md").write_text(text.replace("../../examples", "https://example.org"))
+    hook = ROOT / "docs" / "hooks" / "browser_page.py"
+    (tmp_path / "mkdocs.yml").write_text(f"site_name: a\nuse_directory_urls: false\nstrict: true\nhooks: [{hook}]\n")
+    for shown in ("make web docs", 'href="../browser/index.html"'):
+        config = mkdocs.load_config(str(tmp_path / "mkdocs.yml"))
+        config.plugins.on_startup(command="build", dirty=False)
+        build(config)
+        assert shown in (tmp_path / "site" / "tutorials" / "browser.html").read_text(encoding="utf-8")
+        (tmp_path / "build" / "web").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "build" / "web" / "index.html").write_text("<p>the page")
+    assert (tmp_path / "site" / "browser" / "index.html").read_text() == "<p>the page"

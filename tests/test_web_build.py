@@ -17,7 +17,7 @@ from yolact.runtime.errors import YolactError
 BUILD: dict[str, Any] = runpy.run_path(str(ROOT / "examples" / "web" / "build.py"))
 
 NPMS = {
-    "none": (None, "expected npm, which brings onnxruntime-web@"),
+    "none": (None, "expected npm, which downloads onnxruntime-web@"),
     "one without a network": ("echo 'getaddrinfo EAI_AGAIN' >&2; exit 1", "got 'getaddrinfo EAI_AGAIN'; connect to"),
     "one that says nothing": ("exit 3", "got 'exit code 3'; connect to"),
     "one with another archive": (

@@ -53,7 +53,7 @@ class YolactLoss:
         self._masks_to_train = 300 if config.name == "yolact_im700" else 100
 
     def match(self, targets: Sequence[Targets]) -> Matches:
-        """What the priors of every image are to learn, stacked: labels and objects (B, P), locations (B, P, 4)."""
+        """The targets of the priors of every image, stacked: labels and objects (B, P), locations (B, P, 4)."""
         priors = self._priors = self._priors.to(targets[0].boxes.device)
         return Matches(*(torch.stack(parts) for parts in zip(*(match_priors(t, priors) for t in targets), strict=True)))
 
@@ -65,7 +65,7 @@ class YolactLoss:
         Args:
             heads: of B images, with segmentation.
             targets: ground truth of each.
-            matches: what `match` gives for them.
+            matches: the results of `match` for them.
             positives: number of positive priors to divide by: those of all images a gradient step sees, which may
                 come in several batches and on several devices.
             images: number of images to divide by, likewise.

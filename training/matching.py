@@ -23,7 +23,7 @@ NEUTRAL, BACKGROUND = -1, 0
 
 
 class Matches(NamedTuple):
-    """What every one of P priors is to learn.
+    """The target of each of P priors.
 
     Attributes:
         labels: (P,) int64: class id + 1, `BACKGROUND` or `NEUTRAL`.
@@ -37,7 +37,7 @@ class Matches(NamedTuple):
 
     @property
     def positive_count(self) -> Tensor:
-        """How many priors learn an object, a scalar."""
+        """The number of priors that learn an object, a scalar."""
         return (self.labels > 0).sum()
 
 

@@ -33,7 +33,7 @@ RUN_ID_FILE = "wandb_run_id.txt"
 
 
 class Monitor:
-    """Where a training run can be watched.
+    """Shows a training run in TensorBoard and Weights & Biases.
 
     >>> with Monitor(Path("runs"), settings={"learning_rate": 1e-3}) as monitor:
     ...     monitor.scalars({"loss/box": 1.2, "loss/mask": 3.4}, iteration=20)
@@ -54,7 +54,7 @@ class Monitor:
             folder: of the run; event files, and the local files of Weights & Biases, are written into it.
             wandb: also log to Weights & Biases, to its project "yolact". WANDB_MODE=offline keeps it local.
             name: of the run in Weights & Biases.
-            settings: what the run depends on, shown beside it.
+            settings: the settings that the run depends on, shown beside it.
             resumed_at: iteration of the checkpoint from which an earlier run in this folder is continued. What that
                 run logged after it is hidden. None hides everything an earlier run in the folder logged.
 
@@ -91,7 +91,7 @@ class Monitor:
             self._wandb.log({name: wandb.Image(image)}, step=iteration)
 
     def close(self) -> None:
-        """Write what is pending and end the run. Calling it again does nothing."""
+        """Write pending data and end the run. Calling it again does nothing."""
         self._close(0)
 
     def _close(self, exit_code: int) -> None:
@@ -112,7 +112,7 @@ class Monitor:
 class _EventFile:
     """TensorBoard's writer, without which training goes on, with a warning, where the disk is full.
 
-    A thread of its own writes the file. What that fails of is raised by the next call, so its traceback is not printed.
+    A thread of its own writes the file. Its failure is raised by the next call, so its traceback is not printed.
     """
 
     def __init__(self, open_writer: Callable[[], Any]) -> None:
@@ -127,7 +127,7 @@ class _EventFile:
             self._try(lambda: call(self._writer))
 
     def close(self) -> None:
-        """Write what is pending; a second time nothing."""
+        """Write pending data; a second time nothing."""
         self.log(lambda writer: writer.close())
         threading.excepthook = self._hook
 

@@ -1,4 +1,4 @@
-"""How a run's progress reaches its user: lines, bar, TensorBoard, and the files that tell of the run."""
+"""Reports a run's progress to its user: lines, bar, TensorBoard, and the files about the run."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def line_rhythm(iterations: int) -> int:
 
 
 class Reporter:
-    """Tells the first process's user how training goes."""
+    """Reports the progress of training from the first process."""
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ class Reporter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._bar.close()
-        if kind is not None and issubclass(kind, Exception):  # how it came to that can be seen in the curves
+        if kind is not None and issubclass(kind, Exception):  # the curves show the steps before the error
             self.story.renew(self._trainer.iteration)
         self._monitor.close()
 
@@ -102,9 +102,9 @@ class Reporter:
         self.story.save_metrics()
 
     def after_saving(self, *, interrupted: bool) -> None:
-        """Validate where training goes on or has ended, and bring what tells of the run up to date.
+        """Validate where training goes on or has ended, and bring the files about the run up to date.
 
-        Raises YolactError where the best weights, or what the run is resumed from, cannot be written.
+        Raises YolactError where the best weights, or the state that the run is resumed from, cannot be written.
         """
         if not interrupted:
             self.validate()
@@ -152,7 +152,7 @@ class Reporter:
         self.story.add({**where, **means, "learning_rate": learning_rate, "images_per_second": rate})
 
     def _tell_time(self) -> None:
-        """How long the rest takes: as soon as steps were timed, later now and then where no bar shows it."""
+        """Note the time left: as soon as steps were timed, later now and then where no bar shows it."""
         iteration, total = self._trainer.iteration, self._trainer.settings.iterations
         left = self._pace.seconds_left(iteration)
         if left is None or iteration == total:

@@ -155,13 +155,13 @@ class RunFolder:
     def load_state(
         self, config: ModelConfig, settings: TrainSettings, data: str, directory: Path | None = None
     ) -> dict[str, Any]:
-        """What `save_state` wrote. Whether the classes are the same is left to the caller: see `check_classes`.
+        """The state of `save_state`. Whether the classes are the same is left to the caller: see `check_classes`.
 
         More iterations than the run had may be asked for. Where the run's steps of the learning rate were those of the
         official schedule in proportion to its length, those of the new length may be asked for with it.
 
         Args:
-            config, settings, data: what is asked for now, as `save_state` takes it.
+            config, settings, data: those asked for now, as `save_state` takes them.
             directory: where the run was started, if it is known; relative paths of its data begin there.
 
         Raises:
@@ -201,7 +201,7 @@ class RunFolder:
         return state
 
     def save_broken_batch(self, iteration: int, rank: int, terms: dict[str, float], batches: list[Batch]) -> Path:
-        """Write what a process of this rank computed a loss on that is not finite. Raises YolactError where that fails.
+        """Write the batches of a process of this rank whose loss is not finite. Raises YolactError where that fails.
 
         The file holds a dictionary with ``iteration``, ``terms`` of the loss, and ``batches``, each with ``images`` and
         the ``targets`` of each image.
@@ -221,7 +221,7 @@ class RunFolder:
             ) from error
 
     def try_to_write(self, path: Path, content: bytes) -> str:
-        """Write a file likewise, of those that training can do without. Returns why that failed, else nothing."""
+        """Write a file likewise, of those that training can do without. Returns the error, else an empty text."""
         try:
             path.parent.mkdir(exist_ok=True)
             _write(path, content)
@@ -249,7 +249,7 @@ def check_classes(state: Mapping[str, Any], config: ModelConfig) -> None:
 
 
 def _origin(state: object) -> dict[str, Any]:
-    """What the run of a state was asked for, as values of JSON. Raises ValueError where it is not as it is saved."""
+    """The request of a state's run, as values of JSON. Raises ValueError where it is not as it is saved."""
     known = exactly("the state", state, STATE_PARTS)
     if whole("version", known["version"], 0, 2**31) != STATE_VERSION:
         raise ValueError(f"it has version {known['version']}, expected {STATE_VERSION}")

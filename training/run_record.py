@@ -1,4 +1,4 @@
-"""What a run was asked for and how it has gone so far: `run.json`, by which ``--resume`` needs no other option."""
+"""A run's options and its validations so far: `run.json`, by which ``--resume`` needs no other option."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _MOST_SECONDS = 1e12
 
 
 class Validation(NamedTuple):
-    """What a validation measured; None where no object defines it.
+    """The result of a validation; None where no object defines it.
 
     Attributes:
         iteration: gradient steps before it.
@@ -38,13 +38,13 @@ class Validation(NamedTuple):
 
 @dataclass(frozen=True)
 class RunRecord:
-    """A run's own options, what is told about it, and its validations.
+    """A run's own options, the facts about it, and its validations.
 
     Attributes:
         arguments: its options as words of a command line, but for ``--output`` and ``--resume``.
         directory: where it was started, which relative paths among the arguments begin at.
-        facts: what its page tells, by title.
-        seconds: that it has taken so far, those of earlier parts included.
+        facts: the facts on its page, by title.
+        seconds: its duration so far, earlier parts included.
         validations: in their order.
     """
 
@@ -90,7 +90,7 @@ class RunRecord:
         )
 
     def as_bytes(self) -> bytes:
-        """What `read` reads."""
+        """The text that `read` reads."""
         return to_json({"version": VERSION, **asdict(self)}, indent=1).encode()
 
     @property

@@ -1,4 +1,4 @@
-"""Where a run begins: in an unused folder, or with the record and the state that an earlier part of it has left."""
+"""The start of a run: in an unused folder, or from the record and the state that an earlier part of it has left."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class RunStart:
-    """What there is of a run before its data is opened.
+    """A run before its data is opened.
 
     Attributes:
-        request: what is asked for now.
+        request: the present request.
         folder: of the run.
         record: of the run as it was at the iteration it goes on from, with the options of the request.
         state: see `RunFolder.load_state`; None where the run is new.
@@ -33,7 +33,7 @@ class RunStart:
 
     @classmethod
     def find(cls, request: TrainRequest, folder: RunFolder) -> RunStart:
-        """What is in the folder. Raises CheckpointError, UsageError where the request does not go on from there."""
+        """Read the run's folder. Raises CheckpointError, UsageError where the request does not go on from there."""
         options, here = request.arguments, str(Path.cwd())
         if not request.resume:
             return cls(request, folder, RunRecord(options, here), None)

@@ -1,4 +1,4 @@
-"""How a network is trained: frozen values, with the official ones as defaults (official data/config.py, train.py)."""
+"""The settings of training: frozen values, with the official ones as defaults (official data/config.py, train.py)."""
 
 from __future__ import annotations
 

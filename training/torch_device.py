@@ -21,7 +21,7 @@ def choose_device(asked: DeviceChoice | None) -> str:
     Raises UsageError where PyTorch cannot use it, YolactError where PyTorch is missing.
     """
     device = asked or CPU
-    if device.kind == "tensorrt":
+    if device.kind in ("tensorrt", "openvino"):
         raise UsageError(f"--device {device} is for ONNX files; a checkpoint runs on cpu or cuda")
     check_torch()
     check_device(str(device))

@@ -1,4 +1,4 @@
-"""What a user asked of a training run."""
+"""A user's request for a training run."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from yolact.training.settings import TrainSettings
 
 @dataclass(frozen=True)
 class TrainRequest:
-    """What the user asked for.
+    """The user's request.
 
     Attributes:
         config: architecture; the dataset's classes take the place of its own.
-        settings: what the numbers depend on.
+        settings: those that the numbers depend on.
         data: training data, see `datasets.DatasetSpec`.
         output: folder of the run.
         validation: data to measure average precision on, likewise; None for none.
@@ -61,12 +61,12 @@ class TrainRequest:
 
     @property
     def data_as_read(self) -> str:
-        """What the numbers depend on of the training data; a run goes on with the same."""
+        """The part of the training data's options that the numbers depend on; a run goes on with the same."""
         return self.data if self.rules.exif == USUAL.exif else f"{self.data} --exif {self.rules.exif}"
 
     @property
     def specs(self) -> dict[str, DatasetSpec]:
-        """The data by what it is for. Raises UsageError where a text describes none."""
+        """The data by its use. Raises UsageError where a text describes none."""
         texts = {"training": self.data, "validation": self.validation}
         return {name: DatasetSpec.parse(text) for name, text in texts.items() if text is not None}
 

@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 
 
 def run_training(request: TrainRequest, say: Say, note: Say) -> int:
-    """Train, with a line to `say` for what has come about, and to `note` for how long it takes.
+    """Train, with lines to `say` about events, and to `note` about the time left.
 
     Returns the number of the signal that ended it early, 0 where it went to its end.
 
@@ -135,11 +135,11 @@ def _check_patience(request: TrainRequest, truth: GroundTruth) -> None:
 
 def _warn_of_start(request: TrainRequest, processes: int, fresh: list[str], say: Say) -> None:
     if fresh:
-        say(f"{request.weights} has nothing for these classes in {', '.join(fresh)}, which start anew")
+        say(f"{request.weights} has nothing for these classes in {', '.join(fresh)}, which start from random weights")
     is_new = request.weights is None and not request.resume
     if is_new and request.settings.batch_size_per_device(processes) < STATISTICS_BATCH:
         logger.warning(
-            "below %d images per device batch norms stay as they are, with which a network hardly learns from nothing: "
+            "below %d images per device batch norms stay as they are, so a network hardly learns from random weights: "
             "give --weights or a larger --batch-size",
             STATISTICS_BATCH,
         )
@@ -221,7 +221,7 @@ class _Run:
         self._after_saving(interrupted=interrupted)
 
     def _after_saving(self, *, interrupted: bool) -> None:
-        """What follows a state on the disk; a run that was ended during it takes it up again."""
+        """The work after a state is on the disk; a run that was ended during it takes it up again."""
         if self._reporter:
             self._reporter.after_saving(interrupted=interrupted)
         self._trainer.processes.wait()

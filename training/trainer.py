@@ -25,7 +25,7 @@ STATISTICS_BATCH = 6
 """Images per device below which batch norms stay as they are, parameters and all (official train.py, freeze_bn)."""
 
 MAX_SCALE = 2.0**100
-"""Of the loss, in fp16: it doubles as long as no gradient overflows."""
+"""Largest scale of the loss, in fp16: it doubles as long as no gradient overflows."""
 
 _MOMENTUM = "momentum_buffer"
 
@@ -55,7 +55,7 @@ class LossNotFinite(YolactError):
     Attributes:
         iteration: the step, counted from 0.
         terms: of the loss, by name.
-        batches: what this process computed its share of the loss on.
+        batches: those of which this process computed its share of the loss.
     """
 
     def __init__(self, iteration: int, terms: dict[str, float], batches: list[Batch]) -> None:
@@ -79,7 +79,7 @@ class Trainer:
         Args:
             model: network to train; moved to the device.
             stream: images to learn from.
-            settings: what the numbers depend on.
+            settings: those that the numbers depend on.
             processes: which of how many this one is.
             workers: processes that prepare images, for each that trains.
 
@@ -106,7 +106,7 @@ class Trainer:
         self._names = loss_terms(model.config)[:-1]
 
     def _frozen_modules(self) -> list[nn.Module]:
-        """What keeps its parameters and statistics: see `TrainSettings.frozen_stages` and `STATISTICS_BATCH`."""
+        """Modules that keep parameters and statistics: see `TrainSettings.frozen_stages` and `STATISTICS_BATCH`."""
         stages, count = self.model.backbone.stages, self.settings.frozen_stages
         if count > len(stages):
             raise UsageError(
@@ -128,7 +128,7 @@ class Trainer:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Continue from what `state` returned. Raises CheckpointError for what it would not return for this network.
+        """Continue from a result of `state`. Raises CheckpointError where it cannot be one for this network.
 
         Of the optimizer only the momenta are taken: its rates and factors are those of the settings.
         """
@@ -148,7 +148,7 @@ class Trainer:
         self.iteration = state["iteration"]
 
     def _momenta_of(self, optimizer: object) -> dict[int, dict[str, Tensor]]:
-        """The momenta by parameter, each with memory of its own. Raises ValueError for what is none."""
+        """The momenta by parameter, each with memory of its own. Raises ValueError for values that are none."""
         kept = exactly("the optimizer", optimizer, ("state", "param_groups"))["state"]
         parameters = list(self.model.parameters())
         if not isinstance(kept, dict):
@@ -217,7 +217,7 @@ class Trainer:
 
 
 def _check_tensor(name: str, tensor: object, like: Tensor) -> None:
-    """Raise ValueError for what is no tensor, for another type or shape, and for values that are not finite."""
+    """Raise ValueError for a value that is no tensor, for another type or shape, and for values that are not finite."""
     if not isinstance(tensor, Tensor):
         raise ValueError(f"{name} is {shown(tensor)}, expected a tensor")
     if (tensor.dtype, tensor.shape) != (like.dtype, like.shape):
@@ -228,7 +228,7 @@ def _check_tensor(name: str, tensor: object, like: Tensor) -> None:
 
 
 def _scaling(kept: object, own: dict[str, Any]) -> dict[str, Any]:
-    """The loss scale of mixed precision; how it changes is ours. Raises ValueError for what is none."""
+    """The loss scale of mixed precision; how it changes is ours. Raises ValueError for a value that is none."""
     if not own:  # without fp16 nothing is scaled
         if kept:
             raise ValueError(f"the scaler is {shown(kept)}, expected none")

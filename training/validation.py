@@ -51,7 +51,7 @@ class Validator:
         samples: Sequence[Sample],
         postprocess: PostprocessConfig,
     ) -> None:
-        """``samples`` are drawn each time; ``postprocess`` is for what is measured."""
+        """``samples`` are drawn each time; ``postprocess`` is that of the measured network."""
         self._model, self._monitor, self._validation, self._samples = model, monitor, validation, samples
         self._postprocess = postprocess
 
@@ -71,7 +71,7 @@ class Validator:
         return Validation(iteration, scores.box.ap, scores.mask.ap)
 
     def draw(self, iteration: int) -> list[Image]:
-        """Send pictures to the monitor; returns each sample's ground truth beside what is found."""
+        """Send pictures to the monitor; returns each sample's ground truth beside its detections."""
         names = self._model.config.class_names
         pairs = []
         for number, sample in enumerate(self._samples):

@@ -1,1 +1,1 @@
-"""What precisions below float32 cost in accuracy."""
+"""The loss of accuracy in precisions below float32."""

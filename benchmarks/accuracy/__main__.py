@@ -16,7 +16,7 @@ main = Room(
         "int8": ("benchmarks.accuracy.int8", "INT8: average precision, sizes, latency on this CPU"),
         "precision": ("benchmarks.accuracy.precision", "fp16 and bf16, emulated: average precision, heads"),
     },
-    help="How accurate the trained models are, and what precisions below float32 cost.",
+    help="The accuracy of the trained models, and its loss in precisions below float32.",
 )
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
 """INT8: accuracy, sizes and CPU latency beside fp32 and fp16, for the two platforms and two choices of modules.
 
 Accuracy is the demonstration model's on bins it has not seen; fp16 is emulated. Plans are built ahead of time by
-TensorRT for RTX and not run. Latency is that of the raw heads of YOLACT-ResNet50 at 550 with made-up weights on ONNX Runtime, each
-variant in turn, so that they meet the same load.
+TensorRT for RTX and not run. Latency is that of the raw heads of YOLACT-ResNet50 at 550 with made-up weights on ONNX
+Runtime, each variant in turn, so that all meet the same load.
 
     python -m benchmarks.accuracy int8 [--bins 500] [--runs 15] [--json benchmarks/results/int8.json]
     python -m benchmarks.accuracy int8 --weights W.pth --annotations val.json --images val [--json ...]
 
-The second form only measures accuracy, of that checkpoint on those photos, calibrated on all images of the folder.
+The second form measures only the accuracy of that checkpoint on those photos, calibrated on all images of the folder.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ MADE_UP_PHOTOS = 4
 def export(
     model: Yolact, precision: Precision, postprocess: PostprocessConfig | None = None, **options: Any
 ) -> onnx.ModelProto:
-    """The exported network, with an opset that has INT8 for its precision."""
+    """The exported network, with an opset that allows INT8 beside its precision."""
     opset = HALF_OPSET if precision == "fp16" else None
     limits = postprocess or PostprocessConfig()
     return export_model(model, limits, weights_sha256="", precision=precision, opset=opset, **options)
@@ -150,9 +150,9 @@ def measure_everything(bins: int, runs: int, threads: int, arch: str) -> dict[st
 @click.option("--runs", type=click.IntRange(1), default=15, show_default=True)
 @click.option("--threads", type=click.IntRange(1), default=os.cpu_count, help="[default: all cores]")
 @click.option("--gpu-arch", default="sm_86", show_default=True)
-@click.option("--weights", type=click.Path(path_type=Path), help="Only this checkpoint's accuracy on photos.")
-@click.option("--annotations", type=click.Path(path_type=Path), help="Of the photos.")
-@click.option("--images", type=click.Path(path_type=Path), help="Their folder.")
+@click.option("--weights", type=click.Path(path_type=Path), help="Measure only this checkpoint's accuracy, on photos.")
+@click.option("--annotations", type=click.Path(path_type=Path), help="Annotations of the photos.")
+@click.option("--images", type=click.Path(path_type=Path), help="Folder of the photos.")
 @json_option
 @reports_errors
 def main(
@@ -165,7 +165,7 @@ def main(
     images: Path | None,
     json_path: Path | None,
 ) -> None:
-    """Measure what INT8 costs and gains."""
+    """Measure the gains and losses of INT8."""
     if weights is not None and annotations is not None and images is not None:
         result = measure_photos(weights, annotations, images)
     elif weights is None and annotations is None and images is None:

@@ -1,4 +1,4 @@
-"""What half precision costs in accuracy, emulated on a CPU: fp16 and bf16 beside fp32.
+"""The loss of accuracy in half precision, emulated on a CPU: fp16 and bf16 beside fp32.
 
 The demonstration model finds the parts in bins it was not trained on: average precision. Heads are compared with
 PyTorch in float32, and detections with scores above 0.3 looked for again: that model's on some of the bins, and those
@@ -58,7 +58,7 @@ Heads = dict[str, NDArray[Any]]
 
 
 def emulated(model: Yolact, precision: Precision, graph: Any) -> onnx.ModelProto:
-    """The exported network such that ONNX Runtime computes it with the roundings of the precision."""
+    """The exported network in a form that ONNX Runtime computes with the roundings of the precision."""
     proto = export_model(model, POSTPROCESS, weights_sha256="", graph=graph, precision=precision)
     return proto if precision == "fp32" else emulate_half(proto)
 
@@ -91,7 +91,7 @@ def detections(model: Yolact, heads: Heads) -> NetworkDetections:
 
 def head_differences(model: Yolact, images: list[Image]) -> dict[str, dict[str, float]]:
     """For each half precision the largest difference of each head over all images (see `compare_head`), the number of
-    confident detections, and of those of them that were found again."""
+    confident detections, and the number of those that were found again."""
     inputs = [Preprocessor(model.config.image_size)([image]) for image in images]
     references = [pytorch_heads(model, pixels) for pixels in inputs]
     rows = {}
@@ -111,7 +111,7 @@ def head_differences(model: Yolact, images: list[Image]) -> dict[str, dict[str, 
 
 
 def read_photos(folder: Path | None) -> list[Image]:
-    """Photos of the folder, evenly spaced in the order of their names, or made-up ones without a folder."""
+    """Photos of the folder, at even distances in the order of their names; made-up photos without a folder."""
     if folder is None:
         return [make_check_image(480, 640 - 40 * seed, seed) for seed in range(PHOTOS)]
     paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
@@ -121,7 +121,7 @@ def read_photos(folder: Path | None) -> list[Image]:
 
 
 @click.command()
-@click.option("--bins", type=click.IntRange(1), default=500, show_default=True, help="For average precision.")
+@click.option("--bins", type=click.IntRange(1), default=500, show_default=True, help="Bins for average precision.")
 @click.option(
     "--images",
     "folder",

@@ -1,4 +1,4 @@
-"""How accurate the trained models are, and what INT8 and half precision cost and gain, in Markdown."""
+"""The accuracy of the trained models, and the losses and gains of INT8 and half precision, in Markdown."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Figures = dict[str, Any]
 
 
 def int8_accuracy(figures: Figures) -> str:
-    """Average precision of each variant, and what is lost to fp32."""
+    """Average precision of each variant, and its loss against fp32."""
     exact = figures["ap"]["fp32"]["mask"]
     rows = (
         (name, f"{ap['mask']:.2f}", f"{exact - ap['mask']:.2f}", f"{ap['box']:.2f}")
@@ -78,6 +78,19 @@ def _precision_row(name: str, row: Figures, exact: float) -> tuple[str, ...]:
     times = (row["detector_ms"], row["detector_ms"] + row["mask_ms"]) if timed else ()
     lost = exact - row["mask"]["ap"]
     return name, _points(row["box"]["ap"]), *(_points(row["mask"][key]) for key in _AP), _points(lost), *map(_ms, times)
+
+
+def trained_shown(model: str) -> Callable[[Figures], str]:
+    """Wrong and missing detections of a trained model by the score from which on they are shown."""
+
+    def render(figures: Figures) -> str:
+        rows = (
+            (row["threshold"], f"{100 * row['wrong']:.1f} %", f"{100 * row['found']:.1f} %")
+            for row in figures["models"][model]["shown"]
+        )
+        return table(("score above", "of the detections shown are wrong", "of the objects are found"), rows)
+
+    return render
 
 
 def trained_groups(model: str) -> Callable[[Figures], str]:

@@ -21,7 +21,7 @@ import onnx
 from tqdm import tqdm
 
 from benchmarks.accuracy.int8 import export
-from benchmarks.accuracy.tables import trained_groups, trained_precisions, trained_worst
+from benchmarks.accuracy.tables import trained_groups, trained_precisions, trained_shown, trained_worst
 from benchmarks.commands import json_option
 from benchmarks.figures import write_figures
 from benchmarks.images import calibration_bins, unseen_bins
@@ -45,6 +45,8 @@ from yolact.training.models.torch_engine import TorchEngine
 
 WORST = 10
 """Pictures that are named because the model does worst on them."""
+
+THRESHOLDS = (0.15, 0.3, 0.5, 0.7)
 
 CALIBRATION_PHOTOGRAPHS = 100
 
@@ -141,6 +143,7 @@ def measure(task: Task, folder: Path) -> dict[str, Any]:
         "max_detections": scored_detections(task.limits.max_detections),
         "calibrated_on": len(task.calibration),
         "precisions": {name: _row(one, timed=name not in EMULATED) for name, one in found.items()},
+        "shown": shown(task, found["ONNX"]),
         "groups": by_group(task, found["ONNX"]),
         "worst": worst(task, found["ONNX"]),
     }
@@ -154,6 +157,19 @@ def _row(found: Evaluation, *, timed: bool) -> dict[str, Any]:
 def _ap(scores: RegionScores) -> dict[str, float | None]:
     names = ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large")
     return {name: None if (value := getattr(scores, name)) is None else 100 * value for name in names}
+
+
+def shown(task: Task, found: Evaluation) -> list[dict[str, float]]:
+    """What a display threshold costs: shares of wrong detections among those above it, and of objects that are found.
+
+    A detection is right where its mask and class are those of an object, at an IoU of 0.5.
+    """
+    details, objects = found.scores.mask.details, asked_objects(task.truth).total()
+    rows = []
+    for threshold in THRESHOLDS:
+        right = details.right[details.scores > threshold]
+        rows.append({"threshold": threshold, "wrong": 1 - right.mean(), "found": right.sum() / objects})
+    return [{name: float(value) for name, value in row.items()} for row in rows]
 
 
 def _score(task: Task, found: Evaluation, ids: list[int]) -> RegionScores:
@@ -209,6 +225,6 @@ def main(bins: int, nuclei: Path | None, json_path: Path | None) -> None:
         if nuclei is not None:
             figures["models"]["nuclei"] = measure(nuclei_task(nuclei), folder)
     for name in figures["models"]:
-        tables = (trained_precisions(name), trained_groups(name), trained_worst(name))
+        tables = (trained_precisions(name), trained_shown(name), trained_groups(name), trained_worst(name))
         print("\n\n".join(render(figures) for render in tables), end="\n\n")
     write_figures(json_path, figures)

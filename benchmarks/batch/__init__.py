@@ -1,1 +1,1 @@
-"""What a batch job on Ray costs beside the engine."""
+"""The cost of a batch job on Ray beside the engine."""

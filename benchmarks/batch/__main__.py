@@ -1,7 +1,8 @@
-"""What a batch job on Ray costs: beside the network alone, beside workers without Ray, and over ten thousand images.
+"""The cost of a batch job on Ray beside the network alone and beside workers without Ray, and over ten thousand images.
 
 Two workers with a thread each, on synthetic scenes; the demonstration model, and at 64 x 64 as an engine that takes
-next to no time. A million images are planned for real; what their job would take is worked out from the long one.
+next to no time. The plan for a million images is really made; the figures of their job are computed from those of the
+long job.
 
     python -m benchmarks.batch [--images 1000] [--many 10000] [--runs 3] [--json benchmarks/results/batch.json]
 """
@@ -46,13 +47,13 @@ def measure(folder: Path, images: int, many: int, runs: int) -> dict[str, Any]:
 
 
 @click.command()
-@click.option("--images", type=click.IntRange(128), default=1000, show_default=True, help="Of the comparison.")
-@click.option("--many", type=click.IntRange(256), default=10_000, show_default=True, help="Of the long job.")
+@click.option("--images", type=click.IntRange(128), default=1000, show_default=True, help="Images of the comparison.")
+@click.option("--many", type=click.IntRange(256), default=10_000, show_default=True, help="Images of the long job.")
 @click.option("--runs", type=click.IntRange(1), default=3, show_default=True, help="Turns of each side.")
 @json_option
 @reports_errors
 def main(images: int, many: int, runs: int, json_path: Path | None) -> None:
-    """Measure batch jobs beside what they are made of."""
+    """Measure batch jobs beside their parts."""
     with tempfile.TemporaryDirectory() as name:
         figures = {"machine": describe_machine(WORKERS, "ray", "pyarrow"), **measure(Path(name), images, many, runs)}
     print("\n\n".join(table(figures) for table in (tables.share, tables.memory, tables.million)))

@@ -28,7 +28,7 @@ def side(*arguments: object) -> subprocess.Popen[str]:
 
 
 def result_of(process: subprocess.Popen[str]) -> list[float]:
-    """The numbers that a side printed. Raises YolactError where it failed."""
+    """The numbers that a side printed. Raises YolactError if it failed."""
     text = process.communicate()[0]
     if process.returncode != 0:
         raise YolactError(f"{process.args} ended with {process.returncode}")
@@ -102,7 +102,7 @@ def compare(engine: Path, photos: Path, folder: Path, images: int, runs: int) ->
 
 
 def plan(folder: Path, images: int) -> dict[str, Any]:
-    """What planning so many images takes."""
+    """The time, memory and size of the plan for so many images."""
     folder.mkdir()
     seconds, size, peak, parts = result_of(side("plan", folder, images))
     return {"images": images, "seconds": seconds, "bytes": size, "peak_mb": peak, "parts": parts}

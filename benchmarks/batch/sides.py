@@ -1,4 +1,4 @@
-"""What is measured, each in a process of its own: the network, a worker without Ray, and planning a million images.
+"""The sides of the comparison, each in a process of its own: the network, a worker without Ray, and a large plan.
 
 python -m benchmarks.batch.sides network ENGINE IMAGES | worker ENGINE OUTPUT FIRST STEP | plan FOLDER IMAGES
 """
@@ -28,7 +28,7 @@ def network(engine: str, images: str) -> None:
 
 
 def worker(engine: str, output: str, first: str, step: str) -> None:
-    """Do every so many parts of a plan as an actor would, with one thread. Prints the seconds."""
+    """Do every `step`-th part of a plan as an actor would, with one thread. Prints the seconds."""
     from yolact.batch.places import open_place
     from yolact.batch.plan import Plan
     from yolact.batch.worker import PartWorker, WorkerSettings
@@ -45,7 +45,7 @@ def worker(engine: str, output: str, first: str, step: str) -> None:
 
 
 def plan(folder: str, images: str) -> None:
-    """Plan so many image files that are not there. Prints seconds, bytes of the plan, peak memory in MB and parts."""
+    """Plan so many image files that do not exist. Prints seconds, bytes of the plan, peak memory in MB and parts."""
     import pyarrow as pa
 
     from yolact.batch.listing import entry_schema

@@ -1,4 +1,4 @@
-"""What was measured of batch jobs, in Markdown."""
+"""The measurements of batch jobs, in Markdown."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def share(figures: Figures) -> str:
 
 
 def memory(figures: Figures) -> str:
-    """The driver's resident memory over a long job, and what an image costs beyond a worker without Ray."""
+    """The driver's resident memory over a long job, and the time of an image beyond a worker without Ray."""
     row = figures["long"]
     head = (
         "images",
@@ -38,7 +38,7 @@ def memory(figures: Figures) -> str:
 
 
 def million(figures: Figures) -> str:
-    """A job of a million images: the plan as it was made, the rest by proportion."""
+    """A job of a million images: the plan as it was made, the rest in proportion."""
     long, plan = figures["long"], figures["plan"]
     factor = MILLION / long["images"]
     hours = MILLION / long["per_second"] / 3600

@@ -1,4 +1,4 @@
-"""How much of the engine's own throughput yolact-infer reaches on a folder, with decoding, drawing, writing and JSON.
+"""The share of the engine's throughput that yolact-infer reaches on a folder, with decoding, drawing, writing and JSON.
 
 The command and bare runs of ONNX Runtime on the same number of images take turns, each in a process of its own.
 

@@ -1,4 +1,4 @@
-"""What was measured on a folder of photos and of deformable convolutions, in Markdown."""
+"""What was measured on a folder of photos, on a video and of deformable convolutions, in Markdown."""
 
 from __future__ import annotations
 
@@ -16,6 +16,23 @@ def folder(figures: Figures) -> str:
         for name, row in figures["engines"].items()
     )
     return table((f"{figures['images']} photos", "engine alone, images/s", "yolact-infer, images/s", "share"), rows)
+
+
+def video(figures: Figures) -> str:
+    """The share of an engine's throughput that a video reaches, and the median milliseconds of each stage."""
+    stages = list(next(iter(figures["engines"].values()))["stages"])
+    rows = (
+        (
+            name,
+            f"{row['engine_images_per_s']:.2f}",
+            f"{row['frames_per_s']:.2f}",
+            f"{row['share_of_engine']:.2f}",
+            *(f"{row['stages'][stage]['median_ms']:.1f}" for stage in stages),
+        )
+        for name, row in figures["engines"].items()
+    )
+    head = ("", "engine alone, images/s", "video, frames/s", "share", *(f"{stage}, ms" for stage in stages))
+    return table(head, rows)
 
 
 def deformable(figures: Figures) -> str:

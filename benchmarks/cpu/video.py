@@ -1,4 +1,4 @@
-"""How much of the engine's own throughput a video reaches, with decoding, drawing and encoding.
+"""The share of the engine's throughput that a video reaches, with decoding, drawing and encoding.
 
 python -m benchmarks.cpu video --engine FILE ... [--runs 3] [--duration 30] [--json benchmarks/results/video.json]
 """
@@ -22,12 +22,12 @@ from yolact.runtime.bench.video import MADE_UP, run_video_benchmark, video_lines
 @click.command()
 @click.option("--engine", "engines", required=True, multiple=True, type=click.Path(exists=True, path_type=Path))
 @click.option("--source", default=MADE_UP, show_default=True, help="A video file, or video for a made-up one.")
-@click.option("--runs", type=click.IntRange(1), default=3, show_default=True, help="Of each engine, in turn.")
+@click.option("--runs", type=click.IntRange(1), default=3, show_default=True, help="Runs of each engine, in turn.")
 @click.option("--duration", type=click.FloatRange(0, min_open=True), default=30.0, show_default=True, help="Seconds.")
 @json_option
 @reports_errors
 def main(engines: tuple[Path, ...], source: str, runs: int, duration: float, json_path: Path | None) -> None:
-    """Compare yolact-infer's way of a video with the engine alone; of several runs the one of the median share."""
+    """Compare yolact-infer on a video with the engine alone; of several runs, the run with the median share is kept."""
     results: dict[str, list[dict[str, Any]]] = {engine.stem: [] for engine in engines}
     for _ in range(runs):
         for engine in engines:
@@ -43,7 +43,7 @@ def main(engines: tuple[Path, ...], source: str, runs: int, duration: float, jso
 
 
 def median_low_share(results: list[dict[str, Any]]) -> dict[str, Any]:
-    """The run of the median share, the lower one of two."""
+    """The run with the median share; of two middle runs, the one with the lower share."""
     ordered = sorted(results, key=lambda one: float(one["share_of_engine"]))
     return ordered[(len(ordered) - 1) // 2]
 

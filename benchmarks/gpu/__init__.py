@@ -1,1 +1,1 @@
-"""What is for NVIDIA GPUs: the check of everything on one, whole detectors, CUDA kernels, TensorRT plans."""
+"""Benchmarks for NVIDIA GPUs: the check of everything on one, whole detectors, CUDA kernels, TensorRT plans."""

@@ -1,9 +1,9 @@
-"""The benchmarks of what is for NVIDIA GPUs.
+"""The benchmarks for NVIDIA GPUs.
 
     python -m benchmarks.gpu [kernels | resources | plans] [OPTIONS]
 
-Everything that needs a GPU, detectors and kernels included, is run by `python -m benchmarks.gpu.check`. That needs the
-standard library alone, so it is not one of the commands here, which need click.
+Everything that needs a GPU, detectors and kernels included, is run by `python -m benchmarks.gpu.check`. The check
+needs the standard library alone, so it is not one of the commands here, which need click.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ main = Room(
         "resources": ("benchmarks.gpu.kernels.resources", "registers and memory of each kernel, by the compiler"),
         "plans": ("benchmarks.gpu.plans", "TensorRT plans built ahead of time: seconds, sizes, layers"),
     },
-    help="What is for NVIDIA GPUs. Only `kernels` needs one.",
+    help="Benchmarks for NVIDIA GPUs. Only `kernels` needs one.",
     epilog="python -m benchmarks.gpu.check runs everything that needs a GPU, whole detectors too, in one call.",
 )
 

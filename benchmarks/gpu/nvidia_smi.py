@@ -1,4 +1,4 @@
-"""What nvidia-smi says about the first GPU. This module needs the standard library alone."""
+"""nvidia-smi's report on the first GPU. This module needs the standard library alone."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ SECONDS = 30
 
 
 def ask_nvidia_smi(*fields: str) -> dict[str, str]:
-    """The answers by the names of the fields (`nvidia-smi --help-query-gpu`), or under "missing" a clause that says why
-    there are none."""
+    """The answers by the names of the fields (`nvidia-smi --help-query-gpu`), or under "missing" a clause with the
+    reason why there are none."""
     command = ["nvidia-smi", "--id=0", f"--query-gpu={','.join(fields)}", "--format=csv,noheader"]
     try:
         told = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)

@@ -1,4 +1,4 @@
-"""What is known of GPUs without running on one, in Markdown: TensorRT plans, and the resources of kernels."""
+"""Results for GPUs that need no GPU, in Markdown: TensorRT plans, and the resources of kernels."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _layers(row: Figures, kind: str) -> str:
 
 
 def resources(figures: Figures) -> str:
-    """What each kernel takes of a multiprocessor, by architecture."""
+    """The resources of each kernel on a multiprocessor, by architecture."""
     kernels = figures["kernels"]
     archs = list(dict.fromkeys(row["arch"] for row in kernels))
     found = {(row["kernel"], row["type"], row["arch"]): row for row in kernels}
@@ -47,7 +47,7 @@ def _resources(row: Figures | None) -> str:
 
 
 def cost_sheet(figures: Figures) -> str:
-    """What each launch of the plugins costs: blocks, bytes, occupancy, and an estimate beside the floor of bytes."""
+    """The cost of each launch of the plugins: blocks, bytes, occupancy, and an estimate beside the floor of bytes."""
     rows = _launch_rows(figures["sheet"])
     floors, estimates = (
         [sum(row["batches"][batch][key] for row in figures["sheet"]) for batch in figures["sheet"][0]["batches"]]
@@ -60,12 +60,12 @@ def cost_sheet(figures: Figures) -> str:
 
 
 def detector_sheet(figures: Figures) -> str:
-    """The same for what a detector on a plan launches around its engine, for one image."""
+    """The same for the launches of a detector on a plan around its engine, for one image."""
     return table(_launch_head(figures["detector_sheet"]), _launch_rows(figures["detector_sheet"]))
 
 
 def around_engine(figures: Figures) -> str:
-    """What a detector on a plan does beside its engine for one image, and all of it together."""
+    """The work of a detector on a plan beside its engine for one image, and its sum."""
     parts = figures["around_engine"]
     rows = [
         (one["part"], f"{one['bytes'] / 1e6:.2f}" if one["bytes"] else "", f"{one['estimate_us']:.1f}") for one in parts
@@ -75,7 +75,7 @@ def around_engine(figures: Figures) -> str:
 
 
 def mask_forms(figures: Figures) -> str:
-    """Both ways from the network to bits of masks: bytes, floors, and the estimate of the one that there is."""
+    """Both ways from the network to bits of masks: bytes, floors, and the estimate of the existing one."""
     forms = figures["mask_forms"]
     names = {
         "now": "`assembleMasks`, then `masksToImageKernel`",
@@ -92,7 +92,7 @@ def mask_forms(figures: Figures) -> str:
 
 
 def before_and_now(before: Figures, now: Figures) -> str:
-    """Estimates of each kernel as it was at first beside those of today; a kernel's launches are added up."""
+    """Estimates of the first version of each kernel beside those of today; a kernel's launches are added up."""
     rows = []
     for sheet in ("sheet", "detector_sheet"):
         was, is_now = _estimates(before[sheet]), _estimates(now[sheet])

@@ -1,1 +1,1 @@
-"""What the C API costs, and the C service under load."""
+"""The overhead of the C API, and the C service under load."""

@@ -1,7 +1,7 @@
-"""What the C API costs over the Python runtime it embeds, and the C service under load.
+"""The overhead of the C API over the Python runtime in it, and the C service under load.
 
 Overhead: yolact_infer in a C program and the same work by Detector in a Python process, masks packed to bits, take
-turns of ten on one photo; the demonstration model, and at 64 x 64 as an engine that takes next to no time.
+turns of ten on one picture of a bin; the demonstration model, and at 64 x 64 as an engine that takes next to no time.
 Service: closed loops of clients in another process, with batches across requests and without, then many requests of
 the small engine while memory is watched.
 
@@ -18,7 +18,7 @@ import click
 
 from benchmarks.commands import json_option
 from benchmarks.figures import write_figures
-from benchmarks.images import write_photos
+from benchmarks.images import BIN
 from benchmarks.machine import describe_machine
 from benchmarks.service import tables
 from benchmarks.service.load import build_service, measure_loads, measure_memory
@@ -33,13 +33,12 @@ def measure(folder: Path, runs: int, requests: int, many: int) -> dict[str, Any]
     """All figures of overhead, load and memory."""
     library = folder / "lib"
     build(library)
-    photo = write_photos(folder / "photos", 1, ".jpg") / "0.jpg"
     engines = {name: export_engine(folder, size) for name, size in SIZES.items()}
     timer = build_timer(folder, library)
-    overhead = {name: measure_overhead(timer, engine, photo, runs) for name, engine in engines.items()}
+    overhead = {name: measure_overhead(timer, engine, BIN, runs) for name, engine in engines.items()}
     program = build_service(folder / "service", library)
     demo, small = engines.values()
-    body = photo.read_bytes()
+    body = BIN.read_bytes()
     loads = measure_loads(program, demo, body, requests)
     return {"overhead": overhead, "service": loads, "memory": measure_memory(program, small, body, many)}
 
@@ -48,8 +47,8 @@ def measure(folder: Path, runs: int, requests: int, many: int) -> dict[str, Any]
 @click.option(
     "--runs", type=click.IntRange(1), default=60, show_default=True, help="Turns of each side, for the overhead."
 )
-@click.option("--requests", type=click.IntRange(16), default=400, show_default=True, help="Of each load.")
-@click.option("--many", type=click.IntRange(16), default=10000, show_default=True, help="While memory is watched.")
+@click.option("--requests", type=click.IntRange(16), default=400, show_default=True, help="Requests of each load.")
+@click.option("--many", type=click.IntRange(16), default=10000, show_default=True, help="Requests of the memory test.")
 @json_option
 @reports_errors
 def main(runs: int, requests: int, many: int, json_path: Path | None) -> None:

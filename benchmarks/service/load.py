@@ -41,7 +41,7 @@ def build_service(folder: Path, library: Path, cflags: str = "-O2") -> Path:
 
 @contextmanager
 def running(program: Path, engine: Path, *options: str) -> Iterator[tuple[int, int]]:
-    """Port and process id of a running service, which is terminated at the end. Raises Failed where it ends badly."""
+    """Port and process id of a running service, which is terminated at the end. Raises Failed if it ends badly."""
     command = [str(program), "--engine", str(engine), "--port", "0", *options]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
@@ -65,8 +65,8 @@ class Load:
     """The outcome of a number of requests.
 
     Attributes:
-        milliseconds: of each answered one, as the client sees them.
-        lost: answered with another status than 200, or not at all.
+        milliseconds: of each answered request, as the client sees them.
+        lost: requests answered with another status than 200, or not at all.
         seconds: from the first to the last.
         memory_mb: resident memory of the service after each tenth of the requests.
     """
@@ -138,7 +138,7 @@ def measure_memory(program: Path, engine: Path, body: bytes, requests: int) -> d
 
 
 def send_by_threads(client: Callable[[int, list[float], list[int]], None], shares: list[int]) -> Sent:
-    """Run a client in a thread for each share of the requests; it appends times in ms, and what is lost."""
+    """Run a client in a thread for each share of the requests; it appends times in ms and numbers of lost requests."""
     times: list[float] = []
     lost: list[int] = []
     threads = [Thread(target=client, args=(share, times, lost)) for share in shares]

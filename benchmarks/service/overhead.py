@@ -1,4 +1,4 @@
-"""What the C API costs over the Python runtime it embeds."""
+"""The overhead of the C API over the Python runtime in it."""
 
 from __future__ import annotations
 

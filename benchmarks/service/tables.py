@@ -1,4 +1,4 @@
-"""What was measured of the C API and the C service, in Markdown."""
+"""The measurements of the C API and the C service, in Markdown."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def overhead(figures: Figures) -> str:
 
 
 def load(figures: Figures) -> str:
-    """The C service by connections, with batches across requests and without."""
+    """The C service by number of connections, with batches across requests and without."""
     rows = (
         (
             row["connections"],

@@ -1,9 +1,8 @@
 """Many clients on Triton and on the C service, beside the same work in one Python program.
 
-The demonstration model and one made-up photo of 640 x 480, sent as a file: by 16 clients in another process, each with
-one request at a time, to Triton's python backend and to the C service; and read, found and encoded in a loop of one
-program, image by image and in batches. Counted are answers that are lost or empty; memory is that of the
-model's process.
+The demonstration model runs on one picture of a bin, 640 x 480. 16 clients in another process send it as a file, each
+with one request at a time, to Triton's python backend and to the C service. One program reads, detects and encodes it
+in a loop, image by image and in batches. Lost and empty answers are counted; memory is that of the model's process.
 
     make triton
     python -m benchmarks.service.triton [--clients 16] [--requests 2000] [--json FILE]
@@ -23,7 +22,7 @@ import numpy as np
 
 from benchmarks.commands import json_option
 from benchmarks.figures import write_figures
-from benchmarks.images import write_photos
+from benchmarks.images import BIN
 from benchmarks.machine import describe_machine
 from benchmarks.service import tables
 from benchmarks.service.load import Load, Sent, build_service, put_load, resident_mb, running, send_by_threads
@@ -142,10 +141,9 @@ def _wait_until_ready(server: LocalServer) -> None:
 def measure(folder: Path, clients: int, requests: int) -> dict[str, Any]:
     """All rows of the table."""
     engine = export_engine(folder, 256)
-    photo = write_photos(folder / "photos", 1, ".jpg") / "0.jpg"
-    body = photo.read_bytes()
+    body = BIN.read_bytes()
     loop = min(clients * requests, 2000)
-    rows = {f"one program, batches of {size}": in_one_program(engine, photo, size, loop) for size in (1, 4, BATCH)}
+    rows = {f"one program, batches of {size}": in_one_program(engine, BIN, size, loop) for size in (1, 4, BATCH)}
     rows["C service"] = on_the_c_service(folder, engine, body, clients, requests)
     rows["Triton, python backend"] = on_triton(folder / "models", engine, body, clients, requests)
     return {"clients": clients, "rows": rows}

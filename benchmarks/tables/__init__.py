@@ -1,1 +1,1 @@
-"""The tables of the documents, made of the results of benchmarks."""
+"""The tables of the documents, made from the results of benchmarks."""

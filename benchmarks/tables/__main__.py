@@ -17,7 +17,7 @@ from yolact.runtime.output_files import write_output
 
 
 @click.command()
-@click.option("--check", is_flag=True, help="Write nothing; exit code 1 where a table is not that of its result.")
+@click.option("--check", is_flag=True, help="Write nothing; exit code 1 if a table differs from its result.")
 @click.option(
     "--root",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -41,7 +41,7 @@ def main(check: bool, root: Path) -> None:
 
 
 def _outdated_pictures(root: Path) -> dict[Path, str]:
-    """The charts whose files differ from what their results give; a chart whose result is gone stays."""
+    """The charts whose files differ from their results; a chart whose result is gone stays."""
     drawn = {picture: redraw(root, picture) for picture in PICTURES}
     return {
         picture: text

@@ -1,4 +1,4 @@
-"""The project's aims on a CPU, beside what was measured."""
+"""The project's aims on a CPU, beside the measurements."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def aims(compared: Figures, folder: Figures, bench: Figures) -> str:
 
 
 def _ratio(rows: Figures, over: str, under: str) -> float | None:
-    """The ratio of two medians; None where one of them was not measured."""
+    """The ratio of two medians; None if one of them was not measured."""
     times = [rows.get(name, {}).get("ms", {}).get("median") for name in (over, under)]
     return times[0] / times[1] if all(times) else None
 

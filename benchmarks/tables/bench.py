@@ -1,4 +1,4 @@
-"""What `yolact-bench` measured, in Markdown."""
+"""The results of `yolact-bench`, in Markdown."""
 
 from __future__ import annotations
 

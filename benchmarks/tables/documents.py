@@ -1,4 +1,4 @@
-"""The tables in the documents: what belongs between their markers, and whether it is there.
+"""The tables in the documents: the text that belongs between their markers, and the comparison with the files.
 
 Lines between `begin generated: NAME` and `end generated: NAME`, both in comments, are the tables of that result, or one
 of them where NAME is RESULT/TABLE.
@@ -38,7 +38,7 @@ def generate(root: Path, document: Path, name: str) -> str:
 
 
 def redraw(root: Path, picture: Path) -> str | None:
-    """The text of a picture below `root`, a key of PICTURES; None where its result is not there.
+    """The text of a picture below `root`, a key of PICTURES; None if its result is missing.
 
     Raises YolactError for a file that is no such result.
     """
@@ -48,7 +48,7 @@ def redraw(root: Path, picture: Path) -> str | None:
 
 
 def _render(root: Path, result: Result, renders: Sequence[Table]) -> list[str] | None:
-    """What each function makes of the figures of a result; None where a file of it is not there."""
+    """The texts that the functions make of the figures of a result; None if a file of it is missing."""
     if not all((root / path).is_file() for path in result.paths):
         return None
     figures = [_read(root, path, result) for path in result.paths]

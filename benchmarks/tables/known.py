@@ -9,7 +9,7 @@ from yolact.hub.known_models import KNOWN_MODELS
 
 
 def official(published: dict[str, Any]) -> str:
-    """Models to run: the name of each, and what is published about its accuracy and speed."""
+    """Models to run: the name of each, and its published accuracy and speed."""
     head = ("name for `--engine`", "backbone", "input", "published mask AP", "published fps, Titan Xp", "licence")
     frames = {row["model"]: row["fps"] for row in published["rows"] if "model" in row}
     rows = (

@@ -75,6 +75,7 @@ _TRAINED = {
     for model in ("bins", "nuclei")
     for part, render in (
         ("precisions", accuracy.trained_precisions),
+        ("shown", accuracy.trained_shown),
         ("groups", accuracy.trained_groups),
         ("worst", accuracy.trained_worst),
     )
@@ -122,6 +123,7 @@ RESULTS_SHOWN = {
     "triton": _result("triton", "service.triton", {"load": service.triton}),
     "batch": _result("batch", "batch", {one.__name__: one for one in (batch.share, batch.memory, batch.million)}),
     "folder": _result("folder", "cpu folder --engine FILE ...", {"share": cpu.folder}),
+    "video": _result("video", "cpu video --engine FILE ...", {"share": cpu.video}),
     "bench_cpu": Result(
         "yolact-bench --engine yolact_resnet50.onnx --json benchmarks/results/bench_cpu.json",
         {"stages": bench.stages, "detections": bench.detections},

@@ -36,7 +36,7 @@ def motions(model: str) -> Callable[[Figures], str]:
     """Stability of a model on photos, two rows for each motion."""
 
     def render(figures: Figures) -> str:
-        head = ("motion", "", "IoU", "IoU 5 %", "lost", "box", "area", "score")
+        head = (f"{model}: motion", "", "IoU", "IoU 5 %", "lost", "box", "area", "score")
         rows = [
             (name if way == "as_found" else "", way.replace("_", " "), *(f"{100 * values[key]:.2f}" for key in _CALM))
             for name, ways in figures[model]["motions"].items()
@@ -51,7 +51,20 @@ def films(model: str) -> Callable[[Figures], str]:
     """Tracks, average precision and stability of a model in annotated films, a row for each way."""
 
     def render(figures: Figures) -> str:
-        head = ("", "HOTA", "IDF1", "switches", "box AP", "mask AP", "IoU", "IoU 5 %", "lost", "box", "area", "score")
+        head = (
+            model,
+            "HOTA",
+            "IDF1",
+            "switches",
+            "box AP",
+            "mask AP",
+            "IoU",
+            "IoU 5 %",
+            "lost",
+            "box",
+            "area",
+            "score",
+        )
         rows = [
             (
                 way,

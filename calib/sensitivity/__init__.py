@@ -1,1 +1,1 @@
-"""What INT8 costs in each part of a network, ranked: `yolact-sensitivity`."""
+"""Ranks the parts of a network by their cost in INT8: `yolact-sensitivity`."""

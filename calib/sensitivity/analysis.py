@@ -1,4 +1,4 @@
-"""Analyses one ONNX file, from reading it to a report: what `yolact-sensitivity` does between options and output."""
+"""Analyses one ONNX file, from reading it to the report of `yolact-sensitivity`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def read_unquantised(path: Path) -> ExportedModel:
     """An ONNX file that can be quantised.
 
     Raises:
-        EngineError: it is something else.
+        EngineError: it is another kind of file.
         YolactError: it cannot be read, or the onnx package is missing.
     """
     model = read_exported_model(path)
@@ -60,11 +60,12 @@ def analyse(
 
     Args:
         model: from `read_unquantised`.
-        selection: what is to be quantised, in the model's own proto.
-        by: what to rank.
+        selection: the parts to quantise, in the model's own proto.
+        by: the kind of parts to rank.
         calibration: images and options.
-        measured_on: with annotations the cost is mask AP lost, in points; else the distance of the heads.
-        limit: of the cost of all that is quantised.
+        measured_on: annotated images, where the cost is the mask AP lost, in points; else images on which the cost is
+            the distance of the heads.
+        limit: largest cost of all quantised parts together.
 
     Raises as `calibrate`, `MaskApLoss` and `HeadDistance`; UsageError where there is nothing to quantise.
     """
@@ -78,7 +79,7 @@ def analyse(
         cost = loss = MaskApLoss(model.proto, measured_on, limit)
         measured, decimals = "points of mask AP lost", 2
         on = f"on {count_noun(len(measured_on.images), 'image')} of {measured_on.source.name}"
-        basis = "; ".join([f"{on}, where fp32 has {loss.reference:.2f}", *loss.pairs.notes()])
+        basis = "; ".join([f"{on}, where fp32 has a mask AP of {loss.reference:.2f}", *loss.pairs.notes()])
 
     def measure(points: QuantizationPoints) -> float:
         return cost(quantised(model.proto, points, ranges, selection.platform))

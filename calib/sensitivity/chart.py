@@ -1,4 +1,4 @@
-"""A bar for every part of a network, the longer the more its quantisation costs, as PNG or SVG."""
+"""A bar chart of the cost of quantising each part of a network, as PNG or SVG."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ _KINDS: dict[Kind, tuple[str, str]] = {
     "quantised": ("#1446e6", "stays in INT8"),
     "untouched": ("#a5b0bb", "not asked for in INT8"),
 }
-"""Colour and what the legend says."""
+"""Colour and text in the legend."""
 
 
 class Bar(NamedTuple):
-    """One part: its name, what it costs (infinite where the network breaks), and what is to become of it."""
+    """One part: its name, its cost (infinite where the network breaks), and whether it is to be quantised."""
 
     name: str
     cost: float
@@ -65,7 +65,7 @@ def draw_chart(bars: Sequence[Bar], title: str, axis: str, suffix: str) -> bytes
     Args:
         bars: from top to bottom.
         title: line above.
-        axis: what a bar's length is.
+        axis: the quantity that the length of a bar shows.
         suffix: `.png` or `.svg`.
     """
     height = _TOP + _ROW * len(bars) + _BOTTOM
@@ -97,7 +97,7 @@ def _layout(bars: Sequence[Bar], title: str, axis: str, height: int) -> Iterator
 
 
 def _legend(kinds: Sequence[Kind]) -> Iterator[_Shape]:
-    """The legend, which is left out where all bars are of one kind."""
+    """The legend; left out where all bars are of one kind."""
     for place, kind in enumerate(kinds if len(kinds) > 1 else []):
         colour, text = _KINDS[kind]
         yield _Box(_MARGIN + 120 * place, 38, _BAR, _BAR, colour)

@@ -1,4 +1,4 @@
-"""Two ways to tell what a change of a network costs: mask AP on annotated images, or how far its heads move."""
+"""Two measures of the cost of a change in a network: mask AP lost on annotated images, or the change of its heads."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from yolact.training.evaluation.reference import check_reference
 
 
 class CostMeasure(Protocol):
-    """Tells what a network costs that was made from the original by rounding a part of it."""
+    """Measures the cost of a network that was made from the original by rounding a part of it."""
 
     def __call__(self, proto: onnx.ModelProto) -> float:
         """The cost: the higher the worse, infinite where values of the network are not finite."""
 
 
 class MaskApLoss:
-    """Points of mask AP that a network has less than the original."""
+    """Points of mask AP by which a network is below the original."""
 
     def __init__(self, proto: onnx.ModelProto, truth: GroundTruth, limit: float | None = None) -> None:
-        """Measures the original; `limit` are the points that may be lost, None where that is not asked.
+        """Measures the original; `limit` is the number of points that may be lost, None for no limit.
 
         Raises:
-            DatasetError: nothing is annotated, the classes are others, or the original finds too little to judge by.
+            DatasetError: nothing is annotated, the classes do not fit, or the original finds too little to judge by.
             EngineError: ONNX Runtime cannot run the network.
             ImageError: an image cannot be read.
         """
@@ -48,7 +48,7 @@ class MaskApLoss:
 
 
 class HeadDistance:
-    """Root mean square of the heads' differences relative to that of the heads; of four heads the largest."""
+    """Root mean square of a head's differences relative to that of the head, for the worst of the four heads."""
 
     def __init__(self, proto: onnx.ModelProto, images: ImageSet) -> None:
         """Runs the original, and keeps its heads.

@@ -1,7 +1,7 @@
-"""What quantising each part of a network costs, and which parts to leave out of INT8 for that.
+"""The cost of quantising each part of a network, and the parts to leave out of INT8 because of it.
 
-Costs are measured one part at a time, the rest in float32; what a list of exclusions saves is measured again with all
-the other parts in INT8, since errors of layers do not add up.
+Costs are measured one part at a time, with the rest in float32. The cost with some parts excluded is measured again
+with all other parts in INT8, since errors of layers do not add up.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ class Part(NamedTuple):
     """A module or a layer.
 
     Attributes:
-        name: key of `MODULES`, or of a layer.
+        name: key of `MODULES`, or name of a layer.
         exclude: values of --exclude that leave it out of INT8.
-        points: what is rounded with it.
-        chosen: whether the user wants it quantised; modules that the user does not want are ranked all the same.
+        points: the points that are rounded with it.
+        chosen: whether the user wants it quantised; other modules are ranked all the same.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Part(NamedTuple):
 
 
 class PartCost(NamedTuple):
-    """What quantising a part alone costs."""
+    """The cost of quantising one part alone."""
 
     part: Part
     cost: float
@@ -48,13 +48,13 @@ class PartCost(NamedTuple):
 
 @dataclass(frozen=True)
 class Proposal:
-    """What to leave out of INT8.
+    """The parts to leave out of INT8.
 
     Attributes:
-        limit: that the cost must not exceed.
+        limit: the largest cost allowed.
         cost_of_all: cost with nothing left out.
-        parts: to leave out, most costly first. Where the limit is not met, the list that costs least.
-        cost: of quantising all the others.
+        parts: to leave out, most costly first. Where the limit cannot be met, the list that leaves the least cost.
+        cost: of quantising all other parts.
         total: number of parts.
     """
 
@@ -77,7 +77,7 @@ class Proposal:
 
 @dataclass(frozen=True)
 class Int8Selection:
-    """What is to be quantised; see `quantization_points.find_quantization_points`."""
+    """The parts to quantise; see `quantization_points.find_quantization_points`."""
 
     proto: onnx.ModelProto
     modules: tuple[str, ...]
@@ -85,7 +85,7 @@ class Int8Selection:
     platform: Platform
 
     def points(self, leave_out: Sequence[Part] = ()) -> QuantizationPoints | None:
-        """All points of the selection but those of some parts; None where none are left."""
+        """All points of the selection except those of some parts; None where none are left."""
         exclude = (*self.exclude, *(name for part in leave_out for name in part.exclude))
         try:
             return find_quantization_points(self.proto, self.modules, exclude, self.platform)
@@ -96,7 +96,7 @@ class Int8Selection:
 
 
 def find_parts(selection: Int8Selection, by: Granularity) -> list[Part]:
-    """What is ranked, in network order. Raises UsageError where there is nothing to quantise."""
+    """The parts to rank, in network order. Raises UsageError where there is nothing to quantise."""
     points = selection.points()
     assert points is not None  # as it is only where parts are left out
     return _layers(selection, points) if by == "layers" else list(_modules(selection))
@@ -140,13 +140,13 @@ def quantised(
 
 
 def shortest(exclude: Iterable[str]) -> tuple[str, ...]:
-    """The exclusions without those that others in the list include, as they name a layer above."""
+    """The exclusions without those below a layer that another exclusion names."""
     names = list(dict.fromkeys(exclude))
     return tuple(name for name in names if not any(name.startswith(f"{other}.") for other in names))
 
 
 def difference(points: QuantizationPoints, rest: QuantizationPoints) -> QuantizationPoints:
-    """What is rounded at `points` and not at `rest`."""
+    """The points that are in `points` and not in `rest`."""
     kept = {consumer for consumers in rest.activations for consumer in consumers}
     groups = (tuple(consumer for consumer in consumers if consumer not in kept) for consumers in points.activations)
     convolutions = tuple(name for name in points.convolutions if name not in set(rest.convolutions))
@@ -164,11 +164,11 @@ def _modules(selection: Int8Selection) -> Iterator[Part]:
 
 
 def _layers(selection: Int8Selection, points: QuantizationPoints) -> list[Part]:
-    """A layer is what leaving it out takes away: its convolutions, and the activations that only they read.
+    """The layers. A layer has the points that excluding it removes: its convolutions, and activations only they read.
 
-    What is rounded between convolutions, as the summands of a shortcut, belongs to the convolution before it: runtimes
-    compute both at once. Where only the name of the residual block leaves a sum out, the block stands for its last
-    layer.
+    An activation rounded between convolutions, such as a summand of a shortcut, belongs to the convolution before it:
+    runtimes compute both at once. Where only the name of the residual block excludes a sum, the block stands for its
+    last layer.
     """
     owners = _owners(selection.proto, points)
     found = []

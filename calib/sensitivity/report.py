@@ -1,4 +1,4 @@
-"""What `yolact-sensitivity` found: as text, as JSON, and as the options of the export that follows."""
+"""The findings of `yolact-sensitivity`: as text, as JSON, and as the options of the export that follows."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class Report:
 
     Attributes:
         metadata: of the network.
-        selection: what was asked for.
-        by: what is ranked.
-        measured: what a cost is, for a sentence, such as "points of mask AP lost".
-        basis: what it was measured on.
-        decimals: of a cost that mean something.
-        ranking: the most costly first.
+        selection: the parts that were asked for.
+        by: the kind of parts that are ranked.
+        measured: the meaning and unit of a cost, such as "points of mask AP lost".
+        basis: the images it was measured on.
+        decimals: significant decimals of a cost.
+        ranking: the most costly part first.
         proposal: None where no limit was asked for.
     """
 
@@ -64,25 +64,25 @@ class Report:
             yield f"{part.name:<{width}}  {len(part.points.convolutions):>12}  {self._number(cost):>8}{note}"
         yield ""
         if self.proposal is None:
-            yield f"give {limit_option} to learn which to exclude"
+            yield f"give {limit_option} to learn which {self.by} to exclude"
             return
-        yield f"all of {', '.join(self.selection.modules)} in INT8: {self._number(self.proposal.cost_of_all)}"
+        yield f"cost of all of {', '.join(self.selection.modules)} in INT8: {self._number(self.proposal.cost_of_all)}"
         if self.proposal.parts:
             count = count_noun(len(self.proposal.parts), self.by[:-1])
-            yield f"all but {count} of {self.proposal.total}: {self._number(self.proposal.cost)}"
+            yield f"cost of all but {count} of {self.proposal.total} in INT8: {self._number(self.proposal.cost)}"
         if self.proposal.met:
-            yield f"within {limit_option} {self.proposal.limit:g}; export with"
+            yield f"this is within {limit_option} {self.proposal.limit:g}; export with"
             yield self._export_command(self.proposal, calibration)
 
     def failure(self, limit_option: str) -> str | None:
-        """Why no list of exclusions is proposed; None where one is, or none was asked for."""
+        """The reason why no exclusions are proposed; None where some are, or none were asked for."""
         found = self.proposal
         if found is None or found.met:
             return None
         return (
-            f"no list of exclusions short of everything keeps the cost within {limit_option} {found.limit:g}: the best "
-            f"leaves out {len(found.parts)} of {found.total} {self.by} and costs {self._number(found.cost)}; allow "
-            f"more, name fewer --int8-modules, or {self._finer()}"
+            f"only excluding everything would keep the cost within {limit_option} {found.limit:g}: the best proposal "
+            f"leaves out {len(found.parts)} of {found.total} {self.by} and costs {self._number(found.cost)} "
+            f"({self.measured}); allow more, name fewer --int8-modules, or {self._finer()}"
         )
 
     def _export_command(self, proposal: Proposal, calibration: Sequence[str]) -> str:
@@ -106,7 +106,7 @@ class Report:
         return "rank --by layers" if self.by == "modules" else "calibrate on more images or by another algorithm"
 
     def to_json(self) -> bytes:
-        """All of it; a cost that is infinite is null."""
+        """The whole report as JSON; an infinite cost is null."""
         content: dict[str, Any] = {
             "model": self.metadata.config.name,
             "weights_sha256": self.metadata.weights_sha256,

@@ -1,1 +1,1 @@
-"""Options of the commands, each defined once. A group of options hands over one object."""
+"""Options of the commands, each defined once. A group of options reaches its command as one object."""

@@ -1,4 +1,4 @@
-"""How much accuracy an export may lose: --verify and what belongs to it."""
+"""How much accuracy an export may lose: --verify and the options that belong to it."""
 
 from __future__ import annotations
 
@@ -21,16 +21,17 @@ from yolact.training.data.coco.reading_rules import Exif, ReadingRules
         "--verify",
         type=EXISTING_FILE,
         metavar="ANNOTATIONS",
-        help="Annotations in COCO's format: measure AP before and after, and write nothing if it falls too far.",
+        help="Annotation file in COCO's format: measure AP in fp32 and as exported, and write nothing if mask AP falls "
+        "by more than --max-ap-drop.",
     ),
-    click.option("--verify-images", type=EXISTING_FOLDER, metavar="DIR", help="Folder of their images."),
-    click.option("--verify-limit", type=AT_LEAST_1, help="Take only the first so many.  [default: all]"),
+    click.option("--verify-images", type=EXISTING_FOLDER, metavar="DIR", help="Folder of the images of --verify."),
+    click.option("--verify-limit", type=AT_LEAST_1, help="Use only this many images, the first ones.  [default: all]"),
     click.option(
         "--max-ap-drop",
         type=float,
         default=MAX_AP_DROP,
         callback=check_amount,
-        help="Points of mask AP that may be lost.",
+        help="Points of mask AP that the export may lose.",
     ),
     *READING,
 )
@@ -43,7 +44,7 @@ def gate_options(
     exif: Exif,
     by_name: bool | None,
 ) -> GateRequest | None:
-    """The gate, None where it is not asked for."""
+    """The gate; None without --verify."""
     if (verify is None) != (verify_images is None):
         raise UsageError("--verify and --verify-images go together: annotations and the folder of their images")
     if verify is None or verify_images is None:

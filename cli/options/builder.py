@@ -1,4 +1,4 @@
-"""What is asked of TensorRT's builder."""
+"""Options of TensorRT's builder."""
 
 from __future__ import annotations
 
@@ -24,37 +24,41 @@ def _parse_archs(context: click.Context, parameter: click.Parameter, value: str 
     click.option(
         "--builder",
         type=click.Choice(list(_BUILDERS)),
-        help="TensorRT or TensorRT for RTX.  [default: TensorRT where it and a GPU are there]",
+        help="TensorRT or TensorRT for RTX.  [default: tensorrt if it and a GPU are present, else rtx]",
     ),
     click.option(
         "--gpu-arch",
         metavar="sm_86,...",
         callback=_parse_archs,
-        help="Build ahead of time for these GPUs, without having one; TensorRT for RTX only.",
+        help="Build ahead of time for these GPUs, which need not be in this machine; TensorRT for RTX only.",
     ),
     click.option("--min-batch", type=int, default=1, help="Fewest images per call."),
-    click.option("--opt-batch", type=int, help="Images per call to tune for.  [default: --min-batch]"),
+    click.option("--opt-batch", type=int, help="Images per call that the plan is tuned for.  [default: --min-batch]"),
     click.option("--max-batch", type=int, help="Most images per call.  [default: --opt-batch]"),
-    click.option("--workspace", type=int, metavar="MIB", help="Limit of scratch memory.  [default: the GPU's memory]"),
+    click.option(
+        "--workspace", type=int, metavar="MIB", help="Most scratch memory for layers.  [default: the GPU's memory]"
+    ),
     click.option(
         "--optimization-level",
         type=int,
         metavar=f"0-{MAX_OPTIMIZATION_LEVEL}",
-        help="From quick to build to quick to run.  [default: TensorRT's]",
+        help=f"0 builds fastest, {MAX_OPTIMIZATION_LEVEL} gives the fastest plan.  [default: TensorRT's]",
     ),
     click.option(
         "--timing-cache",
         metavar="DIR|none",
-        help="Folder of kernel times measured by earlier builds.  [default: in the user's cache folder]",
+        help="Folder that keeps measured kernel times for later builds.  [default: in the user's cache folder]",
     ),
-    click.option("--version-compatible", is_flag=True, help="For later TensorRT too; such a plan carries code."),
-    click.option("--hardware-compatible", is_flag=True, help="For every GPU from Ampere on."),
+    click.option(
+        "--version-compatible", is_flag=True, help="Let later TensorRT run the plan too, which then contains code."
+    ),
+    click.option("--hardware-compatible", is_flag=True, help="Let every GPU from Ampere on run the plan."),
     click.option(
         "--plugins",
         type=click.Choice(get_args(PluginUse)),
         default="auto",
-        help="Plugins of yolact-build-plugins: where they were built, never, or put into the plan, which then carries "
-        "code.",
+        help="Plugins of yolact-build-plugins: use them where they were built (auto), never (off), or put them into "
+        "the plan, which then contains code (embed).",
     ),
 )
 def builder_options(
@@ -70,7 +74,7 @@ def builder_options(
     hardware_compatible: bool,
     plugins: PluginUse,
 ) -> BuildRequest:
-    """What is asked of TensorRT's builder."""
+    """The options of TensorRT's builder as one object."""
     given = given_options(*locals())
     tuned = min_batch if opt_batch is None else opt_batch
     options = BuildOptions(

@@ -26,12 +26,13 @@ from yolact.runtime.triton.address import TritonAddress
 
 
 def triton_option() -> Decorator:
-    """--triton: a model on a server in the place of --engine, as its address."""
+    """--triton: the address of a model on a server, instead of --engine."""
     return click.option(
         "--triton",
         metavar="ADDRESS",
         callback=_parse_address,
-        help="Instead of --engine: a model that yolact-triton wrote, such as grpc://localhost:8001/yolact.",
+        help="Instead of --engine: the address of a served model that yolact-triton wrote, such as "
+        "grpc://localhost:8001/yolact.",
     )
 
 
@@ -51,7 +52,9 @@ def engine_option(help: str, *, required: bool = True, onnx: bool = False) -> De
 def config_option() -> Decorator:
     """--config, as `config_name`."""
     return click.option(
-        "--config", "config_name", help="Configuration of a checkpoint; by default from the file name or the tensors."
+        "--config",
+        "config_name",
+        help="Configuration of a checkpoint.  [default: found by the file name or the tensors]",
     )
 
 
@@ -72,8 +75,8 @@ def images_option(*, required: bool = False) -> Decorator:
     )
 
 
-def limit_option(help: str = "Take only the first so many images.  [default: all]") -> Decorator:
-    """--limit: take only the first so many."""
+def limit_option(help: str = "Use only this many images, the first ones.  [default: all]") -> Decorator:
+    """--limit: use only the first images."""
     return click.option("--limit", type=AT_LEAST_1, help=help)
 
 
@@ -84,7 +87,7 @@ def score_threshold_option() -> Decorator:
         type=float,
         default=DISPLAY_SCORE_THRESHOLD,
         callback=check_fraction,
-        help="Leave out detections that score lower.",
+        help="Leave out detections with a lower score.",
     )
 
 
@@ -95,8 +98,8 @@ def max_pixels_option() -> Decorator:
         type=AT_LEAST_1,
         expose_value=False,
         callback=partial(_set_while_running, pixel_limit.VARIABLE),
-        help=f"Refuse images and frames of more pixels.  [default: {MAX_PIXELS:,}, or what {pixel_limit.VARIABLE} "
-        "says]",
+        help="Refuse images and frames with more pixels than this.  [default: the value of "
+        f"{pixel_limit.VARIABLE}, else {MAX_PIXELS:,}]",
     )
 
 
@@ -108,15 +111,15 @@ def jpeg_decoder_option() -> Decorator:
         type=click.Choice(decoder_choice.DECODERS),
         expose_value=False,
         callback=partial(_set_while_running, variable),
-        help=f"What decodes JPEGs: nvimgcodec does so on a GPU, if its extra is installed.  [default: {default}, or "
-        f"what {variable} says]",
+        help="Decoder of JPEGs; nvimgcodec runs on a GPU and needs its extra.  [default: the value of "
+        f"{variable}, else {default}]",
     )
 
 
 def _set_while_running(
     variable: str, context: click.Context, parameter: click.Parameter, value: int | str | None
 ) -> None:
-    """Set an environment variable, which what is far below a command looks at, until the command ends."""
+    """Set an environment variable until the command ends. Functions far below the command read it."""
     if value is not None:
         before = os.environ.get(variable)
         _set(variable, str(value))

@@ -26,27 +26,29 @@ def _parse_device(context: click.Context, parameter: click.Parameter, value: str
         "--device",
         metavar="cpu|cuda|tensorrt|openvino",
         callback=_parse_device,
-        help="Where it runs: cpu, cuda, cuda:1 or, for an ONNX file, tensorrt (ONNX Runtime's provider), openvino "
-        "(OpenVINO on the CPU), openvino:GPU or openvino:NPU.  [default: a plan on cuda, else cpu]",
+        help="Device that runs the engine: cpu, cuda, cuda:1 or, for an ONNX file, tensorrt (ONNX Runtime's execution "
+        "provider), openvino (OpenVINO on the CPU), openvino:GPU or openvino:NPU.  [default: cuda for a plan, else "
+        "cpu]",
     ),
     click.option(
         "--metadata",
         "metadata_file",
         metavar="FILE",
         type=FILE,
-        help="For a plan that has lost its .json: the ONNX file it was built from.",
+        help="ONNX file that a plan was built from, for a plan that has lost its .json.",
     ),
     click.option(
         "--allow-host-code",
         is_flag=True,
-        help="Let a plan run code that it carries, be it version compatible or with plugins inside.",
+        help="Let a plan run the code inside it, which version-compatible plans and plans with plugins have.",
     ),
     click.option(
         "--precision",
         type=click.Choice(get_args(ComputePrecision)),
         default="file",
-        help="Compute as exactly as the file says or, with --device openvino, in what is quickest there, such as "
-        "bfloat16 (auto).",
+        show_default=True,
+        help="Precision to compute in: file, at least as exact as the file says, or, with --device openvino, auto, the "
+        "quickest on the device, such as bfloat16.",
     ),
 )
 def engine_options(

@@ -1,4 +1,4 @@
-"""Options that hand over one object."""
+"""Groups of options that reach a command as one object."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 def option_group(keyword: str, *options: Decorator) -> Callable[[Callable[..., Any]], Decorator]:
     """Turn a function of the values of some options into a decorator that gives a command these options.
 
-    The command gets what the function makes of them as its argument `keyword`. A UsageError of the function ends the
-    command as one of its own does.
+    The command gets the function's result as its argument `keyword`. A UsageError raised by the function ends the
+    command like one raised by the command itself.
     """
 
     def as_decorator(make: Callable[..., Any]) -> Decorator:
@@ -40,7 +40,7 @@ def option_group(keyword: str, *options: Decorator) -> Callable[[Callable[..., A
 
 
 def given_options(*names: str) -> tuple[str, ...]:
-    """Those of the options of these parameter names that are on the command line, as they are written there."""
+    """The options with these parameter names that are on the command line, as they are written there."""
     context = click.get_current_context()
     return tuple(
         (parameter.secondary_opts if context.params.get(str(parameter.name)) is False else parameter.opts)[0]

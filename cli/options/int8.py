@@ -32,7 +32,7 @@ def _parse_modules(context: click.Context, parameter: click.Parameter, value: st
 def check_cache_output(cache: Path | None, inputs: Sequence[Path | None]) -> None:
     """Apply `check_output` to both files of --calib-cache, if it is given: the ranges, and the progress until then.
 
-    A cache that is there already is only read, so its folder need not be writable.
+    A cache that exists is only read, so its folder need not be writable.
     """
     if cache is not None:
         check = refuse_overwriting if cache.is_file() else check_output
@@ -41,7 +41,7 @@ def check_cache_output(cache: Path | None, inputs: Sequence[Path | None]) -> Non
 
 
 def read_calibration_images(request: Int8Request, warn: Say) -> ImageSet:
-    """The images of --calib-data, with what is to be said about them. Raises as `ImageSet.of_folder`."""
+    """The images of --calib-data; warns of useless ones. Raises as `ImageSet.of_folder`."""
     from yolact.calib.image_set import ImageSet
 
     images = ImageSet.of_folder(require_data(request), request.limit)
@@ -53,21 +53,26 @@ def read_calibration_images(request: Int8Request, warn: Say) -> ImageSet:
 @option_group(
     "quantization",
     click.option("--calib-data", type=FILE, metavar="DIR", help="Folder of calibration images."),
-    click.option("--calib-limit", type=AT_LEAST_1, default=500, help="Take at most so many of them."),
-    click.option("--calib-batch", type=AT_LEAST_1, default=1, help="Images at a time; more need memory."),
+    click.option("--calib-limit", type=AT_LEAST_1, default=500, help="Most calibration images to use."),
+    click.option(
+        "--calib-batch", type=AT_LEAST_1, default=1, help="Calibration images per run; more need more memory."
+    ),
     click.option(
         "--calib-cache",
         type=OUTPUT_FILE,
         metavar="FILE",
-        help="Keep the calibration here for the next time, and its progress beside it.",
+        help="File that keeps the calibration for the next time; its progress is kept beside it.",
     ),
     click.option(
-        "--calib-algorithm", type=click.Choice(get_args(Algorithm)), default="percentile", help="How ranges are chosen."
+        "--calib-algorithm",
+        type=click.Choice(get_args(Algorithm)),
+        default="percentile",
+        help="How the ranges of activations are chosen.",
     ),
     click.option(
         "--int8-platform",
         type=click.Choice(get_args(Platform)),
-        help="What is to run it.  [default: by the output: tensorrt for a plan, cpu for an ONNX file]",
+        help="Platform that will run the file.  [default: by the output: tensorrt for a plan, cpu for an ONNX file]",
     ),
     click.option(
         "--int8-modules",
@@ -75,7 +80,12 @@ def read_calibration_images(request: Int8Request, warn: Say) -> ImageSet:
         callback=_parse_modules,
         help="Parts of the network in INT8.  [default: backbone,protonet for TensorRT, all for a CPU]",
     ),
-    click.option("--exclude", multiple=True, metavar="LAYER", help="Leave a layer, or all below it, out of INT8."),
+    click.option(
+        "--exclude",
+        multiple=True,
+        metavar="LAYER",
+        help="Leave a layer, or all layers below this name, out of INT8; may be repeated.",
+    ),
 )
 def int8_options(
     calib_data: Path | None,

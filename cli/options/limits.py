@@ -11,13 +11,13 @@ from yolact.cli.options.values import check_fraction
 from yolact.diff.gates import Limits
 
 _OPTIONS = {
-    "score_threshold": ("--score-threshold", "Detections that score above this have to be found by both."),
-    "max_head_error": ("--max-head-error", "Relative RMS error of each of the network's heads at most."),
+    "score_threshold": ("--score-threshold", "Both engines have to find the detections that score above this."),
+    "max_head_error": ("--max-head-error", "Largest relative RMS error allowed in each of the network's heads."),
     "max_missed": ("--max-missed", "Share of the reference's detections that the engine may miss."),
     "max_spurious": ("--max-spurious", "Share of the engine's detections that the reference may lack."),
-    "max_score_difference": ("--max-score-difference", "Between any two matched detections at most."),
-    "min_box_iou": ("--min-box-iou", "Median box IoU of matched detections at least."),
-    "min_mask_iou": ("--min-mask-iou", "Median mask IoU of matched detections at least."),
+    "max_score_difference": ("--max-score-difference", "Largest score difference allowed between matched detections."),
+    "min_box_iou": ("--min-box-iou", "Smallest median box IoU allowed for matched detections."),
+    "min_mask_iou": ("--min-mask-iou", "Smallest median mask IoU allowed for matched detections."),
 }
 
 

@@ -18,9 +18,9 @@ class ModelChoice(NamedTuple):
 
     Attributes:
         path: of the file.
-        is_checkpoint: which of the two it is.
+        is_checkpoint: whether it is a checkpoint.
         config_name: configuration of a checkpoint, None to go by the file.
-        detections: path or URI of what a model found before, which is measured instead of running it.
+        detections: path or URI of stored detections, which are measured instead of running a model.
     """
 
     path: Path
@@ -35,7 +35,7 @@ _OPTIONS = (
         "--weights",
         metavar="FILE|NAME",
         type=WEIGHTS,
-        help="Checkpoint or owner/name on Hugging Face instead, run by PyTorch.",
+        help="Instead of --engine: a checkpoint, or owner/name on Hugging Face, run by PyTorch.",
     ),
     config_option(),
 )
@@ -58,7 +58,9 @@ model_options = option_group("model", *_OPTIONS)(_choose)
 @option_group(
     "model",
     *_OPTIONS,
-    click.option("--detections", metavar="DIR|URI", help="Score what yolact-batch wrote there instead of a model."),
+    click.option(
+        "--detections", metavar="DIR|URI", help="Instead of a model: score the results of yolact-batch there."
+    ),
 )
 def measured_options(
     engine: Path | None, weights: Path | None, config_name: str | None, detections: str | None
@@ -67,5 +69,5 @@ def measured_options(
     if detections is None:
         return _choose(engine, weights, config_name)
     if (engine, weights, config_name) != (None, None, None):
-        raise UsageError("--detections stands for the model; leave out --engine, --weights and --config")
+        raise UsageError("--detections takes the place of the model; leave out --engine, --weights and --config")
     return ModelChoice(Path(detections), False, None, detections)

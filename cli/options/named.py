@@ -15,12 +15,12 @@ from yolact.runtime.model_names import Repository, file_or_repository, is_checkp
 
 
 class _Named(click.ParamType, ABC):  # type: ignore[type-arg]
-    """A file, there or missing, or a repository, whose file takes its place before the command begins."""
+    """A file, which may be missing, or a repository, whose file takes its place before the command begins."""
 
     name = "file"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """A path, or what makes one later. Fails where the text can be neither."""
+        """A path, or the `Later` that finds one. Fails where the text is neither a path nor a repository."""
         if isinstance(value, (Path, Later)):
             return value
         try:
@@ -31,7 +31,7 @@ class _Named(click.ParamType, ABC):  # type: ignore[type-arg]
 
     @abstractmethod
     def later(self, source: Path | Repository) -> Path | Later:
-        """The path for an existing or missing file, `Later` for what takes work."""
+        """The path of a file, existing or missing; `Later` for a value that takes work to find."""
 
 
 class _Weights(_Named):
@@ -48,7 +48,7 @@ class _Weights(_Named):
 
 
 class _Engine(_Named):
-    """An engine file has to be there, as for `EXISTING_FILE`; a checkpoint is exported to one."""
+    """An engine file, which must exist as for `EXISTING_FILE`, or a checkpoint, which is exported to one."""
 
     def __init__(self, *, only_onnx: bool = False) -> None:
         self._only_onnx = only_onnx
@@ -78,7 +78,7 @@ WEIGHTS = _Weights()
 """A checkpoint, or a repository whose weights are downloaded."""
 
 ENGINE = _Engine()
-"""An engine file, or what is exported to one: a checkpoint or a repository."""
+"""An engine file, or a checkpoint or repository that is exported to one."""
 
 ONNX_ENGINE = _Engine(only_onnx=True)
-"""The same where a plan would not do."""
+"""The same for commands that cannot use a plan."""

@@ -1,4 +1,4 @@
-"""How raw heads become detections, as it is built into what is exported, and how many, where that is open."""
+"""Post-processing: its settings, which an export builds into the file, and its limits where a model is measured."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _OFFICIAL = PostprocessConfig()
 _NMS_TOP_K = click.option(
     "--nms-top-k",
     type=int,
-    help=f"Candidates per class that enter NMS.  [default: {_OFFICIAL.top_k}, or --max-detections where that is more]",
+    help=f"Candidates per class that enter NMS.  [default: {_OFFICIAL.top_k}, or --max-detections if that is more]",
 )
 
 
@@ -29,17 +29,17 @@ class DetectionLimits(NamedTuple):
     nms_top_k: int | None
 
     def of(self, settings: PostprocessConfig) -> PostprocessConfig:
-        """The settings with these limits. Raises FieldError where one cannot be."""
+        """The settings with these limits. Raises FieldError for an impossible limit."""
         most = settings.max_detections if self.max_detections is None else self.max_detections
         return replace(settings, max_detections=most, top_k=_top_k(self.nms_top_k, most, settings.top_k))
 
     def check_built_in(self, metadata: ModelMetadata, file: Path) -> None:
-        """Raise UsageError where they ask for more than the full graph of an engine file has built in."""
+        """Raise UsageError where these limits ask for more than the full graph of an engine file has built in."""
         built_in = metadata.postprocess.max_detections
         if self.max_detections is not None and not 1 <= self.max_detections <= built_in:
             raise UsageError(
-                f"--max-detections {self.max_detections}: {file} has 1 to {built_in} detections an image built in; for "
-                f"more export it with --max-detections {max(self.max_detections, 1)}"
+                f"--max-detections {self.max_detections}: expected 1 to {built_in}, the most per image that {file} has "
+                f"built in; for more, export it with --max-detections {max(self.max_detections, 1)}"
             )
         if self.nms_top_k is not None:
             raise UsageError(
@@ -59,13 +59,16 @@ def _top_k(given: int | None, max_detections: int, usual: int) -> int:
         "--score-threshold",
         type=float,
         default=_OFFICIAL.score_threshold,
-        help="Best class score a candidate must exceed.",
+        help="Score that the best class of a candidate must exceed.",
     ),
     click.option(
-        "--nms-threshold", type=float, default=_OFFICIAL.nms_threshold, help="IoU above which the worse box goes."
+        "--nms-threshold",
+        type=float,
+        default=_OFFICIAL.nms_threshold,
+        help="IoU of two boxes above which the one that scores lower is dropped.",
     ),
     _NMS_TOP_K,
-    click.option("--max-detections", type=int, default=_OFFICIAL.max_detections, help="Detections per image."),
+    click.option("--max-detections", type=int, default=_OFFICIAL.max_detections, help="Most detections per image."),
     click.option("--cross-class-nms", is_flag=True, help="Let boxes of different classes suppress each other."),
 )
 def postprocess_options(
@@ -83,8 +86,8 @@ def postprocess_options(
     click.option(
         "--max-detections",
         type=int,
-        help="Detections per image; what an engine file has built in cannot be exceeded.  [default: of a checkpoint "
-        f"{_OFFICIAL.max_detections}, of an engine file what it has built in]",
+        help="Most detections per image; no more than an engine file has built in.  [default: "
+        f"{_OFFICIAL.max_detections} for a checkpoint, for an engine file the number built in]",
     ),
     _NMS_TOP_K,
 )

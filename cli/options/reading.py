@@ -1,4 +1,4 @@
-"""How annotations and their images are read, and which of their categories a model's classes are."""
+"""How annotations and their images are read, and how their categories are paired with a model's classes."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ READING = (
         "--exif",
         type=click.Choice(get_args(Exif)),
         default="apply",
-        help="Turn annotated images upright as their EXIF orientation says, or keep them as they are stored, for "
-        "annotations made without it.",
+        help="Turn annotated images upright by their EXIF orientation (apply), or leave them as stored (keep), for "
+        "annotations made on images that were not turned.",
     ),
     click.option(
         "--by-name/--by-id",
         default=None,
-        help="Measure each class of the model by the category of the same name, or of the same id.  [default: by name "
-        "where both have the same names, else by id]",
+        help="Pair each class of the model with the category of the same name, or of the same id.  [default: by name "
+        "if both have the same names, else by id]",
     ),
 )
 """These options, for groups that annotations belong to."""
 
 
 def reading_options(option: str, measured: str | None = None) -> Decorator:
-    """They as `rules`, of a command whose `option` names the annotations, and `measured` those that a model is
-    measured on, where these are others."""
+    """Give a command these options, as `rules`. Its `option` names the annotations; `measured` names those that a model
+    is measured on, where these are others."""
 
     @option_group("rules", *READING)
     def group(strict: bool, exif: Exif, by_name: bool | None) -> ReadingRules:

@@ -1,4 +1,4 @@
-"""A command whose --resume takes the options of the run in --output, so that nobody has to repeat them."""
+"""A command whose --resume takes over the options of the run in --output, so that they need not be repeated."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ _OWN = f"{__name__}.arguments"
 _NOT_KEPT = ("resume", "output", "help", "version")
 
 _NOT_READ = ("weights",)
-"""Options that a run needs at its beginning alone: what they name may be gone, or take a download."""
+"""Options that a run needs only at its beginning: their files may be gone by now, or need a download."""
 
 _PATHS = ("data", "validation")
 """Options whose values are two paths with a comma between them, or no paths."""
 
 
 class ResumableCommand(Command):
-    """With --resume the run's own options come first, those of the command line after them, so that these win.
+    """With --resume, the options of the run come first and those of the command line after them, so the latter win.
 
-    Which of them may differ from the run's is for the run to say.
+    The run decides which options may differ from its own.
     """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """As `Command`, of both together; where one cannot be meant, of the command line alone, which reports it."""
+        """As `Command`, for both together. A command line with a mistake is parsed alone, which reports the mistake."""
         try:
             given = self._values(ctx, args)
         except click.UsageError:
@@ -41,14 +41,14 @@ class ResumableCommand(Command):
         return super().parse_args(ctx, args)
 
     def _values(self, ctx: click.Context, args: list[str]) -> dict[str, str]:
-        """What is written on a command line, by parameter; of flags True or False. Raises UsageError."""
+        """The values on a command line by parameter, True or False for flags. Raises UsageError."""
         values, rest, _ = self.make_parser(ctx).parse_args(list(args))
         if rest:
             raise click.UsageError(f"unexpected {rest[0]}")
         return {name: str(value) for name, value in values.items()}
 
     def _words(self, values: dict[str, str]) -> list[str]:
-        """The options that these values are of, in the order of --help."""
+        """The options with these values as words of a command line, in the order of --help."""
         words = []
         for parameter in self.params:
             if isinstance(parameter, click.Option) and parameter.name in values:
@@ -58,9 +58,9 @@ class ResumableCommand(Command):
         return words
 
     def _with_own(self, ctx: click.Context, folder: Path, given: dict[str, str]) -> dict[str, str]:
-        """The values given and, of all other parameters, those of the run in the folder.
+        """The values given, and for all other parameters those of the run in the folder.
 
-        Raises CheckpointError where its record cannot be read and the values given are not enough for a run.
+        Raises CheckpointError where the run's record cannot be read and the values given are not enough for a run.
         """
         try:
             record = RunRecord.read(folder)
@@ -76,11 +76,11 @@ class ResumableCommand(Command):
         return own | given
 
     def _own_values(self, ctx: click.Context, record: RunRecord) -> dict[str, str]:
-        """The values of a record. Raises CheckpointError where they are no options of this command."""
+        """The values in a record. Raises CheckpointError where this command does not have its options."""
         try:
             values = self._values(ctx, list(record.arguments))
         except click.UsageError as error:
-            raise CheckpointError(f"the options in the record of the run are no options ({error})") from None
+            raise CheckpointError(f"the record of the run has options that cannot be read ({error})") from None
         for name in _PATHS:
             if name in values:
                 values[name] = ",".join(str(record.resolve(Path(part))) for part in values[name].split(","))
@@ -92,6 +92,6 @@ def _without(values: dict[str, str], *names: str) -> dict[str, str]:
 
 
 def own_arguments() -> tuple[str, ...]:
-    """The options of the run that the running command begins or goes on with, but for --output and --resume."""
+    """The options of the run that this command begins or resumes, without --output and --resume."""
     own: tuple[str, ...] = click.get_current_context().meta[_OWN]
     return own

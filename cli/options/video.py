@@ -19,24 +19,24 @@ if TYPE_CHECKING:
     click.option(
         "--codec",
         type=click.Choice(["h264", "vp9", "av1"]),
-        help="Codec of written videos; without it the first of these that PyAV can encode.",
+        help="Codec of written videos.  [default: the first of these that PyAV can encode]",
     ),
     click.option("--audio", is_flag=True, help="Copy the sound of video files into the written ones."),
-    click.option("--max-frames", type=AT_LEAST_1, help="Take this many frames of a video at most."),
-    click.option("--stride", default=1, type=AT_LEAST_1, help="Take every so manieth frame of a video."),
+    click.option("--max-frames", type=AT_LEAST_1, help="Most frames to take from a video."),
+    click.option("--stride", default=1, type=AT_LEAST_1, help="Take one frame of a video in this many."),
     click.option(
         "--duration",
         type=float,
         metavar="SECONDS",
         callback=check_amount,
-        help="Take the first seconds of a video, or so many of a stream.",
+        help="Take only the first seconds of a video, or this many seconds of a stream.",
     ),
     click.option(
         "--reconnect",
         default=0,
         type=click.IntRange(min=0),
         metavar="N",
-        help="Connect a stream that breaks off again, up to so many times in a row.",
+        help="Reconnect to a stream that breaks off, up to this many times in a row.",
     ),
 )
 def video_options(
@@ -47,5 +47,5 @@ def video_options(
     duration: float | None,
     reconnect: int,
 ) -> VideoOptions:
-    """What is wished of videos."""
+    """The options about videos as one object."""
     return VideoOptions(codec, audio, max_frames, stride, duration, reconnect)

@@ -1,9 +1,9 @@
-"""For `polygraphy run --compare-func-script`: detections as sets, everything else by its relative error.
+"""For `polygraphy run --compare-func-script`: compares detections as sets, everything else by its relative error.
 
-Element by element, as Polygraphy's own functions compare, the outputs of NMS differ where two detections change places.
+Polygraphy's own functions compare element by element, and find differences where two detections change places.
 
 Environment:
-    YOLACT_DIFF_LIMITS: JSON object with attributes of `diff.gates.Limits`; defaults for the rest.
+    YOLACT_DIFF_LIMITS: JSON object with attributes of `diff.gates.Limits`; attributes left out have their defaults.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ _PIXELS_PER_CELL = 4  # at which masks are compared here: what the original imag
 
 
 def compare_outputs(tested: Any, reference: Any) -> OrderedDict[str, bool]:
-    """Polygraphy's IterationResults of one image to a verdict for each output; `num_detections` stands for the set.
+    """A verdict for each output of Polygraphy's IterationResults of one image; `num_detections` stands for the set.
 
-    Layers are reported, but only heads and detections fail.
+    Layers are reported, but only heads and detections can fail.
     """
     limits = Limits(**from_json(os.environ.get("YOLACT_DIFF_LIMITS", "{}")))
     shared = [name for name in tested if name in reference and name not in (*_DETECTIONS, DETECTION_COEFFICIENTS)]

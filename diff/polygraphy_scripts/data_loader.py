@@ -1,10 +1,10 @@
-"""For `polygraphy run --data-loader-script`: images as the networks get them, (N, S, S, 3) uint8 BGR.
+"""For `polygraphy run --data-loader-script`: gives the inputs of the networks, (N, S, S, 3) uint8 BGR.
 
 Environment:
     YOLACT_DIFF_DATA: folder of images; without it, made-up scenes.
-    YOLACT_DIFF_LIMIT: take only the first so many.
-    YOLACT_DIFF_ANNOTATIONS: take the images of this annotation file.
-    YOLACT_DIFF_EXIF: `keep` leaves them as they are stored.
+    YOLACT_DIFF_LIMIT: number of images to use, the first ones.
+    YOLACT_DIFF_ANNOTATIONS: use the images of this annotation file.
+    YOLACT_DIFF_EXIF: `keep` leaves images as they are stored.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class ImageLoader:
     """Reads one image at a time.
 
     Attributes:
-        input_metadata: what the engine takes, set by Polygraphy before it asks for data.
+        input_metadata: the inputs of the engine, set by Polygraphy before it asks for data.
     """
 
     input_metadata: Any = None
@@ -47,5 +47,5 @@ class ImageLoader:
 
 
 def load_data() -> ImageLoader:
-    """What Polygraphy calls."""
+    """The function that Polygraphy calls."""
     return ImageLoader()

@@ -1,7 +1,7 @@
 """For `polygraphy run --postprocess-func-script`: adds the detections that a raw graph's heads stand for.
 
 Environment:
-    YOLACT_DIFF_MODEL: the ONNX file, or the .json of a plan, whose metadata says how.
+    YOLACT_DIFF_MODEL: the ONNX file, or the .json of a plan, whose metadata has the settings of post-processing.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from yolact.runtime.postprocess.postprocess import ImageHeads, postprocess
 
 
 def postprocess_outputs(result: Any) -> Any:
-    """Polygraphy's IterationResult with the outputs of a full graph, of the first image alone."""
+    """Polygraphy's IterationResult with the outputs of a full graph, for the first image alone."""
     if not all(name in result for name in HEADS) or "num_detections" in result:
         return result
     metadata = read_metadata(Path(os.environ["YOLACT_DIFF_MODEL"]))

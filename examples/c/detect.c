@@ -40,7 +40,7 @@ static unsigned char* read_file(const char* path, size_t* size)
     return NULL;
 }
 
-/* Prints a name without what a terminal would take for a command: it comes from whoever made the engine file. */
+/* Prints a name without characters that control a terminal, since the engine file may come from a stranger. */
 static void print_name(const char* name)
 {
     for (; *name; name++)

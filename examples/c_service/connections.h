@@ -34,7 +34,7 @@ void client_is_idle(client* of);
 /* From now on connections without a request are closed after a second. */
 void drain_connections(void);
 
-/* What is counted from now on is late: the service answers it while it waits for the others. */
+/* Connections counted from now on are late: the service answers them while it waits for the others. */
 void count_late_connections(void);
 
 /* Whether late connections are counted and all others are closed. */

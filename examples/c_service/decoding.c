@@ -15,7 +15,7 @@ int http_status(yolact_status status)
     }
 }
 
-/* What a body is that is neither JPEG nor PNG, and what to send instead. */
+/* The kind of a body that is neither JPEG nor PNG, and advice. */
 static const char* advise(const unsigned char* body, size_t size)
 {
     static const struct {
@@ -71,7 +71,7 @@ static int check_header(job* work, size_t max_pixels)
         return 200;
     snprintf(
         work->problem, sizeof work->problem,
-        "expected an image of at most %zu pixels, got %lux%lu; make it smaller, the network sees fewer anyway",
+        "expected an image of at most %zu pixels, got %lux%lu; make it smaller, as the network sees fewer anyway",
         max_pixels, (unsigned long)width, (unsigned long)height);
     return 413;
 }

@@ -36,8 +36,8 @@ static void* wait_for_signals(void* unused)
     return NULL;
 }
 
-/* Whether the program is to outlive its terminal: nohup has it ignore SIGHUP. Shells have what runs in the background
- * ignore SIGINT and SIGQUIT, but who sends these to a service means it. */
+/* Whether the program is to outlive its terminal: nohup has it ignore SIGHUP. Shells have programs in the background
+ * ignore SIGINT and SIGQUIT too, but these are sent to a service on purpose. */
 static int outlives_terminal(void)
 {
     struct sigaction action;

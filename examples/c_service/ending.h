@@ -7,8 +7,8 @@
  * where the thread does not start. */
 int watch_signals(void);
 
-/* From now on the first signal is await_signal's, and another one ends the process at once. A SIGHUP that comes after
- * another signal is the terminal or the supervisor that goes away too, and changes nothing. */
+/* From now on await_signal takes the first signal, and another one ends the process at once. A SIGHUP after another
+ * signal changes nothing: it says that the terminal or the supervisor goes away too. */
 void begin_serving(void);
 
 /* Waits for the first signal and returns its number. */

@@ -39,8 +39,8 @@ static void read_jpeg(const unsigned char* data, size_t size, uint32_t* width, u
     }
 }
 
-/* How many scans a JPEG has. Compressed data never contains 0xff 0xda, so what is counted are markers, of the image or
- * of a thumbnail in it. */
+/* How many scans a JPEG has. Compressed data never contains 0xff 0xda, so only markers are counted, of the image or of
+ * a thumbnail in it. */
 static size_t count_scans(const unsigned char* data, size_t size)
 {
     size_t count = 0;
@@ -49,7 +49,7 @@ static size_t count_scans(const unsigned char* data, size_t size)
     return count;
 }
 
-/* How many packed texts a PNG has. libpng unpacks each of them, up to 8 MB, and nobody reads them. */
+/* How many packed texts a PNG has. libpng unpacks each of them, up to 8 MB, though they are not used. */
 static size_t count_packed_texts(const unsigned char* data, size_t size)
 {
     size_t count = 0;

@@ -1,5 +1,5 @@
-/* What an image file says about itself. It is read before the image is decoded, so that small files of huge images are
- * refused. */
+/* The header of an image file. It is read before the image is decoded, so that small files of huge images are refused.
+ */
 #ifndef IMAGE_HEADER_H
 #define IMAGE_HEADER_H
 

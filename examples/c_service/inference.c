@@ -9,7 +9,7 @@
 
 static double greater(double one, double other) { return one > other ? one : other; }
 
-/* Keeps for the log what took longest. */
+/* Keeps the longest times for the log. */
 static void remember_times(job* to, const job* done)
 {
     to->wait_seconds = greater(to->wait_seconds, done->wait_seconds);
@@ -45,7 +45,7 @@ static void write_answer(request* of, const inference_request* asked, const job*
     count_detections(now() - of->started, detections);
 }
 
-/* Runs what was asked for. Returns the HTTP status. */
+/* Runs the request. Returns the HTTP status. */
 static int run_images(request* of, const inference_request* asked, text* answer)
 {
     job* jobs = calloc(asked->image_count, sizeof *jobs);

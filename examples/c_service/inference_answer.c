@@ -5,7 +5,7 @@
 
 #include "mask_rle.h"
 
-/* Where the values of a tensor go, in JSON with commas between them. */
+/* The destination of a tensor's values, in JSON with commas between them. */
 typedef struct value_writer {
     text* to;
     int is_binary, is_later;

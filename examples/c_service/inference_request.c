@@ -9,7 +9,7 @@
 
 enum { LONGEST_ID = 256, LONGEST_SHOWN = 60, MOST_DIMENSIONS = 8 };
 
-/* The input as its JSON describes it. What may come in any order is looked at once all of it was read. */
+/* The input as its JSON describes it. Its members may come in any order, so they are checked once all were read. */
 typedef struct input {
     const char *name, *datatype;
     uint64_t shape[MOST_DIMENSIONS];
@@ -20,7 +20,7 @@ typedef struct input {
     int has_binary, is_shared;
 } input;
 
-/* ---- What the JSON says ---- */
+/* ---- The JSON ---- */
 
 static void read_shape(json_reader* from, input* to)
 {
@@ -150,8 +150,8 @@ static void read_outputs(inference_request* to, json_reader* from, const model* 
     }
 }
 
-/* Reads the parameters of the request. Those of Triton's scheduler are taken and have no effect; any other would be
- * expected to have one. Returns whether outputs that do not say otherwise come in binary form. */
+/* Reads the parameters of the request. Those of Triton's scheduler are taken and have no effect; any other is refused,
+ * as clients would expect an effect. Returns whether outputs that do not say otherwise come in binary form. */
 static int read_parameters(inference_request* to, json_reader* from)
 {
     static const char* const names[] = {
@@ -204,7 +204,7 @@ static void read_members(inference_request* to, json_reader* from, input* image,
     complete_outputs(to, is_binary, of);
 }
 
-/* ---- What the input must be ---- */
+/* ---- The input ---- */
 
 static int refuse_shape(inference_request* to, const input* image, const model* of)
 {
@@ -234,8 +234,8 @@ static int check_input(inference_request* to, const input* image, const model* o
     if (image->is_shared)
         return refuse_inference(
             to,
-            "expected the images in the request, got a region of shared memory, which this service has "
-            "not; send the files themselves");
+            "expected the images in the request, got a region of shared memory, which this service does "
+            "not have; send the files themselves");
     if (image->has_data == image->has_binary)
         return refuse_inference(
             to, "expected the images either as data or as bytes after the JSON, of a binary_data_size, got %s",

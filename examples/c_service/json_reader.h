@@ -9,7 +9,7 @@
 typedef struct json_reader {
     unsigned char *start, *at, *end;
     const char* member;   /* the name of the last member of an object */
-    const char* expected; /* what there is not at `at`; NULL while all is well. From then on all calls do nothing. */
+    const char* expected; /* what `at` should have had; NULL while all is well. From then on all calls do nothing. */
 } json_reader;
 
 /* Whether the next value is a list. */

@@ -19,11 +19,11 @@ int open_listener(const options* settings);
  * 0 where the thread does not start. */
 int start_accepting(struct MHD_Daemon* daemon);
 
-/* From now on what waits in the kernel's queue is accepted, also beyond the limit. What comes after that is accepted as
- * late: health checks are to be told that the service ends, rather than be refused. */
+/* From now on connections in the kernel's queue are accepted, also beyond the limit. Later ones are accepted as late:
+ * health checks are to be told that the service ends, rather than be refused. */
 void accept_late(void);
 
-/* From now on what waits in the kernel's queue is accepted, and after that nothing more. */
+/* From now on connections in the kernel's queue are accepted, and none after them. */
 void stop_accepting(void);
 
 int is_accepting(void);

@@ -57,7 +57,7 @@ static int serve(const options* settings, const model* of)
     if (!start_server(settings, of))
         return FAILED;
     int number = await_signal();
-    fprintf(stderr, "%s: answering what is under way\n", strsignal(number));
+    fprintf(stderr, "%s: answering the requests under way\n", strsignal(number));
     size_t left = stop_server();
     if (left > 0) {
         fprintf(stderr, "Error: %zu connections were cut off after %g s\n", left, settings->drain_limit);

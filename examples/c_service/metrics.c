@@ -18,17 +18,17 @@ static unsigned long long all_detections;
 
 static histogram latency = {
     "yolact_request_seconds",
-    "From the headers of a request for detections to its answer.",
+    "Seconds from the headers of a request for detections to its answer.",
     {0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20},
     {0},
     0};
 static histogram engine_time = {
     "yolact_engine_seconds",
-    "One run of a batch, from pixels to masks.",
+    "Seconds of one run of a batch, from pixels to masks.",
     {0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20},
     {0},
     0};
-static histogram batch_size = {"yolact_batch_images", "Images of a batch.", {1, 2, 4, 8, 16, 32, 64}, {0}, 0};
+static histogram batch_size = {"yolact_batch_images", "Images in a batch.", {1, 2, 4, 8, 16, 32, 64}, {0}, 0};
 
 static void add(histogram* to, double value)
 {

@@ -14,7 +14,7 @@ static const char usage[] =
     "\n"
     "  --engine FILE          yolact.onnx or yolact.plan\n"
     "  --host ADDRESS         where to listen [127.0.0.1; 0.0.0.0 for every network, which has no access control]\n"
-    "  --port N               [8080; 0: one that is free, which the first line says]\n"
+    "  --port N               port to listen on [8080; 0: a free one, which the first line names]\n"
     "  --device NAME          cpu, cuda, cuda:1, tensorrt [an ONNX file on the CPU, a plan on GPU 0]\n"
     "  --threads N            CPU threads for an ONNX file [0: one for each physical core]\n"
     "  --allow-host-code      let TensorRT run code that the plan carries; only for plans you trust\n"
@@ -24,11 +24,11 @@ static const char usage[] =
     "most [8]\n"
     "  --batch-wait-ms X      how long an image waits for others [0: no longer than the engine is busy]\n"
     "  --queue N              requests that wait for the engine; one more is answered 503 [64]\n"
-    "  --connections N        open at once; others wait [256]\n"
+    "  --connections N        connections open at once; others wait [256]\n"
     "  --max-body-mb X        larger requests are answered 413 [16]\n"
     "  --max-megapixels X     larger images are answered 413 [40]\n"
-    "  --timeout SECONDS      to send a request, to take its answer, and in the queue [10]\n"
-    "  --drain-limit SECONDS  for what is under way after SIGTERM [30]\n";
+    "  --timeout SECONDS      most time to send a request, to take its answer, and in the queue [10]\n"
+    "  --drain-limit SECONDS  most time for requests under way after SIGTERM [30]\n";
 
 static int mistake(const char* name, const char* expected, const char* got)
 {

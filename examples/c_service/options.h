@@ -17,7 +17,7 @@ typedef struct options {
     size_t max_body;    /* bytes */
     size_t max_pixels;  /* of one image */
     double timeout;     /* seconds a client has to send a request or take its answer, and a request may wait */
-    double drain_limit; /* seconds for what is under way after SIGTERM */
+    double drain_limit; /* seconds for requests under way after SIGTERM */
 } options;
 
 /* Fills `to` and returns 0. Where the program must end, returns -1, after --help, or 2, having reported a mistake. */

@@ -193,13 +193,13 @@ static int read_json_length(request* of)
     long long size = given ? number(given, (long long)of->expected) : (long long)of->expected;
     if (size < 0)
         return refuse(
-            of, 400, "expected %s to be the bytes of JSON at the begin of the body, from 1 to %zu, got %.40s",
+            of, 400, "expected %s to be the bytes of JSON at the start of the body, from 1 to %zu, got %.40s",
             json_length, of->expected, given);
     of->json_size = (size_t)size;
     return 200;
 }
 
-/* Refuses a body that wraps what is wanted into something. Returns the HTTP status. */
+/* Refuses a body that has the image or the JSON inside a form or a coding. Returns the HTTP status. */
 static int check_wrapping(request* of)
 {
     const char *type = header(of, "Content-Type"), *coding = header(of, "Content-Encoding");

@@ -1,4 +1,4 @@
-/* A request, and what its headers say. */
+/* A request and its headers. */
 #ifndef REQUEST_H
 #define REQUEST_H
 
@@ -33,7 +33,7 @@ request* start_request(struct MHD_Connection* connection, const char* path, cons
 /* Refuses a request whose end a proxy and libmicrohttpd may see in different places. Returns the HTTP status. */
 int check_framing(request* of);
 
-/* Whether the body is so much longer than `most` bytes, or of such unknown length, that nobody waits for its end. */
+/* Whether the body is so much longer than `most` bytes, or of such unknown length, that its end is not awaited. */
 int is_endless(const request* of, size_t most);
 
 /* Reads the headers of a request for detections, in this service's own form or in that of V2, and makes room for its

@@ -1,4 +1,4 @@
-/* What the paths of requests lead to. */
+/* The routes that the paths of requests lead to. */
 #ifndef ROUTES_H
 #define ROUTES_H
 
@@ -20,7 +20,7 @@ route find_route(const char* path);
 /* Whether the route takes POST; the others take GET and HEAD. */
 int takes_post(route to);
 
-/* What should have been asked for instead of a path that leads nowhere. */
+/* The known paths, for an error about a path that leads nowhere. */
 const char* known_paths(const char* path);
 
 #endif

@@ -80,7 +80,7 @@ static enum MHD_Result serve_metrics(request* to)
     return respond(to, 200, "text/plain; version=0.0.4; charset=utf-8", &body);
 }
 
-/* Says what else this form of request could have been. */
+/* Adds to the problem that raw pixels would be accepted too. */
 static void mention_raw_pixels(job* work)
 {
     size_t length = strlen(work->problem);
@@ -160,7 +160,7 @@ static enum MHD_Result serve(request* to)
 
 /* ---- Requests ---- */
 
-/* Checks what can be checked before the body is read. Returns the HTTP status; where that is not 200, `work.problem`
+/* Checks the request before its body is read. Returns the HTTP status; where that is not 200, `work.problem`
  * says why. */
 static int check_request(request* of)
 {

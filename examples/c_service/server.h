@@ -8,8 +8,8 @@
 /* Starts to listen and prints the address on stdout. Returns 0, having said why on stderr, where that fails. */
 int start_server(const options* settings, const model* of);
 
-/* Answers what is under way, and meanwhile also what else comes, then takes no more connections and stops. Returns how
- * many connections had to be cut off. */
+/* Answers the requests under way and those that come meanwhile, then takes no more connections and stops. Returns the
+ * number of connections that had to be cut off. */
 size_t stop_server(void);
 
 #endif

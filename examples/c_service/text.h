@@ -8,7 +8,7 @@ typedef struct text {
     char* data;
     size_t size;
     size_t capacity;
-    int failed; /* memory ran out, and what was added after that is missing */
+    int failed; /* memory ran out, and text added after that is missing */
 } text;
 
 void text_add(text* to, const char* data, size_t size);
@@ -18,7 +18,7 @@ void text_format(text* to, const char* format, ...) __attribute__((format(printf
  * characters are escaped. */
 void text_quote(text* to, const char* words);
 
-/* Adds a number of JSON with so many decimals; null for what JSON has no number for. */
+/* Adds a number of JSON with so many decimals; null where JSON has no such number. */
 void text_decimal(text* to, double number, int decimals);
 
 void text_free(text* to);

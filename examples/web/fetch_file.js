@@ -3,13 +3,13 @@ import { Problem } from "./problem.js";
 const REMEDY = "build the page again with make web and publish the whole folder";
 
 /**
- * @typedef {{bytes: number, sha256: string}} Expected What the build wrote about a file.
+ * @typedef {{bytes: number, sha256: string}} Expected The build's record of a file.
  */
 
 /**
- * A file of this page, compared with what the build wrote.
+ * A file of this page, compared with the build's record.
  * @param {string} name relative to the page
- * @param {string} noun what people call it
+ * @param {string} noun its name for people
  * @param {Expected} [expected] not known of the list of files itself
  * @param {(part: number) => void} [tell] gets the part that is there, 0 to 1
  * @returns {Promise<Uint8Array>}
@@ -58,7 +58,7 @@ async function digest(data) {
 }
 
 /**
- * What a gzipped file holds; servers that say "Content-Encoding: gzip" have it unpacked already.
+ * The contents of a gzipped file; servers that say "Content-Encoding: gzip" have it unpacked already.
  * @param {Uint8Array} data
  * @returns {Promise<Uint8Array>}
  */

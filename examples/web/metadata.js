@@ -5,7 +5,7 @@ const PREPROCESSING = "BGR uint8, stretched to the square input, bilinear, no an
 const METADATA_PROPS = 14, LENGTH_DELIMITED = 2, KEY = 1, VALUE = 2;
 
 /**
- * @typedef {object} Metadata What an exported file says of itself; see runtime/metadata.py.
+ * @typedef {object} Metadata The metadata in an exported file; see runtime/metadata.py.
  * @property {string} name of the configuration
  * @property {number} imageSize side of the square input, pixels
  * @property {string[]} classNames

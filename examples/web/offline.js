@@ -1,4 +1,4 @@
-// A service worker: it keeps the page's files, so that the page opens without a network too. What the network has goes first.
+// A service worker: it keeps the page's files, so that the page opens without a network too. The network comes first.
 const CACHE = "yolact";
 
 self.addEventListener("install", (event) => event.waitUntil(keep()));

@@ -26,7 +26,7 @@ function complain(error) {
 }
 
 /**
- * An answer to an event, whose failures are told.
+ * An answer to an event, whose failures are shown.
  * @param {(...event: any[]) => Promise<void>} work
  */
 function told(work) {
@@ -46,7 +46,7 @@ function tellProgress({ noun, part }) {
 }
 
 /**
- * What the worker is to show of a picture, and how many of its pixels are one on the screen.
+ * The detections that the worker is to show, and the number of the picture's pixels for one on the screen.
  * @param {{width: number, height: number}} size
  */
 function wanted({ width, height }) {
@@ -60,11 +60,11 @@ function present(answer) {
   if (!answer) return;
   results.show(answer);
   shown = { width: answer.width, height: answer.height };
-  canvas.setAttribute("aria-label", `The picture with what was found in it: ${results.summary}`);
+  canvas.setAttribute("aria-label", `The picture with its detections: ${results.summary}`);
 }
 
 /**
- * Find what is in a picture, and show it.
+ * Detect the instances in a picture, and show them.
  * @param {ImageBitmap} bitmap
  * @param {string} source
  * @param {number} decoded milliseconds
@@ -95,7 +95,7 @@ async function lookAtFile(file, name) {
   }
 }
 
-/** Draw the last picture again, with what the sliders say when there is time for it. */
+/** Draw the last picture again, with the sliders' values when there is time for it. */
 async function redraw() {
   at("threshold-value").textContent = at("threshold").valueAsNumber.toFixed(2);
   at("most-value").textContent = at("most").value;
@@ -167,7 +167,7 @@ async function save() {
 /**
  * Open the model on a device.
  * @param {string} device
- * @param {object} [more] what the worker is told for the first time
+ * @param {object} [more] facts that the worker is told the first time
  * @param {Transferable[]} [moved]
  */
 async function open(device, more = {}, moved = []) {

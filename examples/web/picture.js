@@ -14,7 +14,7 @@ const HEADER_BYTES = 1 << 20;  // thumbnails and colour profiles may come before
 export async function decodePicture(file, name) {
   if (!file.size) throw new Problem(`Expected a picture in ${name}, got an empty file; choose another one.`);
   const head = await file.slice(0, HEADER_BYTES).arrayBuffer().catch(() => {
-    throw new Problem(`Expected a picture in ${name}, got what cannot be read, such as a folder; choose a file.`);
+    throw new Problem(`Expected a picture in ${name}, got something that cannot be read, such as a folder; choose a file.`);
   });
   const announced = announcedSize(new Uint8Array(head));
   if (announced) checkSize(announced, name);

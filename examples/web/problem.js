@@ -1,4 +1,4 @@
-/** What the user can read: one sentence of what was expected, what was got and what to do. */
+/** A sentence for the user: what was expected, what was got and what to do. */
 export class Problem extends Error {}
 
 /**

@@ -25,7 +25,7 @@ function listTimes(times) {
   );
 }
 
-/** What the page says of a picture beside it: detections, times, prototypes. */
+/** The facts beside a picture: detections, times, prototypes. */
 export class Results {
   /** @type {{name: string, score: number, color: import("./draw.js").Color, coefficients: Float32Array}[]} */
   #detections = [];
@@ -100,7 +100,7 @@ export class Results {
     at("prototypes-title").textContent = count === 1 ? "1 prototype" : `${count} prototypes`;
     at("prototypes-note").textContent = "Each from its minimum, dark, to its maximum, bright. "
       + (chosen ? `The mask of ${chosen.name} ${chosen.score.toFixed(2)} is their sum times these coefficients.`
-        : "Press a detection to see by which coefficients its mask is their sum.");
+        : "Press a detection to see the coefficients of its mask.");
     at("prototypes").querySelectorAll("p").forEach((caption, index) => {
       const { largest, isFlat } = this.#panels[index], name = element("b", `P${index}`);
       const coefficient = chosen?.coefficients[index];

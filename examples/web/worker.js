@@ -8,7 +8,7 @@ import { encodeRle } from "./rle.js";
 import { Session } from "./session.js";
 
 /**
- * @typedef {{threshold: number, most: number, zoom: number}} Wanted Which detections are shown, and how large.
+ * @typedef {{threshold: number, most: number, zoom: number}} Wanted The detections to show, and the zoom.
  * @typedef {{bitmap: ImageBitmap, source: string, outputs: Record<string, import("./detections.js").Tensor>,
  *   found: import("./detections.js").Detection[]}} Seen
  */
@@ -33,7 +33,7 @@ const answers = {
     return { device, metadata: session.metadata };
   },
 
-  /** What computes behind WebGPU: "hardware", "software", which takes minutes, or "nothing". */
+  /** The device behind WebGPU: "hardware", "software", which takes minutes, or "nothing". */
   async webGpu() {
     const gpu = /** @type {any} */ (navigator).gpu, adapter = await gpu?.requestAdapter().catch(() => null);
     return adapter ? (adapter.info?.isFallbackAdapter ? "software" : "hardware") : "nothing";
@@ -53,7 +53,7 @@ const answers = {
     return seen && show(wanted, new Map());
   },
 
-  /** What `yolact-infer --json` writes of the picture. */
+  /** The picture's results, as `yolact-infer --json` writes them. */
   async results({ wanted }) {
     if (!seen) throw new Problem("Expected a picture, got none yet; choose one first.");
     const { width, height } = seen.bitmap, names = opened().metadata.classNames;
@@ -97,7 +97,7 @@ function chosen({ bitmap, outputs, found }, wanted) {
 }
 
 /**
- * Draw what is wanted of the last picture.
+ * Draw the wanted detections of the last picture.
  * @param {Wanted} wanted
  * @param {Map<string, number>} times of the stages so far
  */

@@ -31,8 +31,8 @@ __device__ inline __nv_bfloat162 pairOf(__nv_bfloat16, float low, float high)
     return __floats2bfloat162_rn(low, high);
 }
 
-// The larger values of two pairs, each place on its own. NaN is passed over. CUDA 12.0 knows an instruction for both
-// types from sm_80 on only, and elsewhere nothing.
+// The larger values of two pairs, each place on its own. NaN is passed over. CUDA 12.0 has an instruction for both
+// types, but only from sm_80 on.
 template <typename T>
 __device__ typename PairOf<T>::type largerOf(typename PairOf<T>::type a, typename PairOf<T>::type b)
 {

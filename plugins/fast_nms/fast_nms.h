@@ -41,17 +41,19 @@ typedef struct YolactFastNmsParams {
     float size_variance;    /* of the encoded sizes, official 0.2 */
 } YolactFastNmsParams;
 
-/* Device addresses of row-major arrays, each aligned to its elements; priors and boxes to 16 bytes. */
+/* Device addresses of row-major arrays, each aligned to its elements; priors and boxes to 16 bytes. Entries of the
+ * output arrays beyond the number of detections are zero.
+ */
 typedef struct YolactFastNmsTensors {
     const void* locations;        /* (B, P, 4) T, encoded offsets */
     const void* confidences;      /* (B, P, C + 1) T, logits, background first */
     const void* coefficients;     /* (B, P, K) T */
     const float* priors;          /* (P, 4) cxcywh relative to the network's input */
     int32_t* num_detections;      /* (B, 1) */
-    float* boxes;                 /* (B, D, 4) xyxy relative to the network's input, not clamped; 0 past the count */
-    float* scores;                /* (B, D); 0 past the count */
-    int32_t* classes;             /* (B, D); 0 past the count */
-    void* detection_coefficients; /* (B, D, K) T; 0 past the count */
+    float* boxes;                 /* (B, D, 4) xyxy relative to the network's input, not clamped */
+    float* scores;                /* (B, D) */
+    int32_t* classes;             /* (B, D) */
+    void* detection_coefficients; /* (B, D, K) T */
 } YolactFastNmsTensors;
 
 /* NULL, or the sentence that says which of the params is out of its range and what it should be. */

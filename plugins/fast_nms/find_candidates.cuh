@@ -1,4 +1,4 @@
-// The first kernel: which priors are candidates, and how their pairs with classes score.
+// The first kernel finds the candidates among the priors, and counts their pairs with classes by their scores.
 #pragma once
 
 #include <math.h>
@@ -86,7 +86,7 @@ __device__ inline float largestOf(const float* logits, int first, int end, int l
     return best;
 }
 
-// The same for types of 16 bits, two logits at a time. What is left over at the ends is compared on its own. `logits`
+// The same for types of 16 bits, two logits at a time. Values left over at the ends are compared on their own. `logits`
 // is aligned to 4 bytes.
 template <typename T>
 __device__ float largestOf(const T* logits, int first, int end, int lane, int lanes)
@@ -152,7 +152,7 @@ __device__ float4 decodeBox(const T* location, float4 prior, const YolactFastNms
     return make_float4(left, top, left + width, top + height);
 }
 
-// What a block finds in its rows, in shared memory.
+// A block's findings in its rows, in shared memory.
 struct Findings {
     int passed, found, base;
     int rows[kMaxRows];  // those that pass the first test, in any order

@@ -10,8 +10,8 @@ namespace yolact {
 constexpr int kImageThreads = 512;
 constexpr int kRowThreads = 4;  // of those that write one detection
 
-// Survivors of an image's lists. A list's memory has numbers in it beyond the survivors too, which may be read and mean
-// nothing: so a key need not wait for the number of survivors.
+// Survivors of an image's lists. A list's memory may be read beyond its survivors, where the numbers mean nothing, so
+// reading a key need not wait for the number of survivors.
 struct Lists {
     const int* kept;            // (L)
     const uint64_t* survivors;  // (L, room)
@@ -74,7 +74,7 @@ __device__ void copyRow(T* to, const T* from, int n, int lane)
     }
 }
 
-// Writes the image's detections, best first, and zeros past the `found` ones. kRowThreads threads take one.
+// Writes the image's detections, best first, and zeros beyond the `found` ones. kRowThreads threads take one.
 template <typename T>
 __device__ void writeDetections(
     const uint64_t* keys, int found, const YolactFastNmsParams& p, const YolactFastNmsTensors& t,

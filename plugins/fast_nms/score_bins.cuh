@@ -14,7 +14,7 @@ constexpr int kBins = 128;     // four for each lane of a warp
 constexpr int kBinShift = 21;  // of a float's bits, exponent and two bits of the fraction are left
 constexpr int kLowestBin = (0x3f800000 >> kBinShift) - (kBins - 1);  // so that a score of 1 falls into the last bin
 
-// Of a score from 0 to 1, roundings above included. All below 2^-31 are in bin 0.
+// The bin of a score from 0 to 1, roundings above included. All below 2^-31 are in bin 0.
 __device__ inline int binOf(float score)
 {
     return max(static_cast<int>(__float_as_uint(score) >> kBinShift) - kLowestBin, 0);

@@ -1,4 +1,4 @@
-// What the kernels of Fast NMS leave for each other.
+// Scratch memory through which the kernels of Fast NMS pass results on.
 #pragma once
 
 #include "common/workspace.h"
@@ -7,7 +7,7 @@
 
 namespace yolact {
 
-// Of one image. All is 0 before the first kernel.
+// State of one image. All is 0 before the first kernel.
 struct alignas(16) ImageState {
     int candidates;
     int best_survivors;  // of the first pass over the lists, which ranks the best pairs of candidate and class only
@@ -17,7 +17,7 @@ struct alignas(16) ImageState {
     int survivors[kBins];  // of all lists so far, by score
 };
 
-// What the later kernels need to know of a candidate's logits.
+// Statistics of a candidate's logits for the later kernels.
 struct alignas(16) Statistics {
     float largest_logit;  // of all classes and the background
     float exponentials;   // sum of exp(logit - largest_logit): the softmax's denominator
@@ -38,7 +38,7 @@ struct Scratch {
 inline int listsOf(const YolactFastNmsParams& p) { return p.cross_class ? 1 : p.classes; }
 inline int depthOf(const YolactFastNmsParams& p) { return p.top_k < p.priors ? p.top_k : p.priors; }
 
-// How many survivors of a list may be among the image's best.
+// The most survivors of a list that may be among the image's best.
 __host__ __device__ inline int roomOf(const YolactFastNmsParams& p, int depth)
 {
     return depth < p.max_detections ? depth : p.max_detections;

@@ -94,7 +94,7 @@ __device__ inline int writeSurvivors(
     return min(kept, room);
 }
 
-// Leaves the survivors among the keys of the block's list to the last kernel, and to the second pass whether it is
+// Stores the survivors among the keys of the block's list for the last kernel, and for the second pass whether it is
 // needed. All threads of one warp must call this.
 __device__ inline void leaveSurvivors(
     const uint64_t* keys, int ranked, const YolactFastNmsParams& p, const Scratch& scratch, int depth, uint64_t below,

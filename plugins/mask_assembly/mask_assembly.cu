@@ -34,7 +34,7 @@ __device__ Crop cropOf(float4 box, const YolactMaskAssemblyParams& p)
         box.w * height + p.crop_padding};
 }
 
-// Writes the crops of the detections from `first` on into shared memory. Crops past the count have no cells.
+// Writes the crops of the detections from `first` on into shared memory. Crops beyond the last detection have no cells.
 __device__ void loadCrops(
     Crop* crops, const YolactMaskAssemblyParams& p, const YolactMaskAssemblyTensors& t, int image, int first)
 {

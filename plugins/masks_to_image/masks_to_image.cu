@@ -1,7 +1,7 @@
 // A block makes tiles: kRows rows of kBytes bytes. Rows between the same two mask rows are a band of the tile, and 8
 // pixels of a band are a patch. Most patches lie where all cells around them are clearly above the threshold or clearly
-// below, so their bits are written without blending anything. What is left, the patches on the masks' outlines, is
-// gathered and then blended by all threads together.
+// below, so their bits are written without blending anything. The other patches, on the masks' outlines, are gathered
+// and then blended by all threads together.
 #include "masks_to_image/masks_to_image.h"
 
 #include <algorithm>
@@ -66,7 +66,7 @@ __device__ float weightAt(const Axis& axis, Position position)
     return inside ? static_cast<float>(position.rest) / static_cast<float>(2 * axis.pixels) : 0.0f;
 }
 
-// What the threads of a block share about their tile.
+// The data about their tile that the threads of a block share.
 struct Tile {
     int4 columns[kColumns / 4];  // of each pixel column the cell to its left, and 2^16 times the cell to its right
     float4 column_weights[kColumns / 4];
@@ -78,8 +78,8 @@ struct Tile {
     unsigned short queue[kRows * kBytes];
 };
 
-// Which part of a detection's region a tile is, and where its bits go: byte b of row r to bits[r * row_bytes + b], if
-// that is in [low, high). The tile ends at `span`.
+// The part of a detection's region that a tile is, and the place of its bits: byte b of row r goes to
+// bits[r * row_bytes + b], if that is in [low, high). The tile ends at `span`.
 struct Part {
     int top, left;       // of its first pixel in the image
     int rows, bytes;     // of the tile
@@ -301,7 +301,7 @@ __device__ Part partOf(const Target& target, int row, int byte, uint64_t offset,
     return part;
 }
 
-// What every launch gives its threads.
+// The arguments of a launch.
 struct Work {
     YolactMasksToImageParams params;
     YolactMasksToImageTensors tensors;

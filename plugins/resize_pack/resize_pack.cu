@@ -25,11 +25,11 @@ struct Blend {
     int first_weight, second_weight;
 };
 
-// How many input pixels it is from one output pixel to the next. OpenCV inverts the ratio that it is asked for, so this
+// The number of input pixels from one output pixel to the next. OpenCV inverts the ratio that it is asked for, so this
 // rounds like that.
 double scaleOf(int pixels, int size) { return 1.0 / (static_cast<double>(size) / pixels); }
 
-// Where output pixel `index` of an axis falls between input pixels.
+// The place of output pixel `index` of an axis between input pixels.
 __device__ Blend blendAt(int index, double scale, int pixels)
 {
     const float position = static_cast<float>((index + 0.5) * scale - 0.5);
@@ -66,7 +66,7 @@ struct Row {
     int first_weight, second_weight;
 };
 
-// How the kernel takes an image apart. Selectors choose four of a window's eight bytes: the first and second pixel's
+// The layout of an image for the kernel. Selectors choose four of a window's eight bytes: the first and second pixel's
 // blue and green, and their red.
 struct Source {
     YolactImage image;

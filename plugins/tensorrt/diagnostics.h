@@ -1,4 +1,4 @@
-// Sentences for whoever builds or runs an engine: what a plugin expected, what it got, what to do.
+// Sentences for users who build or run an engine: what a plugin expected, what it got, what to do.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -14,7 +14,7 @@ void setMessageSink(MessageSink sink) noexcept;
 // Hands a sentence, built as by printf, to the sink. Always false, so that checks end with `return refuse(...)`.
 __attribute__((format(printf, 1, 2))) bool refuse(const char* format, ...) noexcept;
 
-// What `enqueue` returns to TensorRT: 0, or the error after having reported it.
+// The result of `enqueue` for TensorRT: 0, or the error after having reported it.
 int enqueueStatus(const char* op, cudaError_t status) noexcept;
 
 }  // namespace yolact

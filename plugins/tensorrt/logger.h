@@ -1,4 +1,4 @@
-// Sends what plugins report to TensorRT's loggers.
+// Sends the plugins' reports to TensorRT's loggers.
 #pragma once
 
 namespace yolact {

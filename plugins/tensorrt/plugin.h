@@ -1,4 +1,4 @@
-// What makes a TensorRT plugin of an op. An op is a class that can be copied, with
+// Makes a TensorRT plugin of an op. An op is a class that can be copied, with
 //
 //   static const Signature kSignature;        its name, inputs and outputs
 //   using Params;                             what its launcher takes
@@ -28,11 +28,11 @@ namespace yolact {
 constexpr char kPluginNamespace[] = "yolact";
 constexpr char kPluginVersion[] = "1";
 
-// What TensorRT's calls return.
+// The results of TensorRT's calls.
 constexpr int32_t kSuccess = 0;
 constexpr int32_t kRefused = 1;
 
-// What the function makes, or null: exceptions must not get into TensorRT.
+// The plugin that the function makes, or null: exceptions must not get into TensorRT.
 template <typename Function>
 nvinfer1::IPluginV3* orNull(const char* op, Function function) noexcept
 {
@@ -157,7 +157,7 @@ private:
         typename Op::Params params{};
     };
 
-    // What a call with such inputs is. False, having said why, where the op cannot do it. Inputs are the descriptions
+    // Describes a call with such inputs. False, having said why, where the op cannot do it. Inputs are the descriptions
     // that TensorRT gives at different times: shapes, a range of shapes with types, or a shape with types.
     template <typename Input>
     bool read(const Input* inputs, int32_t count, Call& call) const

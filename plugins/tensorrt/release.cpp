@@ -8,7 +8,7 @@ namespace yolact {
 namespace {
 
 // In release 11 the loggers got a base class with a language, an interface and two destructors, and the registry lost
-// what it had for plugins of earlier kinds.
+// its functions for plugins of earlier kinds.
 constexpr Release kTen{0, 0, 12};
 constexpr Release kEleven{4, 4, 8};
 

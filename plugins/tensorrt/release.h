@@ -1,4 +1,4 @@
-// What differs between releases of TensorRT that one binary serves.
+// Differences between releases of TensorRT that one binary serves.
 #pragma once
 
 namespace yolact {

@@ -1,4 +1,4 @@
-// What tensors an op takes and gives, as a table, and everything TensorRT asks that can be answered from the table.
+// The tensors that an op takes and gives, as a table, and the answers to TensorRT that follow from the table.
 #pragma once
 
 #include <algorithm>

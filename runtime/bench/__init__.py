@@ -1,1 +1,1 @@
-"""How long each stage from an image file to masks takes: what `yolact-bench` measures."""
+"""Measures how long each stage from an image file to masks takes, for `yolact-bench`."""

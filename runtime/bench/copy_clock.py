@@ -10,10 +10,10 @@ from yolact.runtime.tensorrt.run_observer import HostMoment, StreamMoment
 
 
 class CopyClock:
-    """Times the ways to the GPU and back, as the observer of a context. Its events become part of the CUDA graphs."""
+    """Times the copies to the GPU and back, as the observer of a context. Its events become part of the CUDA graphs."""
 
     def __init__(self, device: Device) -> None:
-        """`device`: that of the context. Raises EngineError where no event can be made."""
+        """`device`: the context's GPU. Raises EngineError where no event can be made."""
         self._seconds: dict[HostMoment, float] = {}
         self._events: dict[StreamMoment, TimingEvent] = {
             moment: TimingEvent(device) for moment in get_args(StreamMoment)
@@ -29,19 +29,18 @@ class CopyClock:
 
     @property
     def host_to_device_ms(self) -> float:
-        """What copying the images of the last run to pinned memory and from there to the network's input took.
+        """Duration of copying the images of the last run to pinned memory and from there to the network's input.
 
-        Where images are stretched on the GPU, that is in it.
+        Where the GPU stretches the images, this is included.
         """
         on_host = self._seconds["staged"] - self._seconds["begun"]
         return 1000 * on_host + self._events["uploaded"].milliseconds_since(self._events["upload"])
 
     @property
     def device_to_host_ms(self) -> float:
-        """What copying the results of the last run took: to pinned memory and from there to arrays of their own.
+        """Duration of copying the results of the last run to pinned memory and from there to new arrays.
 
-        Where masks are enlarged on the CPU, waiting for them is counted too: they are fetched when their number is
-        known.
+        Where masks are enlarged on the CPU, waiting for them is included: they are fetched once their number is known.
         """
         on_host = self._seconds["collected"] - self._seconds["finished"]
         return 1000 * on_host + self._events["downloaded"].milliseconds_since(self._events["download"])

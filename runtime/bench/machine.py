@@ -1,4 +1,4 @@
-"""What a benchmark ran on: processor, GPU, clocks, versions, memory. Values that cannot be found out are None."""
+"""Describes the machine of a benchmark: processor, GPU, clocks, versions, memory. Unknown values are None."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _GPU_CLOCKS = {
     "clocks.max.sm": "max_sm_clock_mhz",
     "clocks.max.mem": "max_memory_clock_mhz",
 }
-"""What nvidia-smi calls them (`nvidia-smi --help-query-gpu`), and what they are called here."""
+"""nvidia-smi's names of the clocks (`nvidia-smi --help-query-gpu`), and their names in the result."""
 
 
 def describe_cpu() -> dict[str, Any]:
@@ -39,7 +39,7 @@ def describe_cpu() -> dict[str, Any]:
 
 
 def load_average() -> float | None:
-    """The load average of the last minute: how many cores' worth of work there was, other programs' too."""
+    """The load average of the last minute: the number of cores' worth of work, other programs included."""
     try:
         return round(os.getloadavg()[0], 2)
     except (AttributeError, OSError):  # Windows has none
@@ -85,7 +85,7 @@ def _number(text: str) -> float | None:
 
 
 def read_versions() -> dict[str, str]:
-    """Versions of what the stages outside the engine run on."""
+    """Versions of the software that runs the stages outside the engine."""
     return {
         "yolact": yolact.__version__,
         "python": platform.python_version(),
@@ -96,7 +96,7 @@ def read_versions() -> dict[str, str]:
 
 
 def peak_host_memory_mib() -> float | None:
-    """The most memory that this process ever had resident, whatever for; Linux only."""
+    """The peak resident memory of this process, MiB; Linux only."""
     lines = [line for line in _read(Path("/proc/self/status")).splitlines() if line.startswith("VmHWM:")]
     return round(int(lines[0].split()[1]) / 1024, 1) if lines else None  # kB are KiB here
 

@@ -1,4 +1,4 @@
-"""A benchmark from beginning to end: what `yolact-bench` does between options and output."""
+"""Runs a benchmark: the work of `yolact-bench` between options and output."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ WARM_UPS = 3
 """Runs that are not counted: memory is allocated in the first, a CUDA graph recorded in the second."""
 
 KEPT = (0, 1, 10, 50, 100)
-"""How many of the detections in an image are kept to see what each of them costs."""
+"""Numbers of detections kept of an image, to measure the cost of a detection."""
 
 PAPER_STAGES: tuple[Stage, ...] = ("engine", "device_to_host", "postprocess")
-"""What the official `eval.py --benchmark` counts; see docs/how-to/bench.md."""
+"""The stages that the official `eval.py --benchmark` counts; see docs/how-to/bench.md."""
 
 
 @dataclass(frozen=True)
 class BenchRequest:
-    """What to measure.
+    """A request for a benchmark.
 
     Attributes:
         engine: ONNX file or plan.
-        batches: images at once; none for the fewest that the file takes.
-        duration_s: seconds for each of them stage by stage, as many for its stream, and for the numbers of detections
-            together, beside the warm-up runs.
-        masks: what is made of masks at image size: arrays, or COCO RLE.
+        batches: batch sizes to measure; none for the smallest that the file takes.
+        duration_s: seconds for each batch size stage by stage, as many for its stream, and as many for all numbers of
+            detections together; warm-up runs are not counted.
+        masks: form of the masks at image size: arrays, or COCO RLE.
         open_options: how the engine file is opened.
     """
 
@@ -55,7 +55,7 @@ class BenchRequest:
 
 
 def run_benchmark(request: BenchRequest, photos: Photos) -> dict[str, Any]:
-    """Measure everything. The result is what is written as JSON, described in docs/how-to/bench.md.
+    """Measure everything. Returns the contents of the JSON file, which docs/how-to/bench.md describes.
 
     Raises:
         EngineError: the file cannot run here.
@@ -147,7 +147,7 @@ def _measure_memory(gpu: Device | None, gpu_memory: float | None) -> dict[str, f
 
 
 def describe_engine(request: BenchRequest, engine: Engine, steps: StagedEngine) -> dict[str, Any]:
-    """What was measured, for the JSON."""
+    """The measured engine, for the JSON."""
     metadata = engine.metadata
     return {
         "file": str(request.engine),
@@ -169,7 +169,7 @@ def describe_engine(request: BenchRequest, engine: Engine, steps: StagedEngine) 
 def measure_batch(detector: StagedDetector, photos: Photos, batch: int, duration_s: float) -> dict[str, Any]:
     """Run batches of this size for so many seconds, at least one.
 
-    Returns what each stage took; stages that the engine does not have are None.
+    Returns the latency of each stage; a stage that the engine does not have is None.
     """
     for _ in range(WARM_UPS):
         detector(photos.take(batch))
@@ -195,9 +195,9 @@ def measure_batch(detector: StagedDetector, photos: Photos, batch: int, duration
 def measure_detections(
     detector: StagedDetector, found: Any, image_size: tuple[int, int], duration_s: float
 ) -> dict[str, Any]:
-    """What boxes and masks at image size (height, width) take for some of the detections, the best ones.
+    """Time boxes and masks at image size (height, width) for several numbers of the best detections.
 
-    `found` is what `detector.find` returned. The numbers of detections take turns, so that a machine that changes its
+    `found` is the result of `detector.find`. The numbers of detections take turns, so that a machine that changes its
     speed does so for all of them.
     """
     count_found = len(detector.finish([found], [image_size])[0])

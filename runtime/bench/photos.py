@@ -25,7 +25,7 @@ class EncodedImage(NamedTuple):
     """An image file in memory.
 
     Attributes:
-        name: what it is called in errors.
+        name: its name in errors.
         data: its bytes.
     """
 
@@ -41,7 +41,7 @@ class Photos:
     """Image files in a fixed order, cycled.
 
     Attributes:
-        names: of all of them.
+        names: of all files.
     """
 
     def __init__(self, names: Sequence[str], read: Callable[[str], EncodedImage]) -> None:
@@ -55,12 +55,12 @@ class Photos:
         return [self._read(name) for name in itertools.islice(self._next, count)]
 
     def first(self) -> EncodedImage:
-        """The first file, wherever `take` has come to."""
+        """The first file, whichever one `take` gives next."""
         return self._read(self.names[0])
 
 
 def find_photos(arguments: Sequence[str]) -> Photos:
-    """What the arguments of a command line stand for; without any a JPEG of a made-up scene.
+    """The image files that a command line names; without arguments a JPEG of a made-up scene.
 
     Raises:
         ImageError: there is nothing of that name, or no image in a folder.

@@ -20,11 +20,11 @@ _COLUMNS = ("p50_ms", "p90_ms", "p99_ms", "images_per_s")
 _HEADS = "".join(f"{head:>11}" for head in ("p50 ms", "p90 ms", "p99 ms", "images/s"))
 _MASKS = {"full": "full-size masks", "rle": "masks as RLE"}
 FEW_RUNS = 100
-"""Of fewer runs the 99th percentile is little else than the slowest one."""
+"""With fewer runs, the 99th percentile is nearly the slowest run."""
 
 
 def report_lines(result: Mapping[str, Any]) -> Iterator[str]:
-    """Lines for a reader of what `measure.run_benchmark` returned."""
+    """The result of `measure.run_benchmark` as lines of text."""
     yield from _conditions(result)
     for row in result["batches"]:
         yield ""
@@ -71,7 +71,7 @@ def _batch(row: Mapping[str, Any]) -> Iterator[str]:
     flight = f"streamed, {streamed['in_flight']} batches in flight"
     yield f"{flight}: {streamed['images_per_s']:.3f} images/s of {count_noun(streamed['images'], 'image')}"
     if row["runs"] < FEW_RUNS:
-        yield f"p99 of fewer than {FEW_RUNS} runs is nearly the slowest; --duration takes more time"
+        yield f"p99 of fewer than {FEW_RUNS} runs is nearly the slowest run; a longer --duration gives more runs"
 
 
 def _by_batch(rows: list[dict[str, Any]]) -> Iterator[str]:
@@ -88,7 +88,7 @@ def _by_detections(table: Mapping[str, Any], masks: str) -> Iterator[str]:
     for row in table["counts"]:
         yield _line(count_noun(row["detections"], "detection"), row)
     if table["ms_per_detection"] is None:
-        yield "nothing was found in this image, so what a detection costs is unknown; give another one"
+        yield "the network found nothing in this image, so the cost of a detection is unknown; give another image"
     else:
         yield f"{table['ms_per_detection']:.4f} ms for each detection (least squares through the medians)"
 

@@ -38,7 +38,7 @@ class StagedEngine(Protocol):
     """An engine file whose work is done in steps.
 
     Attributes:
-        software: what runs it, with version.
+        software: the runtime and its version.
     """
 
     software: str
@@ -47,16 +47,16 @@ class StagedEngine(Protocol):
         """Raise UsageError unless this many images can run at once."""
 
     def prepare(self, images: Sequence[Image]) -> Any:
-        """What the CPU makes of a batch (H, W, 3) before it goes to the engine."""
+        """The CPU's part of the work on a batch (H, W, 3) before it goes to the engine."""
 
     def run(self, prepared: Any) -> tuple[Any, dict[Stage, float]]:
-        """Outputs of a batch, and the milliseconds of the ways to the device and back.
+        """Outputs of a batch, and the milliseconds of the copies to the device and back.
 
         An engine on the CPU, and one whose copies cannot be timed apart, has no entry for them.
         """
 
     def collect(self, outputs: Any) -> Sequence[Any]:
-        """What was found in each image."""
+        """The detections in each image."""
 
     def finish(
         self, found: Sequence[Any], sizes: Sequence[tuple[int, int]], top_k: int | None = None
@@ -64,7 +64,7 @@ class StagedEngine(Protocol):
         """The best `top_k` detections, or all, in images of these sizes (height, width)."""
 
     def close(self) -> None:
-        """Free what was made for the steps; the engine stays open."""
+        """Free the resources of the steps; the engine stays open."""
 
 
 class OnnxSteps:
@@ -160,10 +160,10 @@ def in_steps(engine: OnnxEngine | OpenVinoEngine | TensorRTEngine) -> StagedEngi
 
 
 class Timed(NamedTuple):
-    """What a run found, and how long its stages took.
+    """The detections of a run, and how long its stages took.
 
     Attributes:
-        detections: what was found in each image.
+        detections: of each image.
         milliseconds: of each stage that there was.
     """
 
@@ -175,7 +175,7 @@ class StagedDetector:
     """Turns the image files of a batch into detections and masks at image size, and times every stage of that."""
 
     def __init__(self, engine: StagedEngine, masks: MaskForm) -> None:
-        """`masks`: what is made of each image's masks."""
+        """`masks`: form of each image's masks."""
         self._engine = engine
         self._make_masks = MAKE_MASKS[masks]
 
@@ -199,7 +199,7 @@ class StagedDetector:
         )
 
     def find(self, image: Image, batch: int) -> Any:
-        """What the network finds in an image, which runs in a batch of `batch`; for `finish`, until the next run."""
+        """The detections in an image, which runs in a batch of `batch`; `finish` takes them until the next run."""
         black = [np.zeros((1, 1, 3), np.uint8)] * (batch - 1)
         return self._engine.collect(self._engine.run(self._engine.prepare([image, *black]))[0])[0]
 

@@ -12,7 +12,7 @@ from yolact.runtime.detector import Detector
 from yolact.runtime.images.arrays import Image
 
 IN_FLIGHT = 2
-"""Batches that were begun and not taken, as by default."""
+"""Batches in flight, as many as by default."""
 
 
 def measure_stream(

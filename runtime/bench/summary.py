@@ -9,7 +9,7 @@ import numpy as np
 
 
 class Latency(TypedDict):
-    """How long something took, over all runs.
+    """The durations of something over all runs.
 
     Percentiles are interpolated linearly between the runs next to them. `images_per_s` counts all images over the time
     of all runs, None where that is below the clock's resolution.

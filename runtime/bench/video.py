@@ -1,4 +1,4 @@
-"""The way of a video from decoding to encoding, stage by stage, beside the engine alone."""
+"""Measures a video from decoding to encoding, stage by stage, beside the engine alone."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _LANES: tuple[tuple[VideoStage, ...], ...] = (
 """Stages that follow each other in one thread, and so wait together."""
 
 MADE_UP = "video"
-"""The source that stands for a film that is made up."""
+"""The name of the made-up film where a source is named."""
 
 _MADE_UP_SIZE, _MADE_UP_FRAMES = (720, 1280), 50
 _IN_FLIGHT = 2
@@ -48,7 +48,7 @@ T = TypeVar("T")
 
 
 class _Clock:
-    """What each stage took, milliseconds."""
+    """Durations of each stage, milliseconds."""
 
     def __init__(self) -> None:
         self.took: dict[VideoStage, list[float]] = {stage: [] for stage in get_args(VideoStage)}
@@ -66,7 +66,7 @@ def run_video_benchmark(request: BenchRequest, source: str) -> dict[str, Any]:
 
     Frames take the way that `yolact-infer` sends them: four threads, decoding, the network, drawing and encoding, with
     a few frames between them. Before and after that the engine runs alone for a quarter of the time each, on an image
-    that is ready for it. The result is what is written as JSON, described in docs/how-to/bench.md.
+    that is ready for it. Returns the contents of the JSON file, which docs/how-to/bench.md describes.
 
     Raises:
         EngineError: the file cannot run here.
@@ -100,7 +100,7 @@ def run_video_benchmark(request: BenchRequest, source: str) -> dict[str, Any]:
 
 
 def _make_up(folder: Path) -> Path:
-    """A camera that turns over a scene, in H.264 or what there is."""
+    """A camera that turns over a scene, in H.264 or another codec at hand."""
     height, width = _MADE_UP_SIZE
     scene = make_check_image(height, width + 4 * _MADE_UP_FRAMES)
     path = folder / "made-up.mp4"
@@ -111,7 +111,7 @@ def _make_up(folder: Path) -> Path:
 
 
 def _run_alone(steps: StagedEngine, engine: Engine, seconds: float) -> list[float]:
-    """Milliseconds of the engine's runs on a batch that is ready, for so long, at least one."""
+    """Milliseconds of the engine's runs on a batch that is ready, for so long, at least one run."""
     batch = steps.prepare([make_check_image(*_MADE_UP_SIZE)] * engine.min_batch)
     for _ in range(WARM_UPS):
         steps.run(batch)
@@ -126,7 +126,7 @@ def _run_alone(steps: StagedEngine, engine: Engine, seconds: float) -> list[floa
 def _run_film(
     steps: StagedEngine, engine: Engine, path: Path, output: Path, seconds: float
 ) -> tuple[_Clock, int, float]:
-    """Send frames through all stages; what each took, how many frames were counted, and the seconds that went by."""
+    """Send frames through all stages; returns the durations of each, the number of frames counted, and the seconds."""
     clock, batch = _Clock(), engine.min_batch
     uncounted = WARM_UPS * batch
 
@@ -171,7 +171,7 @@ def _frames(path: Path, clock: _Clock) -> Iterator[Frame]:
 
 
 def _summarise(clock: _Clock, seconds: float) -> dict[str, Any]:
-    """Of each stage the median and the share of time in which its thread waited for the stages beside it."""
+    """For each stage the median and the share of time in which its thread waited for the stages beside it."""
     found: dict[str, Any] = {}
     for lane in _LANES:
         busy = sum(sum(clock.took[stage]) for stage in lane) / 1000
@@ -182,7 +182,7 @@ def _summarise(clock: _Clock, seconds: float) -> dict[str, Any]:
 
 
 def video_lines(result: dict[str, Any]) -> Iterator[str]:
-    """Lines for a reader of what `run_video_benchmark` returned."""
+    """The result of `run_video_benchmark` as lines of text."""
     engine, cpu = result["engine"], result["machine"]["cpu"]
     size = engine["image_size_px"]
     yield f"{engine['file']}: {engine['config']}, {size}x{size}, {engine['graph']} graph, {engine['precision']}"

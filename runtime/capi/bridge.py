@@ -1,4 +1,4 @@
-"""What libyolact.so calls: takes C's arguments, returns plain buffers, or a status and a sentence for an exception.
+"""The functions that libyolact.so calls. They return plain buffers, or a status and a sentence for an exception.
 
 The numbers of statuses and formats are those of yolact.h.
 """
@@ -29,13 +29,13 @@ STATUSES: dict[type[Exception], int] = {
     StreamFull: 8,
     StreamEmpty: 9,
 }
-"""YOLACT_ERROR_... of the exceptions whose sentence is meant for the caller; the first that fits counts."""
+"""YOLACT_ERROR_... of the exceptions whose sentence is meant for the caller; the first match counts."""
 
 CLOSED, INTERNAL = 2, 7
 """YOLACT_ERROR_HANDLE and YOLACT_ERROR_INTERNAL."""
 
 ANY_BATCH = 2**31 - 1
-"""INT32_MAX: what yolact_max_batch says where any number of images will do."""
+"""INT32_MAX: the answer of yolact_max_batch where any number of images will do."""
 
 
 class Session:
@@ -116,7 +116,7 @@ def decode(file: bytes) -> Image:
 
 
 def as_c_text(text: str) -> bytes:
-    """A name as UTF-8 that a C program can read to its end: what UTF-8 lacks and zeros become escapes."""
+    """A name as UTF-8 that a C program can read to its end: zeros and characters that UTF-8 lacks become escapes."""
     return text.encode(errors="backslashreplace").replace(b"\0", b"\\x00")
 
 

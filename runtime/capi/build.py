@@ -1,4 +1,4 @@
-"""Builds libyolact.so for the Python that runs this, and writes what C and C++ builds look for beside it.
+"""Builds libyolact.so for the Python that runs this, and beside it the files that C and C++ builds look for.
 
 python -m yolact.runtime.capi.build, or `make capi` in a clone.
 """
@@ -48,7 +48,7 @@ endif()
 
 
 _CMAKE_VERSION = """\
-# Serves whoever asks for this minor version or an earlier one of the same major version.
+# Compatible with requests for this minor version or an earlier one of the same major version.
 set(PACKAGE_VERSION {version})
 if(PACKAGE_FIND_VERSION VERSION_LESS_EQUAL PACKAGE_VERSION AND "${{PACKAGE_FIND_VERSION_MAJOR}}" STREQUAL "{major}")
     set(PACKAGE_VERSION_COMPATIBLE TRUE)
@@ -152,7 +152,7 @@ def _run(command: list[str]) -> None:
 
 
 def main() -> None:
-    """Build into the package or the folder given, and say what was written."""
+    """Build into the package or the folder given, and print the files written."""
     parser = argparse.ArgumentParser(description="Build libyolact.so, the C API of the runtime.")
     parser.add_argument("--output", type=Path, default=LIBRARY_FOLDER, help="folder  [default: in the package]")
     try:

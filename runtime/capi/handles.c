@@ -1,4 +1,4 @@
-/* The open detectors and their numbers. Whoever reads or changes the list holds the GIL and runs no Python code
+/* The open detectors and their numbers. A thread that reads or changes the list holds the GIL and runs no Python code
  * meanwhile.
  */
 #include <stdlib.h>
@@ -54,15 +54,15 @@ static yolact_status check_options(const yolact_options* options)
         return fail(
             YOLACT_ERROR_ARGUMENT, "expected a score_threshold from 0 to 1, got %g", (double)options->score_threshold);
     if (options->top_k < 0)
-        return fail(YOLACT_ERROR_ARGUMENT, "expected top_k to be 0, for all, or more, got %ld", (long)options->top_k);
+        return fail(YOLACT_ERROR_ARGUMENT, "expected top_k of 0 (for all) or more, got %ld", (long)options->top_k);
     if (options->threads < 0 || options->threads > MOST_THREADS)
         return fail(
-            YOLACT_ERROR_ARGUMENT, "expected threads to be 0, for one a core, to %d, got %ld", MOST_THREADS,
+            YOLACT_ERROR_ARGUMENT, "expected threads from 0 (one per core) to %d, got %ld", MOST_THREADS,
             (long)options->threads);
     return YOLACT_OK;
 }
 
-/* What bridge.open_session returns, or NULL with an exception set. */
+/* The result of bridge.open_session, or NULL with an exception set. */
 static PyObject* open_session(const char* path, const yolact_options* options)
 {
     PyObject* bridge = import_bridge();

@@ -53,12 +53,12 @@ class ImageStream:
     def take(self) -> tuple[int, int, list[Buffers]]:
         """Height and width of the next image and, alone in a list, its arrays.
 
-        Raises what went wrong with the image, StreamEmpty, and ReferenceError where the stream was closed.
+        Raises the image's error, StreamEmpty, and ReferenceError where the stream was closed.
         """
         with self._taking:
             self._check_open()
             if self._images.held == 0:
-                raise StreamEmpty("every image of this stream has given its result; submit another")
+                raise StreamEmpty("the results of all images of this stream were taken; submit another image")
             try:
                 found = next(self._found, None)
             finally:
@@ -68,7 +68,7 @@ class ImageStream:
             return (*found.image_size, [as_buffers(found)])
 
     def close(self) -> None:
-        """End what is in flight once no call runs; new calls are refused at once. Closing it again does nothing."""
+        """End the batches in flight once no call runs; new calls are refused at once. Closing it again does nothing."""
         self._is_open = False
         with self._submitting, self._taking:
             self._found.close()
@@ -79,7 +79,7 @@ class ImageStream:
 
 
 class _Submitted(Iterator[Image]):
-    """Gives out submitted images in whole batches, and in part of one only where nothing else is under way."""
+    """Gives out submitted images in whole batches, and in a smaller one only where nothing else is under way."""
 
     def __init__(self, batch_size: int) -> None:
         self._batch_size = batch_size

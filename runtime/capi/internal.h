@@ -1,5 +1,5 @@
-/* What the files of libyolact share. A thread must hold the GIL to call functions that take or return Python objects.
- */
+/* Functions that the files of libyolact share. A thread must hold the GIL to call those that take or return Python
+ * objects. */
 #ifndef YOLACT_INTERNAL_H
 #define YOLACT_INTERNAL_H
 

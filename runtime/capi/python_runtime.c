@@ -30,7 +30,7 @@ int python_runs(void)
     return runs;
 }
 
-/* Sets `interpreter` to what the file beside the library says, else to YOLACT_PYTHON. */
+/* Sets `interpreter` to the path in the file beside the library, else to YOLACT_PYTHON. */
 static void choose_interpreter(void)
 {
     Dl_info library;

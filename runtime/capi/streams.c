@@ -1,4 +1,4 @@
-/* The open streams and their numbers. Whoever reads or changes the list holds the GIL and runs no Python code
+/* The open streams and their numbers. A thread that reads or changes the list holds the GIL and runs no Python code
  * meanwhile.
  */
 #include <stdlib.h>
@@ -44,7 +44,7 @@ static yolact_status check_options(const yolact_stream_options* options)
             (long)options->in_flight);
     if (options->batch_size < 0 || options->batch_size > YOLACT_MAX_IMAGES)
         return fail(
-            YOLACT_ERROR_ARGUMENT, "expected batch_size to be 0, for the least the engine takes, to %ld, got %ld",
+            YOLACT_ERROR_ARGUMENT, "expected a batch_size from 0 (the least that the engine takes) to %ld, got %ld",
             (long)YOLACT_MAX_IMAGES, (long)options->batch_size);
     return YOLACT_OK;
 }

@@ -17,32 +17,32 @@
  *
  *   examples/c/detect.c is this as a whole program. Many images go through a stream: yolact_stream_open.
  *
- *   The library starts the toolkit's Python runtime inside the process at the first yolact_open, so its answers are
+ *   The library starts the toolkit's Python runtime inside the process at the first yolact_open, so its results equal
  *   those of yolact.runtime.detector.Detector to the bit. It finds the Python environment that it was built with by
  *   itself; no variable has to be set, and PYTHONHOME and PYTHONPATH are not read. Where the process runs Python
  *   already, the library uses that Python, which must have yolact installed.
  *
  * Errors
  *
- *   Functions that can fail return a yolact_status. yolact_last_error() returns the sentence that says what was
- *   expected, what was got and what to do. A call that fails sets its output to 0 or NULL.
+ *   Functions that can fail return a yolact_status. yolact_last_error() returns a sentence that says what was expected,
+ *   what was got and what to do. A call that fails sets its output to 0 or NULL.
  *
  * Threads
  *
  *   Every function may be called from any thread, also from threads that Python did not make, and calls may run at the
- *   same time on one handle too; a plan then takes GPU memory for each. Closing a handle waits for the calls that
+ *   same time on one handle too; a plan then takes GPU memory for each call. Closing a handle waits for the calls that
  *   run on it. A child made by fork() must not use the library if its parent did.
  *
  * Ownership
  *
  *   Images stay the caller's: they are read during yolact_infer and yolact_stream_submit only and never written.
- *   Results and decoded images belong to the caller, do not depend on a handle and go back with yolact_results_free and
- *   yolact_image_free, which any thread may call. All text belongs to the library.
+ *   Results and decoded images belong to the caller and do not depend on a handle; yolact_results_free and
+ *   yolact_image_free, which any thread may call, free them. All text belongs to the library.
  *
  * Compatibility
  *
- *   Within a major version of the shared library functions and constants are only added. yolact_options
- *   and yolact_stream_options grow at their end and say by struct_size how much of them the program knows; the other
+ *   Within a major version of the shared library, functions and constants are only added. yolact_options
+ *   and yolact_stream_options may grow at their end; struct_size says how much of them the program knows. The other
  *   structs keep their layout.
  */
 #ifndef YOLACT_H
@@ -86,10 +86,10 @@ typedef enum yolact_status {
     YOLACT_ERROR_EMPTY = 9     /* a stream holds no image: there is no result to wait for */
 } yolact_status;
 
-/* What a status means, in a few words; never NULL. */
+/* The meaning of a status, in a few words; never NULL. */
 YOLACT_API const char* yolact_status_string(yolact_status status);
 
-/* The sentence, UTF-8, about this thread's last call that failed; "" where none has failed. The text is valid until the
+/* A sentence, UTF-8, about this thread's last call that failed; "" where none has failed. The text is valid until the
  * thread's next call that fails. */
 YOLACT_API const char* yolact_last_error(void);
 
@@ -107,11 +107,11 @@ typedef struct yolact_options {
                               * the CPU, a plan on GPU 0 */
     int32_t threads;         /* CPU threads for an ONNX file, to 1024; 0: one a physical core */
     int32_t allow_host_code; /* not 0: TensorRT may run code that the plan carries; only for plans you trust */
-    const char* precision;   /* "file" or NULL: computes as exactly as the file says; "auto", with "openvino" alone: in
-                              * what is quickest on the device */
+    const char* precision;   /* "file" or NULL: at least as exact as the file says; "auto", with "openvino" alone: the
+                              * quickest on the device, such as bfloat16 */
 } yolact_options;
 
-/* To begin with: yolact_options options = YOLACT_OPTIONS_DEFAULT; */
+/* The defaults: yolact_options options = YOLACT_OPTIONS_DEFAULT; */
 #define YOLACT_OPTIONS_DEFAULT {sizeof(yolact_options), 0.15f, 0, NULL, 0, 0, NULL}
 
 /* Opens an engine file. `path` has the file system's bytes; `options` may be NULL for the defaults. */
@@ -166,8 +166,8 @@ YOLACT_API void yolact_image_free(yolact_image* image);
 /* ---- Results ---- */
 
 /* Pixel (y, x) of the image belongs to the instance where top <= y < top + height, left <= x < left + width and
- * bits[(y - top) * row + (x - left) / 8] >> (7 - (x - left) % 8) & 1, row = (width + 7) / 8: the bits of a row from the
- * most significant one, and each row begins with a byte of its own, as numpy.packbits has them. */
+ * bits[(y - top) * row + (x - left) / 8] >> (7 - (x - left) % 8) & 1, row = (width + 7) / 8. The bits of a row come
+ * from the most significant one on, and each row begins with a new byte, as in numpy.packbits. */
 typedef struct yolact_mask {
     int32_t top;
     int32_t left;
@@ -176,13 +176,13 @@ typedef struct yolact_mask {
     const uint8_t* bits; /* height * ((width + 7) / 8) bytes */
 } yolact_mask;
 
-/* What was found in one image, best first; arrays of `count`. */
+/* The detections in one image, best first; each array has `count` entries. */
 typedef struct yolact_detections {
     size_t count;
     const float* boxes;       /* x1, y1, x2, y2 of each: pixels of the image, inside it */
     const float* scores;      /* 0 to 1 */
     const int32_t* class_ids; /* see yolact_class_name */
-    const float* mask_scores; /* YOLACT++: score times predicted mask IoU, by which it ranks; NULL for others */
+    const float* mask_scores; /* YOLACT++ ranks by these, score times predicted mask IoU; NULL for others */
     const yolact_mask* masks;
 } yolact_detections;
 
@@ -214,10 +214,10 @@ YOLACT_API void yolact_results_free(yolact_results* results);
  *
  * Threads: all functions may be called at the same time on one stream, for example submit in one thread and next in
  * another. Images keep the order in which calls of submit begin to copy them, and each result goes to one call of next.
- * Neither waits for the other: submit says YOLACT_ERROR_FULL and next YOLACT_ERROR_EMPTY, so two threads tell each
+ * Neither waits for the other: submit returns YOLACT_ERROR_FULL and next YOLACT_ERROR_EMPTY, so two threads tell each
  * other, by a semaphore for instance, when there is something to do.
  *
- * Streams are numbers like handles: none is given out twice, nor is it that of a detector. 0 is no stream. */
+ * Streams are numbers like handles, and no number is given out twice to streams or detectors. 0 is no stream. */
 typedef uint64_t yolact_stream;
 
 typedef struct yolact_stream_options {
@@ -227,28 +227,28 @@ typedef struct yolact_stream_options {
                            stream holds in_flight * batch_size images at most. */
 } yolact_stream_options;
 
-/* To begin with: yolact_stream_options options = YOLACT_STREAM_OPTIONS_DEFAULT; */
+/* The defaults: yolact_stream_options options = YOLACT_STREAM_OPTIONS_DEFAULT; */
 #define YOLACT_STREAM_OPTIONS_DEFAULT {sizeof(yolact_stream_options), 2, 0}
 
-/* Opens a stream on a detector, whose score_threshold and top_k it has; `options` may be NULL for the defaults. A
+/* Opens a stream on a detector, whose score_threshold and top_k it uses; `options` may be NULL for the defaults. A
  * detector may have any number of streams, and yolact_infer may run on it meanwhile. */
 YOLACT_API yolact_status
 yolact_stream_open(yolact_handle handle, const yolact_stream_options* options, yolact_stream* stream);
 
 /* Copies an image, of any size and format, into the stream, and begins with its batch once that is full. It waits for
- * no result. Where the stream is full it says YOLACT_ERROR_FULL, and for an image that cannot be used
+ * no result. Where the stream is full it returns YOLACT_ERROR_FULL, and for an image that cannot be used
  * YOLACT_ERROR_IMAGE; either way the image is not in the stream, which goes on as if nothing had been submitted. */
 YOLACT_API yolact_status yolact_stream_submit(yolact_stream stream, const yolact_image* image);
 
-/* Gives the results of the image that was submitted first of those in the stream, and waits for them; one image, as
- * yolact_infer gives them for it. A batch that is not full begins once all before it were taken. Where this image's
- * batch failed, the status and the sentence say why, and the next call gives the image after it; such a status is not
+/* Waits for the results of the image that was submitted first of those in the stream, and gives them as yolact_infer
+ * does for one image. A batch that is not full begins once all results before it were taken. Where this image's batch
+ * failed, the status and the sentence say why, and the next call gives the image after it; such a status is not
  * YOLACT_ERROR_ARGUMENT, _HANDLE or _EMPTY. */
 YOLACT_API yolact_status yolact_stream_next(yolact_stream stream, yolact_results** results);
 
 /* Closes a stream: waits for calls on it and for the batches that run, and drops images whose results were not taken.
- * Closing 0 does nothing and is no error. Closing the detector ends its streams, on which submit and next then say
- * YOLACT_ERROR_HANDLE; closing them is still due and gives YOLACT_OK. */
+ * Closing 0 does nothing and is no error. Closing the detector ends its streams: submit and next then return
+ * YOLACT_ERROR_HANDLE on them; each must still be closed, which returns YOLACT_OK. */
 YOLACT_API yolact_status yolact_stream_close(yolact_stream stream);
 
 #ifdef __cplusplus

@@ -79,7 +79,7 @@ class DeviceArray:
         Args:
             stream: the handle on which the array will be used, which waits for what writes the array; None for the
                 legacy default stream, -1 not to wait.
-            max_version: the newest DLPack that the caller reads; what it gets is older than all.
+            max_version: the newest DLPack that the caller reads; the capsule is of a version before all of these.
             dl_device: where the array is wanted, which can only be where it is.
             copy: True is refused.
 
@@ -89,7 +89,7 @@ class DeviceArray:
         """
         memory = self._memory()
         if copy or dl_device not in (None, self.__dlpack_device__()):
-            raise BufferError("this array is handed over as it lies on its GPU; copy it there")
+            raise BufferError("this array is handed over without a copy; copy it on its GPU")
         if self.stream is not None and stream != -1:
             with memory.device.current():
                 reader = as_stream(1 if stream is None else stream, memory.device)
@@ -113,10 +113,10 @@ def as_device_array(
 
     Args:
         array: anything with `__cuda_array_interface__`, C-contiguous, in memory of this GPU, aligned to 256 bytes.
-        name: what it is called in errors.
-        dtype: what its elements must be.
-        shape: what its shape must be; None for any size.
-        device: where it must be, its context current.
+        name: its name in errors.
+        dtype: the type that its elements must have.
+        shape: the shape that it must have; None for any size.
+        device: the GPU that it must be on, whose context is current.
         writable: refuse arrays that may only be read.
 
     Returns:

@@ -9,20 +9,20 @@ from typing import NamedTuple
 from yolact.runtime.json_text import from_json
 
 LIBRARY_FOLDER = Path(__file__).parents[2] / "plugins" / "lib"
-"""Where `yolact-build-plugins` puts the libraries."""
+"""The folder into which `yolact-build-plugins` puts the libraries."""
 
 DESCRIPTION = "library.json"
 """Name of the file in this folder that says which GPUs the libraries have code for; `plugins/build.py` writes it."""
 
 AMPERE_AND_LATER = ("sm_80", "sm_86", "sm_89", "sm_90", "sm_100", "sm_120")
-"""What plans for "Ampere and later" may meet, besides GPUs that do not exist yet."""
+"""The existing architectures that plans for "Ampere and later" may run on."""
 
 _JETSON_ONLY = frozenset({"sm_72", "sm_87", "sm_101", "sm_110"})
-"""Machine code for other GPUs of their generation is not for these, by the CUDA programming guide."""
+"""These do not run machine code for other GPUs of their generation (CUDA programming guide)."""
 
 
 class GpuCode(NamedTuple):
-    """Which GPUs a library has code for.
+    """The GPUs that a library has code for.
 
     Attributes:
         archs: architectures with machine code, such as ``sm_86``.
@@ -42,7 +42,7 @@ class GpuCode(NamedTuple):
         return arch not in _JETSON_ONLY and any(theirs == generation and least <= minor for theirs, least in near)
 
     def lacking(self, archs: tuple[str, ...]) -> list[str]:
-        """Those of the architectures that the library does not run on; where none are given, those from Ampere on."""
+        """The architectures among these that the library does not run on; without any, among those from Ampere on."""
         if archs:
             return [arch for arch in archs if not self.covers(arch)]
         later = [] if self.ptx is not None else ["later ones"]
@@ -56,7 +56,7 @@ class GpuCode(NamedTuple):
 
 
 def read_gpu_code(folder: Path) -> GpuCode | None:
-    """What was written down in the folder of the libraries, None where that is missing or damaged."""
+    """The description in the folder of the libraries, None where it is missing or damaged."""
     try:
         values = from_json((folder / DESCRIPTION).read_bytes())
         archs, ptx = values["archs"], values["ptx"]

@@ -1,8 +1,8 @@
 """Memory, streams, events and graphs of an NVIDIA GPU, through the CUDA driver: the one module that owns them.
 
 Everything lives in the GPU's primary context, the one that PyTorch, ONNX Runtime, CuPy and `pycuda.autoprimaryctx` use
-as well, so that pointers and streams can be exchanged with them as they are. What puts work on a stream must be called
-inside `with device.current()`; everything else sees to that itself. Failures raise EngineError.
+as well, so that pointers and streams can be exchanged with them as they are. Functions that put work on a stream must
+be called inside `with device.current()`; all others do this themselves. Failures raise EngineError.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Device:
     Attributes:
         index: which GPU, as CUDA counts them.
         call: the driver's functions, checked.
-        name: what NVIDIA calls the GPU.
+        name: NVIDIA's name of the GPU.
         compute_capability: (major, minor).
     """
 
@@ -103,7 +103,7 @@ def device_handle(driver: Driver, index: int) -> Any:
 
 
 def device_name(driver: Driver, handle: Any) -> str:
-    """What NVIDIA calls a GPU."""
+    """NVIDIA's name of a GPU."""
     name: bytes = driver("cuDeviceGetName", 256, handle)
     return name.split(b"\0")[0].decode()
 

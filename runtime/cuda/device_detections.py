@@ -11,8 +11,8 @@ from yolact.runtime.cuda.arrays import DeviceArray
 class DeviceDetections:
     """Instances found in one image, best first, as arrays for PyTorch, CuPy, Numba and pycuda.
 
-    Nothing that writes them is pending. They are the caller's, in one piece of memory, which is freed when none of them
-    is used any more.
+    All writes to them are complete. They are the caller's, in one piece of memory, which is freed when none of them is
+    used any more.
 
     Attributes:
         image_size: (height, width) of the original image.
@@ -20,7 +20,7 @@ class DeviceDetections:
         scores: (D,) float32 class probabilities in [0, 1].
         class_ids: (D,) int32 indices into the detector's `class_names`.
         mask_scores: (D,) float32 score x predicted mask IoU (YOLACT++), else None.
-        regions: (D, 4) int32 top, left, bottom, right: the pixels of the image beyond which a mask is not set.
+        regions: (D, 4) int32 top, left, bottom, right: the part of the image outside which a mask has no pixel.
         offsets: (D,) int64, where in `bits` each region starts.
         bits: (bytes,) uint8: of a region of h x w pixels h rows of (w + 7) // 8 bytes, as `numpy.packbits` gives them.
     """

@@ -15,7 +15,7 @@ DEVICE_TYPE = 2
 """kDLCUDA."""
 
 _NAME = b"dltensor"
-"""Of a capsule that nobody has taken; whoever takes its contents renames it."""
+"""The name of a capsule until a consumer takes its contents and renames it."""
 
 _KINDS = {"i": 0, "u": 1, "f": 2}
 """DLDataTypeCode by NumPy's kind of a data type."""
@@ -44,7 +44,7 @@ class _Managed(ctypes.Structure):
 
 
 _exported: dict[int, tuple[object, ...]] = {}
-"""What the contents of capsules refer to, by the address of these contents, until their deleter is called."""
+"""Objects that the contents of capsules refer to, by the address of the contents, until their deleter is called."""
 
 _python = ctypes.pythonapi
 _python.PyCapsule_New.restype = ctypes.py_object
@@ -59,7 +59,7 @@ def _delete(managed: int) -> None:
 
 
 def _drop_capsule(capsule: int) -> None:
-    """What Python calls before a capsule goes: where nobody has taken the contents, nobody else will free them."""
+    """Called by Python before a capsule is destroyed: frees contents that no consumer has taken."""
     if _python.PyCapsule_IsValid(capsule, _NAME):
         _delete(_python.PyCapsule_GetPointer(capsule, _NAME))
 

@@ -1,7 +1,7 @@
 """The project's CUDA kernels from Python: a thin binding of the C functions in plugins/*/*.h.
 
 Arrays are device addresses as integers, streams are handles as integers (0 is the default stream), so that memory may
-come from anywhere. Every call only puts work on its stream: what it reads and writes stays alive until that is done.
+come from anywhere. Every call only puts work on its stream: the memory it uses must stay alive until that is done.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from yolact.runtime.cuda.device import Device
 from yolact.runtime.errors import UsageError, YolactError
 
 LIBRARY = LIBRARY_FOLDER / "libyolact_kernels.so"
-"""Where the build of the kernels leaves its library."""
+"""The library that the build of the kernels makes."""
 
 MASKS_TO_IMAGE_MAX_PIXELS = 1 << 18
 """The longest side of an image that `KernelLibrary.masks_to_image` takes (plugins/masks_to_image/masks_to_image.h)."""

@@ -1,4 +1,4 @@
-"""Memory of the GPU with as much page-locked memory of the host, which grows with what is put into it."""
+"""Memory of the GPU with as much page-locked memory of the host, which grows with its contents."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class MirroredMemory:
     """
 
     def __init__(self, device: Device) -> None:
-        """`device`: of the memory, of which there is none before `reserve`."""
+        """`device`: the GPU of the memory, which `reserve` allocates."""
         self._device = device
         self._held: list[DeviceMemory | PinnedMemory] = []
         self.address = 0
@@ -30,7 +30,7 @@ class MirroredMemory:
         return size <= len(self.host)
 
     def reserve(self, size: int) -> None:
-        """See to it that there are at least `size` bytes. Where there were fewer, what was in them is lost.
+        """Make the memory at least `size` bytes long. Its contents are lost where it has to grow.
 
         No work on the memory may be pending. Raises EngineError where so much cannot be allocated; there is none then.
         """

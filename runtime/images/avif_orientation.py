@@ -1,4 +1,4 @@
-"""How an AVIF image is to be turned: the format's own properties, which OpenCV does not apply.
+"""Turns AVIF images by the format's own properties, which OpenCV does not apply.
 
 Its EXIF orientation means nothing beside them (ISO/IEC 23008-12, 6.5.10 and 6.5.12; as libavif and browsers do).
 """

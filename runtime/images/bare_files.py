@@ -1,4 +1,4 @@
-"""Image files without what their pixels do not need: metadata of which a decoder makes a fault of the picture."""
+"""Removes metadata from image files, since decoders may report faulty metadata as a fault of the picture."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SCAN = 0xDA
 
 
 def _bare_jpeg(data: bytes) -> bytes:
-    """Also without bytes between the segments. From the first scan on nothing is left out: damage looks like that."""
+    """Also without bytes between the segments. From the first scan on nothing is left out, as it may be damage."""
     kept, position = [data[:2]], 2
     while match := _JPEG_MARKER.search(data, position):
         marker, start = match[1][0], match.end()
@@ -53,7 +53,7 @@ _GIF_EXTENSION, _GIF_IMAGE, _GIF_END, _GIF_CONTROL = 0x21, 0x2C, 0x3B, 0xF9
 
 
 def _bare_gif(data: bytes) -> bytes:
-    """Without comments and what applications write, of which OpenCV 5 takes one alone."""
+    """Without comments and blocks of applications, of which OpenCV 5 takes no more than one."""
     position = 13 + _gif_colours(data[10])
     kept = [data[:position]]
     while data[position] != _GIF_END:

@@ -15,7 +15,7 @@ from yolact.runtime.wording import printable
 logger = logging.getLogger(__name__)
 
 _DEPTHS = (8, 10, 12, 14, 16)
-"""Bits that cameras and scanners give their values; all but the first are stored in 16."""
+"""Bits per value of cameras and scanners; all but the first are stored in 16 bits."""
 
 _told: set[str] = set()
 
@@ -27,7 +27,7 @@ _HOT = 1e-3
 def to_bytes(image: NDArray[Any], name: str, *, is_unbounded: bool = False) -> Image:
     """An image (H, W, 3) or (H, W) of any type as (H, W, 3) uint8 in the same order of channels.
 
-    Integers of more than 8 bits lose their lowest ones. How many they have is told by the largest value: cameras keep
+    Integers of more than 8 bits lose their lowest ones. The largest value tells how many bits they have: cameras keep
     10, 12 or 14 bits in 16. Floating-point values up to 1 stand for 0 to 255, others for themselves, or, where
     `is_unbounded`, the largest for 255. Where one value in a thousand at most is above a quarter of the largest, these
     are hot pixels, which become white, and the next below counts as the largest. The first time anything but full 16
@@ -65,7 +65,7 @@ def _without_hot(image: NDArray[Any], most: float) -> float:
 
 
 def _scale(dtype: np.dtype[Any], most: float, is_unbounded: bool) -> tuple[float, int, str]:
-    """What values up to `most` are multiplied by, how many bits that stands for, and what there is to say of it."""
+    """The factor for values up to `most`, the number of bits that it stands for, and the words of the warning."""
     if dtype.kind == "f" and most <= 1:
         return 255, 0, f"has values of {dtype} up to 1, which are multiplied by 255"
     if is_unbounded:
@@ -80,7 +80,7 @@ def _with_channels(image: Image) -> Image:
 
 
 def _tell(kind: str, name: str, what: str) -> None:
-    """Once of each kind: of a folder of such images one line is enough."""
+    """Warn once for each kind: one line is enough for a folder of such images."""
     if kind not in _told:
         _told.add(kind)
         logger.warning("%s", printable(f"{name} {what}; so are others like it"))

@@ -1,4 +1,4 @@
-"""Whether an image file has its end, where OpenCV does not look for it or lets another library print."""
+"""Checks that an image file has its end, where OpenCV does not check this or lets another library print."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What decodes JPEGs: OpenCV, or NVIDIA's nvImageCodec where that is chosen and installed."""
+"""The decoder of JPEGs: OpenCV, or NVIDIA's nvImageCodec where that is chosen and installed."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from yolact.runtime.errors import UsageError
 from yolact.runtime.packages import PackageMissing
 
 VARIABLE = "YOLACT_JPEG_DECODER"
-"""Environment variable with one of DECODERS, as images are decoded below functions that know nothing of options."""
+"""Environment variable with one of DECODERS, as the functions that decode images take no options."""
 
 DECODERS = ("opencv", "nvimgcodec")
-"""What decodes JPEGs; the first unless another is chosen."""
+"""Decoders of JPEGs; the first is the default."""
 
 
 def is_nvimgcodec_chosen() -> bool:
@@ -24,7 +24,7 @@ def is_nvimgcodec_chosen() -> bool:
 
 
 def load_nvimgcodec() -> Any:
-    """The module, which prints what it has not found when it is loaded first. Raises PackageMissing."""
+    """The module, which prints the libraries that it lacks when it is first loaded. Raises PackageMissing."""
     try:
         from nvidia import nvimgcodec
     except ImportError:

@@ -1,7 +1,7 @@
-"""What image decoders print: the only way in which some tell that a file is damaged.
+"""Collects the messages that image decoders print: some tell in no other way that a file is damaged.
 
-libjpeg fills what it cannot decode with grey, libtiff with black, and both say so on stderr alone, from C. So stderr is
-taken away from the process while an image is decoded. What is no message of a decoder is printed afterwards.
+libjpeg fills parts that it cannot decode with grey, libtiff with black; both say so on stderr alone, from C. Stderr is
+taken away from the process while an image is decoded. Lines that are no decoder's message are printed afterwards.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _WARNING = 3  # LOG_LEVEL_WARNING
 
 _STDERR = 2
 _LARGEST_FILE = 1 << 20
-_WINDOW_SECONDS = 0.05  # decoders that begin later wait until stderr was given back, so that nobody waits long for it
+_WINDOW_SECONDS = 0.05  # decoders that begin later wait until stderr was given back, so that others do not wait long
 
 _MESSAGE = re.compile(
     r"Corrupt JPEG data|Premature end of JPEG|Inconsistent progression|Invalid SOS parameters|Unknown Adobe color|"
@@ -38,12 +38,12 @@ _MESSAGE = re.compile(
     r"Unsupported (marker type|JPEG)|Invalid (component ID|progressive|JPEG file)|"
     r"\x1b\[\d;\d+m\[(ERROR|WARNING)\]|Failed to load nv\w+ library|Note: If using nvImageCodec"
 )
-"""How lines of libjpeg, libpng, OpenCV's decoders and nvImageCodec begin; OpenCV continues a message with lines
+"""Beginnings of lines of libjpeg, libpng, OpenCV's decoders and nvImageCodec; OpenCV continues a message with lines
 that begin with >, OpenJPEG one about components with a line for each."""
 
 
 def decode_listening(decode: Callable[[], _T]) -> tuple[_T, list[str]]:
-    """What a decoder returns, and the lines that it printed on stderr, which do not appear there.
+    """A decoder's result, and the lines that it printed on stderr, which do not appear there.
 
     Decoders run in several threads at once. Where one of them printed, each runs again alone, so that its lines are
     its own. Raises as the decoder does.
@@ -122,8 +122,8 @@ class _Capture:
         self._stderr = -1
 
     def _use_file(self) -> None:
-        """One file for all, since a thread that is writing while stderr is given back ends in it after that; the next
-        image passes on what it wrote. It is replaced where it has become large."""
+        """One file for all: the lines of a thread that writes while stderr is given back still end in it, and the next
+        image passes them on. A file that has become large is replaced."""
         if self._file >= 0 and self._told < _LARGEST_FILE:
             return
         if self._file >= 0:

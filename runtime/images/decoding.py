@@ -75,10 +75,10 @@ def decode_image(data: bytes, name: str, *, upright: bool = True) -> Image:
 
 
 def _decode(data: bytes, kind: str, name: str, upright: bool) -> tuple[NDArray[Any] | None, str]:
-    """What the decoder makes of it, of any depth, and what is wrong with it."""
+    """The decoded image, of any depth, and the fault of the file, if there is one."""
     if kind == "JPEG" and is_nvimgcodec_chosen():
         decoded, messages = decode_jpeg(data, upright=upright)
-        if decoded is not None:  # what it cannot decode is OpenCV's to decode, or to refuse
+        if decoded is not None:  # otherwise OpenCV decodes the file, or refuses it
             return decoded, _find_fault(data, kind, decoded, messages)
     encoded = np.frombuffer(data, np.uint8)
     flags = cv2.IMREAD_COLOR | (cv2.IMREAD_ANYDEPTH if kind in _DEEP else 0)
@@ -97,7 +97,7 @@ def _decode(data: bytes, kind: str, name: str, upright: bool) -> tuple[NDArray[A
 
 
 def _find_fault(data: bytes, kind: str, image: NDArray[Any] | None, messages: list[str]) -> str:
-    """What is wrong with the file and what to do; empty where nothing is."""
+    """The fault of the file and its remedy; empty where there is none."""
     again, convert = "copy it again", "convert it to PNG"
     told = messages if image is None else [message for message in messages if not _WARNING.match(message)]
     unknown = next((_reason(message) for message in told if _UNKNOWN.search(message)), "")

@@ -40,13 +40,13 @@ from yolact.runtime.errors import ImageError
 from yolact.runtime.fields import shown
 
 SCHEMES = ("http", "https")
-"""Of URLs that are downloaded, and that a server may refer to."""
+"""Schemes of URLs that are downloaded, and that a server may redirect to."""
 
 MAX_BYTES = 256 << 20
 """Larger answers are refused: no photograph needs them, and an endless stream must not fill the memory."""
 
 ANSWER_SECONDS = 30.0
-"""Time for a server to begin its answer, with all others that it refers to; and the longest silence afterwards."""
+"""Time for a server to begin its answer, with all others that it redirects to; and the longest silence afterwards."""
 
 TOTAL_SECONDS = 300.0
 """Time for the whole answer."""
@@ -72,7 +72,7 @@ def without_credentials(url: str) -> tuple[str, str]:
 def download_image(url: str) -> bytes | None:
     """Fetch the bytes of an image file, or None where the server says that it is a video.
 
-    A user and password in the URL are told to its server, and to none that it refers to.
+    A user and password in the URL are told to its server, and to none that it redirects to.
     Raises ImageError where the server cannot be reached, refuses, is too slow, or sends too little or too much.
     """
     url, credentials = without_credentials(url)
@@ -96,9 +96,9 @@ def download_image(url: str) -> bytes | None:
 
 
 def open_answer(url: str, credentials: str, connections: Connections) -> HTTPResponse:
-    """What a server answers to a URL without user and password, which are told to it alone.
+    """A server's answer to a URL without user and password; `credentials` are told to this server alone.
 
-    Raises OSError, HTTPException or ValueError where it does not; `why_it_failed` has the words.
+    Raises OSError, HTTPException or ValueError where there is none; `why_it_failed` has the words.
     """
     # Servers want spaces and non-ASCII letters escaped; what is escaped already stays.
     request = Request(
@@ -116,7 +116,7 @@ def announced_length(headers: Message, url: str) -> int:
     for name, plain in (("Content-Encoding", "identity"), ("Transfer-Encoding", "chunked")):
         coding = headers.get(name, plain)
         if coding.strip().lower() != plain:
-            raise ImageError(f"{url}: the server sends it packed, as {shown(coding)}; download it first")
+            raise ImageError(f"{url}: the server sends it compressed, as {shown(coding)}; download it first")
     length = (headers.get("Content-Length") or "0").strip()
     if not re.fullmatch(r"[0-9]{1,100}", length):
         raise ImageError(
@@ -131,14 +131,14 @@ def why_it_failed(error: Exception, was_cut: bool) -> str:
         return _TOO_SLOW
     if isinstance(error, HTTPError):
         if str(error.reason).startswith(HTTPRedirectHandler.inf_msg):
-            return "the server refers from one address to the next without end; give the address of the image itself"
+            return "the server redirects from address to address without end; give the address of the image itself"
         return f"the server answered {error.code} {error.reason}".rstrip()
     if isinstance(error, RemoteDisconnected):
         return "the server ended the connection without an answer; try again"
     if isinstance(error, BadStatusLine):
         return f"expected an answer in HTTP, got {shown(str(error))}; is this the address of a web server?"
     if isinstance(error, IncompleteRead):
-        return "the connection ended before the image did, or between pieces of damaged lengths; try again"
+        return "the connection ended before the image did, or the server sent pieces of damaged lengths; try again"
     if isinstance(error, URLError):
         return f"cannot be reached ({error.reason})"
     return f"the download failed ({error or type(error).__name__})"
@@ -162,10 +162,10 @@ def check_speed(received: int, seconds: float, url: str) -> None:
 
 
 class Connections:
-    """The connections of one download, which can be cut from outside: a time limit on a socket is one for each read.
+    """The connections of one download, which can be cut from outside: a socket's own time limit holds for each read.
 
     Attributes:
-        were_cut: whether that was done.
+        were_cut: whether they were cut.
     """
 
     def __init__(self) -> None:
@@ -186,7 +186,7 @@ class Connections:
 
     @contextlib.contextmanager
     def cut_after(self, seconds: float) -> Iterator[None]:
-        """Cut all where the context lasts longer."""
+        """Cut all connections where the context lasts longer."""
         timer = threading.Timer(seconds, self.cut)
         timer.daemon = True
         timer.start()
@@ -196,7 +196,7 @@ class Connections:
             timer.cancel()
 
     def cut(self) -> None:
-        """End them all; who reads from one is told that there is no more."""
+        """End them all; a reader sees the end of the data."""
         self.were_cut = True
         for one in self._sockets:
             with contextlib.suppress(OSError):  # the server was quicker
@@ -231,13 +231,13 @@ class _SecureHandler(HTTPSHandler):
 
 
 class _WebRedirects(HTTPRedirectHandler):
-    """Python itself would also follow to ftp."""
+    """Refuses redirects to other schemes; Python itself would follow them to ftp."""
 
     def redirect_request(
         self, req: Request, fp: IO[bytes], code: int, msg: str, headers: Message, newurl: str
     ) -> Request | None:
         if urlsplit(newurl).scheme.lower() not in SCHEMES:
-            raise URLError(f"the server refers to {newurl}, which is neither http nor https")
+            raise URLError(f"the server redirects to {newurl}, which is neither http nor https")
         return super().redirect_request(req, fp, code, msg, headers, newurl)  # type: ignore[arg-type]
 
 

@@ -20,7 +20,7 @@ from yolact.runtime.images.lettering import Color, Lettering
 from yolact.runtime.images.preprocess import check_image
 
 ColorBy = Literal["class", "instance"]
-"""What has a colour of its own: each class, or, as officially, each instance by its rank."""
+"""The unit that has a colour of its own: each class, or, as officially, each instance by its rank."""
 
 _PALETTE_SIZE = 80
 _FIRST_COLOR = (0.58, 0.85, 1.0)  # hue, saturation, value: a blue that shows on skin, grass and asphalt
@@ -208,7 +208,7 @@ def _draw_labels(
 def _place_label(
     canvas: Image, box: tuple[int, int, int, int], text: str, placed: Sequence[_Label], style: _Style
 ) -> _Label | None:
-    """Where the label of a box goes: inside the picture and clear of the labels before; None where nothing is free.
+    """The place of a box's label: inside the picture and clear of the labels before; None where nothing is free.
 
     Best is above the box, then from its upper edge down, then below it; flush with its left side or, where that does
     not work, with the right one.

@@ -40,7 +40,7 @@ def _exif_data(data: Contents) -> bytes:
 
 
 def _chunk(data: Contents, start: int, order: str, wanted: bytes, *, length_first: bool) -> bytes:
-    """What is in a chunk: those of PNG are length, name, content and checksum, of WebP name, length and content."""
+    """The content of a chunk: PNG has length, name, content and checksum in a chunk, WebP name, length and content."""
     at = start
     while at + 8 <= len(data):
         name = data[at + 4 : at + 8] if length_first else data[at : at + 4]

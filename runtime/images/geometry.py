@@ -57,7 +57,7 @@ class ImageTransform:
             return np.clip(boxes * extent, 0, extent).astype(np.float32, copy=False)
 
     def mask_regions(self, boxes: FloatArray, grid: tuple[int, int], padding: int) -> NDArray[np.int32]:
-        """Where in the image masks can be set that are cropped to these boxes, before anybody has seen the masks.
+        """The parts of the image in which masks cropped to these boxes can be set, without looking at the masks.
 
         Args:
             boxes: relative xyxy (D, 4), finite.

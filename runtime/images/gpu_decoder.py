@@ -16,7 +16,7 @@ _of_thread = threading.local()
 
 
 def decode_jpeg(data: bytes, *, upright: bool) -> tuple[Image | None, list[str]]:
-    """The image (H, W, 3) uint8 BGR in host memory, None where nvImageCodec cannot decode it, and what was printed.
+    """The image (H, W, 3) uint8 BGR in host memory, None where nvImageCodec cannot decode it, and the lines printed.
 
     Raises PackageMissing where it is not installed.
     """
@@ -29,7 +29,7 @@ def decode_jpeg(data: bytes, *, upright: bool) -> tuple[Image | None, list[str]]
         try:
             decoded = _decoder(codec).decode(data, params=how)
             return None if decoded is None else np.array(decoded.cpu(), np.uint8)
-        except RuntimeError:  # what CUDA says, of memory for instance
+        except RuntimeError:  # an error of CUDA, such as too little memory
             return None
 
     return decode_listening(decode)

@@ -30,7 +30,7 @@ def read_image(path: str | PathLike[str], *, upright: bool = True) -> Image:
 
     Returns:
         (H, W, 3) uint8 BGR. Grayscale is repeated over the channels, alpha is dropped, and more than 8 bits become 8
-        over the range of the values (see `to_bytes`), so that the network sees what it was trained on.
+        over the range of the values (see `to_bytes`), so that the network sees values as in its training.
 
     Raises:
         ImageError: the file is missing, a folder, a video, unreadable, empty, no image, truncated, damaged, or has more

@@ -1,4 +1,4 @@
-"""What the first bytes of an image file say: its format, and how large it becomes once it is decoded."""
+"""Reads from the first bytes of an image file its format, and the size of the decoded image."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Size = tuple[int, int]
 """Width and height, pixels."""
 
 Contents = bytes | mmap.mmap
-"""Of a file."""
+"""The contents of a file."""
 
 
 class ImageFormat(NamedTuple):
@@ -37,7 +37,7 @@ def recognise(data: Contents) -> ImageFormat | None:
 
 
 def jpeg_segments(data: Contents) -> Iterator[tuple[int, bytes]]:
-    """Markers of a JPEG up to its first scan, each with what is in its segment."""
+    """Markers of a JPEG up to its first scan, each with the content of its segment."""
     position = 2
     while match := _JPEG_MARKER.search(data, position):
         marker, start = match.group()[1], match.end()
@@ -75,7 +75,7 @@ def jpeg_obstacle(data: Contents) -> str:
 
 
 def _jpeg_frame(data: Contents) -> tuple[int, bytes]:
-    """The marker that begins the frame and what is in its segment; empty without one."""
+    """The marker that begins the frame and the content of its segment; empty without one."""
     return next((found for found in jpeg_segments(data) if found[0] in _FRAME_MARKERS), (0, b""))
 
 
@@ -107,7 +107,7 @@ def _gif(data: Contents) -> Size | None:
 
 
 def _tiff(data: Contents) -> Size | None:
-    """Of the first page, which is the one that is read."""
+    """The size of the first page, the only one that is read."""
     order = "<" if data[:2] == b"II" else ">"
     is_big = data[2:4] in (b"+\0", b"\0+")
     offset, width = ("Q", 8) if is_big else ("I", 4)

@@ -1,4 +1,4 @@
-"""Words in pictures, in any script: with OpenCV's font, with one of the system's where that has more, else as boxes.
+"""Words in pictures, in any script: with OpenCV's font, or with a font of the system that has more characters.
 
 OpenCV 5 brings a font with most scripts. That of OpenCV 4 has ASCII alone and draws a question mark for every other
 byte; there Pillow, where it is installed, finds a font of the system. Characters that no font has become boxes.
@@ -34,7 +34,7 @@ _PIXELS_OF_SCALE = 30
 """Size of a font whose letters are as high as OpenCV's at scale 1."""
 
 _BOX_WIDTH = 0.62
-"""Of the box that stands for a character, in heights of a capital letter; a sixth of it is the space around it."""
+"""Width of the box that stands for a character, in heights of a capital letter; a sixth of it is space around it."""
 
 _NO_CHARACTER = "\uffff"
 
@@ -53,7 +53,7 @@ class Lettering:
     """One line of text at one size, measured and drawn."""
 
     def __init__(self, text: str, scale: float, stroke: int = 1, font: int = cv2.FONT_HERSHEY_SIMPLEX) -> None:
-        """What it measures is in the attributes `width`, `ascent` above the foot of its letters and `descent` below.
+        """The measures are the attributes `width`, `ascent` above the foot of the letters and `descent` below.
 
         Args:
             text: anything; what cannot be shown in one line is escaped, see `printable`.
@@ -83,7 +83,7 @@ class Lettering:
 
 
 def _pieces(text: str, pen: _Pen) -> Iterator[str | None]:
-    """What the pen draws, and None for each character that it lacks."""
+    """The pieces of the text that the pen can draw, and None for each character that it lacks."""
     known = ""
     for character in text:
         if pen.has(character):
@@ -112,7 +112,7 @@ def _choose_pen(text: str, scale: float, stroke: int, font: int) -> _Pen:
 
 
 def _is_invisible(character: str) -> bool:
-    """Whether it only changes or joins its neighbours, such as accents, and parts of an emoji."""
+    """Whether a character only changes or joins its neighbours, as accents and parts of an emoji do."""
     return unicodedata.category(character) in ("Mn", "Me", "Cf")
 
 
@@ -132,7 +132,7 @@ class _OpenCvPen:
 
 @functools.cache
 def _opencv_has(character: str) -> bool:
-    """OpenCV draws a question mark for what it lacks; OpenCV 4 one for every byte."""
+    """OpenCV draws a question mark for a character that it lacks; OpenCV 4 one for every byte."""
     if " " <= character <= "~":
         return True
     count = len(character.encode())
@@ -147,7 +147,7 @@ def _shape_of(text: str) -> Image:
 
 @functools.cache
 def _system_fonts() -> tuple[str, ...]:
-    """Those that Pillow finds; none where it is not installed."""
+    """The fonts that Pillow finds; none where it is not installed."""
     try:
         from PIL import ImageFont
     except ImportError:

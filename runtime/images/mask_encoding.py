@@ -31,7 +31,7 @@ def decode_rle(rle: Rle) -> tuple[Region, BoolArray]:
     """The mask of a COCO compressed RLE: the smallest region that holds it, and the bool mask (h, w) inside.
 
     An empty mask has the region of no pixels at (0, 0). Memory follows the columns that the mask reaches.
-    Raises ValueError where the runs are no text of COCO's or do not fill the image.
+    Raises ValueError where the runs are not in COCO's text form or do not fill the image.
     """
     height, width = rle["size"]
     lengths = _expand(rle["counts"])
@@ -60,7 +60,7 @@ def _expand(counts: str) -> NDArray[np.int64]:
     for character in counts.encode("ascii", "replace"):
         bits = character - 48
         if not 0 <= bits < 64 or shift > 30:
-            raise ValueError("the runs of a mask are no text of COCO's")
+            raise ValueError("the runs of a mask are not in COCO's text form")
         value |= (bits & 0x1F) << shift
         shift += 5
         if not bits & 0x20:

@@ -15,7 +15,7 @@ class PackedMask(NamedTuple):
     """One mask at image resolution.
 
     Attributes:
-        region: of the image, beyond which no pixel is set.
+        region: part of the image outside which no pixel is set.
         bits: (h, (w + 7) // 8) uint8 for a region of h x w pixels, as `numpy.packbits(mask, axis=1)` gives them.
     """
 
@@ -24,7 +24,7 @@ class PackedMask(NamedTuple):
 
     @classmethod
     def pack(cls, region: Region, mask: BoolArray) -> PackedMask:
-        """Of a mask (h, w) bool inside its region."""
+        """The packed form of a mask (h, w) bool inside its region."""
         return cls(region, np.packbits(mask, axis=1))
 
     def unpack(self) -> BoolArray:

@@ -1,4 +1,4 @@
-"""How many pixels an image may have, so that a small file cannot take all memory."""
+"""A limit on the pixels of an image, so that a small file cannot take all memory."""
 
 from __future__ import annotations
 

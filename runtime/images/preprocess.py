@@ -63,7 +63,7 @@ def check_image(image: Image) -> None:
 
 
 def _advise_on_object(image: object) -> str:
-    """What to do with something that is no array."""
+    """Advice for a value that is no array."""
     if image is None:
         return "cv2.imread gives None for a file it cannot read"
     if type(image).__module__.startswith("PIL."):
@@ -74,7 +74,7 @@ def _advise_on_object(image: object) -> str:
 
 
 def _advise_on_array(image: NDArray[Any]) -> str:
-    """What to do with an array of another shape or type."""
+    """Advice for an array of another shape or type."""
     if image.ndim == 4:
         return "pass several images as a list, which list(images) makes"
     if image.size == 0:
@@ -84,7 +84,7 @@ def _advise_on_array(image: NDArray[Any]) -> str:
 
 
 def _advise_on_type(dtype: np.dtype[Any]) -> str:
-    """What makes bytes of values of another type; this comes first, since OpenCV converts few types."""
+    """Advice to make bytes of values of another type; this comes first, since OpenCV converts few types."""
     if dtype == np.uint8:
         return ""
     if dtype.kind == "f":

@@ -12,7 +12,7 @@ _FORM = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.%]+)\]|(?P<name>[A-Za-z0-9._-]+)):
 
 @dataclass(frozen=True)
 class Address:
-    """Where a server listens.
+    """The address at which a server listens.
 
     Attributes:
         host: a name, or an address of IPv4 or IPv6.
@@ -49,4 +49,4 @@ class Address:
 
 
 DEFAULT_ADDRESS = Address("127.0.0.1", 8080)
-"""Which this machine alone can reach."""
+"""An address that this machine alone can reach."""

@@ -1,4 +1,4 @@
-"""The newest picture, for any number of viewers, none of whom anybody waits for."""
+"""The newest picture, for any number of viewers, without waiting for any of them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Broadcast:
             self._news.notify_all()
 
     def end(self) -> None:
-        """Let all who wait go."""
+        """Release all waiting viewers."""
         self.is_over = True
         with self._news:
             self._news.notify_all()

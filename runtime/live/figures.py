@@ -1,4 +1,4 @@
-"""What is told beside the pictures of a run: how quick it is, and what is seen."""
+"""The figures beside the pictures of a run: its speed, and the number of detections by class."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from yolact.runtime.video.frames import Frame
 from yolact.runtime.wording import count_noun
 
 _MOST = 10_000  # latencies that are kept
-_RATE_SECONDS = 3.0  # that the rate is measured over
+_RATE_SECONDS = 3.0  # over which the rate is measured
 
 
 @dataclass(frozen=True)
 class Figures:
-    """Of one frame that was drawn, and of those of its video before it.
+    """Figures of one frame that was drawn, and of the frames of its video before it.
 
     Attributes:
         source: name of the video.
@@ -27,7 +27,7 @@ class Figures:
         time: when it is shown, in seconds from the beginning of the video.
         fps: frames a second that were drawn lately.
         latency: milliseconds from its arrival until it was drawn.
-        median, percentile: the 50th and 99th percentile of these.
+        median, percentile: the 50th and 99th percentile of the latencies.
         dropped: frames left out, as a newer one was there.
         counts: detections by class, most frequent first.
     """
@@ -75,7 +75,7 @@ class Meter:
         )
 
     def summarise(self, figures: Figures) -> str:
-        """A line for the end."""
+        """A line that sums up the video."""
         frames, dropped = count_noun(self._count, "frame"), count_noun(figures.dropped, "frame")
         return (
             f"{self._source}: {figures.median:.0f} ms from the arrival of a frame until it was drawn "

@@ -1,4 +1,4 @@
-"""Where a run is watched, as the user asked for it."""
+"""The user's options for watching a run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from yolact.runtime.live.address import Address
 
 @dataclass(frozen=True)
 class LiveOptions:
-    """Where videos are watched while they are worked on.
+    """The places where videos are watched while they are worked on.
 
     Attributes:
         show: in a window.

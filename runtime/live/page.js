@@ -1,8 +1,8 @@
 "use strict";
 
-const PERIOD = 500;  // milliseconds between questions for the figures
+const PERIOD = 500;  // milliseconds between requests for the figures
 const STALE = 3000;  // milliseconds without a new frame after which the page says so
-const ASLEEP = 8000;  // milliseconds between questions after which the server has given up a page that slept
+const ASLEEP = 8000;  // milliseconds between requests after which the server has given up a page that slept
 const WORDS = { live: "live", waiting: "waiting for pictures", over: "the run has ended" };
 
 const at = (id) => document.getElementById(id);

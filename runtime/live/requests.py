@@ -30,13 +30,13 @@ _SECURITY = {
     "Cache-Control": "no-store",
 }
 
-_SILENT_SECONDS = 10.0  # that a viewer may take nothing, or ask for nothing
+_SILENT_SECONDS = 10.0  # for which a viewer may take nothing, or ask for nothing
 _REPEAT_SECONDS = 5.0  # after which the same picture is sent again, which shows whether the viewer is still there
 _BUFFER = 1 << 17  # bytes on the way to a viewer; more would be older pictures
 
 
 class Watched(Protocol):
-    """What is watched."""
+    """The run that is watched."""
 
     address: Address
 
@@ -133,4 +133,4 @@ class LiveHandler(BaseHTTPRequestHandler):
         super().end_headers()
 
     def log_message(self, *_: object) -> None:
-        """Requests are not told."""
+        """Requests are not logged."""

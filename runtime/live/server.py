@@ -21,9 +21,9 @@ from yolact.runtime.live.figures import Figures
 from yolact.runtime.live.requests import LiveHandler
 
 MOST_CONNECTIONS = 64
-"""At once; further ones are closed."""
+"""Connections open at once; further ones are closed."""
 
-_POLL = 0.05  # seconds between looks whether the server is to end
+_POLL = 0.05  # seconds between checks whether the server is to end
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ class PageServer:
 
     @property
     def broadcast(self) -> Broadcast:
-        """What viewers see."""
+        """The pictures that viewers see."""
         return self._broadcast
 
     def show(self, image: Image, figures: Figures) -> None:
@@ -91,7 +91,7 @@ class PageServer:
 
 
 class _Server(ThreadingHTTPServer):
-    """Each connection has a thread of its own, which nobody waits for."""
+    """Each connection has a thread of its own, for which nothing waits."""
 
     daemon_threads = True
     block_on_close = False

@@ -14,7 +14,7 @@ from yolact.runtime.video.newest import NewestFrames
 
 
 class Screen(Protocol):
-    """What shows pictures."""
+    """A screen that shows pictures."""
 
     def show(self, image: Image, figures: Figures) -> None:
         """Show a picture, (H, W, 3) uint8 BGR, which stays as it is."""
@@ -42,8 +42,8 @@ class LiveView:
     def watch(self, video: Video, stride: int) -> Video:
         """A video as it is watched: of a live one its newest frames, until the user ends the run.
 
-        What waits for its turn while an older frame is worked on would be shown ever later, so it is dropped and
-        counted. Files wait, so all of their frames are shown.
+        Frames that wait while an older one is worked on would be shown ever later, so they are dropped and counted.
+        Files wait, so all of their frames are shown.
         """
         self._meter, self._figures = Meter(video.name), None
         if self._screens and video.is_live:

@@ -41,7 +41,7 @@ class Window:
         self._has_shown = True
 
     def is_closed(self) -> bool:
-        if not self._is_closed:  # the window answers to its user in here alone
+        if not self._is_closed:  # the window reacts to its user only here
             key = cv2.waitKey(1)
             self._is_closed = key >= 0 and key & 0xFF in _KEYS
         if not self._is_closed and self._has_shown:

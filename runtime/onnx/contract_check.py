@@ -1,4 +1,4 @@
-"""Whether the tensors that a runtime found in an ONNX file are those of the contract."""
+"""Compares the tensors that a runtime found in an ONNX file with the contract."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from yolact.runtime.errors import EngineError
 from yolact.runtime.metadata import ModelMetadata
 
 TYPE_NAMES = {"float32": "tensor(float)", "int32": "tensor(int32)", "uint8": "tensor(uint8)"}
-"""What ONNX Runtime calls NumPy's types, and so do the messages."""
+"""ONNX Runtime's names of NumPy's types, which the messages use."""
 
 
 class FoundTensor(NamedTuple):
@@ -19,7 +19,7 @@ class FoundTensor(NamedTuple):
 
     Attributes:
         type: as in `TYPE_NAMES`.
-        shape: without the batch; dimensions that stay open are names or -1.
+        shape: without the batch; open dimensions are names or -1.
     """
 
     type: str

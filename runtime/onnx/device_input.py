@@ -18,9 +18,9 @@ class _Held(NamedTuple):
 
 
 class DeviceInput:
-    """Memory of a GPU for batches, used again by the next of the same shape: as much as threads run at once.
+    """Memory of a GPU for batches, used again by the next batch of the same shape: one piece for each running thread.
 
-    Without, ONNX Runtime allocates anew and copies by itself whenever an array of the host is bound.
+    Without it, ONNX Runtime would allocate and copy whenever an array of the host is bound.
     """
 
     def __init__(self, device: DeviceChoice) -> None:
@@ -47,9 +47,9 @@ class DeviceInput:
         return held
 
     def done(self, held: _Held) -> None:
-        """Let others use this memory again. What a run that failed may still read is not given back, and freed."""
+        """Let others use this memory again. Memory that a failed run may still read is not given back, but freed."""
         self._idle.append(held)
 
     def close(self) -> None:
-        """Free what is idle."""
+        """Free the idle memory."""
         self._idle.clear()

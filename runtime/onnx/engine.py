@@ -30,7 +30,7 @@ class OnnxEngine:
     """One ONNX Runtime session whose tensors were checked against the contract when it was opened.
 
     Attributes:
-        software: what runs it, with version.
+        software: name and version of the runtime.
     """
 
     software = SOFTWARE
@@ -67,7 +67,7 @@ class OnnxEngine:
 
     @property
     def metadata(self) -> ModelMetadata:
-        """What the model is and how it post-processes."""
+        """The model and its post-processing."""
         return self._metadata
 
     def set_postprocess(self, settings: PostprocessConfig) -> None:
@@ -91,9 +91,9 @@ class OnnxEngine:
         return self.collect(self.run(images))
 
     def collect(self, outputs: list[NDArray[Any]]) -> list[NetworkDetections]:
-        """Detections of each image in what `run` returned; heads of a raw graph are post-processed here.
+        """Detections of each image from the outputs of `run`; heads of a raw graph are post-processed here.
 
-        What cannot be is left out, see `OutputCheck`.
+        Impossible detections are left out, see `OutputCheck`.
         """
         return self._check.of_batch(outputs, self.metadata)
 
@@ -106,9 +106,9 @@ class OnnxEngine:
 
 
 def _describe(path: Path) -> TensorRtModel:
-    """What the TensorRT provider has to know of a file before it opens it, from a session on the CPU.
+    """The facts that the TensorRT provider needs before it opens a file, from a session on the CPU.
 
-    Raises as `open_session`, and EngineError for a file of something else, or in INT8 for a CPU.
+    Raises as `open_session`, and EngineError for another kind of file, or one in INT8 for a CPU.
     """
     session = open_session(path, optimise=False)
     metadata = ModelMetadata.from_props(session.get_modelmeta().custom_metadata_map, str(path))
@@ -128,7 +128,7 @@ def _why_not_opened(path: Path, reason: str) -> str:
     if "Unsupported model IR version" in reason or "only *guarantees* support for models stamped" in reason:
         return (
             f"{path} was exported for a newer ONNX Runtime than {onnxruntime.__version__}; update that with "
-            "pip install -U onnxruntime, or export the file again with --opset 20"
+            "pip install -U onnxruntime, or export the file again with --opset 20, which excludes --bf16"
         )
     if "NOT_IMPLEMENTED" in reason:
         return (

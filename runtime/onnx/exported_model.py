@@ -1,4 +1,4 @@
-"""Reads an ONNX file of yolact-export as a graph, for whoever builds a plan from it or quantises it."""
+"""Reads an ONNX file of yolact-export as a graph, to build a plan from it or to quantise it."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 A stranger's file may name any file of the machine: several versions of ONNX Runtime read ``../../x``, absolute paths
 and symbolic links as weights. All files of this toolkit are single ones. The test reads protobuf's wire format itself,
-so that it needs no onnx, which an installation for inference has not.
+so that it does not need the package onnx, which an installation for inference lacks.
 """
 
 from __future__ import annotations

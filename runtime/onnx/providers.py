@@ -1,6 +1,6 @@
-"""ONNX Runtime's execution providers: which of them a device takes, and what they are told.
+"""ONNX Runtime's execution providers: those of each device, and their options.
 
-What is for GPUs has not yet run on one.
+The code for GPUs has not yet run on one.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ PROVIDERS = {
 """ONNX Runtime's execution providers for each kind of device. An operator runs on the first one that has it."""
 
 LEAST_BATCH, TUNED_BATCH, MOST_BATCH = 1, 8, 32
-"""Of the TensorRT provider's engines where the file takes any batch: without, it builds again for each new size."""
+"""Batches of the TensorRT provider's engine where the file takes any; without them it builds anew for each size."""
 
 
 @dataclass(frozen=True)
 class TensorRtModel:
-    """What the TensorRT provider has to know of a file before it opens it.
+    """The facts that the TensorRT provider needs before it opens a file.
 
     Attributes:
         metadata: of the file.
@@ -48,7 +48,7 @@ class TensorRtModel:
 
 
 def check_provider(device: DeviceChoice) -> None:
-    """Raise UsageError where this ONNX Runtime was built without what the device needs."""
+    """Raise UsageError where this ONNX Runtime was built without the provider that the device needs."""
     available = onnxruntime.get_available_providers()
     provider = PROVIDERS[device.kind][0]
     if provider not in available:  # ONNX Runtime itself would go on with the CPU and a warning
@@ -60,7 +60,7 @@ def check_provider(device: DeviceChoice) -> None:
 
 @cache
 def load_libraries() -> str:
-    """Load CUDA's and cuDNN's libraries where pip has put them, once a process; return what there is to say about that.
+    """Load CUDA's and cuDNN's libraries where pip has put them, once a process; return the message about that.
 
     ONNX Runtime 1.21 and later can; it prints what fails, where commands print their results.
     """

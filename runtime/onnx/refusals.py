@@ -8,7 +8,7 @@ from yolact.runtime.model_names import is_checkpoint
 
 
 def known_refusal(path: Path, reason: str) -> str | None:
-    """What to do with a file that a runtime refuses for this reason; None where the reason is none of these."""
+    """A sentence about a file that a runtime refused for this reason, with what to do; None for other reasons."""
     if is_checkpoint(path):
         return f"{path} is a checkpoint; export it with yolact-export --weights {path}"
     if "YolactFastNms" in reason:

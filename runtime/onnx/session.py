@@ -30,14 +30,14 @@ class ModelRefused(EngineError):
 SOFTWARE = f"ONNX Runtime {onnxruntime.__version__}"
 
 MAX_THREADS = 4096
-"""More than machines have cores."""
+"""Most threads, more than machines have cores."""
 
 _ERRORS_ONLY = 3
 """A severity of ONNX Runtime's log: it prints errors and keeps warnings to itself."""
 
 
 def check_threads(threads: int | None) -> None:
-    """Raise UsageError where this is no number of threads, nor None."""
+    """Raise UsageError if `threads` is neither None nor a usable number."""
     if threads is not None:
         whole("threads, unless they are None for all cores,", threads, 1, MAX_THREADS)
 
@@ -70,7 +70,7 @@ def open_session(
         device: the CPU, or a GPU through ONNX Runtime's CUDA or TensorRT provider.
         threads: threads within an operator; None lets ONNX Runtime take the physical cores.
         optimise: let ONNX Runtime rewrite the graph before it runs, as it does by default.
-        tensorrt: what the TensorRT provider is told of the file; without, it takes its own defaults.
+        tensorrt: facts about the file for the TensorRT provider; without them it takes its own defaults.
 
     Raises:
         ModelRefused: ONNX Runtime cannot open it.

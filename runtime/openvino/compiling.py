@@ -1,4 +1,4 @@
-"""From an ONNX file of this toolkit to a model that OpenVINO has compiled: the one place that sets its options."""
+"""Compiles ONNX files of this toolkit with OpenVINO. All options of OpenVINO are set here."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def compile_model(
         with suppress(RuntimeError):  # the device's driver may be another by now
             return core().import_model(known, device.name, settings)
     compiled = _compile(model, device, settings)
-    with suppress(RuntimeError):  # not every device hands out what it has compiled
+    with suppress(RuntimeError):  # not every device can export a compiled model
         keep(kept, made_by, _exported(compiled))
     return compiled
 
@@ -49,17 +49,17 @@ def compile_model(
 def is_kept(device: DeviceChoice) -> bool:
     """Whether compiled models are kept in the user's cache folder.
 
-    Those for the CPU are not: to read one back, with its digest, takes nearly as long as to compile it.
+    Models for the CPU are not kept: reading one, with its digest, takes nearly as long as compiling it.
     """
     return device.name != "CPU"
 
 
 def _settings(device: DeviceChoice, threads: int | None, precision: ComputePrecision) -> dict[str, Any]:
-    """One image after the other, and in float32 unless told otherwise: by itself OpenVINO takes bfloat16 on a CPU that
-    has it, and float16 on a GPU.
+    """Settings for one image after the other, and for float32 unless `precision` is ``auto``: OpenVINO's own choice is
+    bfloat16 on a CPU that has it, and float16 on a GPU.
 
-    Threads are not pinned to cores: those of each process are pinned to the first cores of the machine, so that several
-    processes share these and leave the others idle.
+    OpenVINO's pinning of threads is turned off. It pins the threads of each process to the first cores of the machine,
+    so several processes would share these and leave the others idle.
     """
     settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
     if precision == "file":
@@ -79,7 +79,7 @@ def _compile(model: bytes, device: DeviceChoice, settings: dict[str, Any]) -> An
 
 
 def _place(model: bytes, device: DeviceChoice, precision: ComputePrecision) -> Path | None:
-    """The file of a compiled model, by what it is compiled from; None for a user without a home."""
+    """The file of a compiled model, named by the digest of its source; None for a user without a home."""
     folder = cache_folder("openvino")
     if folder is None:
         return None

@@ -34,7 +34,7 @@ class OpenVinoEngine:
         min_batch: fewest images per call.
         max_batch: most images per call, None where any number will do.
         device: where it runs.
-        software: what runs it, with version.
+        software: name and version of OpenVINO.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class OpenVinoEngine:
         batch, self._metadata = model.batch, model.metadata
         names = [[tensor.name for tensor in tensors] for tensors in (model.proto.graph.input, model.proto.graph.output)]
         plain = inlined(model.proto)
-        del model  # half of the memory that opening takes
+        del model  # half of the memory that opening needs
         try:
             self._compiled: Any = compile_model(plain, device, threads, precision)
         except ModelRefused as error:
@@ -86,7 +86,7 @@ class OpenVinoEngine:
 
     @property
     def metadata(self) -> ModelMetadata:
-        """What the model is and how it post-processes."""
+        """The model and its post-processing."""
         return self._metadata
 
     def set_postprocess(self, settings: PostprocessConfig) -> None:
@@ -94,7 +94,7 @@ class OpenVinoEngine:
         self._metadata = self._metadata.with_postprocess(settings)
 
     def run(self, images: Image) -> list[NDArray[Any]]:
-        """Outputs in contract order for a batch (N, S, S, 3) uint8 BGR, which OpenVINO writes right into these arrays.
+        """Outputs in contract order for a batch (N, S, S, 3) uint8 BGR; OpenVINO writes directly into these arrays.
 
         Raises EngineError where OpenVINO fails, mostly because memory does not suffice.
         """
@@ -104,7 +104,7 @@ class OpenVinoEngine:
         images = np.ascontiguousarray(images)  # it has to live until the end of the run
         arrays = [np.empty((len(images), *spec.shape), spec.dtype) for spec in self._outputs.values()]
         try:
-            request = compiled.create_infer_request()  # quick, and one that is used again would keep these arrays
+            request = compiled.create_infer_request()  # quick; a request that is used again would keep these arrays
             request.set_input_tensor(tensor(images, shared_memory=True))
             for place, array in zip(self._outputs, arrays, strict=True):
                 request.set_output_tensor(place, tensor(array, shared_memory=True))
@@ -118,9 +118,9 @@ class OpenVinoEngine:
         return self.collect(self.run(images))
 
     def collect(self, outputs: list[NDArray[Any]]) -> list[NetworkDetections]:
-        """Detections of each image in what `run` returned; heads of a raw graph are post-processed here.
+        """Detections of each image from the outputs of `run`; heads of a raw graph are post-processed here.
 
-        What cannot be is left out, see `OutputCheck`.
+        Impossible detections are left out, see `OutputCheck`.
         """
         return self._check.of_batch(outputs, self.metadata)
 
@@ -131,7 +131,7 @@ class OpenVinoEngine:
 
 
 def _read(path: Path) -> ExportedModel:
-    """The file. Raises EngineError for something else, UsageError where the package that reads it is missing."""
+    """The file's model. Raises EngineError for another kind of file, UsageError where the package onnx is missing."""
     try:
         return read_exported_model(path)
     except PackageMissing:
@@ -150,9 +150,9 @@ def _why_not_opened(path: Path, reason: str) -> str:
 
 
 def _find(names: Iterable[str], tensors: Iterable[Any]) -> dict[str, FoundTensor]:
-    """The tensors that a file has by these names.
+    """The tensors of a file by these names.
 
-    OpenVINO gives some tensors the names of others, too, and drops inputs that nothing needs.
+    OpenVINO gives some tensors the names of others as well, and drops inputs that no node uses.
     """
     found = {
         name: FoundTensor(_type_name(tensor), tuple(_sizes(tensor)[1:])) for tensor in tensors for name in tensor.names
@@ -166,7 +166,7 @@ def _type_name(tensor: Any) -> str:
 
 
 def _sizes(tensor: Any) -> list[int]:
-    """The shape, with -1 for what stays open."""
+    """The shape, with -1 for open dimensions."""
     shape = tensor.partial_shape
     if shape.rank.is_dynamic:
         return []

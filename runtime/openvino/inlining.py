@@ -9,10 +9,10 @@ if TYPE_CHECKING:
 
 
 def inlined(proto: onnx.ModelProto) -> bytes:
-    """The serialised model without functions. The model is used up: it has no weights afterwards.
+    """The serialised model without functions. Afterwards `proto` has no weights and cannot be used any more.
 
-    Weights are put aside meanwhile: onnx's inliner copies all that it is given several times, which took a second for
-    the 125 MB of YOLACT-ResNet50.
+    Weights are put aside meanwhile, because onnx's inliner copies the whole model several times, which took a second
+    for the 125 MB of YOLACT-ResNet50.
     """
     from onnx import inliner
 

@@ -1,4 +1,4 @@
-"""Compiled models that are kept for the next time, each in one file that says what made it."""
+"""Keeps compiled models for the next time, each in one file that names the versions that made it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from yolact.runtime.partial_file import PartialFile
 def read_kept(path: Path, made_by: Mapping[str, str]) -> bytes | None:
     """The compiled model in a file. None where there is none, another version made it, or it is damaged.
 
-    OpenVINO itself compares no contents, and would compute with damaged weights.
+    OpenVINO itself compares no contents and would compute with damaged weights.
     """
     try:
         header, _, compiled = path.read_bytes().partition(b"\n")
@@ -24,8 +24,8 @@ def read_kept(path: Path, made_by: Mapping[str, str]) -> bytes | None:
 
 
 def keep(path: Path, made_by: Mapping[str, str], compiled: bytes) -> None:
-    """Write a compiled model, in the place of one that another version made. Failures are passed over: it is made again
-    the next time."""
+    """Write a compiled model over one of another version. A failure is no error: the model is then compiled again the
+    next time."""
     with suppress(OSError):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with PartialFile(path) as partial:

@@ -1,4 +1,4 @@
-"""OpenVINO itself, which is loaded only where one of its devices is asked for."""
+"""Loads OpenVINO, and only if one of its devices is used."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ def load_openvino() -> Any:
 
 @contextmanager
 def _without_report() -> Iterator[None]:
-    """Let OpenVINO do without the module that sends its makers an event, and leaves an identity of the machine in the
-    home folder, whenever it is imported. It has no setting for that, and a stand-in where the module is missing."""
+    """Hide a module while OpenVINO is imported. At each import it would send OpenVINO's makers an event and leave an
+    identity of the machine in the home folder. OpenVINO has no setting against this; it replaces a missing module."""
     hide = not {"openvino", _REPORTER} & sys.modules.keys()
     if hide:
-        sys.modules[_REPORTER] = None  # type: ignore[assignment]  # Python's own way to say that there is none
+        sys.modules[_REPORTER] = None  # type: ignore[assignment]  # Python then takes the module for missing
     try:
         yield
     finally:
@@ -56,7 +56,7 @@ def _without_report() -> Iterator[None]:
 
 
 def version_of(openvino: Any) -> str:
-    """Its release, such as ``2026.4.1``; an empty text where it tells none."""
+    """The release, such as ``2026.4.1``; an empty text if the module names none."""
     return str(getattr(openvino, "__version__", "")).partition("-")[0]
 
 
@@ -67,12 +67,12 @@ def core() -> Any:
 
 
 def software() -> str:
-    """What runs the files, for people: ``OpenVINO 2026.4.1``. Raises as `load_openvino`."""
+    """Name and version for people: ``OpenVINO 2026.4.1``. Raises as `load_openvino`."""
     return f"OpenVINO {version_of(load_openvino())}"
 
 
 def reason_of(error: Exception) -> str:
-    """What OpenVINO says of a failure, in one line and without the lines that say where in its sources it arose."""
+    """OpenVINO's message about a failure, in one line and without the lines that name places in its sources."""
     lines = [line for line in str(error).splitlines() if line.strip() and not line.startswith("Exception from ")]
     return one_line(" ".join(lines)) or type(error).__name__
 

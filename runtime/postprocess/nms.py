@@ -19,7 +19,7 @@ SIZE_VARIANCE = 0.2
 
 
 class Survivors(NamedTuple):
-    """What NMS leaves, best first: aligned arrays of length D."""
+    """The detections that NMS keeps, best first: aligned arrays of length D."""
 
     prior_indices: NDArray[np.intp]
     class_ids: NDArray[np.int32]
@@ -35,7 +35,7 @@ def decode_boxes(locations: FloatArray, priors: FloatArray) -> FloatArray:
 
     Source: official layers/box_utils.py `decode`.
     """
-    with np.errstate(over="ignore", invalid="ignore"):  # priors without a detection may predict what overflows
+    with np.errstate(over="ignore", invalid="ignore"):  # the values of priors without a detection may overflow
         centres = priors[:, :2] + locations[:, :2] * np.float32(CENTRE_VARIANCE) * priors[:, 2:]
         sizes = priors[:, 2:] * np.exp(locations[:, 2:] * np.float32(SIZE_VARIANCE))
         top_left = centres - sizes / 2
@@ -82,7 +82,7 @@ def box_iou(boxes: FloatArray, others: FloatArray) -> FloatArray:
 
 
 def _unsuppressed(boxes: FloatArray, threshold: float) -> NDArray[np.bool_]:
-    """(..., K) bool: which of the boxes (..., K, 4), sorted best first, no better box overlaps too much.
+    """(..., K) bool: the boxes (..., K, 4), sorted best first, that no better box overlaps too much.
 
     A better box counts even where it is suppressed itself: that makes this NMS "fast" (paper section 3.3).
 

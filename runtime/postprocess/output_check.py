@@ -1,4 +1,4 @@
-"""What a network says of an image, as far as it can be true: the one place where outputs become detections."""
+"""Leaves out a network's impossible detections: the one place where outputs become detections."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from yolact.runtime.wording import count_noun
 logger = logging.getLogger(__name__)
 
 _MOST = np.float32(1.001)
-"""A probability may exceed 1 by what rounding adds to a sum of exponentials."""
+"""Largest probability: rounding of a sum of exponentials may add a little to 1."""
 
 _FARTHEST = np.float32(100)
-"""Image sides that a box may reach, and predicted IoUs: those recorded from the official code stay below 2.4."""
+"""Most image sides that a box may reach, and largest predicted IoU: those of the official code stay below 2.4."""
 
 _OVERFLOW = "numbers that overflow do that: compare the file with yolact-diff, or export it without --fp16 and --int8"
 
 _NO_LOGIT = -1e4
-"""Its exponential is 0."""
+"""A logit whose exponential is 0."""
 
 
 class OutputCheck:
-    """Leaves out of an engine's answers what is not finite or cannot be, and says so once for each tensor.
+    """Leaves detections with values that are not finite or impossible out, and warns once for each tensor.
 
     A network whose numbers overflow, as in half precision, answers NaN and infinities; a damaged one answers classes
-    that do not exist. What is left out is counted; `close` tells the total where the first warning was not all.
+    that do not exist. Those left out are counted; `close` tells the total where the first warning was not all.
     Several threads may use one object.
     """
 
@@ -51,10 +51,10 @@ class OutputCheck:
         """The detections of one image of a full graph, and their indices in its outputs.
 
         Args:
-            count: what `num_detections` says of the image.
+            count: the image's `num_detections`.
             arrays: the image's other outputs in the order of the contract, each at least `count` long.
 
-        Raises EngineError where the count is none.
+        Raises EngineError where the count is out of range.
         """
         most = len(arrays[0])
         if not 0 <= count <= most:
@@ -64,8 +64,8 @@ class OutputCheck:
         return (found if len(rows) == count else found[rows]), rows
 
     def of_heads(self, heads: ImageHeads, settings: PostprocessConfig) -> tuple[NetworkDetections, FloatArray]:
-        """What `postprocess_with_coefficients` returns, with priors that are not finite taken for background."""
-        with np.errstate(over="ignore", invalid="ignore"):  # what comes of that is what is left out
+        """As `postprocess_with_coefficients`, with priors that are not finite taken for background."""
+        with np.errstate(over="ignore", invalid="ignore"):  # the results of that are left out
             found, coefficients = postprocess_with_coefficients(self._finite(heads), self._model, settings)
         rows = self.possible(found)
         return (found, coefficients) if len(rows) == len(found.scores) else (found[rows], coefficients[rows])
@@ -85,7 +85,7 @@ class OutputCheck:
         return found if len(found) == 1 else [one.copy() for one in found]
 
     def possible(self, found: NetworkDetections) -> NDArray[np.intp]:
-        """The indices of the detections that can be, in order; the others are counted and warned of."""
+        """The indices of the possible detections, in order; the others are counted and warned of."""
         return np.flatnonzero(~self._count(impossible(found, self._model.num_classes), "detections"))
 
     def possible_boxes(
@@ -96,13 +96,13 @@ class OutputCheck:
         return np.flatnonzero(~self._count(bad, "detections"))
 
     def close(self) -> None:
-        """Tell how much was left out in all, where that is more than the warnings said."""
+        """Log the total that was left out, where it is more than the warnings said."""
         with self._lock:
             more = {name: count for name, count in self._dropped.items() if count > self._told[name]}
             self._dropped.clear()
             self._told.clear()
         for name, count in more.items():
-            logger.warning("in all, %d rows were left out for what the network says in %r", count, name)
+            logger.warning("in all, %d rows were left out because of the network's %r", count, name)
 
     def _finite(self, heads: ImageHeads) -> ImageHeads:
         tensors = {name: getattr(heads, name) for name in ("locations", "confidences", "coefficients")}
@@ -114,7 +114,7 @@ class OutputCheck:
         return ImageHeads(**tensors, prototypes=heads.prototypes)
 
     def _count(self, bad_rows: dict[str, BoolArray], kind: str) -> BoolArray:
-        """Which rows are bad in any tensor. Each is counted for the first tensor it is bad in."""
+        """The rows that are bad in any tensor. Each is counted for the first tensor it is bad in."""
         bad: BoolArray = np.zeros_like(next(iter(bad_rows.values())))
         for name, rows in bad_rows.items():
             new = int((rows & ~bad).sum())
@@ -131,7 +131,7 @@ class OutputCheck:
                 self._told[name] = count
         if first:
             logger.warning(
-                "the network's %r is not finite or impossible in %d of %s of an image, which %s left out; %s",
+                "the network's %r is NaN, infinite or impossible in %d of %s of an image, which %s left out; %s",
                 name,
                 count,
                 of_all,
@@ -143,7 +143,7 @@ class OutputCheck:
 
 
 def impossible(found: NetworkDetections, num_classes: int) -> dict[str, BoolArray]:
-    """By output of the contract, which detections (D,) have a value in it that is not finite or cannot be.
+    """By output of the contract, the detections (D,) with a value in it that is not finite or impossible.
 
     Boxes may reach beyond the image, but not be inside out, be as large as only an overflow makes them, or lie
     wholly outside: that is a box without area and a mask without pixels, which no instance can match. The official
@@ -182,6 +182,6 @@ def are_probabilities(masks: FloatArray) -> BoolArray:
 
 
 def _is_probability(least: FloatArray, most: FloatArray) -> BoolArray:
-    """Comparisons with NaN are false, and the minimum and maximum of what has a NaN are NaN."""
+    """Comparisons with NaN are false, and the minimum and maximum of values with a NaN are NaN."""
     result: BoolArray = (least >= 0) & (most <= _MOST)
     return result

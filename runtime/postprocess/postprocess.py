@@ -1,4 +1,4 @@
-"""What a network says about one image, and how raw heads are turned into it."""
+"""The network's detections in one image, and the post-processing that makes them from raw heads."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def postprocess(heads: ImageHeads, model: ModelConfig, config: PostprocessConfig
 def postprocess_with_coefficients(
     heads: ImageHeads, model: ModelConfig, config: PostprocessConfig
 ) -> tuple[NetworkDetections, FloatArray]:
-    """What `postprocess` returns, and the coefficients (D, K) float32 that the masks were assembled with."""
+    """The result of `postprocess`, and the coefficients (D, K) float32 that the masks were assembled with."""
     boxes = decode_boxes(heads.locations, make_priors(model))
     survivors = suppress(boxes, class_probabilities(heads.confidences), model.image_size, config)
     kept_boxes = boxes[survivors.prior_indices]

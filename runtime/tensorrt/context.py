@@ -56,7 +56,7 @@ class TensorRTContext:
     ) -> None:
         """Use `TensorRTEngine.create_context`. Raises EngineError where memory does not suffice.
 
-        `kernels` are what `run_images` and `mask_bits` need.
+        `run_images` and `mask_bits` need the `kernels`.
         """
         self._plan, self._device = plan, device
         self._observer: RunObserver = observer or NoObserver()
@@ -83,13 +83,13 @@ class TensorRTContext:
     ) -> dict[str, Any]:
         """Put one batch on a stream, without copying anything and without waiting.
 
-        The work starts after what is pending on the streams that the arrays' interfaces name. Arrays whose interface
+        The work starts after the pending work on the streams that the arrays' interfaces name. Arrays whose interface
         names none (PyTorch's, pycuda's) must be complete, or be made on `stream`.
 
-        A stream that the caller is recording as a CUDA graph will do, after one call for as many images that was not
-        recorded, in which TensorRT sets itself up. From then on this context's `enqueue` is that graph's alone, as
-        another call would change what the graph runs on. `run` and `close` wait for the graph's last launch; nothing
-        but the caller keeps the arrays alive that the graph uses.
+        The caller may be recording the stream as a CUDA graph, after one call for as many images that was not
+        recorded, in which TensorRT sets itself up. From then on this context's `enqueue` belongs to that graph alone,
+        as another call would change the memory that the graph runs on. `run` and `close` wait for the graph's last
+        launch; the caller must keep the arrays alive that the graph uses.
 
         Args:
             images: (N, S, S, 3) uint8 BGR in GPU memory: anything with `__cuda_array_interface__`. It must stay as it
@@ -240,7 +240,7 @@ class TensorRTContext:
 
     @contextmanager
     def _running(self, count: int | None = None) -> Iterator[Stream]:
-        """Around work on our stream, of a batch of `count` images where it is a run. What fails leaves none of it."""
+        """Wraps work on our stream, of a batch of `count` images where it is a run. After a failure none is pending."""
         if count is not None:
             self._plan.check_batch(count)
         held = self._open()
@@ -262,7 +262,7 @@ class TensorRTContext:
             )
 
     def _follow(self, order: Stream, arrays: list[DeviceArray]) -> None:
-        """Let what is put on `order` from now on start after our last work and after what writes the arrays."""
+        """Let work put on `order` from now on start after our last work and after the work that writes the arrays."""
         if self._last.handle != order.handle:
             order.wait(self._held.done)
         for handle, stream in {array.stream.handle: array.stream for array in arrays if array.stream}.items():
@@ -273,7 +273,7 @@ class TensorRTContext:
     def _put_run(self, batch: Batch, upload: Callable[[], None]) -> None:
         """Put the run of one batch on our stream, as one recorded graph where it has come again.
 
-        `upload` puts there what brings the images from the staging buffers to the network's input.
+        `upload` puts the copy of the images from the staging buffers to the network's input on the stream.
         """
 
         def bring() -> None:
@@ -294,9 +294,9 @@ class TensorRTContext:
         self._replay(prepared, batch.images)
 
     def _record(self, prepared: Prepared, work: Callable[[], None]) -> Graph | None:
-        """What `work` puts on our stream, as a graph; None where that cannot be recorded.
+        """The work that `work` puts on our stream, as a graph; None where it cannot be recorded.
 
-        The first run of a batch size is where TensorRT finishes setting up, which cannot be.
+        In the first run of a batch size TensorRT finishes setting up, which cannot be recorded.
         """
         if not prepared.ran or not prepared.recordable:
             return None
@@ -320,7 +320,7 @@ class TensorRTContext:
             prepared.graph.launch(self.stream)
 
     def _prepare(self, count: int) -> Prepared:
-        """What runs batches of this size. The size that was not asked for the longest is forgotten beyond a number."""
+        """The context for batches of this size. Where there are too many, the one unused for longest is dropped."""
         held = self._held.prepared
         prepared = held.pop(count, None)
         if prepared is None:
@@ -336,7 +336,7 @@ class TensorRTContext:
     def _work(self, execution: Execution, count: int) -> None:
         """Put on the stream all that depends on the batch size only, and so can be recorded: network and copies.
 
-        Masks are not copied here, as nobody knows yet how many of them there are.
+        Masks are not copied here, as their number is not known yet.
         """
         execution.enqueue(self.stream)
         self._observer.on_stream("download", self.stream)

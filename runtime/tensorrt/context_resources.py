@@ -1,4 +1,4 @@
-"""What a context holds on the GPU, and how it is freed."""
+"""The resources of a context on the GPU, and how they are freed."""
 
 from __future__ import annotations
 

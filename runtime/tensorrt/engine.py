@@ -53,8 +53,8 @@ class TensorRTEngine:
             trt: the module it comes from, `tensorrt` or `tensorrt_rtx`.
             metadata: of the model.
             device: kept open until nothing that was made from the engine is left.
-            reason: tells what TensorRT's logger says of the last failure, see `log.make_logger`.
-            kernels: what stretches images and masks on the GPU; None to do without.
+            reason: gives the message of TensorRT's logger about the last failure, see `log.make_logger`.
+            kernels: those that stretch images and masks on the GPU; None to work without.
 
         Raises:
             EngineError: a tensor of the plan is not as the contract says.
@@ -72,7 +72,7 @@ class TensorRTEngine:
 
     @property
     def metadata(self) -> ModelMetadata:
-        """What the model is and how it post-processes."""
+        """The model and its post-processing."""
         return self._metadata
 
     def set_postprocess(self, settings: PostprocessConfig) -> None:
@@ -119,17 +119,17 @@ class TensorRTEngine:
             return self.choice(context).keep(outputs, sizes, wanted)
 
     def choice(self, context: TensorRTContext) -> MaskChoice:
-        """What makes detections of what this engine's context has found with `run_images`, in a full graph."""
+        """Makes detections from the outputs of `run_images` of this engine's context, of a full graph."""
         return MaskChoice(context, self._check, self.metadata.config.class_names)
 
     def _run(self, context: TensorRTContext, images: Sequence[Image]) -> list[dict[str, NDArray[Any]]]:
-        """The outputs of these images, which are run with black ones where the plan takes no so small batch."""
+        """The outputs of these images, which are run with black ones where the plan takes no batch as small."""
         black = [np.zeros((1, 1, 3), np.uint8)] * (self.min_batch - len(images))
         return context.run_images([*images, *black])[: len(images)]
 
     def collect(self, outputs: list[dict[str, NDArray[Any]]]) -> list[NetworkDetections]:
-        """Detections of each image in what `TensorRTContext.run` returned; heads of a raw graph are post-processed
-        here. What cannot be is left out, see `OutputCheck`."""
+        """Detections of each image from the outputs of `TensorRTContext.run`; heads of a raw graph are post-processed
+        here. Impossible detections are left out, see `OutputCheck`."""
         if self.metadata.graph == "raw":
             return [self._check.of_heads(ImageHeads(**arrays), self.metadata.postprocess)[0] for arrays in outputs]
         images = [[array for name, array in arrays.items() if name != COUNT] for arrays in outputs]

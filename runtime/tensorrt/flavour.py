@@ -1,6 +1,6 @@
 """The two builds of TensorRT behind one small interface: `tensorrt` and `tensorrt_rtx` (TensorRT for RTX).
 
-Their Python modules have nearly the same contents; what differs in name or presence is looked up here or where used.
+Their Python modules have nearly the same contents; names that differ or are missing are looked up here or where used.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ FLAVOURS = (TENSORRT, TENSORRT_RTX)
 
 
 class Version(NamedTuple):
-    """A TensorRT version, of which the first two numbers decide what it can do."""
+    """A TensorRT version, whose first two numbers decide its abilities."""
 
     major: int
     minor: int
@@ -84,13 +84,13 @@ class FlavourMissing(YolactError):
 
 
 class FlavourNotInstalled(FlavourMissing):
-    """A flavour of which nothing is there."""
+    """A flavour of which no part is installed."""
 
 
 def load_flavour(flavour: Flavour) -> TensorRt:
     """Import one flavour.
 
-    Raises FlavourMissing with the command that installs it, or the reason why what is installed does not load.
+    Raises FlavourMissing with the command that installs it, or the reason why the installed one does not load.
     """
     try:
         module: ModuleType = importlib.import_module(flavour.module)
@@ -112,13 +112,13 @@ def _broken(flavour: Flavour, error: Exception) -> str:
 
 
 def known_architectures(tensorrt: TensorRt) -> list[str]:
-    """What TensorRT for RTX can build for ahead of time, such as ``sm_86``; nothing for TensorRT."""
+    """The architectures, such as ``sm_86``, that TensorRT for RTX can build for ahead of time; none for TensorRT."""
     names = tensorrt.module.ComputeCapability.__members__ if tensorrt.flavour is TENSORRT_RTX else ()
     return [f"sm_{name[2:]}" for name in names if name.startswith("SM") and name[2:].isdecimal()]
 
 
 def registered_plugins(tensorrt: TensorRt, names: Iterable[str]) -> frozenset[str]:
-    """Those of these plugins that are registered with this TensorRT, in the toolkit's namespace."""
+    """The plugins among these that are registered with this TensorRT, in the toolkit's namespace."""
     registry = tensorrt.module.get_plugin_registry()
     if registry is None:  # where the driver is too old for this TensorRT
         return frozenset()

@@ -14,8 +14,8 @@ from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.preprocess import Preprocessor
 
 _MOST_BYTES = 48_000_000
-"""Of one image on the GPU, 16 megapixels, so no side is beyond what the kernel takes. A larger image is stretched on
-the CPU, so that a panorama does not hold much memory for good."""
+"""Most bytes of one image on the GPU, 16 megapixels, so that no side is beyond the kernel's limit. A larger image is
+stretched on the CPU, so that a panorama does not hold much memory for good."""
 
 
 class ImageUpload:

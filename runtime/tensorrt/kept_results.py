@@ -1,4 +1,4 @@
-"""Detections into memory of the GPU that is the caller's."""
+"""Copies detections into GPU memory that is the caller's."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from yolact.runtime.tensorrt.mask_kernels import MaskKernels, WantedMasks
 
 
 class KeptResults:
-    """Copies what is known on the host to new memory of the GPU, and lets the masks be made beside it."""
+    """Copies the host's arrays to new memory of the GPU, beside which the masks are made."""
 
     def __init__(self, device: Device, masks: MaskKernels) -> None:
         self._device, self._masks = device, masks

@@ -30,9 +30,9 @@ class LoadedPlan:
         outputs: the outputs' by name, in the order of the contract.
         min_batch: fewest images per call.
         max_batch: most images per call.
-        reason: what TensorRT's logger says of the last failure.
-        creating: held while an execution context is made. Threads that begin at once all make one, and TensorRT's
-            objects are not for several threads at a time, but where it says so; of this it does not.
+        reason: gives the message of TensorRT's logger about the last failure.
+        creating: lock, held while an execution context is made. Threads that begin at once all make one, and TensorRT
+            does not document that this call is safe for several threads at a time.
     """
 
     held: list[Any]
@@ -128,7 +128,7 @@ class Execution:
         """Make a new execution context.
 
         Args:
-            plan: what it runs.
+            plan: the plan that it runs.
             activations: scratch memory, at least as much as the plan needs; contexts that never run at the same time
                 may share it.
             native_graphs: let TensorRT record CUDA graphs where it can do so by itself.
@@ -147,7 +147,7 @@ class Execution:
         if self._context is None:
             raise EngineError(f"TensorRT could not make an execution context: {plan.reason()}")
         self._reason = plan.reason
-        # Plans have detailed names, for those who look into them; to tell profilers of them makes every run slower.
+        # Plans have detailed names of layers for inspection; to pass them to profilers makes every run slower.
         self._context.nvtx_verbosity = plan.trt.ProfilingVerbosity.NONE
         self._context.set_device_memory(activations.address, activations.size)
 

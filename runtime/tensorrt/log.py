@@ -1,4 +1,4 @@
-"""What TensorRT says while it works, collected instead of printed."""
+"""Collects TensorRT's messages instead of printing them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def make_logger(module: Any) -> Any:
                 self.errors.append(one_line(message))
 
         def reason(self) -> str:
-            """The first error that says what went wrong, of those since this was last asked for."""
+            """The first error with a reason, of those since the last call of this method."""
             telling = [text for text in self.errors if not any(part in text for part in _NOT_A_REASON)]
             found = next(iter(telling or self.errors), "TensorRT gave no reason")
             self.errors.clear()

@@ -20,10 +20,10 @@ from yolact.runtime.tensorrt.context import TensorRTContext
 from yolact.runtime.tensorrt.mask_kernels import WantedMasks
 
 _PADDING = CROP_PADDING + 1
-"""Cells: one more than the crop's, as TensorRT may round its limits otherwise than NumPy."""
+"""Cells on each side, one more than the crop's, as TensorRT may round limits otherwise than NumPy."""
 
 _MOST_BYTES = 1 << 26
-"""Of the bits of a batch. Of images whose masks have more, their share of it, the probabilities are fetched instead."""
+"""Most bytes of the bits of a batch. An image whose masks exceed its share has their probabilities fetched instead."""
 
 Outputs = Mapping[str, NDArray[Any]]
 
@@ -33,8 +33,8 @@ class MaskChoice:
     """Chooses the detections of a batch and fetches their masks, after a run and before the context's next one.
 
     Attributes:
-        context: that ran.
-        check: what leaves out the impossible.
+        context: the one that ran.
+        check: leaves out impossible detections.
         names: of the classes.
     """
 
@@ -48,7 +48,7 @@ class MaskChoice:
         """The wanted detections of each image, of these sizes (height, width).
 
         Args:
-            outputs: of each image, what `TensorRTContext.run_images` returned.
+            outputs: of each image, from `TensorRTContext.run_images`.
             sizes: of the images, pixels.
             wanted: None for all, in the network's order.
         """
@@ -78,7 +78,7 @@ class MaskChoice:
         return [self._request(index, one, size, wanted) for index, (one, size) in pairs]
 
     def _request(self, index: int, outputs: Outputs, size: tuple[int, int], wanted: Selection | None) -> WantedMasks:
-        """The masks of the detections of an image that can be and that are wanted."""
+        """The masks of the possible and wanted detections of an image."""
         boxes, scores, class_ids = outputs["boxes"], outputs["scores"], outputs["classes"]
         mask_scores = outputs.get("mask_scores")
         rows = self.check.possible_boxes(boxes, scores, class_ids, mask_scores)
@@ -109,7 +109,7 @@ class MaskChoice:
     def _with_probabilities(
         self, index: int, outputs: Outputs, size: tuple[int, int], wanted: Selection | None
     ) -> Detections:
-        """What the CPU makes of all masks of an image."""
+        """The wanted detections of an image, whose masks the CPU makes from all probabilities."""
         count = len(outputs["scores"])
         masks = self.context.fetch_masks(index, count)
         later = [outputs["mask_scores"]] if "mask_scores" in outputs else []
@@ -119,7 +119,7 @@ class MaskChoice:
 
 
 def _known(outputs: Outputs, request: WantedMasks) -> dict[str, Any]:
-    """What is known on the host of the detections whose masks are wanted, by the names of Detections."""
+    """The host's arrays of the detections whose masks are wanted, by the names of Detections."""
     rows = request.rows
     known = {
         "boxes": ImageTransform(request.image_size).boxes_to_image(outputs["boxes"][rows]),

@@ -23,7 +23,7 @@ class MaskDownload:
     def enqueue(self, wanted: Sequence[WantedMasks], stream: Stream) -> int:
         """Put all of it on a stream; none of an earlier call may be pending.
 
-        Returns how many bytes come back; where they are none, nothing was put there.
+        Returns the number of bytes that come back; where it is 0, nothing was put on the stream.
         Raises EngineError where memory does not suffice.
         """
         starts = np.cumsum([0, *(one.sizes.sum() for one in wanted)]).tolist()

@@ -15,7 +15,7 @@ from yolact.runtime.cuda.kernels import KernelLibrary, MasksToImageParams, Masks
 from yolact.runtime.cuda.mirrored_memory import MirroredMemory
 
 _PLACE_BYTES = 16 + 8
-"""Of one mask: its region, four int32, and where its bits begin, int64."""
+"""Bytes of one mask's place: its region, four int32, and the offset of its bits, int64."""
 
 
 @dataclass(frozen=True)
@@ -48,12 +48,12 @@ class WantedMasks:
         return offsets
 
     def first(self, count: int) -> WantedMasks:
-        """The first of them."""
+        """The first `count` of these masks."""
         return replace(self, rows=self.rows[:count], regions=self.regions[:count])
 
     @cached_property
     def launched(self) -> int:
-        """How many masks from the first on the kernel looks at, which are all that it must and few more."""
+        """The number of masks from the first on that the kernel looks at: all that it must and few more."""
         return int(self.rows.max(initial=-1)) + 1 if self.sizes.any() else 0
 
 

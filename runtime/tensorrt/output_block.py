@@ -35,7 +35,7 @@ class OutputBlock:
         }
 
     def on_host(self, count: int) -> dict[str, NDArray[Any]]:
-        """The same arrays in pinned memory, after `on_device`; what was downloaded last is in them."""
+        """The same arrays in pinned memory, after `on_device`; they hold the values downloaded last."""
         return {
             name: self._memory.host[start:stop].view(self._specs[name].dtype).reshape(count, *self._specs[name].shape)
             for name, start, stop in self._places(count)

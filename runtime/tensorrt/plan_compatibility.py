@@ -1,4 +1,4 @@
-"""Whether a plan can run on this machine, and if not, why not: in one sentence, with what rebuilds it."""
+"""Whether a plan can run on this machine; if not, one sentence with the reason and the command that rebuilds it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _AMPERE = 80
 
 @dataclass(frozen=True)
 class Machine:
-    """What this machine has for plans of one flavour.
+    """The software and GPU that this machine has for plans of one flavour.
 
     Attributes:
         tensorrt: of the plan's flavour, or the sentence why it is missing.
@@ -45,7 +45,7 @@ class Machine:
 
     @classmethod
     def examine(cls, flavour: Flavour, device: int, wanted_plugins: tuple[str, ...]) -> Machine:
-        """Find out what this machine has. Where plugins are wanted, the toolkit's library is loaded, if there is one.
+        """Examine this machine. Where plugins are wanted, the toolkit's library is loaded, if there is one.
 
         Raises EngineError where that library does not load.
         """
@@ -65,7 +65,7 @@ class Machine:
 
 
 def describe_build(header: PlanHeader, identity: PlanIdentity | None) -> str:
-    """What built a plan and for what, as far as is known: `TensorRT 10.3.0.26 on NVIDIA Orin (sm_87)`."""
+    """The builder of a plan and its target, as far as known: `TensorRT 10.3.0.26 on NVIDIA Orin (sm_87)`."""
     built = f"{header.flavour.title} {header.version}"
     if identity is None:
         return built

@@ -1,6 +1,6 @@
-"""What a TensorRT plan says of itself: its first bytes, the `<plan>.json` beside it, and the name of its network.
+"""The description of a TensorRT plan: its first bytes, the `<plan>.json` beside it, and the name of its network.
 
-The plan stays a plain plan, so `trtexec`, Triton and Polygraphy open it; what does not fit into it is in the sidecar.
+The plan stays a plain plan, so `trtexec`, Triton and Polygraphy open it; all that does not fit is in the sidecar.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ class PlanHeader:
     """The first bytes of a plan.
 
     Attributes:
-        flavour: which TensorRT wrote it.
-        version: and in which version.
+        flavour: the TensorRT that wrote it.
+        version: of this TensorRT.
     """
 
     flavour: Flavour
@@ -67,7 +67,7 @@ _TYPES_IN_WORDS = {"FLOAT": "fp32", "HALF": "fp16", "BF16": "bf16"}
 
 @dataclass(frozen=True)
 class PlanIdentity:
-    """How a plan was built: the contents of its sidecar besides the model's metadata.
+    """The build of a plan: the contents of its sidecar besides the model's metadata.
 
     Attributes:
         flavour: Python module of the TensorRT that built it: ``tensorrt`` or ``tensorrt_rtx``.
@@ -83,7 +83,7 @@ class PlanIdentity:
         hardware_compatible: opens on other GPUs from Ampere on.
         size: of the plan, bytes.
         plan_sha256, onnx_sha256: digests of the plan and of the ONNX it was built from.
-        command: what built it, as the arguments that it was called with; empty where that is not known.
+        command: the command that built it, as a list of arguments; empty where that is not known.
         plugins_embedded: the plan carries the library with its plugins, so it needs none here but runs code of its own.
     """
 
@@ -108,14 +108,14 @@ class PlanIdentity:
 
     @property
     def convolutions(self) -> str:
-        """How many convolutions compute in which type, in words: ``52 convolutions in fp16 and 1 in fp32``."""
+        """The number of convolutions that compute in each type, in words: ``52 convolutions in fp16 and 1 in fp32``."""
         counts = sorted(self.precision_obtained.items(), key=lambda item: -item[1])
         told = [f"{count} in {_TYPES_IN_WORDS.get(name, name)}" for name, count in counts]
         return list_all(told).replace(" in ", " convolutions in ", 1) or "no convolutions of a known type"
 
     @property
     def command_line(self) -> str:
-        """What built it, to be pasted into a shell: quoted, so that no argument can be a command of its own."""
+        """The command that built it, to be pasted into a shell: quoted, so that no argument can be another command."""
         return shlex.join(self.command)
 
     def to_sidecar(self, metadata: ModelMetadata) -> str:
@@ -129,7 +129,7 @@ class PlanIdentity:
 
 
 def sidecar_of(plan: Path) -> Path:
-    """Where the sidecar of a plan lies: `yolact.plan.json` beside `yolact.plan`."""
+    """The path of a plan's sidecar: `yolact.plan.json` beside `yolact.plan`."""
     return plan.with_name(f"{plan.name}.json")
 
 

@@ -37,7 +37,7 @@ def open_plan(
         allow_host_code: let TensorRT run code that the plan carries, as version compatible ones and those with plugins
             inside do. Only for plans you trust.
 
-    Raises EngineError with what built the plan, what is here, and how to rebuild it.
+    Raises EngineError, which names the plan's builder, the software and GPU here, and the way to rebuild the plan.
     """
     header = read_plan_header(path)
     if header is None:

@@ -15,7 +15,7 @@ from yolact.runtime.tensorrt.plan_file import read_sidecar, sidecar_of
 
 
 def waiting_sidecar_of(plan: Path) -> Path:
-    """Where the sidecar of a plan that is just being written waits: `yolact.plan.json.next`."""
+    """The path at which the sidecar of a plan waits while it is written: `yolact.plan.json.next`."""
     return plan.with_name(f"{plan.name}.json.next")
 
 
@@ -48,4 +48,4 @@ def write_pair(plan: Path, data: bytes, sidecar: bytes) -> None:
     try:
         waiting.replace(settled)
     except OSError as error:
-        raise YolactError(f"cannot write {settled}: {error.strerror}; {waiting} is what belongs to {plan}") from None
+        raise YolactError(f"cannot write {settled}: {error.strerror}; {waiting} belongs to {plan}") from None

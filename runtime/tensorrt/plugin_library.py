@@ -20,7 +20,7 @@ HOW_TO_BUILD = "build them here with: yolact-build-plugins"
 
 _registering = threading.Lock()
 _loaded: dict[str, GpuCode] = {}
-"""What the library that this process loaded has code for, by the module of the TensorRT that it was loaded into."""
+"""The GPUs that the loaded library has code for, by the module of the TensorRT that it was loaded into."""
 
 
 def installed_library() -> Path | None:
@@ -30,12 +30,12 @@ def installed_library() -> Path | None:
 
 
 def installed_code() -> GpuCode | None:
-    """Which GPUs the library has code for, None where no file beside it says so."""
+    """The GPUs that the library has code for, None where no file beside it says so."""
     return read_gpu_code(LIBRARY_FOLDER)
 
 
 def loaded_code(tensorrt: TensorRt) -> GpuCode | None:
-    """Which GPUs the plugins in use have code for; None where that is unknown, as of plugins from elsewhere."""
+    """The GPUs that the plugins in use have code for; None where that is unknown, as of plugins from elsewhere."""
     return _loaded.get(tensorrt.flavour.module)
 
 
@@ -93,7 +93,7 @@ def load_plugins(tensorrt: TensorRt) -> frozenset[str]:
 
 
 def _preload(tensorrt: TensorRt, library: Path) -> str | None:
-    """Open what has to be open already when TensorRT opens the library. Returns why that failed."""
+    """Open the libraries that must be open before TensorRT opens this one. Returns the reason of a failure."""
     wanted = [library]  # TensorRT does not say why a library does not open
     if tensorrt.flavour is TENSORRT_RTX:
         # Its parser asks for plugins only where it finds itself under a name without a version, which wheels lack.

@@ -15,7 +15,7 @@ _REPEATS = 2
 """Times in a row after which a batch is recorded: images of a video repeat, those of a folder may all differ."""
 
 _REPEATS_IF_FULL = 8
-"""The same where another graph would have to go for it, so that a mixture of many sizes is seldom recorded."""
+"""The same where another graph would have to be dropped, so that a mixture of many sizes is seldom recorded."""
 
 
 class Batch(NamedTuple):
@@ -58,6 +58,6 @@ class RecordedRuns:
         return graph
 
     def forget(self, count: int | None = None) -> None:
-        """Free the graphs of batches of so many images, or all, before what they run on goes. None may be running."""
+        """Free the graphs of batches of so many images, or all, before their memory is freed. None may be running."""
         for batch in [one for one in self._graphs if count in (None, one.images)]:
             self._graphs.pop(batch).close()

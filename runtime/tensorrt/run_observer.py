@@ -10,7 +10,7 @@ HostMoment = Literal["begun", "staged", "finished", "collected"]
 """The moments of a run: it begins, its images are in pinned memory, the GPU is done, its results are in new arrays."""
 
 StreamMoment = Literal["upload", "uploaded", "download", "downloaded"]
-"""Where the way to the network's input and the copy back begin and end on the stream. The network runs between them."""
+"""Beginnings and ends of the upload to the network's input and of the copy back, on the stream, around the network."""
 
 
 class RunObserver(Protocol):

@@ -7,18 +7,18 @@ from yolact.runtime.tracking.smoothing import Smoother
 from yolact.runtime.tracking.tracker import Tracker, TrackerSettings
 
 _LEAST_SHARE = 0.5
-"""Of the threshold: so much weaker a detection may be and still keep a track alive."""
+"""Share of the threshold above which a detection still keeps a track alive."""
 
 
 class Following:
-    """Gives ids to what is shown of one video after the other.
+    """Gives ids to the shown detections of one video after the other.
 
     Attributes:
-        least_score: what the detector is asked for, less than what is shown.
+        least_score: the detector's threshold, below that of the shown detections.
     """
 
     def __init__(self, score_threshold: float, *, smooth: bool = False) -> None:
-        """`score_threshold`: what is shown scores above it. `smooth`: as `Smoother` does, before that."""
+        """`score_threshold`: shown detections score above it. `smooth`: whether a `Smoother` averages them first."""
         self._threshold, self._smooth = score_threshold, smooth
         self._scene: object = None
         self._tracker, self._smoother = self._begin()
@@ -28,7 +28,7 @@ class Following:
         return Tracker(TrackerSettings(start_score=min(1.0, max(0.0, self._threshold)))), Smoother()
 
     def next(self, detections: Detections, scene: object) -> Detections:
-        """What is shown of the next frame, with ids. Where `scene` is not what it was, another video begins."""
+        """The shown detections of the next frame, with ids. Where `scene` differs from before, another video begins."""
         if scene != self._scene:
             self._scene = scene
             self._tracker, self._smoother = self._begin()

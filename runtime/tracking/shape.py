@@ -26,7 +26,7 @@ class Shape(NamedTuple):
 
     @classmethod
     def of(cls, region: Region, mask: BoolArray) -> Shape:
-        """Of a mask (h, w) bool inside its region."""
+        """The shape of a mask (h, w) bool inside its region."""
         return cls(region, mask, int(np.count_nonzero(mask)))
 
     def moved(self, right: float, down: float) -> Shape:

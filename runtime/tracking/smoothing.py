@@ -18,12 +18,12 @@ _REACH = 3
 """Pixels on either side of an edge within which its place is averaged; larger changes are followed at once."""
 
 _NEW_SPEED = 0.3
-"""Weight of what a frame says of an object's speed."""
+"""Weight of the speed that one frame measures of an object."""
 
 
 @dataclass(frozen=True)
 class _Calm:
-    """What is known of a track.
+    """The state of a track.
 
     Attributes:
         box: (4,) xyxy, pixels; smoothed, as are the scores.
@@ -91,7 +91,7 @@ class Smoother:
         )
 
     def _calmed(self, before: _Calm, now: _Calm) -> _Calm:
-        """What is known after a frame."""
+        """The state after a frame."""
         old, new = 1 - self._share, self._share
         moved = (now.raw_box.astype(np.float64) - before.raw_box).reshape(2, 2).mean(axis=0)
         velocity = (1 - _NEW_SPEED) * before.velocity + _NEW_SPEED * moved

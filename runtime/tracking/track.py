@@ -13,25 +13,25 @@ from yolact.runtime.images.arrays import FloatArray
 from yolact.runtime.tracking.shape import Shape, mask_ious
 
 _NEW_SHARE = 0.2
-"""Weight of what a frame says of the speed; the rest is what was known before."""
+"""Weight of the speed that one frame measures; the rest is the weight of the speed before."""
 
 _AS_WHOLE = 0.9
-"""Share of the whole from which an object is seen whole."""
+"""Share of the whole mask from which an object counts as seen whole."""
 
 _WHOLE_FRAMES = 30
-"""After so many frames what is seen is the whole: the object has become smaller."""
+"""Frames after which the visible part counts as the whole: the object has become smaller."""
 
 
 @dataclass
 class Track:
-    """What is known of an object.
+    """The state of an object.
 
     Attributes:
         id: its number, from 1.
         class_id: of the detection it was seen as last.
         box: (4,) xyxy where it was seen last, pixels.
         shape: its mask there.
-        whole: the largest mask of the last frames, moved along, as what hides an object hides it bit by bit.
+        whole: the largest mask of the last frames, moved along, since an object is hidden bit by bit.
         trail: the last centres of its box, oldest first.
         velocity: (2,) pixels a frame to the right and down.
         age: frames since it was seen.
@@ -60,7 +60,7 @@ class Track:
         return np.array([whole.shared(shape) / max(1, shape.area) for shape in shapes], np.float32)
 
     def _way(self) -> tuple[float, float]:
-        """How far it should have come since it was seen: to the right and down, pixels."""
+        """The distance that it should have moved since it was seen: to the right and down, pixels."""
         right, down = (self.velocity * self.age).tolist()
         return right, down
 
@@ -87,10 +87,10 @@ def centre(box: FloatArray) -> tuple[float, float]:
 
 
 def _displacement(before: FloatArray, now: FloatArray, expected: NDArray[np.float64]) -> NDArray[np.float64]:
-    """How far a box has moved, (2,) to the right and down.
+    """The distance that a box has moved, (2,) to the right and down.
 
-    What covers an object or the border of the image that it leaves stops one edge of its box and leaves the other: of
-    both edges and the middle, the one counts that is nearest to what is expected.
+    Where an object is covered or leaves the image, one edge of its box stops while the other moves on: of both edges
+    and the middle, the one counts that is nearest to the expected motion.
     """
     edges = (now.astype(np.float64) - before).reshape(2, 2)
     moves = np.stack([edges.mean(axis=0), *edges])

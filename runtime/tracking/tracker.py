@@ -19,7 +19,7 @@ from yolact.runtime.tracking.shape import Shape
 from yolact.runtime.tracking.track import Track, centre
 
 _INSIDE = 0.5
-"""Share of a mask that must lie where a lost object should be whole, for the mask to be a part of it that comes out."""
+"""Share of a mask that must lie where a lost object is expected, for the mask to be a part of it that reappears."""
 
 _OTHER_CLASS = 0.5
 """Factor of the overlap with a detection of another class: the same object may change its class, but seldom does."""
@@ -27,7 +27,7 @@ _OTHER_CLASS = 0.5
 
 @dataclass(frozen=True)
 class TrackerSettings:
-    """How instances are followed.
+    """Settings of tracking.
 
     Attributes:
         start_score: score from which a detection starts a track; one below it may only go on with a track.
@@ -134,7 +134,7 @@ class _Matching(NamedTuple):
         similarity: Callable[[Track, Sequence[Shape]], FloatArray],
         least: float,
     ) -> None:
-        """Give tracks that have not been seen in this frame the detections among these that nobody has."""
+        """Give tracks that have not been seen in this frame the detections among these that are still free."""
         tracks = [track for track in tracks if track.age]
         indices = [index for index in np.flatnonzero(wanted).tolist() if self.owners[index] is None]
         if not tracks or not indices:

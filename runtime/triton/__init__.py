@@ -1,1 +1,1 @@
-"""Detections that a Triton server makes: what crosses the wire, and the client."""
+"""Detections that a Triton server makes: the wire format, and the client."""

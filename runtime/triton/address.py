@@ -1,4 +1,4 @@
-"""Where a model is served: `grpc://host:8001/yolact`."""
+"""The address of a served model: `grpc://host:8001/yolact`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 """Names that a folder and an address can have on every system."""
 
 GRPC_PORT = 8001
-"""Where Triton listens for gRPC unless it is told otherwise."""
+"""Triton's default port for gRPC."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""An engine that is somewhere else: images go to a Triton server, and detections come back."""
+"""An engine on a Triton server: images go there, and detections come back."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ IN_FLIGHT = 16
 """Requests of one call at once: the server makes batches of them."""
 
 TIMEOUT_S = 120.0
-"""How long an answer may take, its time in the queue included."""
+"""Most seconds for an answer, its time in the queue included."""
 
 _WAITS_S = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
-"""Before a request is repeated that the server had no place for, which HTTP calls 503."""
+"""Seconds before a request is repeated that the server had no place for, which HTTP calls 503."""
 
 
 class ImageFile(NamedTuple):
@@ -55,7 +55,7 @@ class TritonEngine:
     max_batch: int | None = None
 
     def __init__(self, address: TritonAddress) -> None:
-        """Connect and ask what the model is.
+        """Connect and ask for the model's configuration.
 
         Raises:
             PackageMissing: the extra `triton` is not installed.
@@ -73,7 +73,7 @@ class TritonEngine:
 
     @property
     def metadata(self) -> ModelMetadata:
-        """What the model is and how it post-processes."""
+        """The model and its post-processing."""
         return self._facts.metadata
 
     def find(self, images: Sequence[Image | ImageFile], wanted: Selection | None = None) -> list[Detections]:
@@ -163,7 +163,7 @@ class TritonEngine:
                 raise ValueError(f"there is no {missing[0]}")
             (found,) = wire.decode(arrays, facts.masks, config.class_names)
         except (ValueError, IndexError) as error:
-            raise YolactError(f"{self._address} answered what no model of this toolkit does ({error})") from error
+            raise YolactError(f"{self._address} answered as no model of this toolkit does ({error})") from error
         return found
 
     def _is_busy(self, error: Any) -> bool:

@@ -30,7 +30,7 @@ class TritonDetector(Detector):
     sends_files = True
 
     def __init__(self, address: str | TritonAddress) -> None:
-        """Connect to the model at an address. The extra `triton` brings what speaks to the server.
+        """Connect to the model at an address. The extra `triton` brings the client library.
 
         Raises:
             UsageError: it is no such address.

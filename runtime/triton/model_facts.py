@@ -1,4 +1,4 @@
-"""What a model's configuration on a Triton server says of it: written by `yolact-triton`, read by model and client."""
+"""Facts in a model's configuration on a Triton server: written by `yolact-triton`, read by model and client."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class ModelFacts:
         masks: how they cross the wire.
         engine: name of the engine file in the version's folder.
         engine_sha256: digest of its contents.
-        usual: what a request gets that asks for nothing in particular.
+        usual: the selection for requests that do not ask for another.
         engine_model: name of the Triton model that runs the network; empty where our own runtime does.
         min_batch: fewest images that this one takes.
     """
@@ -69,7 +69,7 @@ class ModelFacts:
             raise EngineError(f"{source} is no model that yolact-triton wrote; write its folder with that")
         if version != wire.VERSION:
             raise EngineError(
-                f"{source} speaks version {version} of this toolkit's tensors, and {wire.VERSION} is spoken here; "
+                f"{source} has version {version} of this toolkit's tensors, expected {wire.VERSION}; "
                 "install the same version of yolact on both sides, and write the model with yolact-triton again"
             )
         try:

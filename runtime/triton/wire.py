@@ -1,4 +1,4 @@
-"""What crosses the wire between a client and a model that `yolact-triton` wrote: tensors, parameters, masks.
+"""The wire format between a client and a model that `yolact-triton` wrote: tensors, parameters, masks.
 
 Both sides use this module, so that neither can drift from the other. Names of tensors are those of an engine file
 (`runtime/contract.py`) where they mean the same.
@@ -22,7 +22,7 @@ from yolact.runtime.json_text import to_json
 from yolact.runtime.selection import Selection
 
 VERSION = "1"
-"""Of this module's tensors and parameters. A client and a model of different versions refuse each other."""
+"""Version of this module's tensors and parameters. A client and a model of different versions refuse each other."""
 
 MaskCoding = Literal["rle", "bits", "polygons", "none"]
 MASK_CODINGS: tuple[MaskCoding, ...] = get_args(MaskCoding)
@@ -82,12 +82,12 @@ def encode(images: Sequence[Detections], coding: MaskCoding) -> dict[str, NDArra
 def decode(arrays: Mapping[str, NDArray[Any]], coding: MaskCoding, names: tuple[str, ...]) -> list[Detections]:
     """The images' detections out of the outputs; inverse of `encode`.
 
-    Raises ValueError where they are not what `encode` makes, and for masks that cannot be made from what was sent.
+    Raises ValueError where they are not as `encode` makes them, and for masks in a form that cannot be decoded.
     """
     images = []
     for index, count in enumerate(arrays["num_detections"][:, 0].tolist()):
         if not 0 <= count <= arrays["scores"].shape[1]:
-            raise ValueError(f"it tells of {count} detections and has {arrays['scores'].shape[1]}")
+            raise ValueError(f"it announces {count} detections and has {arrays['scores'].shape[1]}")
         one = {name: array[index, :count] for name, array in arrays.items() if name not in _OF_IMAGES}
         height, width = arrays["image_sizes"][index].tolist()
         scores = one.get("mask_scores")
@@ -114,7 +114,7 @@ def _blank(dtype: DTypeLike) -> object:
 
 
 def _rows(found: Detections, coding: MaskCoding) -> dict[str, Any]:
-    """What each output says of the detections of one image."""
+    """The values of each output for the detections of one image."""
     rows: dict[str, Any] = {"boxes": found.boxes, "scores": found.scores, "classes": found.class_ids}
     if found.mask_scores is not None:
         rows["mask_scores"] = found.mask_scores
@@ -178,7 +178,7 @@ def to_parameters(wanted: Selection | None) -> Parameters:
 
 
 def from_parameters(parameters: Mapping[str, object], usual: Selection) -> Selection | None:
-    """What a request asks for, inverse of `to_parameters`; what it says nothing of is as in `usual`.
+    """The selection that a request asks for, inverse of `to_parameters`; missing parts are as in `usual`.
 
     Raises UsageError, in words for the client, for a parameter that is unknown or has no such value.
     """

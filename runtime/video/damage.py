@@ -1,4 +1,4 @@
-"""Where a video is damaged, and whether it ends before it should."""
+"""Finds the damaged parts of a video, and whether it ends before it should."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _HIDING = ("vp8",)
 
 
 class Damage:
-    """Notes what is wrong with the frames of a video, by their times in seconds."""
+    """Notes the damaged frames of a video, by their times in seconds."""
 
     def __init__(self, codec: str) -> None:
         self._awaited: set[float] | None = None if codec in _HIDING else set()

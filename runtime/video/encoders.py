@@ -1,4 +1,4 @@
-"""Which encoders annotated videos are made with: those that browsers play and that keep up with a camera."""
+"""Encoders for annotated videos: browsers play their videos, and they keep up with a camera."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import av
 from yolact.runtime.errors import UsageError
 
 VideoCodec = Literal["h264", "vp9", "av1"]
-"""What browsers play in an MP4."""
+"""Codecs that browsers play in an MP4."""
 
 _ENCODERS: dict[VideoCodec, dict[str, dict[str, str]]] = {
     "h264": {"libx264": {"preset": "veryfast", "crf": "20", "bf": "0"}, "libopenh264": {"rc_mode": "quality"}},

@@ -30,7 +30,7 @@ class FrameClock:
         self.reached = self.pause = self.longest = 0.0
 
     def due(self, packet: Packet[VideoStream] | None) -> float | None:
-        """When what is in a packet is to be shown, None where that is not known."""
+        """The time at which a packet's frame is to be shown, None where that is not known."""
         if packet is None or packet.pts is None:
             return None
         return float(packet.pts * self._tick) - (self._origin or 0.0)

@@ -1,4 +1,4 @@
-"""What every opened video has, whether it comes from a file, a stream or a camera."""
+"""The interface of every opened video, whether it comes from a file, a stream or a camera."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from types import TracebackType
 from yolact.runtime.images.arrays import Image
 
 DEFAULT_FPS = 30.0
-"""For cameras and streams that do not tell."""
+"""Frames a second of cameras and streams that do not tell."""
 
 MAX_FPS = 240.0
 """A rate above it is a time base (90000, 1000), not a rate."""
@@ -38,13 +38,13 @@ class Frame:
 
 
 class Video(ABC):
-    """An opened video. Iterate it once; use it as a context manager to let go of the file or camera.
+    """An opened video. Iterate it once; use it as a context manager to release the file or camera.
 
     Attributes:
-        name: how it is called in errors.
+        name: its name in errors.
         fps: frames per second on average.
         frame_count: frames the container announces, None for cameras and streams. Often an estimate.
-        is_live: whether nothing tells its length: then frames come when they happen.
+        is_live: whether it has no known length, so that frames come as they happen.
         may_wait: whether a frame may have to be waited for, as from a server; only the main thread can be interrupted.
         sound: the file that sound can be copied from, None where there is none.
     """
@@ -65,7 +65,7 @@ class Video(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of the file, the connection or the camera. Calling it again does nothing."""
+        """Release the file, the connection or the camera. Calling it again does nothing."""
 
     def __enter__(self) -> Video:
         return self

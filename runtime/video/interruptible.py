@@ -30,7 +30,7 @@ class Waiting:
     """A thread of its own that makes calls, while the caller waits in a way that a signal ends.
 
     A signal may come anywhere in the caller's code, even before it knows that a call has begun. So the caller never
-    touches what calls made: that is used, closed and let go of in the thread alone, one call after the other.
+    touches objects that calls made: they are used, closed and released in the thread alone, one call after the other.
     """
 
     def __init__(self, interrupt: Callable[[], None] | None = None) -> None:
@@ -44,7 +44,7 @@ class Waiting:
         weakref.finalize(self, self._calls.put, None)
 
     def call(self, function: Callable[[], T]) -> T:
-        """What the function returns or raises. Raises Ended after the end."""
+        """Returns or raises as the function does. Raises Ended after the end."""
         outcomes: SimpleQueue[_Outcome[T]] = SimpleQueue()
         self._calls.put((function, outcomes))
         if self._has_ended:
@@ -58,7 +58,7 @@ class Waiting:
         return cast(T, value)
 
     def end(self, last: Callable[[], object]) -> None:
-        """Let the call that goes on return, make a last one, which lets go of what there is, and end the thread.
+        """Let the running call return, make a last one, which releases the objects, and end the thread.
 
         A call that does not return is left, and then the last one is made after it, or never, as the process ends.
         """
@@ -78,7 +78,7 @@ def _work(calls: SimpleQueue[tuple[Callable[[], Any], SimpleQueue[_Outcome[Any]]
             outcomes.put(_Outcome(function(), None))
         except BaseException as error:
             outcomes.put(_Outcome(None, error))
-        del one, function, outcomes  # what was made is let go of here, and not while the next call is waited for
+        del one, function, outcomes  # the objects made are released here, and not while the next call is waited for
     with contextlib.suppress(Exception):
         while (one := calls.get_nowait()) is not None:
             one[1].put(_Outcome(None, Ended()))

@@ -1,4 +1,4 @@
-"""The newest frame of a live video, however slow the one who asks for it is."""
+"""The newest frame of a live video, however slowly frames are asked for."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from queue import Empty, SimpleQueue
 
 from yolact.runtime.video.frames import Frame, Video
 
-_PATIENCE = 0.02  # seconds between questions whether the frames are still wanted
+_PATIENCE = 0.02  # seconds between checks whether the frames are still wanted
 _SECONDS = 2.0  # for the reading thread to end
 
 
@@ -25,7 +25,7 @@ class NewestFrames(Video):
         """
         Args:
             video: to be read; it is closed with this one.
-            stride: every so manieth frame alone is kept or counted as dropped.
+            stride: only every `stride`-th frame is kept or counted as dropped.
             goes_on: asked many times a second while a frame is waited for. False ends the frames.
         """
         self.name, self.fps, self.sound = video.name, video.fps, video.sound

@@ -1,4 +1,4 @@
-"""What is wished of videos: which of their frames, how they are written, and what is done when a stream breaks off."""
+"""Options for videos: the frames to take, how videos are written, and how often a broken stream is connected again."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class VideoOptions:
-    """See above.
+    """Options for videos.
 
     Attributes:
-        codec: of videos that are written, None for the first that can be.
+        codec: of videos that are written, None for the first available one.
         audio: whether the sound of video files is copied.
         max_frames: frames that are taken of a video, None for all.
-        stride: every so manieth frame is taken.
+        stride: every `stride`-th frame is taken.
         duration: seconds that are taken of a video, None for all.
         reconnect: times in a row that a stream which broke off is connected again.
     """

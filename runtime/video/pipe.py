@@ -9,7 +9,7 @@ from pathlib import Path
 
 from yolact.runtime.errors import ImageError
 
-_PATIENCE = 0.1  # seconds between looks whether somebody still wants the bytes
+_PATIENCE = 0.1  # seconds between checks whether the bytes are still wanted
 
 
 class Pipe:

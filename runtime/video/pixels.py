@@ -42,7 +42,7 @@ def _tone_mapped(pixels: np.ndarray, transfer: int) -> Image:
 
 @functools.lru_cache(2)
 def _light(transfer: int) -> np.ndarray:
-    """What light each of the 65536 levels stands for, in multiples of paper white (65536,) float32."""
+    """The light that each of the 65536 levels stands for, in multiples of paper white, (65536,) float32."""
     level = np.linspace(0, 1, 1 << 16)
     if transfer == _PQ:  # SMPTE ST 2084
         root = level ** (1 / 78.84375)

@@ -33,11 +33,11 @@ SILENT_SECONDS = 20.0
 """The longest silence of a server afterwards."""
 
 _STRICT = ("mpeg4", "mpeg1video", "mpeg2video", "h263", "mjpeg")
-"""Codecs whose decoders say nothing of what they make up, unless they are told to fail."""
+"""Codecs whose decoders make up missing parts silently, unless they are told to fail."""
 
 
 PLAYLISTS = (".m3u8", ".mpd")
-"""They name other files, so FFmpeg has to know where they are."""
+"""Playlists name other files, so FFmpeg has to know where a playlist lies."""
 
 _WITHOUT_LENGTH = ("mpegts", "mpeg", "h264", "hevc", "mjpeg", "mpjpeg", "m4v", "mpegvideo", "gif", "rtsp", "flv")
 """Containers that do not announce their length: FFmpeg only estimates it."""
@@ -47,7 +47,7 @@ _UNREADABLE = "this cannot be opened as a video; it is truncated, damaged, or in
 
 
 class ByteSource(Protocol):
-    """What bytes come from: a file, a pipe, or the answer of a server.
+    """A source of bytes: a file, a pipe, or the answer of a server.
 
     Attributes:
         failure: why it ended before its end, None where it did not.
@@ -75,14 +75,14 @@ class VideoReader(Video):
         announces_end: bool = True,
         format: str | None = None,
     ) -> None:
-        """Open a file (Path), a URL that FFmpeg knows (str), or what gives bytes.
+        """Open a file (Path), a URL that FFmpeg knows (str), or a source of bytes.
 
         Args:
             location: see above.
-            name: how it is called in errors.
+            name: its name in errors.
             is_live: it has no end of its own, so any end is an error.
             may_wait: reading may wait for others, as for a server or the other end of a pipe.
-            announces_end: False for what has no end unless it says how long it is, as a stream does not.
+            announces_end: False for a stream, which has no end unless it says how long it is.
             format: FFmpeg's name of the container, None where the bytes tell.
 
         Raises ImageError where that fails.
@@ -177,7 +177,7 @@ class VideoReader(Video):
         self._check_end(count, packets, clock, failure, damage.describe())
 
     def _packets(self) -> Iterator[tuple[Packet[VideoStream] | None, ImageError | None]]:
-        """Packets of the video, and None at their end, with what broke them off."""
+        """Packets of the video, and None at their end, with the error that broke them off."""
         failure = None
         try:
             for packet in self._container.demux(self._stream):
@@ -188,7 +188,7 @@ class VideoReader(Video):
         yield None, (self._source.failure if self._source is not None else None) or failure
 
     def _check_end(self, count: int, packets: int, clock: FrameClock, failure: ImageError | None, damage: str) -> None:
-        """Raise ImageError where this was no end as it should be."""
+        """Raise ImageError where the video did not end as it should."""
         if count == 0:
             raise failure or ImageError(f"{self.name}: no frame of this video can be decoded; copy or record it again")
         if failure is not None:
@@ -271,7 +271,7 @@ def _open_within(
 
 
 def _announced_seconds(container: InputContainer, stream: VideoStream) -> float | None:
-    """How long the video says it is, None where it does not say."""
+    """The announced length of the video, None where it announces none."""
     if container.format.name.split(",")[0] in _WITHOUT_LENGTH:
         return None
     if stream.duration and stream.time_base:

@@ -51,7 +51,7 @@ class ReconnectingVideo(Video):
                 failures = self._connect(error, failures)
 
     def _connect(self, problem: ImageError, failures: int) -> int:
-        """Open a new connection; how many attempts that took, with those before. Raises ImageError after the last."""
+        """Open a new connection; returns the attempts, those before included. Raises ImageError after the last one."""
         self._video.close()
         while failures < self._attempts:
             wait = min(_FIRST_WAIT * 2**failures, _LONGEST_WAIT)

@@ -30,7 +30,7 @@ class Sound:
 
     def _read(self) -> Iterator[tuple[int, Packet[AudioStream]]]:
         """Packets and when they are heard, in ticks from the beginning."""
-        with contextlib.suppress(av.error.FFmpegError):  # a damaged file is told by who reads its pictures
+        with contextlib.suppress(av.error.FFmpegError):  # the reader of the pictures reports a damaged file
             for packet in self._input.demux(self._source):
                 if packet.size and packet.pts is not None and packet.pts >= self._offset:  # before, a decoder warms up
                     yield packet.pts - self._offset, packet

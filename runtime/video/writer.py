@@ -24,7 +24,7 @@ from yolact.runtime.video.sound import Sound
 _TICKS = 90_000
 """Parts of a second that times are rounded to."""
 
-# Pieces of a second while it is written, so that what a killed process leaves plays; a usual MP4 once it is closed.
+# Pieces of a second while it is written, so that the file of a killed process plays; a usual MP4 once it is closed.
 _CONTAINER = {
     "movflags": "+hybrid_fragmented+default_base_moof",
     "frag_duration": "1000000",

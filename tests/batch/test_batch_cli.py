@@ -32,7 +32,7 @@ def test_a_job_and_the_same_again(words: list[str]) -> None:
     first = batch(*words)
     assert (first.exit_code, first.stdout) == (
         0,
-        "7 images: 16 detections\n1 image without result; the column error says why\n",
+        "7 images: 16 detections\n1 image without a result; the column error says why\n",
     )
     progress, last = first.stderr.splitlines()
     assert progress == "1 part to do by 1 worker" and last.startswith("7 of 7 images, ")

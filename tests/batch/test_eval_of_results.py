@@ -92,14 +92,14 @@ def test_refused(run: Run, data: dict[str, Any], here: Path, engine: Path) -> No
     Path("strange").mkdir()
     part = Path("out/detections/part-000000.parquet")
     for words, code, sentence in (
-        (("--detections", "out", "--engine", engine), 2, "--detections stands for the model; leave out --engine"),
+        (("--detections", "out", "--engine", engine), 2, "--detections takes the place of the model; leave out"),
         (("--detections", "out", "--stability"), 2, "--detections runs no model"),
         (("--detections", "out", "--device", "cpu"), 2, "--detections runs no model"),
         (("--detections", "nowhere"), 2, "there is no such folder; expected one that yolact-batch wrote"),
         (("--detections", "none"), 2, "was made with --masks none"),
-        (("--detections", "out", "--max-detections", "5"), 2, "--max-detections 5: out has 1 to 4 detections"),
+        (("--detections", "out", "--max-detections", "5"), 2, "--max-detections 5: expected 1 to 4, the most"),
         (("--detections", "out", "--json", part), 2, " is one of the inputs"),
-        (("--detections", "few"), 1, "2 annotated images of 3 were not detected in, such as "),
+        (("--detections", "few"), 1, "2 annotated images of 3 have no stored detections, such as "),
         (("--detections", "strange"), 1, "strange/manifest.json: "),
         ((), 2, "expected either --engine or --weights, got neither"),
     ):

@@ -148,7 +148,7 @@ def test_a_failure_ends_no_other_part(run: Run, tmp_path: Path, monkeypatch: pyt
         result = run()
     assert result.images == 8 and result.failures == (
         f"4 images from {photos[4]} on: the server is silent",
-        f"2 images from {photos[12]} on: it ended its worker 3 times; an image of it may need more memory than its "
+        f"2 images from {photos[12]} on: its worker ended 3 times; one of its images may need more memory than the "
         "machine has",
     )
     assert '"complete": false' in (tmp_path / "out" / "manifest.json").read_text()
@@ -210,7 +210,7 @@ def test_folders_of_something_else(run: Run, tmp_path: Path) -> None:
     (out / ".hidden").write_text("x")
     assert run().images == 3
     (out / "detections" / "other.parquet").write_bytes(b"x")
-    with pytest.raises(UsageError, match=r"holds other.parquet, which is not of this job; move it away"):
+    with pytest.raises(UsageError, match=r"holds other.parquet, which this job did not write; move it away"):
         run()
     (out / "detections" / "other.parquet").unlink()
     for damage, words in ((b"{", "manifest.json"), (b'{"format": 2}', "its format is 2"), (b"[]", "its format is")):
@@ -245,7 +245,7 @@ def test_a_worker_with_another_engine_file(run: Run, engine: Path, tmp_path: Pat
 
     for change, words in (
         ({"engine": tmp_path / "none.onnx"}, "a worker's machine has no "),
-        ({"engine_sha256": "0" * 64}, "a worker's machine has another file as "),
+        ({"engine_sha256": "0" * 64}, "a worker's machine has other contents in "),
         ({"version": "0.0.0"}, "expected 0.0.0"),
     ):
         with pytest.MonkeyPatch.context() as patch:

@@ -32,7 +32,7 @@ def test_workers_of_their_own_number() -> None:
     assert share_gpus([4, 0, 8], None) == (12, 1, 1)
     assert share_gpus([2], 4) == (4, 1, 0.5) and share_gpus([2], 5).gpus * 3 == 1
     assert share_gpus([2], 1).gpus == 1 and share_gpus([2], 1).threads is None
-    with pytest.raises(UsageError, match="Ray knows of no GPU on its machines"):
+    with pytest.raises(UsageError, match="Ray has no GPU on its machines"):
         share_gpus([0, 0], None)
 
 
@@ -50,5 +50,5 @@ def test_lines_of_progress() -> None:
         progress.add(PartSummary(number, "", "", 100, number == 3, 7))
     assert notes[0] == "100 of 1000 images are done already"
     assert notes[1] == "300 of 1,000 images, 16.7 images/s, 42 s left"
-    assert notes[2] == "500 of 1,000 images, 16.7 images/s, 1 without result, 30 s left"
-    assert notes[-1] == "1,000 of 1,000 images, 16.7 images/s, 1 without result"
+    assert notes[2] == "500 of 1,000 images, 16.7 images/s, 1 without a result, 30 s left"
+    assert notes[-1] == "1,000 of 1,000 images, 16.7 images/s, 1 without a result"

@@ -224,7 +224,7 @@ def test_no_speed_is_told_of_what_disagrees(setting: Setting, tmp_path: Path, mo
     monkeypatch.setitem(CONTENDERS, "wrong", ("a wrong one", lambda _, batch, row: onnx_on_cpu(other, batch, row)))
     path = tmp_path / "result.json"
     other.folder = tmp_path
-    with pytest.raises(YolactError, match=r"a wrong one: batch 1: detections do not agree with NumPy's .*missed share"):
+    with pytest.raises(YolactError, match=r"a wrong one: batch 1: detections do not agree with NumPy's .*of missed"):
         measure_batches(path, "wrong", setting, [1])
     (row,) = json.loads(path.read_text())["rows"]
     assert row["missed"] > 0 and not row.keys() & {"fps", "milliseconds", "stages"}

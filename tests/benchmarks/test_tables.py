@@ -117,9 +117,14 @@ def test_documents_show_the_results_as_they_are() -> None:
 def test_every_result_is_shown() -> None:
     paths = {path for result in RESULTS_SHOWN.values() for path in result.paths}
     assert {path.relative_to(ROOT) for path in RESULTS.glob("*.json")} <= paths
-    text = (ROOT / "docs" / "results" / "benchmarks.md").read_text()
-    whole = [result for name, result in RESULTS_SHOWN.items() if f"<!-- begin generated: {name} -->" in text]
-    assert {path for result in whole for path in result.paths} == paths
+    text = "".join(path.read_text() for path in sorted((ROOT / "docs" / "results").glob("*.md")))
+
+    def is_shown(name: str) -> bool:
+        parts = [f"{name}/{part}" for part in RESULTS_SHOWN[name].tables]
+        return any(all(f"<!-- begin generated: {one} -->" in text for one in names) for names in ([name], parts))
+
+    shown = [result for name, result in RESULTS_SHOWN.items() if is_shown(name)]
+    assert {path for result in shown for path in result.paths} == paths
 
 
 def test_a_typed_figure_is_found_and_overwritten(copy: Path) -> None:
@@ -141,9 +146,9 @@ def test_a_new_measurement_is_found(copy: Path) -> None:
     figures["milliseconds"]["128x69x69"] = {"DeformConv": 10.0, "GridSample": 12.345}
     path.write_text(json.dumps(figures))
     result = run(copy, "--check")
-    assert result.exit_code == 1 and "docs/results/benchmarks.md: stale deformable\n" in result.output
+    assert result.exit_code == 1 and "docs/results/cpu.md: stale deformable\n" in result.output
     assert run(copy).exit_code == 0
-    assert "| 128x69x69 | 10.0 | 12.3 | 1.23 |" in (copy / "docs" / "results" / "benchmarks.md").read_text()
+    assert "| 128x69x69 | 10.0 | 12.3 | 1.23 |" in (copy / "docs" / "results" / "cpu.md").read_text()
     assert run(copy, "--check").exit_code == 0
 
 
@@ -162,7 +167,7 @@ def test_text_outside_of_markers_is_left_alone(copy: Path) -> None:
 
 def test_the_comparison_on_a_cpu(copy: Path) -> None:
     put(copy, "cpu_runtimes", CPU)
-    assert generate(copy, copy / "docs" / "results" / "benchmarks.md", "cpu_runtimes") == SHOWN
+    assert generate(copy, copy / "docs" / "results" / "cpu.md", "cpu_runtimes") == SHOWN
     only = generate(copy, copy / "README.md", "cpu_runtimes/accuracy")
     assert "| A | 56.39 | 57.47 |" in only and "peak memory" not in only
     assert "[figures](benchmarks/results/cpu_runtimes.json)" in only
@@ -228,12 +233,12 @@ def test_missing_results_are_not_measured(copy: Path) -> None:
     for path in (copy / "benchmarks" / "results").iterdir():
         path.unlink()
     assert run(copy).exit_code == 0
-    text = (copy / "docs" / "results" / "benchmarks.md").read_text()
+    text = "".join((copy / "docs" / "results" / f"{name}.md").read_text() for name in ("accuracy", "cpu", "gpu"))
     assert "Not yet measured: `python -m benchmarks.cpu runtimes --json benchmarks/results/cpu_runtimes.json`." in text
     assert (
         "Not yet run on a GPU: `python -m benchmarks.gpu kernels --json benchmarks/results/gpu_kernels.json`." in text
     )
-    assert text.count("Not yet measured: ") == 17 and "| fp32 |" not in text
+    assert text.count("Not yet measured: ") == 18 and "| fp32 |" not in text
     assert "Titan Xp" in text, "other people's figures are no results of ours"
 
 

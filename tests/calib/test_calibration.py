@@ -341,7 +341,7 @@ def test_images_of_one_colour_are_told(tmp_path: Path) -> None:
     images = ImageSet.of_folder(tmp_path, 9)
     assert [path.name for path in images.flat] == ["b.jpg", "c.png", "d.png"]
     (sentence,) = images.doubts()
-    assert sentence.startswith("3 of 5 calibration images are of one colour and tell nothing: ")
+    assert sentence.startswith("3 of 5 calibration images have one colour only and tell nothing: ")
     assert ImageSet.of_folder(tmp_path, 1).doubts() == []
 
 

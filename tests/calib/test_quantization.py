@@ -208,8 +208,8 @@ def test_excluded_layers_stay(resnet: onnx.ModelProto, exclude: list[str], gone:
     ("modules", "exclude", "match"),
     [
         (["neck"], [], "the modules are backbone, fpn, protonet, head, got neck"),
-        (["backbone"], ["layers.0"], "--exclude layers.0: no layer is called so"),
-        (["backbone"], ["backbone.layers.0.1.conv"], "no layer is called so"),  # up to a dot
+        (["backbone"], ["layers.0"], "--exclude layers.0: no layer has this name"),
+        (["backbone"], ["backbone.layers.0.1.conv"], "no layer has this name"),  # up to a dot
         (["protonet"], ["proto_net"], "nothing is left to quantise"),
         ([], [], "nothing is left to quantise"),
     ],

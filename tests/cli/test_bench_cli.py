@@ -126,7 +126,7 @@ def test_images_without_anything_to_find(engine: Path, here: Path) -> None:
     cv2.imwrite("black.png", np.zeros((20, 30, 3), np.uint8))
     result = bench(engine, "black.png", *SHORT, "--json", "b.json")
     assert result.exit_code == 0, result.output
-    assert "nothing was found in this image" in result.stdout
+    assert "the network found nothing in this image" in result.stdout
     values = read(here / "b.json")
     assert values["by_detections"]["ms_per_detection"] is None and values["batches"][0]["mean_detections"] == 0
 
@@ -164,10 +164,10 @@ def test_a_file_for_a_fixed_batch(fixed_engine: Path, here: Path) -> None:
         (["--batch", "0"], "0 is not in the range x>=1"),
         (["--batch", "-1"], "-1 is not in the range x>=1"),
         (["--batch", "two"], "'two' is not a valid integer"),
-        (["--duration", "0"], "expected seconds, more than 0, got 0.0"),
-        (["--duration", "-1"], "expected seconds, more than 0, got -1.0"),
-        (["--duration", "nan"], "expected seconds, more than 0, got nan"),
-        (["--duration", "inf"], "expected seconds, more than 0, got inf"),
+        (["--duration", "0"], "expected a number of seconds above 0, got 0.0"),
+        (["--duration", "-1"], "expected a number of seconds above 0, got -1.0"),
+        (["--duration", "nan"], "expected a number of seconds above 0, got nan"),
+        (["--duration", "inf"], "expected a number of seconds above 0, got inf"),
         (["--masks", "polygon"], "'full', 'rle'"),
         (["--device", "gpu"], "expected a device like cpu"),
         (["--metadata", "photo.jpg"], "is an ONNX file and has its metadata inside"),

@@ -57,7 +57,7 @@ REJECTED = {
     "architecture": (["--gpu-arch", "sm_42"], 2, "builds for sm_75, "),
     "no architecture": (["--gpu-arch", "ampere"], 2, "written like sm_86, got 'ampere'"),
     **{
-        f"Jetson {name}": (["--gpu-arch", name], 2, f"nothing builds for {device} but itself: copy the ONNX file to it")
+        f"Jetson {name}": (["--gpu-arch", name], 2, f"plans for {device} can only be built on it: copy the ONNX file")
         for name, device in (
             ("sm_53", "Jetson Nano and TX1"),
             ("sm_62", "Jetson TX2"),

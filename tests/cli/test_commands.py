@@ -103,8 +103,10 @@ def test_an_old_name_of_an_option_tells_the_new_one(name: str, old: str, new: st
     for arguments in ([old, "1"], [f"{old}=1"]):
         own, shared = through_both_doors(name, *arguments)
         assert (own.exit_code, own.stdout) == (2, "")
-        assert own.stderr == f"error: {old} is called {new} now; yolact-{name} --help says what there is\n"
-        assert shared.exit_code == 2 and shared.stderr.startswith(f"error: {old} is called {new} now; yolact {name} ")
+        assert own.stderr == f"error: {old} is called {new} now; see yolact-{name} --help\n"
+        assert shared.exit_code == 2 and shared.stderr.startswith(
+            f"error: {old} is called {new} now; see yolact {name} "
+        )
     assert any(new in parameter.opts for parameter in command(name).params)
 
 

@@ -146,7 +146,7 @@ def test_without_a_builder_half_precision_is_an_onnx_file(
     monkeypatch.setitem(sys.modules, "tensorrt_rtx", None)
     result = export(*small, "--fp16")
     assert result.exit_code == 0, result.output
-    notes = [line for line in result.stdout.splitlines() if "nothing here builds plans" in line]
+    notes = [line for line in result.stdout.splitlines() if "nothing here can build plans" in line]
     assert len(notes) == 1 and "pip install -e '.[rtx]'" in notes[0]
     assert "wrote yolact.onnx" in result.stdout
     with Detector.open("yolact.onnx") as detector:

@@ -113,7 +113,7 @@ def test_a_port_in_use(here: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["--serve", "film.avi"], "got 'film.avi'; sources stand before --serve, or an address after it"),
+        (["--serve", "film.avi"], "got 'film.avi'; put sources before --serve, or an address after it"),
         (["film.avi", "--serve", "8080"], "expected HOST:PORT such as 127.0.0.1:8080, got '8080'"),
         (["photo.png", "--serve"], "--serve is for videos, cameras and streams, got images alone"),
     ],

@@ -62,7 +62,7 @@ def test_for_a_cpu(small: tuple[str, ...], scenes: Path) -> None:
     """Unsigned activations, weights in a quarter of the bytes, and nearly the same detections."""
     result = export(*small, "--output", "a.onnx")
     assert result.exit_code == 0, result.output
-    assert "int8 for cpu: 81 of 81 convolutions (backbone, fpn, protonet, head), the rest fp32" in result.stdout
+    assert "INT8 for cpu: 81 of 81 convolutions (backbone, fpn, protonet, head), the rest in fp32" in result.stdout
     assert "percentile ranges of 8 images" in result.stdout and "8 calibration images may be too few" in result.stderr
     assert export("--weights", DEMO, "--output", "b.onnx").exit_code == 0
     assert Path("a.onnx").stat().st_size < 0.6 * Path("b.onnx").stat().st_size
@@ -83,9 +83,9 @@ def test_what_is_said_of_a_file_for_a_cpu(small: tuple[str, ...], scenes: Path) 
     runner = CliRunner()
     assert "full graph, fp32 with INT8\n" in runner.invoke(doctor_main, ["--engine", "a.onnx"]).stdout
     truth = ("--annotations", str(scenes / "annotations.json"), "--images", str(scenes / "images"), "--limit", "1")
-    assert "yolact_demo, fp32 with INT8, 256x256" in runner.invoke(eval_main, ["--engine", "a.onnx", *truth]).stdout
+    assert "yolact_demo, fp32 with INT8, 320x320" in runner.invoke(eval_main, ["--engine", "a.onnx", *truth]).stdout
     timed = runner.invoke(bench_main, ["--engine", "a.onnx", "--duration", "0.01"])
-    assert "256x256, full graph, fp32 with INT8\n" in timed.stdout, timed.output
+    assert "320x320, full graph, fp32 with INT8\n" in timed.stdout, timed.output
     sentence = (
         "the ONNX file is rounded to INT8 for ONNX Runtime on a CPU, in a form that TensorRT does not take; "
         "export it again with --int8 --int8-platform tensorrt\n"
@@ -137,7 +137,7 @@ def test_other_forms(small: tuple[str, ...], graph: str, mode: str) -> None:
         *small, "--output", "a.onnx", "--graph", graph, "--functions", mode, "--batch", "2", "--exclude", "proto_net"
     )
     assert result.exit_code == 0, result.output
-    assert "int8 for cpu: 76 of 81" in result.stdout and "without 1 exclusion)" in result.stdout
+    assert "INT8 for cpu: 76 of 81" in result.stdout and "without 1 exclusion)" in result.stdout
     with Detector.open("a.onnx") as detector:
         assert len(detector([np.zeros((50, 60, 3), np.uint8)])) == 1
 
@@ -249,9 +249,8 @@ def test_calibration_images_are_looked_at_before_the_network(here: Path) -> None
     Path("photos", "._a.png").write_bytes(b"a note of macOS")
     arguments = ("--weights", "none.pth", "--int8", "--calib-data", "photos")
     told, *failed = export(*arguments).stderr.splitlines()
-    assert (
-        told == f"warning: 1 of 2 calibration images are of one colour and tell nothing: {Path('photos', 'grey.png')}"
-    )
+    grey = Path("photos", "grey.png")
+    assert told == f"warning: 1 of 2 calibration images have one colour only and tell nothing: {grey}"
     assert len(failed) == 1 and "none.pth" in failed[0]
     Path("photos", "b.png").write_bytes(b"no image")
     result = export(*arguments)

@@ -216,7 +216,7 @@ class Answer(threading.Thread):
 
 
 ODD_ANSWERS = {
-    "a circle": (b"HTTP/1.1 302 Found\r\nLocation: /photo.png\r\n\r\n", "refers from one address to the next without"),
+    "a circle": (b"HTTP/1.1 302 Found\r\nLocation: /photo.png\r\n\r\n", "redirects from address to address without"),
     "a length below 0": (ANSWER + b"Content-Length: -5\r\n\r\n" + PNG, "number of bytes, got .* length '-5'"),
     "a length in words": (ANSWER + b"Content-Length: abc\r\n\r\n" + PNG, "number of bytes, got .* length 'abc'"),
     "a length with a point": (ANSWER + b"Content-Length: 12.0\r\n\r\n" + PNG, "number of bytes, got .* length '12.0'"),
@@ -225,8 +225,8 @@ ODD_ANSWERS = {
     "no status line": (PNG, "expected an answer in HTTP, got"),
     "a status of letters": (b"HTTP/1.1 abc OK\r\n\r\n", "expected an answer in HTTP, got 'HTTP/1.1 abc OK"),
     "nothing": (b"", "without an answer"),
-    "gzip": (ANSWER + b"Content-Encoding: gzip\r\n\r\n" + gzip.compress(PNG), "sends it packed, as 'gzip'"),
-    "gzip on the way": (ANSWER + b"Transfer-Encoding: gzip\r\n\r\n" + gzip.compress(PNG), "packed, as 'gzip'"),
+    "gzip": (ANSWER + b"Content-Encoding: gzip\r\n\r\n" + gzip.compress(PNG), "sends it compressed, as 'gzip'"),
+    "gzip on the way": (ANSWER + b"Transfer-Encoding: gzip\r\n\r\n" + gzip.compress(PNG), "compressed, as 'gzip'"),
     "a chunk of no length": (
         ANSWER + b"Transfer-Encoding: chunked\r\n\r\nzz\r\nab",
         "connection ended before the image",
@@ -249,7 +249,7 @@ def test_an_odd_answer_is_a_sentence(name: str) -> None:
 def test_a_server_refers_to_others_of_its_kind_alone(target: str) -> None:
     server = Trickle(f"HTTP/1.1 302 Found\r\nLocation: {target}\r\nContent-Length: 0\r\n\r\n".encode())
     server.start()
-    with pytest.raises(ImageError, match=rf"(refers to {target}, which is neither http nor https|is not allowed)"):
+    with pytest.raises(ImageError, match=rf"(redirects to {target}, which is neither http nor https|is not allowed)"):
         open_url(server.address)
     server.join(5)
     server.listener.close()

@@ -258,7 +258,7 @@ def test_the_runtime_is_blamed_for_most_of_an_error(small: Path, photos: list[Im
     assert 0 < own < 1e-3
     assert [*_check_runtime([side], image, own / 0.4)] == []
     (note,) = _check_runtime([side], image, own / 0.6)
-    assert "most of the error is the runtime's" in note and str(small) in note
+    assert "most of the error comes from the runtime" in note and str(small) in note
 
 
 def test_fixed_batches_are_filled_up(small: Path, batches: list[Image], tmp_path: Path) -> None:

@@ -155,7 +155,7 @@ def test_a_precision_that_is_not_in_the_file(rtx: TensorRt, tiny_engine: Path, p
     model = read_exported_model(tiny_engine)
     lying = model._replace(metadata=replace(model.metadata, precision=precision))
     with pytest.raises(
-        AccuracyError, match=rf"asked for {precision}, but of TensorRT's convolutions there are \d+ in FLOAT"
+        AccuracyError, match=rf"asked for {precision}, but TensorRT would run \d+ convolutions in fp32; nothing"
     ):
         build_plan(lying, SM86, rtx)
 

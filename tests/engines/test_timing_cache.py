@@ -101,7 +101,7 @@ def test_a_folder_that_cannot_be_made_is_no_failure(tmp_path: Path) -> None:
 def test_what_cannot_be_read_or_replaced_is_no_failure(tmp_path: Path) -> None:
     folder, unreadable = TimingCache(tmp_path, "abc"), TimingCache(tmp_path, "xyz")
     folder.path.mkdir()
-    assert "something else has its name" in str(folder.store_from(BUILDER.create_builder_config()))
+    assert "its name is taken" in str(folder.store_from(BUILDER.create_builder_config()))
     unreadable.path.symlink_to("/proc/self/mem")  # whose first byte nobody can read, root included
     config = RefusingConfig(None)
     if unreadable.path.is_file():

@@ -169,7 +169,7 @@ REJECTED = {
     "old opset": ({"opset": 16}, {}, "opset must be 17 to"),
     "future opset": ({"opset": 999}, {}, "opset must be 17 to"),
     "empty batch": ({"batch": 0}, {}, "batch must be at least 1"),
-    "traditional": ({}, {"nms": "traditional"}, "export a raw one"),
+    "traditional": ({}, {"nms": "traditional"}, "export a raw graph"),
     "more than TensorRT sorts": ({}, {"top_k": 4000}, "at most 3840"),
     "too many": ({}, {"top_k": 5, "max_detections": 16}, "at most 15 boxes enter NMS"),
     "too many across": ({}, {"nms": "cross-class", "max_detections": 201}, "at most 200 boxes enter NMS"),

@@ -76,14 +76,16 @@ def test_a_file_outside_of_lfs(stored: Hub, notes: list[str], tmp_path: Path) ->
     for blob in blobs(tmp_path):
         blob.unlink()
     stored.sent_instead = DATA[::-1]
-    with pytest.raises(YolactError, match="is not the file that it lists"):
+    with pytest.raises(YolactError, match="than those it lists, with the digest"):
         download_weights(NAME, notes.append)
     assert not blobs(tmp_path)
 
 
 def test_other_contents_are_not_kept(stored: Hub, notes: list[str], tmp_path: Path) -> None:
     stored.sent_instead = DATA[::-1]
-    with pytest.raises(YolactError, match=r"what http://.* sent as weights_1_2.pth of some/net is not the file"):
+    with pytest.raises(
+        YolactError, match=r"http://.* sent other contents for weights_1_2.pth of some/net than those it lists"
+    ):
         download_weights(NAME, notes.append)
     assert not blobs(tmp_path) and find_downloaded(NAME) is None
     stored.sent_instead = None
@@ -96,7 +98,7 @@ def test_what_was_changed_in_the_cache(
     path = download_weights(NAME, notes.append)
     path.write_bytes(b"other")
     assert download_weights(NAME, notes.append).read_bytes() == DATA
-    assert "weights_1_2.pth in the cache is not what was downloaded; it is downloaded again" in notes
+    assert "weights_1_2.pth in the cache was changed after its download; it is downloaded again" in notes
     path.write_bytes(b"other")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(YolactError, match="was changed after it was downloaded and is removed; download it again"):
@@ -176,14 +178,14 @@ def test_odd_answers(answer: bytes, stored: Hub, notes: list[str]) -> None:
 
 def test_a_list_without_digests(stored: Hub, notes: list[str]) -> None:
     stored.listed = json.dumps({"id": "some/net", "sha": COMMIT, "siblings": [{"rfilename": "w.pth"}]}).encode()
-    with pytest.raises(YolactError, match=r"does not say what w.pth of some/net contains"):
+    with pytest.raises(YolactError, match=r"states no digest of w.pth of some/net"):
         download_weights(NAME, notes.append)
 
 
 def test_no_network(stored: Hub, notes: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(
-        YolactError, match=r"some/net cannot be had from http://127.0.0.1:9 .*; check the network, HF_END"
+        YolactError, match=r"some/net cannot be downloaded from http://127.0.0.1:9 .*; check the network, HF_END"
     ):
         download_weights(NAME, notes.append)
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", stored.address)
@@ -195,7 +197,7 @@ def test_no_network(stored: Hub, notes: list[str], monkeypatch: pytest.MonkeyPat
 
 def test_a_cache_that_cannot_be_written(stored: Hub, notes: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", "/dev/null/hf")
-    with pytest.raises(YolactError, match=r"some/net cannot be kept: /dev/null.*; free space, or set HF_HOME"):
+    with pytest.raises(YolactError, match=r"some/net cannot be stored: /dev/null.*; free space, or set HF_HOME"):
         download_weights(NAME, notes.append)
 
 

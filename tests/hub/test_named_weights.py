@@ -43,8 +43,8 @@ def test_from_a_name_to_masks_and_again_offline(stored: Hub, monkeypatch: pytest
     (engine,) = (tmp_path / "yolact" / "engines").glob("*/*.onnx")
     assert told == [
         f"downloading {FILE} of some/demo, {len(stored.repositories[NAME][FILE]) / 1e6:.1f} MB",
-        f"exporting {FILE}, which takes a while once",
-        f"exported some/demo to {engine}; the next time it is taken from there",
+        f"exporting {FILE}, which takes a while the first time",
+        f"exported some/demo to {engine}, which is used from now on",
     ]
     assert engine.name == "yolact_demo_1_2.onnx" and first.stdout.startswith("a.png")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)

@@ -430,7 +430,7 @@ RUNTIME_MUTATIONS = (
     ),
     Mutation(
         "gpu-decoder-has-the-last-word",
-        "if decoded is not None:  # what it cannot decode is OpenCV's to decode, or to refuse",
+        "if decoded is not None:  # otherwise OpenCV decodes the file, or refuses it",
         "if True:",
         ("test_gpu_decoder.py",),
     ),

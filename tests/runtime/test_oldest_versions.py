@@ -99,7 +99,7 @@ def test_a_file_for_newer_ones_says_so(
     assert done.returncode == 4 and not (folder / "found.json").exists()
     assert done.stderr == (
         f"error: {engine} was exported for a newer ONNX Runtime than 1.17.0; update that with "
-        "pip install -U onnxruntime, or export the file again with --opset 20\n"
+        "pip install -U onnxruntime, or export the file again with --opset 20, which excludes --bf16\n"
     )
 
 

@@ -222,7 +222,7 @@ def test_an_engine_for_one_batch_alone(here: Path) -> None:
     fixed = write_engine(Path("fixed.onnx"), batch=3)
     write(fixed, Path("repo"))
     assert config_of(Path("repo/yolact")).max_batch_size == 3
-    assert "takes 3 at most" in write(fixed, Path("repo"), "--max-batch", "4").output
+    assert "takes at most 3 images" in write(fixed, Path("repo"), "--max-batch", "4").output
     write(fixed, Path("other"), "--backend", "onnxruntime")
     inner = config_of(Path("other/yolact_engine"))
     assert inner.max_batch_size == 0 and list(inner.input[0].dims) == [3, 64, 64, 3]
@@ -259,7 +259,7 @@ def test_a_plan_for_a_gpu_elsewhere(here: Path) -> None:
     rtx = plan(here, flavour="tensorrt_rtx")
     assert "TensorRT for RTX" in write(rtx, Path("rtx"), "--backend", "tensorrt").output
     for needs_code in ("version_compatible", "plugins_embedded"):
-        assert "code out of a plan" in write(plan(here, **{needs_code: True}), Path("code")).output
+        assert "no code from a plan" in write(plan(here, **{needs_code: True}), Path("code")).output
     sidecar_of(rtx).unlink()
     refused = write(rtx, Path("lost"))
     assert refused.exit_code == 4 and "yolact.plan.json" in refused.output

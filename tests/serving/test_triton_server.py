@@ -312,7 +312,7 @@ def refused_load(server: Server, name: str) -> str:
 def test_what_the_server_does_not_load(server: Server, engine: Path) -> None:
     server.write(engine, "wrong")
     (server.repository / "wrong/1/model.onnx").write_bytes(b"another file")
-    reason = "another engine than config.pbtxt was written for; run yolact-triton again"
+    reason = "is not the engine that config.pbtxt was written for; run yolact-triton again"
     assert reason in refused_load(server, "wrong")
     with pytest.raises(YolactError, match=rf"wrong that is ready.*{reason}"):
         TritonDetector(server.address("wrong"))

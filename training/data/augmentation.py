@@ -129,7 +129,7 @@ def _draw_window(size: tuple[int, ...], rng: np.random.Generator) -> Window | No
 
 
 def _centred(boxes: FloatImage, window: Window) -> NDArray[np.bool_]:
-    """Which boxes (n, 4) have their centre strictly inside."""
+    """(n,) whether the centres of the boxes (n, 4) are strictly inside."""
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2
     inside = (centres > window[:2]) & (centres < window[2:])
     return inside[:, 0] & inside[:, 1]

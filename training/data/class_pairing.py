@@ -1,4 +1,4 @@
-"""Which category of the annotations each class of a model is measured by: that of the same name, or of the same id."""
+"""Pairs each class of a model with the category of the annotations that has the same name, or the same id."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class ClassPairs:
         return f"{pairs}, of which {self.source.name} numbers {self.renumbered} otherwise than the model"
 
     def notes(self) -> list[str]:
-        """The sentence where names decided and ids would have decided otherwise, else nothing."""
+        """A sentence if names decided and ids would have decided otherwise, else an empty text."""
         return [str(self)] if self.renumbered else []
 
 
@@ -81,7 +81,7 @@ def _by_id(config: ModelConfig, truth: GroundTruth) -> tuple[int | None, ...]:
 
 
 def _by_name(config: ModelConfig, truth: GroundTruth) -> tuple[int | None, ...] | None:
-    """None where names are not different on one side, not even in upper and lower case."""
+    """None where two names of one side look the same, even with upper and lower case told apart."""
     for seen in (_folded, visible):
         ours, theirs = [seen(name) for name in config.class_names], _ids_by(seen, truth.categories)
         if len(set(ours)) == len(ours) and len(theirs) == len(truth.categories):

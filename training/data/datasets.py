@@ -1,4 +1,4 @@
-"""Where training images come from: COCO-format files, or scenes made up on the fly, behind one interface."""
+"""Sources of training images: COCO-format files, or scenes made up on the fly, behind one interface."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class CocoDataset:
         self._class_of = {category: index for index, category in enumerate(content.category_ids)}
         self._images, self._paths = folder.images, folder.paths
         if not self._images:
-            raise DatasetError(f"{annotations} annotates no object on any image that has a mask; boxes alone do not do")
+            raise DatasetError(f"{annotations} annotates no object with a mask on any image; boxes do not suffice")
         self._exif = rules.exif
 
     def __len__(self) -> int:
@@ -120,7 +120,7 @@ class SceneDataset:
         )
 
     def count_objects(self) -> None:
-        """Nobody knows before they are drawn."""
+        """Their number is not known before they are drawn."""
 
 
 @dataclass(frozen=True)

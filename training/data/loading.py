@@ -49,7 +49,7 @@ class Targets:
 
 @dataclass
 class Batch:
-    """What one process learns from in one step.
+    """The data that one process learns from in one step.
 
     Attributes:
         images: (B, S, S, 3) BGR, float32 in about 0..255.

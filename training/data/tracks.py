@@ -1,4 +1,4 @@
-"""Which images are frames of which video, and which annotations are one object, as in CocoVID files."""
+"""Groups images as frames of videos, and annotations as objects, as in CocoVID files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether scores mean what they say: of detections that score 0.8, eight in ten should be right."""
+"""Calibration of scores: of detections that score 0.8, eight in ten should be right."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Calibration:
 
     @classmethod
     def of(cls, scores: Sequence[float], right: Sequence[bool]) -> Calibration:
-        """Of detections with these scores; a score on the border of two bins is in the upper one."""
+        """The calibration of detections with these scores; a score on the border of two bins is in the upper one."""
         values, hits = np.asarray(scores, np.float64), np.asarray(right, np.float64)
         places = bin_of(values, BINS)
         counts = np.bincount(places, minlength=BINS)

@@ -1,4 +1,4 @@
-"""Which objects a detector finds, misses and takes for another class, at one IoU and one score threshold."""
+"""Counts objects that a detector finds, misses and takes for another class, at one IoU and one score threshold."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from yolact.training.data.ground_truth import GroundTruth, load_pycocotools
 from yolact.training.evaluation.scores import Row
 
 IOU = 0.5
-"""Of the masks of an object and of what is found in its place, at least."""
+"""Least IoU of the masks of an object and of the detection in its place."""
 
 
 @dataclass(frozen=True)
 class ImageOutcome:
-    """What became of the objects of an image and of the detections in it.
+    """The fate of the objects of an image and of its detections.
 
     Attributes:
-        pairs: category ids of an object and of the detection in its place, each None where there is no such. Of a
-            missed object the latter is None, of a detection where nothing is the former.
+        pairs: category ids of an object and of the detection in its place, each None where there is no such. For
+            a missed object the latter is None, for a detection without an object the former.
         areas: of the objects of those pairs that have one, in their order, in pixels.
         shown: the detections, best first.
     """
@@ -36,17 +36,17 @@ class ImageOutcome:
 
     @property
     def right(self) -> int:
-        """Objects that are found as what they are."""
+        """Objects that are found with their class."""
         return sum(true == found for true, found in self.pairs)
 
     @property
     def wrong(self) -> int:
-        """Objects that are missed or taken for another class, and detections where nothing is."""
+        """Objects that are missed or taken for another class, and detections without an object."""
         return len(self.pairs) - self.right
 
     @property
     def badness(self) -> float:
-        """How bad the image is: its errors, weighed with their share."""
+        """A measure of the image's errors: their number, weighed with their share."""
         return self.wrong**2 / len(self.pairs) if self.pairs else 0.0
 
 
@@ -64,11 +64,11 @@ def match_images(truth: GroundTruth, mask_results: Sequence[Row], score_threshol
 
 
 def match_image(image: AnnotatedImage, rows: Sequence[Row]) -> ImageOutcome:
-    """Pair objects and detections: first those of the same category, then what is left of any.
+    """Pair objects and detections: first those of the same category, then the rest of any.
 
     In both passes the best detection goes first and takes the free object with the largest mask IoU, `IOU` at least. So
-    an object counts as confused only where it is not found as what it is. What is left over and lies in a crowd of its
-    category by half counts as nothing.
+    an object counts as confused only where it is not found with its class. A detection that is left over and lies in a
+    crowd of its category by half is not counted.
     """
     shown = sorted(rows, key=lambda row: -row["score"])
     objects = [entry for entry in image.annotations if not entry.is_crowd]
@@ -121,8 +121,8 @@ class Confusion:
 
     Attributes:
         ids: category ids, those of rows and columns but the last.
-        counts: (C + 1, C + 1): rows are what is there, columns what is found; the last row counts detections where
-            nothing is, the last column objects that are missed.
+        counts: (C + 1, C + 1): rows are annotated classes, columns detected ones; the last row counts detections
+            without an object, the last column objects that are missed.
     """
 
     ids: tuple[int, ...]
@@ -139,16 +139,16 @@ class Confusion:
         return cls(ids, counts)
 
     def of_classes(self, indices: Sequence[int]) -> Confusion:
-        """With these rows and columns alone, and the background."""
+        """The matrix with these rows and columns alone, and the background."""
         kept = [*indices, len(self.ids)]
         return Confusion(tuple(self.ids[index] for index in indices), self.counts[np.ix_(kept, kept)])
 
     def precision(self, index: int) -> float | None:
-        """Of what is found as this class, the share that is; None where nothing is found as it."""
+        """Precision: the share of this class's detections that are right; None where there are none."""
         return _share(self.counts[index, index], self.counts[:, index].sum())
 
     def recall(self, index: int) -> float | None:
-        """Of the objects of this class, the share that is found as what it is; None where there are none."""
+        """Recall: the share of this class's objects that are found with their class; None where there are none."""
         return _share(self.counts[index, index], self.counts[index].sum())
 
     def most_frequent(self, most: int) -> list[tuple[int, int, int]]:

@@ -1,4 +1,4 @@
-"""Runs a detector on annotated images, through the runtime that deploys it, and scores and times what it finds."""
+"""Runs a detector on annotated images, through the runtime that deploys it, and scores and times its detections."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a detector found in every image, how good that is and how long it took.
+    """A detector's results in every image, their scores and the time they took.
 
     Attributes:
         scores: average precision of boxes and masks.
         box_results, mask_results: see `to_results`; both in the order of the images.
         detector_ms: median milliseconds of an image from pixels in memory to detections, on a plan with another batch
-            in flight; a batch is divided evenly. This and the next are None of what was found before.
+            in flight; a batch is divided evenly. This and the next are None for stored detections.
         mask_ms: median milliseconds of an image from there to masks of its size in RLE.
     """
 
@@ -41,7 +41,7 @@ class Evaluation:
 
     @property
     def images_per_second(self) -> float | None:
-        """With both."""
+        """Images a second for the detector and the masks together."""
         if self.detector_ms is None or self.mask_ms is None:
             return None
         return 1000 / (self.detector_ms + self.mask_ms)
@@ -60,13 +60,13 @@ def evaluate(
     max_detections: int | None = None,
     progress: bool = True,
 ) -> Evaluation:
-    """Run a detector on every image and score what it finds.
+    """Run a detector on every image and score its detections.
 
-    All that the detector keeps of an image counts, also more than COCO's 100 of a category: see `Scores.ap_words`.
+    All detections kept of an image count, also more than COCO's 100 of a category: see `Scores.ap_words`.
 
     Args:
         detector: its classes are paired with the annotations' categories as `pair_classes` does.
-        truth: images, also without annotations, and what is on them; may serve any number of evaluations.
+        truth: images, also without annotations, and their objects; may serve any number of evaluations.
         batch_size: images that the detector gets at a time.
         max_detections: of an image, the best ones; None for all that the detector keeps.
         progress: show a bar on stderr where that is a terminal.
@@ -96,7 +96,7 @@ def evaluate(
 
 @dataclass
 class _Found:
-    """What was found so far, and the milliseconds of each image."""
+    """The detections so far, and the milliseconds of each image."""
 
     boxes: list[Row] = field(default_factory=list)
     masks: list[Row] = field(default_factory=list)

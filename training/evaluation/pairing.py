@@ -1,4 +1,4 @@
-"""What is annotated in a frame beside what is found in it."""
+"""Pairs the annotated objects of a frame with its detections."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Annotated(NamedTuple):
         masks: (H, W) each, 0 or 1.
         class_ids: (G,) as the detections have them; None where classes do not count.
         ids: (G,) the same for an object in all frames.
-        ignored: (G,) bool, whether nobody is asked to find it.
+        ignored: (G,) bool, whether it need not be found.
     """
 
     masks: Sequence[NDArray[np.uint8]]
@@ -33,7 +33,7 @@ class Annotated(NamedTuple):
 
 
 class Paired(NamedTuple):
-    """What counts in a frame.
+    """The objects and detections that count in a frame.
 
     Attributes:
         objects: (G,) indices of the objects that count.
@@ -49,7 +49,7 @@ class Paired(NamedTuple):
 def pair(objects: Annotated, found: Detections) -> Paired:
     """The objects and detections of a frame that count.
 
-    A detection that has IoU 0.5 with an object nobody is asked to find, and with none that counts, is neither right nor
+    A detection that has IoU 0.5 with an object that need not be found, and with none that counts, is neither right nor
     wrong.
     """
     size = found.image_size

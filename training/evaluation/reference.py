@@ -1,4 +1,4 @@
-"""Whether average precision of a reference can be what others are judged by."""
+"""Checks that a reference's average precision is high enough to judge others by it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from yolact.runtime.errors import DatasetError
 
 LEAST_AP = 1.0
-"""Points of mask AP. With less, a network that finds nothing at all would lose next to nothing."""
+"""Least mask AP in points. With less, a network that finds nothing at all would lose next to nothing."""
 
 
 def check_reference(mask_ap: float | None, source: Path, max_drop: float = 0.0) -> None:
@@ -23,7 +23,7 @@ def reference_doubt(mask_ap: float | None, source: Path, max_drop: float = 0.0) 
     Args:
         mask_ap: of the reference in points, None where nothing is annotated.
         source: the annotation file.
-        max_drop: points that may be lost; a reference that has no more passes everything.
+        max_drop: points that may be lost; a reference with no more points would let everything pass.
     """
     least = max(LEAST_AP, max_drop)
     if mask_ap is not None and mask_ap > least:

@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from yolact.runtime.images.mask_encoding import Rle
 
 COCO_MAX_DETECTIONS = 100
-"""Detections of a category in an image that COCO's average precision counts, the best ones."""
+"""Most detections of a category in an image that COCO's average precision counts, the best ones."""
 
 Row = dict[str, Any]
 """One detection as COCO's result files have it."""
 
 
 def ap_words(max_detections: int) -> str:
-    """What average precision by so many detections is called, so that nobody takes it for COCO's where it is none."""
+    """The name of average precision by so many detections, so that it is not taken for COCO's where it differs."""
     return "AP" if max_detections == COCO_MAX_DETECTIONS else f"AP with at most {max_detections} detections an image"
 
 
@@ -59,7 +59,7 @@ class RegionScores:
         ar: average recall, with as many detections of a category in an image as all the others have.
         ap_by_iou: over categories, for each threshold.
         ap_by_category: over thresholds, by category id; every category of the annotations is there.
-        details: what the figures were made of.
+        details: the values behind the figures.
     """
 
     ap: float | None
@@ -89,17 +89,17 @@ class Scores:
 
     @property
     def ap_words(self) -> str:
-        """What the average precision is called, see `ap_words`."""
+        """The name of the average precision, see `ap_words`."""
         return ap_words(self.max_detections)
 
     @property
     def ar_title(self) -> str:
-        """What the average recall is called: ``AR100`` is COCO's."""
+        """The name of the average recall: ``AR100`` is COCO's."""
         return f"AR{self.max_detections}"
 
 
 def scored_detections(kept: int) -> int:
-    """How many detections of a category in an image count where so many of an image are kept: COCO's 100 or all."""
+    """The detections of a category in an image that count where so many of an image are kept: COCO's 100 or all."""
     return max(COCO_MAX_DETECTIONS, kept)
 
 

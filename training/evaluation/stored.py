@@ -1,4 +1,4 @@
-"""Scores of what was found before and kept, on annotated images that are told by their contents."""
+"""Scores stored detections on annotated images, which are matched by their contents."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from yolact.training.evaluation.scores import Row, result_rows, score_results, s
 
 @dataclass(frozen=True)
 class StoredImage:
-    """What was found in an image.
+    """The stored detections in an image.
 
     Attributes:
         source: the image, for messages.
-        error: why nothing was, else None.
+        error: the reason why there are none, else None.
         size: (height, width) in pixels.
         class_ids: (D,) int64, best first.
         boxes: (D, 4) float32 xyxy in pixels.
-        scores, ranking_scores: (D,) float32, of classes, and what instances are ranked by.
+        scores, ranking_scores: (D,) float32, of classes, and those that rank instances.
         masks: (D,) compressed RLE.
     """
 
@@ -67,8 +67,8 @@ def evaluate_stored(
     missing = [path for path, digest in zip(truth.paths, digests, strict=True) if digest not in found]
     if missing:
         raise DatasetError(
-            f"{count_noun(len(missing), 'annotated image')} of {len(digests)} were not detected in, such as "
-            f"{missing[0]}; have yolact-batch do them too, or give the images it has done"
+            f"{count_noun(len(missing), 'annotated image')} of {len(digests)} have no stored detections, such as "
+            f"{missing[0]}; run yolact-batch on them too, or give only the images that it has done"
         )
     boxes, masks = list[Row](), list[Row]()
     for image, digest in zip(truth.images, digests, strict=True):
@@ -94,7 +94,7 @@ def _check(one: StoredImage, image: AnnotatedImage) -> None:
 
 
 def _rows(one: StoredImage, image_id: int, category_ids: list[int | None], most: int) -> tuple[list[Row], list[Row]]:
-    """Of the best detections those whose class the annotations have."""
+    """The best detections, of these those whose class the annotations have."""
     kept = [index for index, id in enumerate(category_ids[:most]) if id is not None]
     return result_rows(
         image_id,

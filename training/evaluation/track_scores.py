@@ -1,4 +1,4 @@
-"""How well tracks hold: HOTA and IDF1."""
+"""Scores of tracks: HOTA and IDF1."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ class TrackScores:
 
     Attributes:
         hota: mean over IoU thresholds of the geometric mean of the next two (Luiten et al. 2021).
-        detection: how well objects are found, whoever they are.
-        association: how well what is found keeps its id.
+        detection: how well objects are found, whatever their ids.
+        association: how well found objects keep their ids.
         idf1: share of detections with the right id at IoU 0.5, under the best pairing of ids (Ristani et al. 2016).
         switches: times that an object is found at IoU 0.5 under another id than the last time.
         objects, tracks: how many ids there are.

@@ -1,1 +1,1 @@
-"""How a network arrives at its masks, in numbers and in pictures."""
+"""Explains how a network makes its masks, in numbers and in pictures."""

@@ -40,7 +40,7 @@ _PANEL_AREA = 27_000  # pixels of a panel, whatever its proportions
 
 
 def draw_composition(image: Image, explanation: Explanation, instance: int, class_names: Sequence[str]) -> Image:
-    """The photo at the left, at the right the terms of the mask and under them what becomes of their sum.
+    """The photo at the left, at the right the terms of the mask, under them their sum and the steps that follow.
 
     Args and result: as of `pictures.composition_sheet`, but without a margin.
     """

@@ -1,4 +1,4 @@
-"""How a network arrives at each mask: prototypes, coefficients, and what every product of the two contributes."""
+"""Explains each mask of a network: prototypes, coefficients, and the contribution of every product of the two."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ if TYPE_CHECKING:
     from yolact.training.models.model import Yolact
 
 INSIDE = (HEADS[-1], DETECTION_COEFFICIENTS)
-"""Tensors of every full graph that are no outputs of it: the prototypes, and what each mask takes of them."""
+"""Tensors of every full graph that are no outputs of it: the prototypes, and the mask coefficients."""
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """What one image's masks are made of (paper section 3, figure 5).
+    """The parts of one image's masks (paper section 3, figure 5).
 
     Attributes:
         prototypes: (K, Hp, Wp) float32, not negative.
@@ -64,7 +64,7 @@ class Explanation:
 
     @property
     def ranking_scores(self) -> FloatArray:
-        """(D,) what instances are ranked by: mask scores where the network predicts them, else scores."""
+        """(D,) the scores that rank instances: mask scores where the network predicts them, else scores."""
         return self.found.scores if self.found.mask_scores is None else self.found.mask_scores
 
     def select(self, score_threshold: float = 0.0, top_k: int | None = None) -> Explanation:
@@ -90,7 +90,7 @@ class Explanation:
         return np.abs(self.coefficients[instance]) * energy
 
     def compose(self, instance: int, shown: int = 6) -> Composition:
-        """How the mask of one instance comes about, term by term; `shown` of them single, the others as a sum."""
+        """The mask of one instance term by term; `shown` of them single, the others as a sum."""
         order = np.argsort(-self.contributions(instance), kind="stable")
         single, others = order[:shown], order[shown:]
         coefficients = self.coefficients[instance]
@@ -142,7 +142,7 @@ class Composition:
 
 
 def explain_heads(heads: ImageHeads, config: ModelConfig, postprocess: PostprocessConfig) -> Explanation:
-    """Post-process the heads of one image and keep what its masks were assembled from.
+    """Post-process the heads of one image and keep the prototypes and coefficients of its masks.
 
     The detections are those of `runtime.postprocess.postprocess`; of YOLACT++ too without mask scores.
     """
@@ -153,7 +153,7 @@ def explain_heads(heads: ImageHeads, config: ModelConfig, postprocess: Postproce
 def explain_network(model: Yolact, image: Image, postprocess: PostprocessConfig | None = None) -> Explanation:
     """Run a PyTorch network on one image (H, W, 3) uint8 BGR, by default with the official evaluation's settings.
 
-    The network may be on any device and in training; it is left as it was. Raises ImageError for what is no image.
+    The network may be on any device and in training; it is left as it was. Raises ImageError for other values.
     """
     from yolact.training.models.torch_engine import TorchEngine
 
@@ -167,10 +167,10 @@ def explain_network(model: Yolact, image: Image, postprocess: PostprocessConfig 
 
 
 class EngineExplainer:
-    """Explains what an engine file finds.
+    """Explains the detections of an engine file.
 
-    A full graph runs with two tensors from inside it as additional outputs, so what is explained is what the file
-    itself computes; a raw one is post-processed here, as the runtime does.
+    A full graph runs with two tensors from inside it as additional outputs, so the explanation is of the file's own
+    masks; a raw one is post-processed here, as the runtime does.
     """
 
     def __init__(self, path: Path) -> None:
@@ -190,7 +190,7 @@ class EngineExplainer:
     def __call__(self, image: Image) -> Explanation:
         """Explain one image (H, W, 3) uint8 BGR.
 
-        Raises ImageError for what is no image, EngineError where what is to be explained is not finite.
+        Raises ImageError for a value that is no image, EngineError where prototypes or coefficients are not finite.
         """
         config, settings = self.metadata.config, self.metadata.postprocess
         images = fill_batch(Preprocessor(config.image_size)([image]), self._batch_size)

@@ -110,7 +110,7 @@ class View:
 
     @property
     def window(self) -> FloatArray:
-        """(4,) xyxy relative to the image: what is shown."""
+        """(4,) xyxy relative to the image: the part that is shown."""
         corners = (self.left, self.top, self.left + self.shape[1], self.top + self.shape[0])
         return (np.array(corners) / (self.whole[::-1] * 2)).astype(np.float32)
 

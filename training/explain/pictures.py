@@ -1,4 +1,4 @@
-"""Pictures of how a network arrives at its masks (paper figure 5): prototypes, and what a mask is composed of."""
+"""Pictures that explain the masks of a network (paper figure 5): prototypes, and the composition of a mask."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def composition_sheet(image: Image, explanation: Explanation, instance: int, cla
         image: (H, W, 3) uint8 BGR, of any size.
         explanation: of this image.
         instance: index of the detection.
-        class_names: what class ids index.
+        class_names: names by class id.
 
     Returns:
         (h, w, 3) uint8 BGR, about 2000 pixels wide.

@@ -10,7 +10,7 @@ Limits, all checked before memory is taken or arithmetic done:
 - values are floating point of 16 to 64 bits, whole numbers or truth values, no complex or quantised ones;
 - there are no more than `MAX_TENSORS` tensors, and what surrounds them is nested no deeper than `MAX_DEPTH` levels.
 
-What is handed over consists of plain objects: a file may set attributes of its own on others, such as methods.
+The results are plain objects: a file may set attributes of its own on others, such as methods.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ MAX_DEPTH = 32
 MAX_TENSORS = 50_000
 
 MAX_SHOWN = 200
-"""Characters of a name in a file."""
+"""Most characters of a name from a file that are shown."""
 
 _LEGACY_PICKLES = 5
-"""Of the older format: a magic number, the protocol, the system, the content, and the names of storages."""
+"""Pickles of the older format: a magic number, the protocol, the system, the content, and the names of storages."""
 
 _TYPES = frozenset(
     {torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.uint8}
@@ -54,17 +54,17 @@ _IN_LONG_END = 0xFFFFFFFF
 """Stands for a number that is only in the long form."""
 
 MAX_SAFETENSORS_HEADER = 100_000_000
-"""Bytes, the limit of the format."""
+"""Most bytes of the header, the limit of the format."""
 
 _AGAIN = "save it again with torch.save(model.state_dict(), path)"
 
 
 def read_checkpoint_file(path: Path) -> Any:
-    """What `torch.save` wrote into a file: tensors on the CPU, numbers, texts, lists, dictionaries; or the tensors by
-    name in a file of safetensors, whatever the file is called.
+    """The contents of a file of `torch.save`: tensors on the CPU, numbers, texts, lists, dictionaries; or the tensors
+    by name in a file of safetensors, whatever the file is called.
 
     Raises CheckpointError where the file is missing, damaged, contains code, goes beyond a limit or is something else,
-    and PackageMissing where it is of safetensors, which is not installed.
+    and PackageMissing where it is a file of safetensors and that package is not installed.
     """
     try:
         status = path.stat()
@@ -112,7 +112,7 @@ def _load(file: BinaryIO, source: str) -> Any:
 
 
 def _is_of_safetensors(head: bytes) -> bool:
-    """Such a file begins with the length of a JSON text, in 8 bytes, and the text."""
+    """Whether a file is of safetensors: it begins with the length of a JSON text, in 8 bytes, and the text."""
     return head[8:9] == b"{" and 2 <= int.from_bytes(head[:8], "little") <= MAX_SAFETENSORS_HEADER
 
 
@@ -171,7 +171,7 @@ def _check_directory(file: BinaryIO, size: int, start: int) -> None:
     """Raise BadZipFile unless the list of a zip file's parts can only begin at `start`.
 
     Its beginning is stored up to twice, and readers differ in which number they believe and in whether they search
-    where it says: Python could be shown another list than PyTorch.
+    where it says: Python might read another list than PyTorch.
     """
     file.seek(max(size - _LONG_END, 0))
     tail = file.read()
@@ -194,7 +194,7 @@ def _legacy_bytes(file: BinaryIO) -> int:
 
 
 class _Anything:
-    """Stands for whatever a pickle names: it can be called, filled and changed, and does nothing."""
+    """Stands for any object that a pickle names: it can be called, filled and changed, and does nothing."""
 
     def __init__(self, *_: object, **__: object) -> None:
         pass
@@ -245,14 +245,14 @@ def _bytes_of(kind: object) -> int:
 
 
 class _Plain:
-    """Copies what is in a file into plain dictionaries, lists, tuples and tensors, and counts the tensors' bytes."""
+    """Copies a file's contents into plain dictionaries, lists, tuples and tensors, and counts the tensors' bytes."""
 
     def __init__(self, path: Path, size: int) -> None:
         self._path = path
         self._size = size
         self._bytes = 0
         self._tensors = 0
-        self._copies: dict[int, Any] = {}  # what is held in many places is copied once
+        self._copies: dict[int, Any] = {}  # an object held in many places is copied once
 
     def copy(self, content: Any, where: str, levels: int) -> Any:
         """Raises CheckpointError where a tensor is not as weights are, or a limit is exceeded."""

@@ -109,7 +109,7 @@ def recognize_config(state: Mapping[str, Tensor]) -> ModelConfig:
 
 
 def config_beside(path: Path) -> ModelConfig | None:
-    """What training wrote next to the checkpoint, None where there is nothing; another program's JSON is ignored.
+    """The configuration that training wrote next to the checkpoint, None without one; other programs' JSON is ignored.
 
     Raises CheckpointError where it is ours and damaged.
     """
@@ -188,7 +188,7 @@ def _fit(config: ModelConfig, state: Mapping[str, Tensor], class_names: Sequence
 
 
 def _fitting_configs(state: Mapping[str, Tensor]) -> list[ModelConfig]:
-    """Of those that differ in names and classes only, the one with as many classes as the tensors, else the first."""
+    """Among configurations that differ in names and classes only, the one with the tensors' classes, else the first."""
     fitting: dict[ModelConfig, ModelConfig] = {}
     num_classes, _ = _head_sizes(state)
     for config in CONFIGS.values():
@@ -200,7 +200,7 @@ def _fitting_configs(state: Mapping[str, Tensor]) -> list[ModelConfig]:
 
 
 def _differences(config: ModelConfig, state: Mapping[str, Tensor]) -> list[str]:
-    """What sets the tensors apart from the configuration's network, one phrase per tensor."""
+    """The differences of the tensors from the configuration's network, one phrase per tensor."""
     expected = _shapes(config)
     differences = []
     for name in sorted(expected.keys() | state.keys()):
@@ -220,7 +220,7 @@ def _differences(config: ModelConfig, state: Mapping[str, Tensor]) -> list[str]:
 
 @lru_cache(maxsize=2 * len(CONFIGS))
 def _shapes(config: ModelConfig) -> Mapping[str, torch.Size]:
-    """Of every tensor of a network; to make one only to be asked takes a quarter of a second."""
+    """The shape of every tensor of a network, kept since making a network for this takes a quarter of a second."""
     with torch.device("meta"):
         return {name: tensor.shape for name, tensor in Yolact(config).state_dict().items()}
 

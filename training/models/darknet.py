@@ -55,7 +55,7 @@ class Darknet53(nn.Module):
 
     @property
     def stages(self) -> tuple[tuple[nn.Module, ...], ...]:
-        """What has parameters, from the images on: the first convolution, then each stage."""
+        """The modules with parameters, from the images on: the first convolution, then each stage."""
         return ((self._preconv,), *((layer,) for layer in self.layers))
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:

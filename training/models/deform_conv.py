@@ -65,7 +65,7 @@ def gather_deform_conv2d(
 
 
 def _sampling_points(offset: Tensor, kernel_width: int, stride: int, padding: int) -> tuple[Tensor, Tensor]:
-    """Where each tap samples: two (B, H', W', taps) tensors, y and x in input pixels."""
+    """The sampling points of the taps: two (B, H', W', taps) tensors, y and x in input pixels."""
     batch, _, out_height, out_width = offset.shape
     moves = offset.view(batch, -1, 2, out_height, out_width).permute(2, 0, 3, 4, 1)
     taps = torch.arange(moves.shape[-1], device=offset.device)

@@ -1,4 +1,4 @@
-"""What a file is that someone took for a checkpoint: told by its first bytes, with what to do instead."""
+"""Recognises files that are no checkpoints by their first bytes, with advice."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _BEGINNINGS: tuple[tuple[bytes, str], ...] = (
 )
 
 _LEGACY = re.compile(rb"\x80.(?:\x95.{8})?\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19\.", re.DOTALL)
-"""How torch.save begins a file of the older format: with a pickle of its magic number."""
+"""The beginning of a file of torch.save's older format: a pickle of its magic number."""
 
 _MAGIC_SIZE = 25
 
@@ -41,7 +41,7 @@ _ONNX = re.compile(rb"\x08[\x01-\x1f](?:\x12|\x1a|:)")
 
 
 def kind_by_beginning(head: bytes) -> str | None:
-    """What a file that begins so is, as the rest of a sentence after "is"; None where it may be a checkpoint."""
+    """The kind of a file by its beginning, as the rest of a sentence after "is"; None where it may be a checkpoint."""
     if not head:
         return "empty; download or copy it again"
     for beginning, kind in _BEGINNINGS:

@@ -1,4 +1,4 @@
-"""What a network starts from: nothing, ImageNet weights of its backbone, or another checkpoint."""
+"""The initial weights of a network: random ones, ImageNet weights of its backbone, or another checkpoint."""
 
 from __future__ import annotations
 

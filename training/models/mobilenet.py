@@ -63,7 +63,7 @@ class MobileNetV2(nn.Module):
 
     @property
     def stages(self) -> tuple[tuple[nn.Module, ...], ...]:
-        """What has parameters, from the images on: the first convolution, then each stage."""
+        """The modules with parameters, from the images on: the first convolution, then each stage."""
         return tuple((layer,) for layer in self.layers)
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:

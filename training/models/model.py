@@ -17,7 +17,7 @@ from yolact.training.models.resnet import ResNet
 
 
 class RawHeads(NamedTuple):
-    """What the network predicts, before softmax, box decoding and NMS. All float32; B images, N priors.
+    """The network's predictions before softmax, box decoding and NMS. All float32; B images, N priors.
 
     Attributes:
         locations: (B, N, 4) box regression relative to the priors.

@@ -78,7 +78,7 @@ class ResNet(nn.Module):
 
     @property
     def stages(self) -> tuple[tuple[nn.Module, ...], ...]:
-        """What has parameters, from the images on: the first convolution, then each stage."""
+        """The modules with parameters, from the images on: the first convolution, then each stage."""
         return ((self.conv1, self.bn1), *((layer,) for layer in self.layers))
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:

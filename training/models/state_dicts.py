@@ -1,4 +1,4 @@
-"""The state dict in a checkpoint: whatever it is wrapped in, beside what else, and however its tensors are called."""
+"""The state dict in a checkpoint: whatever it is wrapped in, and however its tensors are called."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ logger = logging.getLogger(__name__)
 State = Mapping[str, Tensor]
 
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "network", "weights")
-"""Under which programs keep the weights, those first that are taken where several are there."""
+"""Names under which programs keep the weights; where several are there, the first of these is taken."""
 
 _AVERAGED = re.compile(
     r"(?i:(?:^|[._])(?:ema|swa|avg|averaged?|polyak|shadow)(?:$|[._]))|[a-z](?:EMA|Ema|SWA|Swa|Avg)(?:$|[._])"
 )
-"""In the name of weights that are averages over the training's last steps."""
+"""Matches names of weights that are averages over the training's last steps."""
 
 _RUN_STATE = {"version", "config", "settings", "data", "iteration", "model", "optimizer"}
-"""What `training.run_folder` writes for a run to go on from."""
+"""Keys of the state that `training.run_folder` writes for a run to go on from."""
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""The names under which others keep the tensors of a YOLACT network, turned into the official ones, or named."""
+"""Turns other programs' names of a YOLACT network's tensors into the official ones, or names the program."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from yolact.runtime.errors import CheckpointError
 from yolact.training.models.mobilenet import STAGES
 
 HEAD = "prediction_layers.0.bbox_layer.bias"
-"""Of every YOLACT network; what comes before it in a file comes before all names there."""
+"""A tensor of every YOLACT network; a prefix before its name in a file is before all names there."""
 
 _WRAPPERS = re.compile(
     r"(?:(?<=^)|(?<=\.))(?:module|_orig_mod|_forward_module|_fsdp_wrapped_module|_checkpoint_wrapped_module)\."
 )
-"""Of DataParallel, torch.compile, DeepSpeed, FSDP and recomputed layers, which wrap the network or any part of it."""
+"""Prefixes of DataParallel, torch.compile, DeepSpeed, FSDP and recomputed layers, which wrap the network or parts."""
 
 _ATTRIBUTES = re.compile(r"^(?:(?:model|net)\.)+")
-"""Of programs that keep the network as an attribute."""
+"""Prefixes of programs that keep the network as an attribute."""
 
 _FIRST_RELEASE = re.compile(r"backbone\.layer\d|fpn\.downsample_layers\.(?:[2-9]|\d\d)")
 """Leftovers that the official code passes over as well (yolact.py, load_weights)."""
@@ -28,19 +28,19 @@ _EDGE_PYRAMID = re.compile(r"fpn_phase_(?:1\.(?=lat_layers\.)|2\.(?=(?:pred|down
 """YOLACT-Edge cuts the pyramid in two, so that its video networks can warp in between."""
 
 _EDGE_WIDEST = re.compile(r"backbone\.layers\.(?:7\.0\.conv|8\.[01])\.")
-"""Of YOLACT-Edge's MobileNetV2: two stages that nothing takes its input from."""
+"""Two stages of YOLACT-Edge's MobileNetV2 whose outputs are not used."""
 
 _EDGE_VIDEO = re.compile(r"(?:flow_net|flow_net_pre_convs|spa|partial_backbone)\.")
-"""Of YOLACT-Edge's networks for video, to guess the frames between key frames."""
+"""Tensors of YOLACT-Edge's networks for video, which guess the frames between key frames."""
 
 _COUNTS = re.compile(r"n_averaged$|(?:.*\.)?total_(?:ops|params)$")
-"""Of torch.optim.swa_utils.AveragedModel, and of thop, which counts operations."""
+"""Counters of torch.optim.swa_utils.AveragedModel, and of thop, which counts operations."""
 
 _FAKE_QUANT = re.compile(r"(?:.*[._])?(?:fake_quant|activation_post_process|\w*_quantizer)\.")
-"""Of networks that PyTorch or NVIDIA's toolkit prepared for training with rounded values."""
+"""Tensors of networks that PyTorch or NVIDIA's toolkit prepared for training with rounded values."""
 
 TRAINING_ONLY = re.compile(r"semantic_seg_conv\.|.*\.num_batches_tracked$")
-"""What no detection needs: the layer of the semantic loss, and counters, which PyTorch before 0.4.1 did not save."""
+"""Not needed for detections: the layer of the semantic loss, and counters, which PyTorch before 0.4.1 did not save."""
 
 _OTHERS: tuple[tuple[str, str], ...] = (
     (
@@ -58,10 +58,10 @@ _BACKBONE = re.compile(r"layer[1-4]\.\d|features\.\d|conv1\.weight|_preconv\.|la
 
 
 def networks(state: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
-    """The tensors of each YOLACT network in a state dict, without what comes before all of its names.
+    """The tensors of each YOLACT network in a state dict, without the common prefix of its names.
 
-    The keys are what came before, and empty where there is one network, or none: then all tensors are handed over.
-    A program may keep a network, its average and its losses beside each other; what belongs to no network is left out.
+    The keys are the prefixes, and empty where there is one network, or none: then all tensors are handed over.
+    A program may keep a network, its average and its losses beside each other; tensors of no network are left out.
 
     Raises CheckpointError where a tensor is there under two names.
     """
@@ -80,7 +80,7 @@ def networks(state: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
 
 
 def official_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors of a network by the official names, without what no image needs.
+    """The tensors of a network by the official names, without those that no image needs.
 
     YOLACT-Edge's names are replaced, and leftovers of the first release, stages that feed nothing and the parts for
     frames between key frames left out.
@@ -115,7 +115,7 @@ def _unique(names: Mapping[str, str], state: Mapping[str, Tensor]) -> dict[str, 
 
 
 def stranger(names: Iterable[str]) -> str | None:
-    """Which other project's tensors are called so, and what to do, as a sentence's end; None where none is known."""
+    """The other project whose tensors have these names, and advice, as a sentence's end; None where none is known."""
     names = list(names)
     kind = next((kind for pattern, kind in _OTHERS if any(re.match(pattern, name) for name in names)), None)
     return kind and f"this is {kind}; {_CHOOSE}"

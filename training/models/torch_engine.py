@@ -40,7 +40,7 @@ class TorchEngine:
 
     @property
     def metadata(self) -> ModelMetadata:
-        """What the model is and how it post-processes."""
+        """The model and its post-processing."""
         return self._metadata
 
     def set_postprocess(self, settings: PostprocessConfig) -> None:
@@ -61,7 +61,7 @@ class TorchEngine:
         return [ImageHeads(*image) for image in zip(*arrays, strict=True)]
 
     def detect(self, images: Image) -> list[NetworkDetections]:
-        """Detections of each image of a batch (N, S, S, 3) uint8 BGR. What cannot be is left out, see `OutputCheck`."""
+        """Detections of each image of a batch (N, S, S, 3) uint8 BGR, without impossible ones, see `OutputCheck`."""
         found = [self._check.of_heads(heads, self.metadata.postprocess)[0] for heads in self.heads(images)]
         if not self.metadata.config.mask_rescoring:
             return found

@@ -46,5 +46,5 @@ def _kind(cell: str) -> str:
 
 
 def text(value: str) -> str:
-    """The text escaped for HTML; what is no valid text in the name of a file becomes question marks."""
+    """The text escaped for HTML; invalid characters in the name of a file become question marks."""
     return escape(value.encode(errors="replace").decode())

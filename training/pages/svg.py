@@ -11,7 +11,7 @@ Anchor = Literal["start", "middle", "end"]
 
 
 def svg(width: float, height: float, described: str, shapes: Iterable[str]) -> str:
-    """A chart as wide as its place; `described` is what it shows, for those who cannot see it."""
+    """A chart as wide as its place; `described` is its description, for those who cannot see it."""
     return (
         f'<svg viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{text(described)}" '
         f'xmlns="http://www.w3.org/2000/svg">{"".join(shapes)}</svg>'
@@ -55,11 +55,11 @@ class Axes(NamedTuple):
     y_most: float = 1
 
     def x(self, value: float) -> float:
-        """Where a value is, from the left."""
+        """The position of a value, from the left."""
         return self.left + (self.right - self.left) * value / self.x_most
 
     def y(self, value: float) -> float:
-        """Where a value is, from above."""
+        """The position of a value, from above."""
         return self.bottom - (self.bottom - self.top) * value / self.y_most
 
     def curve(self, xs: Sequence[float], ys: Sequence[float], colour: str, title: str = "", width: float = 1.6) -> str:
@@ -82,6 +82,6 @@ class Axes(NamedTuple):
         return "".join(parts)
 
     def titles(self, x_title: str, y_title: str) -> str:
-        """What the axes show."""
+        """The titles of the axes."""
         middle = (self.top + self.bottom) / 2
         return label((self.left + self.right) / 2, self.bottom + 30, x_title) + label(13, middle, y_title, turn=-90)

@@ -1,1 +1,1 @@
-"""What a training run tells of itself: its opening table, metrics, curves, sample pictures and page."""
+"""The story of a training run: its opening table, metrics, curves, sample pictures and page."""

@@ -36,7 +36,7 @@ def draw_curves(table: MetricsTable, title: str) -> bytes:
 
     Nothing of matplotlib's state is touched, and no display is needed: the figure has a canvas of its own.
     """
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it tells of fonts that it looks for
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it logs the fonts that it looks for
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

@@ -11,7 +11,7 @@ from pathlib import Path
 METRICS_FILE = "metrics.csv"
 
 AP_COLUMNS = ("box_AP", "mask_AP")
-"""Of validations, in percent; empty in other rows."""
+"""Columns of validations, in percent; empty in other rows."""
 
 _MOST_BYTES = 256 << 20
 
@@ -37,8 +37,8 @@ class MetricsTable:
     def load(self, resumed_at: int | None) -> str | None:
         """Take the rows up to an iteration from the file; None takes none, for a new run.
 
-        What is no table of such a run is renamed, so that it is not lost. Returns a sentence for the user where rows
-        are missing. Raises OSError where the file cannot be renamed.
+        A file that is no table of such a run is renamed, so that it is not lost. Returns a sentence for the user where
+        rows are missing. Raises OSError where the file cannot be renamed.
         """
         if not self.path.exists() and not self.path.is_symlink():
             return f"there is no {self.path}, which begins anew" if resumed_at else None

@@ -1,4 +1,4 @@
-"""What is told of a run before its first step: data, network, device, batch, schedule, and where results go."""
+"""The facts about a run before its first step: data, network, device, batch, schedule, and folder of results."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MOST_CLASSES = 8
 """Classes whose instances are counted one by one, those with most first."""
 
 WEIGHTS = "weights"
-"""Title of what the run began with."""
+"""Title of the weights that the run began with."""
 
 Facts = dict[str, str]
 
@@ -46,7 +46,7 @@ def tell_opening(
         if request.patience is not None:
             facts["validation"] += f"; ends after {request.patience} without a better mask AP"
     facts["network"] = _network(model)
-    facts[WEIGHTS] = "none, it learns from nothing" if request.weights is None else str(request.weights)
+    facts[WEIGHTS] = "none, it starts from random weights" if request.weights is None else str(request.weights)
     facts["device"] = _device(processes)
     facts["batch"] = _batch(settings, processes.world)
     facts["schedule"] = _schedule(settings, len(dataset))

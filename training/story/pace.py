@@ -1,4 +1,4 @@
-"""How long a run takes: measured from its own steps, so that it can be told while it runs."""
+"""The duration of a run, estimated from its own steps while it runs."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Pace:
     def seconds_left(self, iteration: int) -> float | None:
         """The time to the end from the step of an iteration, before its checkpoint; None before it can be told.
 
-        Validations count from the first one on, since nobody knows before how long they take.
+        Validations count from the first one on, since their duration is unknown before.
         """
         if self.seconds_a_step is None:
             return None

@@ -1,4 +1,4 @@
-"""`README.md` in the folder of a run: how it came about, where it stands, and the next command."""
+"""`README.md` in the folder of a run: its command, its progress, and the next command."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MARK = "<!-- written by yolact-train, which replaces this file -->"
 """The first line, by which the page of a run is told from anybody's own."""
 
 SCENES_FOLDER = "validation-scenes"
-"""Of scenes that a run is validated on, where these are no files yet."""
+"""Folder of the scenes that a run is validated on, where these are no files yet."""
 
 _SHOWN = 10
 """Validations in the table, the last ones and the best."""
@@ -69,14 +69,14 @@ def best_so_far(request: TrainRequest, record: RunRecord) -> str:
     """A sentence about the best validation."""
     best = record.best
     if request.validation is None:
-        return "It has no validation data (`--val`), so nobody knows how good it is."
+        return "It has no validation data (`--val`), so its accuracy is unknown."
     if best is None:
-        return "No average precision was measured yet."
+        return "No average precision has been measured yet."
     return f"Best mask AP: {percent(best.mask_ap)} at iteration {best.iteration:,}, in `best.pth`."
 
 
 def next_commands(request: TrainRequest, record: RunRecord, finished: bool) -> list[str]:
-    """What one may want to run next, a line each."""
+    """Commands to run next, a line each."""
     output, resume = shlex.quote(str(request.output)), f"{shlex.join(request.program)} --resume"
     if not finished:
         return [f"{resume} --output {output}"]
@@ -98,7 +98,7 @@ def next_commands(request: TrainRequest, record: RunRecord, finished: bool) -> l
 
 
 def _measured_as(arguments: Sequence[str]) -> list[str]:
-    """Those of the options that average precision depends on, which `yolact-eval` has as well."""
+    """The options that average precision depends on, which `yolact-eval` has as well."""
     words = []
     for option, value in zip(arguments, (*arguments[1:], ""), strict=True):
         if option in ("--exif", "--max-detections"):
@@ -145,7 +145,7 @@ def _files(request: TrainRequest) -> dict[str, str]:
         METRICS_FILE: "losses, learning rate, speed and average precision by iteration",
         CURVES_FILE: "the same as curves",
         f"{folder}/": "ground truth and prediction of the same images over time",
-        "state.pth": "what `--resume` goes on from",
+        "state.pth": "the state that `--resume` goes on from",
         "run.json": "the options of the run and its validations",
         "events.out.tfevents.*": "for TensorBoard",
     }

@@ -22,7 +22,7 @@ from yolact.training.explain.panels import above, beside, text
 from yolact.training.pages.side_by_side import draw_to_compare, instances_of_masks
 
 SAMPLE_FOLDERS = ("validation", "training")
-"""Of pictures of the validation data, and where there is none of the training data."""
+"""Folders of pictures of the validation data or, where there is none, of the training data."""
 
 COUNT = 4
 """Number of images whose predictions are drawn."""
@@ -37,7 +37,7 @@ _NAME = re.compile(r"(\d{6,})_\d\.jpg")
 
 
 class Sample(NamedTuple):
-    """An image (H, W, 3) uint8 BGR with what is annotated on it, each with a score of 1."""
+    """An image (H, W, 3) uint8 BGR with its annotated objects, each with a score of 1."""
 
     image: Image
     truth: Detections
@@ -112,7 +112,7 @@ def drop_pictures(folder: Path, after: int | None = None) -> None:
 
 
 def _least_missed(order: list[int]) -> list[int]:
-    """Of more iterations than are kept those that lie closest between two others."""
+    """The iterations to drop where there are too many: those that lie closest between two others."""
     kept, surplus = list(order), []
     while len(kept) > MOST_MOMENTS:
         closest = min(range(1, len(kept) - 1), key=lambda index: kept[index + 1] - kept[index - 1])

@@ -1,4 +1,4 @@
-"""What a run leaves for its reader besides weights: metrics, curves, sample pictures and page, renewed as it goes."""
+"""The files of a run for its reader besides weights: metrics, curves, sample pictures and page, renewed as it goes."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class RunStory:
         self._failed: set[str] = set()
 
     def begin(self, resumed_at: int | None) -> None:
-        """Take up what an earlier part of the run has left, up to that iteration; None for a new run."""
+        """Take up the files of an earlier part of the run, up to that iteration; None for a new run."""
         try:
             if fault := self._table.load(resumed_at):
                 logger.warning("%s", fault)
@@ -63,7 +63,7 @@ class RunStory:
             self.renew(int(row["iteration"] or 0))
 
     def add_validation(self, validation: Validation) -> None:
-        """What a validation measured, into the record and into the row of its iteration."""
+        """Put the result of a validation into the record and into the row of its iteration."""
         self.record = self.record.with_validation(validation)
         last = self._table.rows[-1] if self._table.rows else {}
         if last.get("iteration") == validation.iteration:

@@ -1,1 +1,1 @@
-"""One network on a CPU by everything that can run it: speed, memory, and whether the same is found."""
+"""One network on a CPU in every runtime that can run it: speed, memory, and agreement of the detections."""

@@ -1,4 +1,4 @@
-"""Whether a contender finds what ONNX Runtime finds with the same weights, before anybody times it."""
+"""The check that a contender's results agree with those of ONNX Runtime, with the same weights, before it is timed."""
 
 from __future__ import annotations
 

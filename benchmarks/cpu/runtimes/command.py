@@ -1,14 +1,14 @@
-"""The command that compares what runs one network on this CPU: speed, memory, and whether the same is found.
+"""The command that compares the runtimes for one network on this CPU: speed, memory, and agreement of the detections.
 
 YOLACT-ResNet50 at 550 with made-up weights (100 detections, the worst case) up to its heads, and from an image to masks
-of its size. All contenders have the same weights, photos and threads, each a process of its own, and run in turn, so
-that a machine that slows down does so for all. What computes in float32 has to find what ONNX Runtime finds before it
-is timed. What rounds is judged by its average precision: the demonstration model's on bins that it has not seen.
-A contender that cannot run is in the results with the reason.
+of its size. All contenders have the same weights, photos and threads. Each is a process of its own. They run in turn,
+so a machine that slows down does so for all. A contender in float32 is timed only after its detections have been
+compared with those of ONNX Runtime. One that rounds is judged by average precision: the demonstration model's on bins
+that it has not seen. A contender that cannot run is in the results with the reason.
 
     python -m benchmarks.cpu runtimes [--only NAMES] [--json benchmarks/results/cpu_runtimes.json]
 
-OpenVINO comes with the extra `openvino`; ncnn is no dependency: pip install --no-deps ncnn portalocker pnnx
+OpenVINO comes with the extra `openvino`; ncnn is installed separately: pip install --no-deps ncnn portalocker pnnx
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ BUSY = 0.5
 
 
 def parse_names(context: click.Context, parameter: click.Parameter, value: str | None) -> list[str]:
-    """The names of the contenders that were asked for, in the order of the tables."""
+    """The names of the requested contenders, in the order of the tables."""
     asked = list(CONTENDERS) if value is None else value.split(",")
     if unknown := [name for name in asked if name not in CONTENDERS]:
         raise click.BadParameter(f"expected some of {', '.join(CONTENDERS)}, got {', '.join(unknown)}")
@@ -43,11 +43,11 @@ def parse_names(context: click.Context, parameter: click.Parameter, value: str |
 @click.option("--runs", type=click.IntRange(1), default=12, show_default=True, help="Timed runs of each.")
 @click.option("--threads", type=click.IntRange(1), default=os.cpu_count, help="[default: all cores]")
 @click.option("--only", "names", callback=parse_names, help=f"Some of {','.join(CONTENDERS)}.  [default: all]")
-@click.option("--bins", type=click.IntRange(1), default=300, show_default=True, help="For average precision.")
+@click.option("--bins", type=click.IntRange(1), default=300, show_default=True, help="Bins for average precision.")
 @json_option
 @reports_errors
 def main(runs: int, threads: int, names: list[str], bins: int, json_path: Path | None) -> None:
-    """Compare what runs the network on this CPU."""
+    """Compare the runtimes for the network on this CPU."""
     load = load_average()
     if load is not None and load > BUSY:
         click.echo(f"warning: the load is {load:.1f}; others at work slow down PyTorch more than the rest", err=True)

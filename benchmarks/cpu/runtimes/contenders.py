@@ -32,11 +32,11 @@ REFERENCE, BASELINE = "ours-fp32", "eager"
 
 
 class Pipeline(Protocol):
-    """What finds the detections of an image, as `Detector` does.
+    """An object that finds the detections of an image, as `Detector` does.
 
     Attributes:
         metadata: of the network.
-        engine_ms: what its engine took of the last call, None where it has no such part.
+        engine_ms: milliseconds that its engine took in the last call, None if it has no engine.
     """
 
     metadata: ModelMetadata
@@ -54,7 +54,7 @@ class Contender:
 
     Attributes:
         label: for tables.
-        rounded: computes in less than float32, so accuracy is what it is judged by, not the same detections.
+        rounded: computes in less than float32, so it is judged by accuracy and not by equal detections.
         open_heads, open_pipeline: from files and a number of threads.
     """
 

@@ -1,6 +1,6 @@
 """Runtimes for an exported file on a CPU, all behind one call: images (1, S, S, 3) uint8 in, the file's outputs out.
 
-Each imports its runtime only when it is opened, so that no process pays for another's.
+Each imports its runtime only when it is opened, so no process carries the runtime of another.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Run = Callable[[Image], list[NDArray[Any]]]
 
 
 class ForeignEngine:
-    """An engine around another project's runtime, for our detector: all contenders share what surrounds the network."""
+    """An engine around another project's runtime, for our detector: contenders share all steps around the network."""
 
     min_batch, max_batch, device = 1, 1, "cpu"
 
@@ -69,7 +69,7 @@ class TimedEngine:
 
 
 class TimedDetector(Detector):
-    """A detector that knows how much of its last call the engine took."""
+    """A detector that knows the engine's share of its last call."""
 
     def __init__(self, engine: Engine) -> None:
         self._timed = TimedEngine(engine)
@@ -77,12 +77,12 @@ class TimedDetector(Detector):
 
     @property
     def engine_ms(self) -> float:
-        """Milliseconds that the engine took of the last call."""
+        """Milliseconds that the engine took in the last call."""
         return self._timed.ms
 
 
 def openvino_run(path: Path, metadata: ModelMetadata, threads: int, precision: str | None) -> Run:
-    """An exported file run by OpenVINO in a precision (`f32`), or for None in the one that OpenVINO takes by itself."""
+    """An exported file run by OpenVINO in a precision (`f32`), or for None in OpenVINO's own choice."""
     core = load_openvino().Core()
     model = core.read_model(path)
     size = metadata.config.image_size

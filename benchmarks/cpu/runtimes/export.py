@@ -52,7 +52,7 @@ def write_files(
 
 
 def convert_for_ncnn(raw: onnx.ModelProto, folder: Path) -> str | None:
-    """Let pnnx write `raw.ncnn.param` and `.bin` into the folder. Returns why not, if not."""
+    """Let pnnx write `raw.ncnn.param` and `.bin` into the folder. Returns the reason where it could not."""
     try:
         pnnx = importlib.import_module("pnnx")
     except ImportError:

@@ -1,4 +1,4 @@
-"""Where the files of a network lie. What writes them is another module, since most readers do without PyTorch."""
+"""Where the files of a network lie. Another module writes them, since most readers do without PyTorch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Files:
     Attributes:
         folder: holds `full`, `inlined` and `raw` `.onnx`, the same with `-int8`, `raw.ncnn.param`, `weights.pth`.
         metadata: of the full graph.
-        problems: why a file is not there, by its name.
+        problems: the reason for each missing file, by its name.
     """
 
     folder: Path

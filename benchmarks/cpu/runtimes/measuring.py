@@ -98,8 +98,8 @@ def take_turns(workers: dict[str, Worker], rows: Rows, runs: int, level: str) ->
 
 
 def summarise(samples: list[dict[str, float]], baseline: list[dict[str, float]] | None) -> dict[str, Any]:
-    """Median and spread in ms, medians of the parts, and how many times as fast as the baseline's run of the same
-    round it was, in the median."""
+    """Median and spread in ms, medians of the parts, and the median of the speed relative to the baseline's run in the
+    same round."""
     totals = [sample["total"] for sample in samples]
     low, middle, high = np.percentile(totals, [10, 50, 90]).tolist()
     row: dict[str, Any] = {"ms": {"median": middle, "p10": low, "p90": high}}
@@ -123,7 +123,7 @@ def started(names: Sequence[str], *arguments: Any) -> Iterator[dict[str, Worker]
 
 @contextmanager
 def dropping(name: str, workers: dict[str, Worker], rows: Rows) -> Iterator[None]:
-    """A contender that fails here is out of the comparison; its row says why."""
+    """A contender that fails here leaves the comparison; its row has the reason."""
     try:
         yield
     except Failed as failure:
@@ -158,7 +158,7 @@ def large_photo_memory(files: Files, threads: int) -> dict[str, Any]:
 
 
 def measure_accuracy(names: Sequence[str], count: int) -> dict[str, Any]:
-    """Mask and box AP of the demonstration model by the contenders that round, and by two in float32 to compare with.
+    """Mask and box AP of the demonstration model by the contenders that round, and by two in float32 for comparison.
 
     Nothing is timed here, so all contenders run at once, on one thread each.
     """

@@ -1,4 +1,4 @@
-"""What the comparison of runtimes measured, in Markdown."""
+"""The results of the comparison of runtimes, in Markdown."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def parts(figures: Figures) -> str:
 
 
 def ours(figures: Figures) -> str:
-    """Figures that are measured of this project's own runtime alone."""
+    """Figures that are measured for this project's own runtime alone."""
     rows = []
     if "in_graph_postprocessing_ms" in figures:
         rows.append(("post-processing inside the graph, FP32", f"{figures['in_graph_postprocessing_ms']:.1f} ms"))

@@ -36,7 +36,7 @@ LONGEST_REASON = 300
 
 
 class Failed(Exception):
-    """A contender cannot do it; the message says why."""
+    """A contender cannot run or answer; the message gives the reason."""
 
 
 class Heads:
@@ -70,11 +70,11 @@ class EndToEnd:
         self._photos = photos
 
     def answer(self, index: int) -> Detections:
-        """What it finds in a photo."""
+        """The detections in a photo."""
         return self._pipeline(self._photos[index])
 
     def time(self) -> dict[str, float]:
-        """Milliseconds of one run on the first photo, and of its parts where it has such."""
+        """Milliseconds of one run on the first photo, and of its parts if it has some."""
         start = time.perf_counter()
         found = self._pipeline(self._photos[0])
         middle = time.perf_counter()
@@ -95,7 +95,7 @@ class EndToEnd:
         return peak_host_memory_mib()
 
     def encode(self, photo: Path) -> int:
-        """Find instances in a photo and encode their masks; returns how many."""
+        """Find instances in a photo and encode their masks; returns their number."""
         return len(self._pipeline(read_image(photo)).rle())
 
     def accuracy(self, truth: GroundTruth) -> dict[str, float | None]:
@@ -144,7 +144,7 @@ class Worker:
         return answer
 
     def close(self) -> None:
-        """End the process: it ends by itself when the pipe closes, and is killed where it does not."""
+        """End the process: it ends by itself when the pipe closes, and is killed if it does not."""
         self._pipe.close()
         self._process.join(END_SECONDS)
         if self._process.is_alive():
@@ -153,7 +153,7 @@ class Worker:
 
 
 def _serve(pipe: Connection, name: str, level: str, files: Files, threads: int, photos: Sequence[Image]) -> None:
-    """What the process does: it sends an answer, or a reason for having none, to each question until nobody asks."""
+    """The loop of the process: it answers each question, or sends the reason for a failure, until the pipe closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is handled by the process that asks
     cv2.setNumThreads(threads)
     subject = None
@@ -170,7 +170,7 @@ def _serve(pipe: Connection, name: str, level: str, files: Files, threads: int, 
 
 
 def describe(error: Exception) -> str:
-    """Why a contender cannot run, in one line."""
+    """The reason for a contender's failure, in one line."""
     if isinstance(error, ModuleNotFoundError):
         return f"{error.name} is not installed"
     text = one_line(error) or type(error).__name__

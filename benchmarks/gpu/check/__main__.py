@@ -1,16 +1,16 @@
 """Everything that needs a GPU, in one call, for a machine that may be there only once. Not yet run on a GPU.
 
-Needs a Python with PyTorch's CUDA build, and nothing installed: the repository is imported from where it lies. What
-else is missing (OpenCV, ONNX, TensorRT, nvcc, ...) skips a part and ends none. Each step is a process with a time limit
-of its own; the most valuable come first. The JSON file is written after each, the tables are printed at the end, also
-where a signal or the limit ends the run early.
+Needs a Python with PyTorch's CUDA build, and nothing installed: the repository is imported from where it lies. Any
+other missing dependency (OpenCV, ONNX, TensorRT, nvcc, ...) skips a part and ends none. Each step is a process with a
+time limit of its own; the most valuable come first. The JSON file is written after each step. The tables are printed at
+the end, also if a signal or the limit ends the run early.
 
     python3 -m benchmarks.gpu.check [--time-limit 540] [--json FILE] [--only STEP ...] [--resume]
 
-A call replaces what earlier ones left in the file. With `--only` it replaces the named steps alone, with `--resume` it
-runs those alone that the file does not have as done, so that several short calls add up to a whole one.
+A call replaces the results of earlier calls in the file. With `--only` it replaces the named steps alone. With
+`--resume` it runs only the steps that the file does not have as done, so several short calls add up to a whole one.
 
-Exit codes: 0 nothing failed, 1 something did or ran out of time, 2 wrong usage, 4 there is no CUDA GPU, 130 and 143
+Exit codes: 0 no step failed, 1 a step failed or ran out of time, 2 wrong usage, 4 there is no CUDA GPU, 130 and 143
 interrupted and terminated. This file and what it imports need the standard library alone: a bare machine may not even
 have click and tqdm.
 """
@@ -67,10 +67,10 @@ def choose_steps(steps: Sequence[Step], only: Sequence[str], resumed: Record | N
 
     Args:
         steps: all there are.
-        only: beginnings of the names of those that are asked for; none for all that run unasked.
-        resumed: where steps that are done are to be left out, what is known of them.
+        only: beginnings of the names of the requested steps; empty for all steps that run unasked.
+        resumed: the record of earlier calls, whose finished steps are left out; None to run them again.
 
-    Raises UsageError where no name begins so.
+    Raises UsageError if no name has one of these beginnings.
     """
     for beginning in only:
         if not any(step.name.startswith(beginning) for step in steps):
@@ -84,7 +84,7 @@ def choose_steps(steps: Sequence[Step], only: Sequence[str], resumed: Record | N
 
 
 def check_same_gpu(record: Record) -> None:
-    """Raise UsageError where the results to go on from are of another GPU than this machine's."""
+    """Raise UsageError if the results to continue from are of another GPU than this machine's."""
     environment = record.kept.get("environment")
     found = environment.result if environment else None
     before = found.get("nvidia_smi", {}).get("name") if isinstance(found, dict) else None
@@ -94,7 +94,7 @@ def check_same_gpu(record: Record) -> None:
 
 
 def prepare_folder(*, keep: bool) -> None:
-    """Make the folder of the steps' files, empty unless what is in it is to be kept."""
+    """Make the folder of the steps' files, and empty it unless its files are to be kept."""
     paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     os.environ["PYTHONPATH"] = os.pathsep.join(paths)  # the processes of the steps import the repository from there
     if not keep:
@@ -127,7 +127,7 @@ def make_parser(steps: Sequence[Step]) -> argparse.ArgumentParser:
 
 
 def seconds(text: str) -> float:
-    """The number of seconds that a text means, which has to be positive."""
+    """The number of seconds in a text; it has to be positive."""
     value = float(text)
     if not 0 < value < float("inf"):
         raise ValueError

@@ -1,4 +1,4 @@
-"""One step of the check, in a process of its own: what is missing on a machine skips a step and ends none.
+"""One step of the check, in a process of its own: a missing dependency skips the step and ends no other.
 
     python -m benchmarks.gpu.check.child STEP RESULT.json [ARGUMENT ...]
 

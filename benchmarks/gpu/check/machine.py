@@ -29,7 +29,7 @@ aim come first."""
 
 
 def examine(result: Path) -> None:
-    """Write down everything that figures depend on. Raises Skip where there is no GPU."""
+    """Record everything that figures depend on. Raises Skip where there is no GPU."""
     found: dict[str, Any] = {"python": platform.python_version(), "system": platform.platform(), "cpus": os.cpu_count()}
     found["nvidia_smi"] = smi = ask_nvidia_smi(*QUERY)
     write_figures(result, found)

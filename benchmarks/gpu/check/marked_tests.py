@@ -24,7 +24,7 @@ MISSING = re.compile(r"ModuleNotFoundError: No module named '([\w.]+)'")
 
 
 class Recorder:
-    """A plugin of pytest that writes down what became of the tests so far, for a run that is cut short."""
+    """A plugin of pytest that records the outcomes of the tests so far, for a run that is cut short."""
 
     def __init__(self, result: Path) -> None:
         self.passed = 0
@@ -69,7 +69,7 @@ class Recorder:
         write_figures(self._result, {**counts, **details})
 
     def verdict(self, code: int) -> None:
-        """Raises YolactError where a test failed or none could run for a mistake, Skip where all were skipped."""
+        """Raises YolactError if a test failed or a mistake kept all from running, Skip if all were skipped."""
         self._write()
         if self.failed:
             test, message = next(iter(self.failed.items()))

@@ -1,7 +1,7 @@
 """The steps of the check in order of their value, each with its time limit.
 
-The limits of the steps that run unasked fit into the time limit of a call. What compiles for long comes last, as it
-gains most from the seconds that the steps before it did not need.
+The limits of the steps that run unasked fit into the time limit of a call. Steps that compile for long come last, as
+they gain most from the seconds that the steps before them did not need.
 """
 
 from __future__ import annotations

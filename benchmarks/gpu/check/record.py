@@ -1,4 +1,4 @@
-"""What became of the steps of the check, kept in a file from one call to the next.
+"""The outcomes of the steps of the check, kept in a file from one call to the next.
 
 Only the standard library is needed.
 """
@@ -25,15 +25,15 @@ _TYPES: dict[str, tuple[type, ...]] = {"reason": (str,), "seconds": (int, float)
 
 @dataclass
 class Outcome:
-    """How a step ended, and what it left.
+    """The end of a step, and its results.
 
     Attributes:
         status: how it ended, or that it still runs.
-        reason: a sentence where it is not done.
-        seconds: it took.
-        result: what its file held at the end.
-        log: the last lines it said, where something went wrong.
-        at: when it began, in UTC, as ISO 8601 has it; empty where it did not.
+        reason: a sentence if it is not done.
+        seconds: its duration.
+        result: the contents of its file at the end.
+        log: the last lines of its output, if something went wrong.
+        at: the time of its start, in UTC, in the form of ISO 8601; empty if it did not start.
     """
 
     status: Status
@@ -49,7 +49,7 @@ class Record:
     """The outcomes of all steps, kept in a file that is whole at any time.
 
     Attributes:
-        path: the file; not written as long as all is skipped, so that a machine without a GPU replaces no results.
+        path: the file; not written as long as all steps are skipped, so a machine without a GPU replaces no results.
         limit: seconds for all steps together.
         outcomes: of this call, by the names of the steps.
         kept: of earlier calls.
@@ -71,16 +71,16 @@ class Record:
             write_figures(self.path, {"limit_s": self.limit, "steps": steps})
 
     def all(self) -> dict[str, Outcome]:
-        """The outcomes of this call, and those of earlier ones where this one has not tried the step to its end."""
+        """The outcomes of this call; where it has not run a step to its end, that of an earlier call."""
         tried = {name: one for name, one in self.outcomes.items() if name not in self.kept or one.status in TRIED}
         merged = {**self.kept, **tried}
         names = [*(name for name in self.order if name in merged), *(name for name in merged if name not in self.order)]
         return {name: merged[name] for name in names}
 
     def keep(self) -> None:
-        """Take over what the file has of earlier calls, if there is one. Raises UsageError where it is something else.
+        """Take over the outcomes of earlier calls, if there is a file. Raises UsageError if it is something else.
 
-        A step that an earlier call was killed in counts as interrupted.
+        A step during which an earlier call was killed counts as interrupted.
         """
         try:
             text = self.path.read_bytes()
@@ -108,7 +108,7 @@ class Record:
 
 
 def _outcome(values: Any) -> Outcome:
-    """The outcome that was written so. Raises TypeError, KeyError or ValueError where it was not."""
+    """The outcome that a JSON object holds. Raises TypeError, KeyError or ValueError if it holds none."""
     outcome = Outcome(**values)
     if outcome.status not in get_args(Status):
         raise ValueError(f"{outcome.status!r} is no status of a step")
@@ -121,7 +121,7 @@ def _outcome(values: Any) -> Outcome:
 
 
 def read_json(path: Path) -> Any:
-    """What a JSON file holds, None where it holds none."""
+    """The contents of a JSON file; None if it cannot be read."""
     try:
         return parse_json(path.read_bytes())
     except (OSError, ValueError):

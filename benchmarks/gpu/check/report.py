@@ -1,4 +1,4 @@
-"""What the check on a GPU found, for readers: tables in Markdown."""
+"""The report of the check on a GPU: tables in Markdown."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def describe(record: Record) -> str:
 
 
 def _text(part: Callable[[Record], Iterator[str]], record: Record) -> str:
-    """The lines of a part; a sentence where a file of an earlier call holds no such results."""
+    """The lines of a part; a sentence if a file of an earlier call holds no such results."""
     try:
         return "\n".join(part(record))
     except (AttributeError, IndexError, KeyError, TypeError, ValueError, ZeroDivisionError) as error:
@@ -56,7 +56,7 @@ def _steps(record: Record) -> Iterator[str]:
 
 
 def _when(record: Record, name: str) -> str:
-    """Of a step that this call did not run to its end: when an earlier one did."""
+    """For a step that this call did not run to its end: the time of an earlier call that did."""
     outcome = record.all()[name]
     return f"kept, of {outcome.at}" if outcome is record.kept.get(name) and outcome.at else ""
 
@@ -90,7 +90,7 @@ def _contenders(record: Record) -> Iterator[str]:
 
 
 def check_table(figures: dict[str, Any]) -> str:
-    """What a check wrote about whole detectors, by network, contender and batch."""
+    """The results of a check for whole detectors, by network, contender and batch."""
     return contender_table(step["result"] for step in figures["steps"].values())
 
 

@@ -1,4 +1,4 @@
-"""Skipping: what the machine lacks ends a step of the check and is no failure. It needs the standard library alone."""
+"""Skipping: a step that needs something the machine lacks ends without a failure. Needs the standard library alone."""
 
 from __future__ import annotations
 
@@ -36,6 +36,6 @@ def require_gpu() -> None:
 
 
 def missing_module(name: str | None) -> str:
-    """The sentence for a module that was not found; empty where it should have been."""
+    """The sentence for a missing module; empty if the module should have been found."""
     top = (name or "").partition(".")[0]
     return f"the Python module {top} is not installed" if top in OPTIONAL else ""

@@ -1,6 +1,6 @@
-"""Runs the steps of the check: child processes with time limits, of which none can end the others.
+"""Runs the steps of the check: child processes with time limits. None of them can end the others.
 
-Only the standard library is needed. A child says how it ended by its exit code, and why by a line of its output.
+Only the standard library is needed. The exit code of a child is its outcome, and a line of its output gives the reason.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ class Step:
     Attributes:
         name: of the step.
         command: what runs.
-        limit: seconds that are kept for it; it may also take what the steps before it did not need.
-        result: JSON file that it leaves its results in, from time to time already while it runs.
-        needs: a step; where that one is skipped, so is this, for the same reason.
-        asked_only: it runs only where it is asked for by its name.
-        always: what it leaves on the machine is needed and not there, so that no earlier result of it will do.
+        limit: seconds that are kept for it; it may also use the seconds that the steps before it did not need.
+        result: the JSON file of its results, which it may already write while it runs.
+        needs: another step; if that one is skipped, so is this, for the same reason.
+        asked_only: it runs only if it is named.
+        always: it runs even if an earlier call has done it, since its files on the machine are needed and missing.
     """
 
     name: str
@@ -75,7 +75,7 @@ def run_steps(steps: Sequence[Step], record: Record) -> int | None:
 
 
 def _outcome(step: Step, record: Record, left: float, kept_for_others: float) -> Outcome:
-    """Run a step where `left` seconds are left of all and so many of them are kept for the steps after it."""
+    """Run a step when `left` seconds are left in all, of which some are kept for the steps after it."""
     needed = record.outcomes.get(step.needs)
     if needed is not None and needed.status == "skipped":
         return Outcome("skipped", needed.reason)
@@ -90,7 +90,7 @@ def _now() -> str:
 
 
 def run_step(step: Step, limit: float) -> Outcome:
-    """Run one step for at most `limit` seconds, of whose end it knows. Its output goes to a file beside its result.
+    """Run one step for at most `limit` seconds, a limit that it knows. Its output goes to a file beside its result.
 
     An exception from a signal handler passes through when the child and all its children are gone.
     """
@@ -164,7 +164,7 @@ def _signals_raise() -> Iterator[None]:
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
-    """End a child and all processes that it started, also those that have made a session of their own.
+    """End a child and all processes that it started, also those that have started a session of their own.
 
     Where the child has ended already, only the processes that it left in its session are found.
     """

@@ -1,8 +1,8 @@
-"""The reference detections of a network, and whether a detector finds the same.
+"""The reference detections of a network, and the comparison of a detector with them.
 
 The reference is PyTorch in float32 on the CPU, then the runtime's post-processing in NumPy. Detections are matched as
-sets, since in half precision two of nearly the same score change places; the masks are compared at the size of the
-image, in the form in which the contender made them.
+sets, since in half precision two with nearly the same score may change places. The masks are compared at the size of
+the image, in the form in which the contender made them.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ and 1 detection in 56 over the threshold of NMS; rounding to bf16 moved the mask
 
 @dataclass(frozen=True)
 class Found:
-    """What a contender found in one image, as far as `compare_detections` looks at it.
+    """The detections of a contender in one image, as far as `compare_detections` needs them.
 
     Attributes:
         boxes: (D, 4) float32 xyxy, pixels of the image, clamped to it.
@@ -98,7 +98,7 @@ def reference_detections(
 
 
 def differences(found: Sequence[Found], expected: Sequence[Detections]) -> tuple[DetectionTotals, str]:
-    """Totals over the images, and a sentence of what is beyond the LIMITS, empty where nothing is."""
+    """Totals over the images, and a sentence with those beyond the LIMITS, empty if there are none."""
     totals = DetectionTotals.of(
         compare_detections(one, other, LIMITS.score_threshold, LIMITS.max_score_difference)
         for one, other in zip(found, expected, strict=True)

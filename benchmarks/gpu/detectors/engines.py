@@ -77,7 +77,7 @@ class ImageContender(Contender):
 
 
 def export(model: Yolact, config: PostprocessConfig, precision: Precision, folder: Path) -> Path:
-    """The ONNX file of a network for any batch; an earlier call's file of this name is taken as it is."""
+    """The ONNX file of a network for any batch; an existing file of this name is taken as it is."""
     import onnx
 
     from yolact.export.onnx_model import export_model

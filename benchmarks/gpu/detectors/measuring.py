@@ -1,4 +1,4 @@
-"""Whole detectors side by side: images in the host's memory to masks at the size of the images, there too.
+"""Whole detectors side by side: from images in the host's memory to masks at their size, also there.
 
 One run takes a batch of decoded images, (480, 640, 3) uint8 BGR NumPy arrays in ordinary memory, and is over when
 boxes, scores, classes and binary masks at 480 x 640 of all detections (up to 100 an image) are in the host's memory:
@@ -136,9 +136,9 @@ CONTENDERS: dict[str, tuple[str, Opening]] = {
 def measure_contender(result: Path, network: str, contender: str, folder: str) -> None:
     """Check and time one contender in all batches; rows are written as they come.
 
-    What the contender needs is there, see `benchmarks.gpu.detectors.step`.
+    The requirements of the contender are met, see `benchmarks.gpu.detectors.step`.
 
-    Raises YolactError where it does not find what it should.
+    Raises YolactError if its detections do not agree with the reference.
     """
     torch.backends.cudnn.benchmark = True
     images = [make_check_image(*IMAGE_SIZE, seed) for seed in range(DISTINCT_IMAGES)]
@@ -149,7 +149,7 @@ def measure_contender(result: Path, network: str, contender: str, folder: str) -
 def measure_batches(result: Path, contender: str, setting: Setting, batches: Sequence[int]) -> None:
     """Check and time one contender in all batches, in any setting. Raises as `measure_contender`.
 
-    A batch is left out, and the step has failed, where less time is left than the slowest batch before it took.
+    If less time is left than the slowest batch so far took, a batch is left out, and the step has failed.
     """
     title, make = CONTENDERS[contender]
     rows: list[dict[str, Any]] = []
@@ -197,7 +197,7 @@ def measure(one: Contender, setting: Setting, size: int, expected: Sequence[Dete
 
 
 def check(one: Contender, setting: Setting, size: int, expected: Sequence[Detections], offset: int) -> Any:
-    """The result of `differences` over every distinct image, in as many runs as that takes."""
+    """The result of `differences` over all distinct images, in as many runs as they need."""
     found, references = [], []
     for start in range(offset, offset + len(setting.images), size):
         one.images = setting.batch(size, start)

@@ -1,6 +1,6 @@
-"""Whole detectors in PyTorch: from images in the host's memory to masks at their size there.
+"""Whole detectors in PyTorch: from images in the host's memory to masks at their size, also there.
 
-`Eager` goes the way of the official code. `Recorded` is what PyTorch gives at best: channels last, its work recorded in
+`Eager` takes the steps of the official code. `Recorded` is the fastest form in PyTorch: channels last, work recorded in
 CUDA graphs, and this project's kernels where PyTorch has none. Both also run on a CPU, where nothing is recorded.
 Not yet run on a GPU.
 """
@@ -35,7 +35,7 @@ class Contender(ABC):
     """One way from images to detections.
 
     Attributes:
-        images: what the next run works on, (H, W, 3) uint8 BGR arrays, all of one size and always as many.
+        images: the input of the next run, (H, W, 3) uint8 BGR arrays, all of one size and always the same number.
         stages: a run's steps in order; each may leave work on the GPU that the next one waits for.
     """
 
@@ -166,7 +166,7 @@ class Recorded(Contender):
 
     @torch.inference_mode()
     def poison(self) -> None:
-        """Fill the memory between the stages with values that are no results, so that an empty recording shows."""
+        """Fill the memory between the stages with values that are no results, so an empty recording is noticed."""
         self._pixels.fill_(0xA5)
         self._kernels.poison()
 

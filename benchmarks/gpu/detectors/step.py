@@ -1,4 +1,4 @@
-"""The step of the check that measures one contender: what that needs is looked up before anything is imported or built.
+"""The step of the check that measures one contender. Its requirements are checked before anything is imported or built.
 
 Not yet run on a GPU.
 """
@@ -67,7 +67,7 @@ NEEDS: dict[str, Callable[[], None]] = {
 def run_contender(result: Path, network: str, contender: str, folder: str) -> None:
     """Check and time one contender in all batches, see `measuring.measure_contender`.
 
-    Raises Skip where what it needs is missing, YolactError where it does not find what it should.
+    Raises Skip if a requirement is missing, YolactError if its detections do not agree with the reference.
     """
     NEEDS[contender]()
     require_gpu()

@@ -1,4 +1,4 @@
-"""Whether two ways of post-processing find the same, which is checked before anything is timed."""
+"""The check that two forms of post-processing give the same detections, which precedes all timing."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class _Rows(NamedTuple):
 
 
 def differences(found: Outputs, expected: Outputs, tolerance: float) -> list[str]:
-    """A sentence for each image whose detections are not the same; empty where all are.
+    """A sentence for each image whose detections differ; empty if none do.
 
-    Scores that are equal but for rounding may change places, and the last ones may drop off the end for each other.
+    Detections with scores that are equal but for rounding may change places, and one may replace another at the end.
     """
     counts, others = (outputs.num_detections.flatten().tolist() for outputs in (found, expected))
     problems = []

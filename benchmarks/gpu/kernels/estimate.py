@@ -1,8 +1,8 @@
 """How long the kernels may take on an H200, from their machine code: a model, no measurement.
 
-A launch takes the longest of three: moving its bytes at 85 % of the memory's speed; issuing its instructions at 65 % of
-what the multiprocessors with blocks can issue; and the way of one block from its first to its last instruction, times
-how often the GPU is filled with blocks.
+A launch takes the longest of three times: the time to move its bytes at 85 % of the memory's speed; the time to issue
+its instructions at 65 % of the rate of the multiprocessors with blocks; and the time of one block from its first to its
+last instruction, times how often the GPU is filled with blocks.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _RESERVED_SHARED = 1 << 10  # of each block
 
 
 def blocks_at_once(launch: Launch, registers: int, static_shared: int, capability: int) -> int:
-    """How many blocks of a launch a multiprocessor holds."""
+    """The number of blocks of a launch that a multiprocessor holds."""
     threads, blocks, shared = _LIMITS[capability]
     registers_of_warp = -(-registers * 32 // 256) * 256
     of_block = -(-(launch.shared + static_shared) // 128) * 128 + _RESERVED_SHARED

@@ -44,7 +44,7 @@ def make_heads(case: str, batch: int, dtype: torch.dtype, device: str, seed: int
 
 
 def _realistic(rng: np.random.Generator, priors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Locations and confidences of one image in which the priors nearest to each object have found it roughly."""
+    """Locations and confidences of one image in which the priors nearest to each object roughly predict it."""
     locations = rng.normal(0, 0.5, (len(priors), 4))
     confidences = rng.normal(0, 1, (len(priors), CLASSES + 1))
     confidences[:, 0] += BACKGROUND
@@ -63,7 +63,7 @@ def _realistic(rng: np.random.Generator, priors: np.ndarray) -> tuple[np.ndarray
 def _worst(rng: np.random.Generator, priors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Locations and confidences of one image in which NMS keeps most of the best boxes.
 
-    The boxes are larger than the image and of so different sizes that they overlap too little to suppress each other.
+    The boxes are larger than the image, and their sizes differ so much that they do not suppress each other.
     """
     sides = 1.1 * RATIO ** rng.integers(0, STEPS, (len(priors), 2))
     boxes = np.concatenate([np.full((len(priors), 2), 0.5), sides], axis=1)
@@ -111,7 +111,7 @@ def mask_bytes(heads: Heads) -> int:
 
 
 def both_bytes(heads: Heads, found: Outputs) -> int:
-    """The fewest bytes that both kernels move, where the second does not read again what the first hands to it."""
+    """The fewest bytes that both kernels move, if the second does not read the results of the first from memory."""
     batch, size = len(heads.prototypes), heads.prototypes.element_size()
     masks = batch * CONFIG.max_detections * GRID * GRID * 4
     return (

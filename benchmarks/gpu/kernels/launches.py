@@ -36,8 +36,8 @@ class PostprocessKernels:
     """Both kernels of the plugins on one set of inputs, with outputs and workspace of its own.
 
     Attributes:
-        heads: what they work on; may be replaced by others of the same shapes and type.
-        outputs: what they write.
+        heads: their input; may be replaced by others of the same shapes and type.
+        outputs: their results.
     """
 
     def __init__(self, library: KernelLibrary, heads: Heads, config: PostprocessConfig) -> None:
@@ -103,7 +103,7 @@ class ResizeKernel:
         return ResizeKernel(self._library, self._image.clone(), len(self.output))
 
     def torch_form(self) -> Tensor:
-        """The resized image (S, S, 3) by PyTorch, which rounds otherwise in places."""
+        """The resized image (S, S, 3) by PyTorch, which rounds some values differently."""
         pixels, size = self._image.permute(2, 0, 1)[None].float(), self.output.shape[:2]
         resized = F.interpolate(pixels, size, mode="bilinear", align_corners=False)
         return resized[0].round().byte().permute(1, 2, 0).contiguous()
@@ -119,9 +119,9 @@ class MasksKernel:
     """The kernel that enlarges masks (D, Hp, Wp) to packed bits of the regions of `ImageTransform.upsample_mask`.
 
     Attributes:
-        bits: what it writes, one region behind the other.
-        expected: what it should write.
-        bytes: the fewest that must move: the cells of the regions, the regions, the bits.
+        bits: its result, one region behind the other.
+        expected: the correct result.
+        bytes: the fewest that must move: those of the cells of the regions, of the regions and of the bits.
     """
 
     def __init__(self, library: KernelLibrary, masks: Tensor, image_size: tuple[int, int]) -> None:

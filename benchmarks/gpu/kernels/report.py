@@ -30,9 +30,9 @@ class Row:
     """The figures of one step at one size.
 
     Attributes:
-        step, batch, type, inputs: what was timed.
+        step, batch, type, inputs: of the timed work.
         bytes: the fewest that must move.
-        floor: microseconds that they take at the bandwidth of a copy.
+        floor: microseconds to move these bytes at the bandwidth of a copy.
         microseconds: median of one run.
         official, batched: median microseconds of PyTorch's forms for the same, None where there is none.
         stages: median microseconds of each kernel by itself.
@@ -70,8 +70,8 @@ class Report:
     Attributes:
         machine: hardware and versions.
         bandwidth: bytes a second of a large copy, read and written.
-        batched_form: how the batched PyTorch form ran.
-        rows: what has been measured so far.
+        batched_form: eager or compiled, a clause about the batched PyTorch form.
+        rows: the measurements so far.
     """
 
     machine: dict[str, str]
@@ -84,7 +84,7 @@ class Report:
         return size / self.bandwidth * 1e6
 
     def write(self, path: Path | None) -> None:
-        """Write the rows so far as JSON, so that a run that breaks off leaves them."""
+        """Write the rows so far as JSON, so they remain if the run breaks off."""
         rows = [{**asdict(row), "aims": row.aims()} for row in self.rows]
         write_figures(path, {**asdict(self), "notes": NOTES, "rows": rows})
 
@@ -98,12 +98,12 @@ class Report:
 
 
 def kernel_table(figures: dict[str, Any]) -> str:
-    """The rows of a report that was written, in Markdown."""
+    """The rows of a written report, in Markdown."""
     return rows_table([Row(**{key: value for key, value in row.items() if key != "aims"}) for row in figures["rows"]])
 
 
 def rows_table(rows: Sequence[Row]) -> str:
-    """Rows in Markdown, with what they should reach."""
+    """Rows in Markdown, with their aims."""
     head = ("step", "batch", "type", "inputs", "us", "floor, us", "of floor")
     head += ("official, us", "times ours", "batched, us", "times ours", "aims")
     lines = []

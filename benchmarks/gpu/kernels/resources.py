@@ -1,5 +1,5 @@
-"""What every CUDA kernel takes of a multiprocessor, by the compiler's own report and by the machine code it makes:
-registers, shared memory, spills, instructions of loops; and what the launches of the plugins cost.
+"""The resources of every CUDA kernel on a multiprocessor, by the compiler's report and its machine code: registers,
+shared memory, spills, instructions of loops; and the cost of the plugins' launches.
 
 python -m benchmarks.gpu resources [--arch ARCH ...] [--json benchmarks/results/kernel_resources.json]
 """
@@ -43,7 +43,7 @@ _REPORT = re.compile(
 def compile_kernels(nvcc: Path, source: Path, arch: str) -> tuple[str, Code]:
     """The compiler's report on one file, and the machine code of its kernels by symbol.
 
-    Raises YolactError where it does not compile.
+    Raises YolactError if it does not compile.
     """
     with tempfile.TemporaryDirectory() as folder:
         cubin = Path(folder, "kernels.cubin")
@@ -86,7 +86,7 @@ def read_report(report: str, code: Code, source: Path, arch: str) -> list[dict[s
 def cost_sheet(
     rows: list[dict[str, Any]], codes: dict[str, Code], launched: Sequence[Launch], batches: Sequence[int]
 ) -> list[dict[str, Any]]:
-    """What launches cost at YOLACT-550's sizes in FP16, in their order."""
+    """The cost of each launch at YOLACT-550's sizes in FP16, in their order."""
     sheet = []
     for launch in launched:
         found = {row["arch"]: row for row in rows if row["kernel"] == launch.kernel and row["type"] in ("fp16", "-")}
@@ -110,7 +110,7 @@ def cost_sheet(
 
 
 def around_engine(figures: dict[str, Any]) -> list[dict[str, Any]]:
-    """What a detector on a plan does beside its engine for one image, one part after the other."""
+    """The work of a detector on a plan beside its engine for one image, one part after the other."""
     up, down = copied_bytes()
     resize, enlarge = (cost["batches"]["1"]["estimate_us"] for cost in figures["detector_sheet"])
     parts = [
@@ -124,7 +124,7 @@ def around_engine(figures: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def mask_forms(figures: dict[str, Any]) -> dict[str, Any]:
-    """What masks take with probabilities between network and image, and the least that they could take without."""
+    """The cost of masks with probabilities between network and image, and the least possible cost without them."""
     assembled, enlarged = figures["sheet"][-1], figures["detector_sheet"][-1]
     each = enlarged["batches"]["1"]["estimate_us"]  # launched for each image of a batch
     estimates = {batch: times["estimate_us"] / int(batch) + each for batch, times in assembled["batches"].items()}
@@ -142,7 +142,7 @@ def mask_forms(figures: dict[str, Any]) -> dict[str, Any]:
     multiple=True,
     default=SHEET_ARCHS,
     show_default=True,
-    help="sm_87, sm_89 and sm_90 are needed for the cost sheet.",
+    help="GPU architecture. The cost sheet needs sm_87, sm_89 and sm_90.",
 )
 @json_option
 @reports_errors

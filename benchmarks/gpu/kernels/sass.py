@@ -57,7 +57,7 @@ class Instruction:
 
 @dataclass(frozen=True)
 class Loop:
-    """A loop that holds no other one; `function` is where it is written."""
+    """A loop without a loop inside; `function` is the function that contains it in the sources."""
 
     function: str
     instructions: tuple[Instruction, ...]
@@ -77,7 +77,7 @@ def find_disassembler() -> Path:
 def disassemble(cubin: Path) -> dict[str, list[Instruction]]:
     """The instructions of each kernel, by its symbol, of code that was compiled with -lineinfo.
 
-    Raises YolactError where nvdisasm is missing or does not take the file.
+    Raises YolactError if nvdisasm is missing or does not take the file.
     """
     done = subprocess.run([find_disassembler(), "-c", "-gi", cubin], capture_output=True, text=True)
     if done.returncode:

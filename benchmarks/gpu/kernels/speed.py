@@ -1,6 +1,6 @@
 """The CUDA kernels on this GPU beside PyTorch and beside the bytes they must move, at YOLACT-ResNet50's sizes at 550.
 
-Not yet run on a GPU. Results are compared with PyTorch's before anything is timed; where they differ the run ends with
+Not yet run on a GPU. Results are compared with PyTorch's before anything is timed; if they differ, the run ends with
 exit code 1. Needs the kernels (yolact-build-plugins) and a PyTorch with CUDA.
 
     python -m benchmarks.gpu kernels [--batch 1 ...] [--type fp16 ...] [--case realistic ...] [--json FILE]
@@ -48,11 +48,11 @@ Form = Callable[[Heads], Outputs]
 
 
 class Differs(YolactError):
-    """Results that are not those of PyTorch."""
+    """Results differ from those of PyTorch."""
 
 
 def demand_equal(what: str, found: Outputs, expected: Outputs, tolerance: float) -> None:
-    """Raise Differs with the first differences, where there are any."""
+    """Raise Differs with the first differences, if there are any."""
     if problems := differences(found, expected, tolerance):
         raise Differs(f"{what} does not find what the official steps find: {'; '.join(problems[:3])}")
 
@@ -70,8 +70,8 @@ def compiled_form() -> Form:
 
 
 def batched_forms(heads: Heads, *, compiled: bool) -> tuple[dict[str, Form], str]:
-    """The batched form, eager and where asked for and PyTorch can also compiled, and a clause for the report that says
-    which."""
+    """The batched form, eager and, if requested and possible in PyTorch, also compiled; and a clause for the report
+    that names the forms."""
     forms: dict[str, Form] = {"eager": run_batched}
     if not compiled:
         return forms, "eager"
@@ -126,7 +126,7 @@ def copy_heads(heads: Heads) -> Heads:
 
 
 def image_row(timer: Any, report: Report, kernel: ResizeKernel | MasksKernel, row: Row) -> Row:
-    """Complete the row of a kernel that was checked with its times and those of PyTorch's interpolate."""
+    """Add to the row of a checked kernel its times and those of PyTorch's interpolate."""
     copies = [kernel, *(kernel.copy() for _ in range(timer.copies(row.bytes) - 1))]
     row.floor = report.floor(row.bytes)
     row.microseconds = timer.graph([other.run for other in copies])
@@ -199,8 +199,8 @@ def main(batches: tuple[int, ...], types: tuple[str, ...], cases: tuple[str, ...
 def time_kernels(
     choice: Sequence[Sequence[Any]], path: Path | None, *, compiled: bool = True, images: bool = True
 ) -> None:
-    """Time the kernels in all batches, types and cases of the choice. The file is written after each, the report is
-    printed at the end, also of what was measured until an error.
+    """Time the kernels in all batches, types and cases of the choice. The file is written after each. The report is
+    printed at the end; after an error it has the measurements until then.
 
     Args:
         choice: batches, types and cases.
@@ -208,7 +208,7 @@ def time_kernels(
         compiled: compile PyTorch's batched form as well, which takes long for each batch and type.
         images: time the kernels for images and masks, too.
 
-    Raises YolactError where there is no library of kernels, and where results differ from PyTorch's.
+    Raises YolactError if there is no library of kernels, and if results differ from PyTorch's.
     """
     library, timer = KernelLibrary(), GpuTimer()
     report = Report(describe_gpu(), timer.bandwidth())

@@ -1,8 +1,8 @@
-"""How work on a CUDA GPU is timed: events around replays of CUDA graphs, over memory that is not in the cache.
+"""Timing of work on a CUDA GPU: events around replays of CUDA graphs, over memory that is not in the cache.
 
 A graph holds one run on each of many copies of the inputs and outputs, three times the L2 cache in all, so that each
-run finds its inputs in memory; one replay divided by the number of copies is a sample. What cannot be recorded in a
-graph is timed call by call, waiting included. Not yet run on a GPU.
+run finds its inputs in memory; one replay divided by the number of copies is a sample. Work that cannot be recorded in
+a graph is timed call by call, waiting included. Not yet run on a GPU.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class GpuTimer:
     """Microseconds of work on the current GPU."""
 
     def copies(self, size: int) -> int:
-        """The number of copies that take turns where one run moves `size` bytes."""
+        """The number of copies that take turns if one run moves `size` bytes."""
         cache = torch.cuda.get_device_properties(torch.cuda.current_device()).L2_cache_size
         return min(max(2, math.ceil(3 * cache / max(size, 1))), MOST_COPIES)
 
@@ -41,7 +41,7 @@ class GpuTimer:
         return self._median(lambda _: graph.replay(), samples) / len(works)
 
     def plain(self, works: Sequence[Work], samples: int = PLAIN_SAMPLES) -> float:
-        """The median of one work, called directly, where works cannot be recorded."""
+        """The median of one work, called directly, if it cannot be recorded."""
         return self._median(lambda sample: works[sample % len(works)](), samples)
 
     def stages(self, works: Sequence[Work]) -> dict[str, float]:
@@ -88,7 +88,7 @@ def short_name(kernel: str) -> str:
 
 
 def describe_gpu() -> dict[str, str]:
-    """The GPU and the versions that figures are to be read with."""
+    """The GPU and the versions, to be read with the figures."""
     properties = torch.cuda.get_device_properties(torch.cuda.current_device())
     told = ask_nvidia_smi("driver_version")
     return {

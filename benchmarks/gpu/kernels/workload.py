@@ -1,7 +1,7 @@
-"""What the kernels do at the sizes of YOLACT-550 with ResNet-50 in FP16, for the cost sheet.
+"""The work of the kernels at the sizes of YOLACT-550 with ResNet-50 in FP16, for the cost sheet.
 
-Launches follow from the sizes; a test compares them with those that the C functions make. How often code runs depends
-on the image as well: the numbers here are of a photo with 400 candidates.
+Launches follow from the sizes; a test compares them with those that the C functions make. The number of executions of
+code depends on the image as well: the numbers here are for a photo with 400 candidates.
 """
 
 from __future__ import annotations
@@ -80,24 +80,24 @@ class Launch:
 
 
 def launches() -> tuple[Launch, ...]:
-    """In their order; a memset of the images' states comes before."""
+    """The launches of the plugins in their order; a memset of the images' states comes before."""
     return _find_candidates(), _suppress(), _suppress_the_rest(), _keep_best(), _assemble_masks()
 
 
 def detector_launches() -> tuple[Launch, ...]:
-    """What a detector on a plan launches besides, for an image of 720p: before the engine and behind it."""
+    """The further launches of a detector on a plan, for an image of 720p: before the engine and after it."""
     return _resize_pack(), _masks_to_image()
 
 
 def copied_bytes() -> tuple[int, int]:
-    """Of an image of 720p to the GPU, and of what was found in it to the host: boxes, scores, classes and bits."""
+    """Bytes copied for an image of 720p: the image to the GPU; boxes, scores, classes and bits of masks to the host."""
     height, width = IMAGE
     found = DETECTIONS * (BOX + FLOAT + 2 * FLOAT + REGION[0] * REGION[1] // 8)
     return height * width * 3, found
 
 
 def fused_mask_bytes() -> int:
-    """What a kernel from prototypes and coefficients to an image's bits would have to move, for one image."""
+    """Bytes that a kernel from prototypes and coefficients to an image's bits would have to move, for one image."""
     bits = REGION[0] * REGION[1] // 8
     return COEFFICIENTS * CELLS * HALF + DETECTIONS * (COEFFICIENTS * HALF + BOX + bits + BOX + 8)
 

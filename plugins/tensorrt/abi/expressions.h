@@ -10,7 +10,7 @@ namespace nvinfer1 {
 class IDimensionExpr;
 enum class DimensionOperation : int32_t;
 
-// What TensorRT implements. Its objects point to it, so that functions can be added without moving others.
+// Implemented by TensorRT. Its objects point to these, so that functions can be added without moving others.
 namespace apiv {
 
 class VRoot {

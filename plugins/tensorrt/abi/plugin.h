@@ -1,4 +1,4 @@
-// What TensorRT calls: a plugin of version 3 with its three capabilities, and the creator that makes it.
+// The interfaces that TensorRT calls: a plugin of version 3 with its three capabilities, and the creator that makes it.
 //
 // TensorRT calls virtual functions by their place, so their order is the interface, also of those that plugins leave as
 // they are. TensorRT may ask an object for its class as well: by the kind and version of `getInterfaceInfo`.

@@ -123,7 +123,7 @@ def test_options_may_be_left_out(capi: Any, engine: Path) -> None:
     assert capi.yolact_open(str(engine).encode(), None, handle) == client.OK
     (found,) = client.infer(capi, handle.value, [describe(np.full((9, 8, 3), 200, np.uint8))])
     assert found.scores.tolist() == pytest.approx([0.9, 0.8, 0.7])
-    assert c.sizeof(Options) == 32
+    assert c.sizeof(Options) == 40
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,7 @@ def test_where_nothing_is_known(folder: Path, name: str) -> None:
         f"{library}, 2 kB, for unknown GPUs, as library.json beside it is missing or damaged; build them here with: "
         "yolact-build-plugins",
     )
-    with pytest.raises(YolactError, match=f"nobody knows which GPUs {library} has code for, .*; build again with: yol"):
+    with pytest.raises(YolactError, match=f"is unknown which GPUs {library} has code for, .*; build it again with: y"):
         library_to_embed(PLUGINS, ("sm_86",))
 
 
@@ -120,7 +120,7 @@ def test_embedding_for_gpus_that_are_covered(folder: Path) -> None:
     library = folder / "libyolact_plugins.so"
     write(folder, "sm_86", "sm_90")
     assert library_to_embed(PLUGINS, ("sm_86", "sm_90", "sm_89")) == library
-    start = f"--plugins embed: the plan is for .*, and {library} has code for sm_86, sm_90, so not for "
+    start = f"--plugins embed: the plan is for .*, and {library} has code for sm_86, sm_90, but not for "
     with pytest.raises(YolactError, match=f"{start}sm_75, sm_120; .* --arch sm_75,sm_86,sm_120$"):
         library_to_embed(PLUGINS, ("sm_75", "sm_86", "sm_120"))
     with pytest.raises(YolactError, match=f"{start}sm_80, sm_100, sm_120, later ones; .* --arch all$"):

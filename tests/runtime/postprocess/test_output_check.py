@@ -88,7 +88,7 @@ def test_an_impossible_row_is_left_out_and_its_tensor_named(
     assert np.array_equal(found.boxes, np.array(BOXES, np.float32)[rows])
     assert found.mask_scores is not None and found.mask_scores.tolist()[-1] == 1.25  # a predicted IoU may exceed 1
     [record] = caplog.records
-    assert f"network's {name!r} is not finite or impossible in 1 of 4 detections" in record.getMessage()
+    assert f"network's {name!r} is NaN, infinite or impossible in 1 of 4 detections" in record.getMessage()
     assert ("metadata name 4 classes" if name == "classes" else "overflow") in record.getMessage()
 
 
@@ -167,7 +167,7 @@ def test_a_prior_that_is_not_finite_is_background(
     assert len(found.scores) and np.array_equal(found.boxes, expected.boxes)
     assert np.array_equal(found.masks, expected.masks)
     [record] = caplog.records
-    assert f"{name!r} is not finite or impossible in 3 of {tiny_config.num_priors} priors" in record.getMessage()
+    assert f"{name!r} is NaN, infinite or impossible in 3 of {tiny_config.num_priors} priors" in record.getMessage()
     assert not recwarn.list
 
 
@@ -202,8 +202,8 @@ def test_the_command_goes_on_and_writes_json(here: Path) -> None:
     assert result.exit_code == 0, result.output
     rows = json.loads((here / "found.json").read_text(), parse_constant=refuse)
     assert [[one["class_name"] for one in row["detections"]] for row in rows] == [["person"]] * 3
-    assert result.stderr.count("the network's") == 3
-    assert "in all, 3 rows were left out for what the network says in 'scores'" in result.stderr
+    assert result.stderr.count("warning: the network's") == 3
+    assert "in all, 3 rows were left out because of the network's 'scores'" in result.stderr
     assert cv2.imread(str(here / "yolact-output" / "a.png")) is not None
 
 

@@ -96,7 +96,7 @@ def test_what_cannot_be_written_leaves_the_old_pair(tmp_path: Path) -> None:
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
     sidecar_of(plan).unlink()
     sidecar_of(plan).mkdir()
-    with pytest.raises(YolactError, match=r"a\.plan\.json: Is a directory; .*a\.plan\.json\.next is what belongs to "):
+    with pytest.raises(YolactError, match=r"a\.plan\.json: Is a directory; .*a\.plan\.json\.next belongs to "):
         write(plan, NEW)
     assert json.loads(waiting_sidecar_of(plan).read_text())["plan"]["size"] == len(NEW)
     assert find_sidecar(plan) == waiting_sidecar_of(plan)

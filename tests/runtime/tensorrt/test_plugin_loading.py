@@ -87,7 +87,7 @@ def test_what_needs_no_plugin_is_not_given_one(library: Path, tiny_raw_engine: P
     program = "from yolact.runtime.errors import UsageError\ntry: build('embed', 'raw.onnx')\n"
     program += "except UsageError as error: tell(error=str(error), auto=build('auto', 'raw.onnx'))"
     told = run(BUILD + program, library, here)
-    assert told["error"].startswith("--plugins embed: the ONNX file has nothing that a plugin computes")
+    assert told["error"].startswith("--plugins embed: no plugin computes a part of the ONNX file")
     assert told["auto"]["plugins"] == []
 
 
@@ -106,9 +106,10 @@ tell(needing=needing, carrying=carrying, doctor_needing=doctor_needing, doctor=l
 """
     told = run(program, library, here)
     names = ", ".join(PLUGINS)
-    assert told["needing"][1] == f"with the plugins {names}; build them where it runs too: yolact-build-plugins"
+    advice = "build them with yolact-build-plugins where the plan runs too"
+    assert told["needing"][1] == f"with the plugins {names}; {advice}"
     assert told["carrying"][1] == (
-        f"with the plugins {names}; the plan carries them, and commands want --allow-host-code for that"
+        f"with the plugins {names}; the plan contains them, so commands need --allow-host-code to run it"
     )
     assert f"ok  with plugins      {names}, from the library here" in told["doctor_needing"]
     assert f"ok  with plugins      {names}, inside it" in told["doctor"]
@@ -137,10 +138,10 @@ tell(some=some, every=every, fitting=fitting, code=str(found.plugin_code), plan=
 """
     told = run(program, here / "lib", here)
     assert (
-        "code for sm_89, sm_120, so not for sm_86; build them here with: yolact-build-plugins --arch " in told["some"]
+        "code for sm_89, sm_120, but not for sm_86; build them here with: yolact-build-plugins --arch " in told["some"]
     )
     assert "the plan is for Ampere and later, and " in told["every"] and "later ones; build them" in told["every"]
-    assert "the plan carries them" in told["fitting"] and told["plan"]
+    assert "the plan contains them" in told["fitting"] and told["plan"]
     assert told["code"] == "sm_89, sm_120"
 
 

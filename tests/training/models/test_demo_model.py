@@ -59,4 +59,4 @@ def test_checkpoint_and_exported_file_find_the_same(found: dict[str, Evaluation]
 def test_it_finds_nothing_where_nothing_is() -> None:
     floor = np.full((300, 420, 3), (90, 100, 95), np.uint8)
     with Detector(TorchEngine(load_checkpoint(DEMO_CHECKPOINT), PostprocessConfig())) as detector:
-        assert len(detector(floor, score_threshold=0.4)) == 0
+        assert len(detector(floor, score_threshold=0.5)) == 0

@@ -105,7 +105,7 @@ def test_parts_lie_still() -> None:
 def test_tracks_of_a_belt() -> None:
     """Each part keeps its class and id, and goes left by the same way; some leave and others come."""
     centres, classes = defaultdict(list), {}
-    frames = list(draw_belt(3, 0, 24, SIZE))
+    frames = list(draw_belt(3, 0, 60, SIZE))
     for number, scene in enumerate(frames):
         for id, class_id, box in zip(scene.instance_ids, scene.class_ids, scene.boxes, strict=True):
             assert classes.setdefault(id, class_id) == class_id

@@ -1,4 +1,4 @@
-"""Annotation files in COCO's format, read with distrust: what contradicts itself is named, not trained on."""
+"""Annotation files in COCO's format, read with distrust: contradictions are reported, not trained on."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def parse_annotations(
 ) -> Annotations:
     """Check the contents of an annotation file; `source` names it in errors.
 
-    What has only one meaning is taken: numbers as text, and what can be told from the mask or the rest of the file.
+    Values with a single meaning are taken: numbers as text, and values that the mask or the rest of the file tells.
     Annotations without a mask or an area, and parts of fewer than three points, are left out; one warning counts them.
     Another one sums up boxes and areas that do not fit their masks; such a file is refused where `strict`.
     Images are looked for in `folder`, if there is one, which then tells sizes that the file does not.
@@ -89,7 +89,7 @@ def parse_annotations(
 
 
 class _LeftOut(Exception):
-    """What an annotation is that is left out and counted: a noun and what sets it apart."""
+    """An annotation that is left out and counted, in words: a noun and the fault."""
 
 
 class _Parser:
@@ -113,14 +113,14 @@ class _Parser:
             self._add(entry, where)
 
     def images(self) -> list[AnnotatedImage]:
-        """Those without fault, in the order of the file."""
+        """The images without fault, in the order of the file."""
         return [
             AnnotatedImage(id, name, self._images.sizes[id], tuple(self._grouped[id]), self._counts[id])
             for id, name in self._images.names.items()
         ]
 
     def finish(self, strict: bool) -> Annotations:
-        """What a file without faults holds. Says what was left out and what contradicts itself."""
+        """The contents of a file without faults. Warns of parts that were left out and of contradictions."""
         annotated = {annotation.category_id for group in self._grouped.values() for annotation in group}
         names = self._categories.of_classes(annotated, self._source)
         for sentence in (*equal_names(names), *self._images.equal_names()):
@@ -205,13 +205,13 @@ def _read_references(entry: Any, categories: Categories, images: ImageEntries) -
         sentence = "has category {}, which is not in the list of categories"
         raise _unknown(entry.get("category_id"), categories.unread, sentence)
     if image_id not in images.sizes:
-        raise _LeftOut("annotation of what has a fault")
+        raise _LeftOut("annotation of a faulty entry")
     return image_id, category_id
 
 
 def _unknown(id: Any, unread: set[str], sentence: str) -> Exception:
-    """What is wrong with an annotation that refers to nothing, nothing where the fault is in the entry it refers to."""
-    return _LeftOut("annotation of what has a fault") if shown(id) in unread else Fault(sentence.format(shown(id)))
+    """The fault of an annotation that refers to nothing; it is left out where the entry it refers to has the fault."""
+    return _LeftOut("annotation of a faulty entry") if shown(id) in unread else Fault(sentence.format(shown(id)))
 
 
 def _read_area(value: Any) -> float | None:

@@ -73,7 +73,7 @@ def check_pixels(numbers: Sequence[float], size: Size) -> None:
 
 
 def check_inside(xs: Sequence[float], ys: Sequence[float], size: Size, what: str) -> None:
-    """Raise Misfit where points leave an image of this size by more than `MARGIN`; `what` names what they are of."""
+    """Raise Misfit where points leave an image of this size by more than `MARGIN`; `what` names their owner."""
     height, width = size
     if min(xs) < -MARGIN or min(ys) < -MARGIN or max(xs) > width + MARGIN or max(ys) > height + MARGIN:
         raise Misfit(

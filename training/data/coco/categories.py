@@ -22,7 +22,7 @@ class Categories:
 
     Attributes:
         ids: that the file lists, also of categories with another fault.
-        unread: what else stands for an id there, as messages show it.
+        unread: values in the place of an id that are none, as messages show them.
         names: by id, of those without fault.
     """
 
@@ -90,7 +90,7 @@ def equal_names(names: Mapping[int, str]) -> list[str]:
 
 
 def _read_name(value: Any) -> str:
-    """Text, or a number as text, without blanks and invisible characters around it: what names a class in a model."""
+    """The name of a class in a model: text, or a number as text, without blanks and invisible characters around it."""
     if not isinstance(value, str) and read_number(value) is not None:
         value = str(value)
     name = bare(value) if isinstance(value, str) else ""

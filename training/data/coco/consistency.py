@@ -1,4 +1,4 @@
-"""Whether what an annotation says of one object fits together: its box and its area with its mask."""
+"""Checks that an annotation is consistent: its box and its area with its mask."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ SHOWN = 5
 """Contradictions that the summary quotes."""
 
 LEAST_IOU = 0.7
-"""Of a box with the one around the mask: people draw boxes with some room."""
+"""Least IoU of a box with the one around the mask: people draw boxes with some room."""
 
 CORNERS_IOU = 0.95
-"""From here on a box that is read as x1, y1, x2, y2 may be one that was meant so..."""
+"""Least IoU from which a box, read as x1, y1, x2, y2, may have been meant so..."""
 
 CORNERS_GAIN = 0.1
-"""...if that is so much better than as it should be read: near the origin both are much the same."""
+"""...if it exceeds the IoU of the regular reading by this much: near the origin both are much the same."""
 
 LEAST_INSIDE = 0.9
-"""Share of the box around the mask that lies in the annotated box."""
+"""Least share of the box around the mask that lies in the annotated box."""
 
 MOST_AREA_RATIO = 2.0
-"""Of the annotated area to that of the mask, or the reverse, above `SMALL_AREA`."""
+"""Largest ratio of the annotated area to that of the mask, or the reverse, above `SMALL_AREA`."""
 
 SMALL_AREA = 100
 """Pixels by which areas may differ whatever their ratio: outlines run through pixels or around them."""
@@ -39,7 +39,7 @@ Kind = Literal["boxes", "areas", "empty masks", "names", "duplicates"]
 
 
 class Contradictions:
-    """Those found so far in one file."""
+    """The contradictions found so far in one file."""
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
@@ -47,7 +47,7 @@ class Contradictions:
         self._seen: dict[int, str] = {}
 
     def add(self, where: str, found: Iterable[tuple[Kind, str]]) -> None:
-        """What `compare` found in the annotation called `where`."""
+        """The findings of `compare` in the annotation called `where`."""
         for kind, sentence in found:
             self._add(kind, f"{where} has {sentence}")
 
@@ -88,7 +88,7 @@ class Contradictions:
 
 
 def compare(box: Box | None, area: float | None, mask: Extent) -> Iterator[tuple[Kind, str]]:
-    """How the box and the area of an annotation contradict its mask, None for what the file does not give."""
+    """Contradictions of an annotation's box and area with its mask, None for a value that the file does not give."""
     if mask.box is None:
         yield "empty masks", "a segmentation that encloses nothing"
         return

@@ -1,4 +1,4 @@
-"""Entries of an annotation file's lists: their ids, and what messages call them."""
+"""Entries of an annotation file's lists: their ids, and their names in messages."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def id_of(entry: Any, name: str = "id") -> int | None:
 
 
 def read_id(entry: Any, unread: set[str]) -> int:
-    """The entry's id. Raises Fault where it has none, or the entry is no object; `unread` gets what it has instead."""
+    """The entry's id. Raises Fault if it has none, or the entry is no object; `unread` gets the value in its place."""
     if not isinstance(entry, dict):
         raise Fault(f"is {shown(entry)}; expected an object")
     if (id := id_of(entry)) is None:

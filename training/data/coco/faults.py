@@ -1,4 +1,4 @@
-"""What is wrong with a file, all of it at once: the first faults in the message, the others in a list beside it."""
+"""All faults of a file at once: the first ones in the message, the others in a list beside it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SHOWN = 10
 
 
 class Fault(Exception):
-    """What is wrong with one entry of a file, in words that follow the name of the entry and begin with its verb."""
+    """The fault of one entry of a file, in words that follow the name of the entry and begin with its verb."""
 
 
 class Misfit(Fault):
@@ -25,7 +25,7 @@ class Misfit(Fault):
 
 
 class _Found(NamedTuple):
-    """A fault of one entry. Those of one `group` are told together. `annotations` are what lies on a faulty image."""
+    """A fault of one entry. Those of one `group` are told together. `annotations`: how many lie on a faulty image."""
 
     group: tuple[str, int | str]
     where: str
@@ -37,7 +37,7 @@ class _Found(NamedTuple):
 
 
 class Faults:
-    """Those found so far in one file."""
+    """The faults found so far in one file."""
 
     def __init__(self, source: str) -> None:
         """``source`` names the file in the message."""
@@ -54,7 +54,7 @@ class Faults:
 
         Args:
             where: name of the entry.
-            kind: what entries of its kind are called, in the plural.
+            kind: the name of such entries, in the plural.
             image: the id of the image that the entry is on, if it is an annotation.
             annotations: how many of them the entry has, if it is an image.
         """
@@ -66,7 +66,7 @@ class Faults:
             self._found.append(_Found((kind, str(fault)), where, str(fault), annotations))
 
     def forgive_misfits(self, image: int) -> None:
-        """Forget what does not fit the size of an image, as that is wrong itself."""
+        """Forget the annotations that do not fit the size of an image, as that size is wrong itself."""
         self._found = [one for one in self._found if one.group != (_on(image), image)]
 
     def check(self) -> None:
@@ -111,7 +111,7 @@ def raise_faults(source: str, kind: str, found: Sequence[str], told: Sequence[st
 
     Args:
         source: names the file.
-        kind: says what these are, in the plural.
+        kind: the name of these faults, in the plural.
         found: one sentence each.
         told: sentences for the message if several of `found` are told together.
     """

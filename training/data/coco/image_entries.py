@@ -22,7 +22,7 @@ class ImageEntries:
 
     Attributes:
         ids: that the file lists, also of images with another fault.
-        unread: what else stands for an id there, as messages show it.
+        unread: values in the place of an id that are none, as messages show them.
         names: file names by id, of those without fault.
         sizes: (height, width) by id, of the same.
     """

@@ -1,4 +1,4 @@
-"""The folder of annotated images: which file is meant by a name of the annotations, and its pixels."""
+"""The folder of annotated images: the file that a name of the annotations means, and its pixels."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class ImageFolder:
         return size
 
     def _size_message(self, path: Path, image: AnnotatedImage, header: Header) -> str | None:
-        """What is wrong with the size of an image. It is read where its header says that something is, to be sure."""
+        """The fault of an image's size. Where the header shows a fault, the whole image is read to be sure."""
         size = header.upright_size if self._exif == "apply" else header.size
         if size is None or size == image.size:
             return None
@@ -91,7 +91,7 @@ class ImageFolder:
         except DatasetError as error:
             return str(error)
         except ImageError:
-            pass  # told by who reads it
+            pass  # its reader reports this
         return None
 
 

@@ -1,4 +1,4 @@
-"""What the first bytes of an annotated image say of its size and of the way up that it is to be shown."""
+"""The size and orientation of an annotated image, from its first bytes."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from yolact.training.data.coco.boxes import Size
 
 
 class Header(NamedTuple):
-    """What a file says of itself; nothing where it cannot be read.
+    """The facts in a file's header; none where it cannot be read.
 
     Attributes:
-        size: (height, width) as stored, pixels; None where nothing is said.
+        size: (height, width) as stored, pixels; None where the header has none.
         orientation: see `exif_orientation`.
     """
 

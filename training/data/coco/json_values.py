@@ -35,7 +35,7 @@ def is_nothing(value: Any) -> bool:
 
 
 def unquoted(value: Any) -> Any:
-    """What a text is the JSON of, or the numbers it lists, as tables hold them; all else as it is."""
+    """The value of a text that is JSON, or the numbers that it lists, as tables hold them; all else as it is."""
     if not isinstance(value, str):
         return value
     if value.lstrip()[:1] in ("[", "{"):
@@ -57,7 +57,7 @@ def read_whole(value: Any) -> int | None:
 
 
 def read_number(value: Any) -> float | None:
-    """7.5 from 7.5 and "7.5"; None from all else, truth values and what is not finite included."""
+    """7.5 from 7.5 and "7.5"; None from all else, truth values and numbers that are not finite included."""
     if isinstance(value, str) and _NUMBER.fullmatch(value):
         value = float(value)
     if isinstance(value, bool) or not isinstance(value, int | float):

@@ -1,4 +1,4 @@
-"""Files of other tools and formats, told from COCO's by what only they have, so that an error can say what to do."""
+"""Files of other tools and formats, told from COCO's by fields that only they have, so that errors can give advice."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _RESULTS = (
 
 
 def recognise_values(content: Any) -> str | None:
-    """What a JSON file is instead of COCO's, in words that follow its name; None where it may be COCO's."""
+    """The format of a JSON file that is not COCO's, in words that follow its name; None where it may be COCO's."""
     if isinstance(content, list) and content and isinstance(content[0], dict):
         if {"image_id", "category_id"} <= content[0].keys():
             return _RESULTS
@@ -88,7 +88,7 @@ _TEXTS: tuple[tuple[str, Callable[[bytes], object]], ...] = (
 
 
 def recognise_bytes(data: bytes) -> str | None:
-    """What a file is that is no JSON, in words that follow its name, None where that is not known."""
+    """The format of a file that is no JSON, in words that follow its name, None where it is not known."""
     if _is_tfrecord(data):
         return f"is a TFRecord{_EXPORT}"
     if data.startswith((b"PK\3\4", b"\x1f\x8b", b"7z\xbc\xaf", b"Rar!")):

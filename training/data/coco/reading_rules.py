@@ -1,4 +1,4 @@
-"""How annotations and their images are read, where several ways make sense."""
+"""Rules for reading annotations and their images, where several ways make sense."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Exif = Literal["apply", "keep"]
 
 @dataclass(frozen=True)
 class ReadingRules:
-    """What the user decides.
+    """The user's choices.
 
     Attributes:
         strict: refuse files whose boxes or areas do not fit their masks, instead of warning.
@@ -26,4 +26,4 @@ class ReadingRules:
 
 
 USUAL = ReadingRules()
-"""Unless the user says otherwise."""
+"""The rules unless the user says otherwise."""

@@ -23,7 +23,7 @@ MOST_PIXELS = 1 << (5 * MOST_GROUPS - 1)
 def read_runs(counts: Any, pixels: int) -> tuple[str | list[int], list[int]]:
     """Run lengths as a list, also one written as text, or in COCO's text form; `pixels` is how many they have to cover.
 
-    Returns what pycocotools is to get, and the same as numbers: zeros first, all from 0 on.
+    Returns the value for pycocotools, and the same as numbers: zeros first, all from 0 on.
     Raises Fault where these are no run lengths or cover another number of pixels.
     """
     counts = _listed(counts)
@@ -59,7 +59,7 @@ def _whole_runs(counts: Sequence[Any]) -> list[int]:
 
 
 def _text_of(counts: Any) -> str:
-    """The text form; also of bytes, and of what Python shows for bytes, which some tools write into JSON."""
+    """The text form; also of bytes, and of Python's representation of bytes, which some tools write into JSON."""
     if isinstance(counts, str) and counts[:2] in ("b'", 'b"'):
         try:
             counts = ast.literal_eval(counts)

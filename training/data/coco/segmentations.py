@@ -19,14 +19,14 @@ LONGEST_OUTLINE = 2_000_000
 
 
 class Extent(NamedTuple):
-    """Where a mask is: the box around its pixels, None where it has none, and their number."""
+    """The extent of a mask: the box around its pixels, None where it has none, and their number."""
 
     box: Box | None
     area: float
 
 
 class Segmentation(NamedTuple):
-    """What pycocotools is to get.
+    """A segmentation for pycocotools.
 
     Attributes:
         encoded: polygons [[x1, y1, x2, y2, ...], ...] or {"size", "counts"}; None where nothing is outlined.
@@ -47,7 +47,7 @@ class Segmentation(NamedTuple):
 def read_segmentation(value: Any, size: Size) -> Segmentation:
     """Check the segmentation of an annotation on an image of this size.
 
-    What has only one meaning is taken: a run-length encoding inside lists, several of them as parts of one mask, a
+    Values with a single meaning are taken: a run-length encoding inside lists, several of them as parts of one mask, a
     polygon without the list around it or with more, points as pairs, as {"x", "y"} or as VIA lists them, a missing
     size, all of it written as text.
 
@@ -94,7 +94,7 @@ def _read_part(value: dict[str, Any], size: Size) -> tuple[dict[str, Any], Exten
 
 
 def _without_lists_around(value: Any) -> Any:
-    """The polygons, or what else it is, without lists around them that hold nothing else."""
+    """The polygons, or any other value, without lists around them that hold nothing else."""
     while isinstance(value, list) and len(value) == 1 and _holds_lists(value[0]):
         (value,) = value
     return value
@@ -150,7 +150,7 @@ def _read_polygon(part: Any) -> Sequence[float]:
 
 
 def _estimate(polygons: Sequence[Sequence[float]], size: Size) -> Extent:
-    """Where the mask of polygons is, from their points alone, which is much quicker than rasterising them.
+    """The extent of polygons' mask, from their points alone, which is much quicker than rasterising them.
 
     Raises Fault where they leave the image, or go so often around that rasterising them would need much memory.
     """
@@ -176,7 +176,7 @@ def _estimate(polygons: Sequence[Sequence[float]], size: Size) -> Extent:
 
 
 def extent_of(encoded: Any, size: Size) -> Extent:
-    """Where exactly the mask of a segmentation that was checked is."""
+    """The exact extent of the mask of a segmentation that was checked."""
     counts = (encoded if isinstance(encoded, dict) else _compressed_polygons(encoded, size))["counts"]
     return Extent(*extent_of_runs(read_runs(counts, size[0] * size[1])[1], size[0]))
 

@@ -44,7 +44,7 @@ def class_precision_recall(curves: Array, title: str) -> str:
 def reliability(calibration: Calibration) -> str:
     """The share of right detections by score, beside the line where it equals the score."""
     axes = Axes(48, 10, 350, 230)
-    parts = [axes.grid(_FIFTHS, _FIFTHS), axes.titles("score", "share that is right")]
+    parts = [axes.grid(_FIFTHS, _FIFTHS), axes.titles("score", "share of right detections")]
     for index in np.flatnonzero(calibration.counts).tolist():
         right, mean = calibration.precisions[index], calibration.mean_scores[index]
         words = (
@@ -61,7 +61,7 @@ def histogram(counts: NDArray[np.int64], edges: Sequence[str], titles: tuple[str
     """Two bars in each bin, (bins, 2), on a scale of square roots, which shows few beside many."""
     most = max(1, int(counts.max(initial=1)))
     axes = Axes(48, 10, 350, 230, len(counts), most**0.5)
-    parts = [axes.grid(), axes.titles(x_title, "count, by its square root")]
+    parts = [axes.grid(), axes.titles(x_title, "count (square-root scale)")]
     for tick in _round_numbers(most):
         parts.append(line(axes.left, axes.y(tick**0.5), axes.right, axes.y(tick**0.5)))
         parts.append(label(axes.left - 5, axes.y(tick**0.5) + 4, f"{tick}", "end"))
@@ -87,7 +87,7 @@ def _round_numbers(most: int) -> list[int]:
 
 
 def confusion_matrix(confusion: Confusion, names: Sequence[str]) -> str:
-    """What is there, in rows, by what is found, in columns, with the background last; shades are shares of a row."""
+    """Annotated classes in rows by detected classes in columns, the background last; shades are shares of a row."""
     titles = [*names, "background"]
     side = 44.0 if len(titles) <= _MOST_NUMBERED else max(11.5, 44.0 * _MOST_NUMBERED / len(titles))
     left, top = 40.0 + 6.2 * min(_MOST_LETTERS, max(map(len, titles))), 8.0
@@ -103,9 +103,9 @@ def confusion_matrix(confusion: Confusion, names: Sequence[str]) -> str:
         parts.append(line(left, top + edge, left + end, top + edge))
     for row, column in np.argwhere(confusion.counts).tolist():
         parts.append(_cell(confusion, titles, (row, column), (left + side * column, top + side * row), side))
-    parts.append(label(12, top + end / 2, "what is there", turn=-90))
+    parts.append(label(12, top + end / 2, "annotated class", turn=-90))
     height = top + end + left - 14
-    parts.append(label(left + end / 2, height - 4, "what is found"))
+    parts.append(label(left + end / 2, height - 4, "detected class"))
     return svg(left + end + 8, height, "Confusion matrix", parts)
 
 
@@ -115,8 +115,8 @@ def _cell(
     row, column = place
     count, total, last = int(confusion.counts[place]), int(confusion.counts[row].sum()), len(titles) - 1
     share = count / total
-    there = "detections where nothing is" if row == last else f"{titles[row]}"
-    seen = "missed" if column == last else f"found as {titles[column]}"
+    there = "detections without an object" if row == last else f"{titles[row]}"
+    seen = "missed" if column == last else f"detected as {titles[column]}"
     words = f"{there}: {count} of {total} {seen}, {100 * share:.0f} %"
     drawn = box(*corner, side, side, _BLUE if row == column else _ORANGE, words, 0.2 + 0.8 * share)
     if side < 30:

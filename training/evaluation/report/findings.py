@@ -1,4 +1,4 @@
-"""What a report tells of an evaluation, worked out once for the page and for the JSON."""
+"""The findings of an evaluation, worked out once for the page and for the JSON of its report."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ SIZE_EDGES = (0, 8, 16, 32, 64, 128, 256, 512)
 
 @dataclass(frozen=True)
 class Subject:
-    """What was evaluated, on what and how.
+    """The evaluated model, the data and the settings.
 
     Attributes:
         model: engine file or checkpoint.
         metadata: of the model.
-        truth: what it was measured on.
+        truth: the annotated images.
         pairs: its classes and those of the annotations.
         max_detections: of an image, at most.
         options: the command line.
@@ -51,13 +51,13 @@ class Findings:
     """All figures of a report.
 
     Attributes:
-        subject: what was evaluated.
+        subject: the evaluated model and its data.
         evaluation: its scores and times.
-        score_threshold: detections that score above it count in `outcomes` and what is made of them.
+        score_threshold: detections that score above it count in `outcomes` and all figures of them.
         outcomes: of each image, in the order of `subject.truth.images`.
         confusion: of all outcomes together.
         calibration: of all detections, by masks at IoU 0.5.
-        sizes: (bins, 2) objects found as what they are, and others, by `SIZE_EDGES`.
+        sizes: (bins, 2) objects found with their class, and others, by `SIZE_EDGES`.
         score_counts: (SCORE_BINS, 2) detections that are right, and others, as for `calibration`.
     """
 
@@ -96,5 +96,5 @@ def _by_size(outcomes: Sequence[ImageOutcome]) -> NDArray[np.int64]:
 
 
 def _count(places: NDArray[np.intp], good: NDArray[np.bool_], bins: int) -> NDArray[np.int64]:
-    """(bins, 2): how many are good and how many not, in each bin."""
+    """(bins, 2): the number of good and of other values in each bin."""
     return np.stack([np.bincount(places[of], minlength=bins) for of in (good, ~good)], axis=1)

@@ -19,7 +19,7 @@ from yolact.training.evaluation.report.findings import SIZE_EDGES, Findings, Sub
 from yolact.training.evaluation.scores import RegionScores
 
 SCHEMA = 1
-"""Of the JSON; another one where a name changes its meaning."""
+"""Version of the JSON; it changes where a name changes its meaning."""
 
 _PACKAGES = ("numpy", "opencv-python-headless", "opencv-python", "onnxruntime", "torch", "pycocotools")
 
@@ -57,7 +57,7 @@ def percent(value: float | None) -> float | None:
 
 
 def versions() -> dict[str, str]:
-    """Of this package, Python, and what ran."""
+    """Versions of this package, of Python, and of the packages that ran."""
     found = {"yolact": yolact.__version__, "python": platform.python_version()}
     for package in _PACKAGES:
         module = "cv2" if package.startswith("opencv") else package
@@ -91,7 +91,7 @@ def _origin(subject: Subject) -> dict[str, Any]:
 
 
 def _counts(findings: Findings) -> dict[str, Any]:
-    """Of confusions, and the histograms."""
+    """The figures of confusions, and the histograms."""
     return {
         "confusion": {
             "mask_iou": IOU,

@@ -131,10 +131,10 @@ def _classes(metrics: dict[str, Any]) -> Iterator[str]:
 
 def _confusion(findings: Findings) -> Iterator[str]:
     confusion, names = findings.confusion, list(findings.subject.truth.categories.values())
-    yield "<h2>What is taken for what</h2>"
+    yield "<h2>Confusion of classes</h2>"
     yield (
         f"<p>Detections that score above {findings.score_threshold:g}, by mask IoU of at least {IOU:g}: first each "
-        "takes an object of its own class, then what is left one of any class. Shades are shares of a row: "
+        "takes an object of its own class, then the rest take one of any class. Shades are shares of a row: "
         '<span class="key blue"></span>right, <span class="key orange"></span>wrong.</p>'
     )
     most = confusion.most_frequent(_CONFUSED)
@@ -145,7 +145,7 @@ def _confusion(findings: Findings) -> Iterator[str]:
     yield f'<div class="{wide}" style="{style}">{confusion_matrix(chosen, [names[i] for i in used])}</div>'
     if most:
         yield "<h3>Most often confused</h3>"
-        yield table(("what is there", "found as", "times"), [(names[r], names[c], str(n)) for r, c, n in most])
+        yield table(("annotated class", "detected as", "times"), [(names[r], names[c], str(n)) for r, c, n in most])
 
 
 def _histograms(findings: Findings) -> Iterator[str]:
@@ -187,7 +187,7 @@ def _worst(worst: Sequence[WorstImage], findings: Findings) -> Iterator[str]:
         spurious = sum(true is None for true, _ in outcome.pairs)
         counts = (
             f"{outcome.right} found, {missed} missed, {outcome.wrong - missed - spurious} taken for another class, "
-            f"{spurious} where nothing is"
+            f"{spurious} without an object"
         )
         yield f'<h3>{text(image.name)}</h3><p class="soft">{counts}</p><div class="pictures">'
         yield figure(image.truth, "annotated", f"annotated: {image.name}")
@@ -196,7 +196,7 @@ def _worst(worst: Sequence[WorstImage], findings: Findings) -> Iterator[str]:
 
 
 def _sources(metrics: dict[str, Any]) -> Iterator[str]:
-    yield "<h2>How it came about</h2>"
+    yield "<h2>Command and files</h2>"
     yield f"<pre>{text(' '.join(metrics['options']))}</pre><dl>"
     facts = {
         "model": f"{metrics['model']['file']}, SHA-256 {metrics['model']['sha256']}",

@@ -13,7 +13,7 @@ from yolact.training.evaluation.scores import COCO_MAX_DETECTIONS, RegionScores
 
 
 def summary_lines(evaluation: Evaluation, subject: Subject) -> Iterator[str]:
-    """What `yolact-eval` prints of average precision, line by line."""
+    """The lines that `yolact-eval` prints about average precision."""
     metadata, truth, scores = subject.metadata, subject.truth, evaluation.scores
     config, settings = metadata.config, metadata.postprocess
     objects = truth.count_objects()

@@ -1,4 +1,4 @@
-"""The images with the worst outcomes: what is annotated on each beside what is found."""
+"""The images with the worst outcomes: the annotations of each beside its detections."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from yolact.training.pages.jpeg import to_jpeg
 from yolact.training.pages.side_by_side import draw_to_compare, instances_of_masks
 
 SHOWN = 6
-"""How many images at most."""
+"""Most images shown."""
 
 WIDEST = 600
 """Longest side of a picture, pixels."""
@@ -30,7 +30,7 @@ class WorstImage(NamedTuple):
 
 
 def worst_images(truth: GroundTruth, outcomes: Sequence[ImageOutcome]) -> list[WorstImage]:
-    """Those with the largest `badness`, worst first; none without errors.
+    """The images with the largest `badness`, worst first; none without errors.
 
     Raises ImageError or DatasetError where an image cannot be read any more.
     """
@@ -47,7 +47,7 @@ def _draw(truth: GroundTruth, index: int, outcome: ImageOutcome) -> WorstImage:
 
 
 def _instances(instances: Sequence[tuple[int, float, Any]], size: Size, truth: GroundTruth) -> Detections:
-    """What `draw_to_compare` draws of instances by category, score and segmentation."""
+    """Instances for `draw_to_compare`, from category, score and segmentation."""
     place = {id: index for index, id in enumerate(truth.categories)}
     masks = [decode(segmentation, size) for _, _, segmentation in instances]
     ids, scores = [place[id] for id, _, _ in instances], [score for _, score, _ in instances]

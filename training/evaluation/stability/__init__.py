@@ -1,1 +1,1 @@
-"""How calm masks, boxes and scores are where nothing but a known motion happens."""
+"""Measures how calm masks, boxes and scores are where nothing but a known motion happens."""

@@ -15,10 +15,10 @@ from yolact.training.pages.svg import Axes, box, label, svg
 COLOURS: dict[Way, str] = {"as found": "var(--orange)", "smoothed": "var(--blue)"}
 
 MOST_FILMS = 12
-"""Of more films those with the worst steps are shown, as pages carry their pictures."""
+"""Most films of a page: of more, those with the worst steps are shown, as pages carry their pictures."""
 
 _MOST_POINTS = 240
-"""Of a curve; of longer films neighbours are averaged."""
+"""Most points of a curve; in longer films neighbours are averaged."""
 
 _CURVES: dict[str, Callable[[Stability], float | None]] = {
     "mask IoU": lambda figures: figures.iou,
@@ -29,7 +29,7 @@ _CURVES: dict[str, Callable[[Stability], float | None]] = {
 
 @dataclass(frozen=True)
 class FilmView:
-    """What is shown of a film.
+    """A film on the page.
 
     Attributes:
         name: of the film.
@@ -92,7 +92,7 @@ def _curve(film: FilmView, title: str) -> str:
 
 
 def _points(film: FilmView, way: Way, title: str) -> list[tuple[float, float]]:
-    """Where a curve goes through; steps without the figure are left out."""
+    """The points of a curve; steps without the figure are left out."""
     width = -(-len(film.times) // _MOST_POINTS)
     points = []
     for start in range(0, len(film.times), max(width, 1)):

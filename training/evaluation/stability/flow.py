@@ -1,4 +1,4 @@
-"""How masks get from one frame to the next where nobody knows the motion: by optical flow that can be trusted."""
+"""Moves masks from one frame to the next where the motion is unknown: by optical flow that can be trusted."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ STILL_OBJECT = 0.5
 """Median pixels by which an instance may seem to move while it stands still; it has fewer places than a picture."""
 
 _TRUSTED = 0.5
-"""Share of a mask that must not be discarded, else nobody can tell where the instance went."""
+"""Least share of a mask with trusted flow; with less, it is unknown where the instance went."""
 
 _NOWHERE = 1e9
-"""The flow outside the picture. Not NaN, of which even none at all makes NaN where a way ends on the last pixel."""
+"""The flow outside the picture. Not NaN, which a weight of 0 would still spread where a way ends on the last pixel."""
 
 _PLACES = 1000
-"""Corners in a picture at which it is looked whether something moves: elsewhere the flow is mostly noise."""
+"""Most corners of a picture, at which motion is looked for: elsewhere the flow is mostly noise."""
 
 _FEWEST = 4
-"""Corners that are enough to tell that, and on an instance to leave out all its other pixels."""
+"""Least corners that are enough to tell this, and on an instance to leave out all its other pixels."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +75,8 @@ class Flow:
     def moves_camera(self) -> bool:
         """Whether the picture as a whole moves.
 
-        What counts is the affine motion that fits most of the corners, as one corner says little. Where little can be
-        trusted, as at a cut, the answer is yes.
+        The affine motion that fits most of the corners counts, as one corner says little. Where little can be trusted,
+        as at a cut, the answer is yes.
         """
         if self.discarded > 1 - _TRUSTED:
             return True
@@ -107,20 +107,20 @@ class Flow:
         return self.forth[places[:, 1], places[:, 0]]
 
     def to_move(self, masks: Sequence[BoolArray]) -> Move:
-        """What masks of the first frame are moved by: nothing at all where neither the camera nor one of them moves."""
+        """The motion of masks of the first frame: none at all where neither the camera nor one of them moves."""
         if self.moves_camera() or self.moves_one(masks):
             return FlowMove(self)
         return ExactMove(np.eye(2, 3), (self.kept.shape[0], self.kept.shape[1]))
 
 
 def _returns(flow: FloatArray, other: FloatArray) -> BoolArray:
-    """Where the way along a flow, and then back along the other, ends where it began; (H, W)."""
+    """(H, W) whether the way along a flow, and then back along the other, ends where it began."""
     return_x, return_y = cv2.split(_fetch(other, flow, _NOWHERE))
     return np.hypot(flow[..., 0] + return_x, flow[..., 1] + return_y) <= MOST_ASTRAY
 
 
 def _fetch(values: FloatArray, flow: FloatArray, outside: float) -> FloatArray:
-    """What is at the ends of a flow (H, W, 2): of a field (H, W) or (H, W, 2) float32."""
+    """The values of a field (H, W) or (H, W, 2) float32 at the ends of a flow (H, W, 2)."""
     rows, columns = np.mgrid[: flow.shape[0], : flow.shape[1]].astype(np.float32)
     ends = columns + flow[..., 0], rows + flow[..., 1]
     fetched = cv2.remap(values, *ends, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=(outside, outside))

@@ -15,34 +15,34 @@ Matrix = NDArray[np.float64]
 """(2, 3) affine, of pixel centres (x, y) in the first frame to those in another."""
 
 _MARGIN = 8
-"""Pixels that are cut off a photo on each side, so that what moves in was seen by the camera."""
+"""Pixels that are cut off a photo on each side, so that the parts that move in were seen by the camera."""
 
 LEAST_SIDE = 4 * _MARGIN
-"""Of a photo, pixels."""
+"""Least side of a photo, pixels."""
 
 _NOISE = 3.0
 """Standard deviation of a sensor's noise, grey levels."""
 
 _PAN = (0.37, 0.23)
-"""Pixels a frame; no fraction that comes back soon."""
+"""Pixels that the camera moves a frame; the fraction does not recur soon."""
 
 _ZOOM = 1.004
-"""Factor of a frame."""
+"""Magnification from one frame to the next."""
 
 _SWING = 0.15
-"""How far brightness goes up and down."""
+"""Share by which brightness goes up and down."""
 
 MOST_FRAMES = int(_MARGIN / max(_PAN))
 
 
 @dataclass(frozen=True)
 class Motion:
-    """What happens to a photo.
+    """The motion and the changes of a photo.
 
     Attributes:
-        words: what it is, for people.
+        words: its description, for people.
         place: the matrix of a frame.
-        change: what else happens to the moved picture in a frame.
+        change: a further change of the moved picture in a frame.
     """
 
     words: str

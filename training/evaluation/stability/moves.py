@@ -1,4 +1,4 @@
-"""How masks and boxes get from one frame to the next: by nothing but the motion, where that is exactly known."""
+"""Moves masks and boxes from one frame to the next, by the motion alone, where that is exactly known."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Array = NDArray[np.float64]
 
 
 class Move(Protocol):
-    """What happened between two frames of one size (H, W).
+    """The motion between two frames of one size (H, W).
 
     Attributes:
         seen: (H, W), pixels of the second frame whose place in the first one is known.
@@ -33,7 +33,7 @@ class Move(Protocol):
         """A mask (H, W) of the second frame in the first one."""
 
     def boxes(self, boxes: NDArray[np.float32], masks: Sequence[BoolArray]) -> Array:
-        """Where boxes (M, 4) xyxy of instances with these masks should be, in pixels, cut at the frame."""
+        """The expected boxes of instances with boxes (M, 4) xyxy and these masks, in pixels, cut at the frame."""
 
 
 class ExactMove:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from yolact.runtime.detector import Detector
 
 FRAMES = 8
-"""Of each film."""
+"""Frames of each film."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Photo:
 
 @dataclass(frozen=True)
 class PhotoStability:
-    """What was measured.
+    """The measured figures.
 
     Attributes:
         photos: how many.
@@ -116,7 +116,7 @@ def measure_photos(
 
 
 def _detect(detector: Detector, pictures: Sequence[Image], top_k: int) -> dict[Way, list[Detections]]:
-    """What is shown of each frame in each way."""
+    """The shown detections of each frame in each way."""
     following = Following(DISPLAY_SCORE_THRESHOLD, smooth=True)
     shown: dict[Way, list[Detections]] = {way: [] for way in WAYS}
     batch = detector.engine.min_batch
@@ -128,7 +128,7 @@ def _detect(detector: Detector, pictures: Sequence[Image], top_k: int) -> dict[W
 
 
 def _steps(found: Sequence[Detections], matrices: Sequence[Matrix]) -> list[Step]:
-    """What changes between neighbours."""
+    """The changes between neighbours."""
     pairs = zip(found[:-1], found[1:], matrices[:-1], matrices[1:], strict=True)
     return [
         measure_step(before, after, ExactMove(_between(first, second), before.image_size))

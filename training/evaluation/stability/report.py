@@ -1,4 +1,4 @@
-"""What was measured of stability: lines, JSON and a page."""
+"""The figures of stability: lines, JSON and a page."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from yolact.training.pages.page import figure, render_page, table, text
 from yolact.training.pages.svg import Axes, label, svg
 
 TITLES = ("IoU", "IoU 5 %", "floor", "lost", "box", "area", "score")
-"""Of the figures that every table of stability has."""
+"""Titles of the figures that every table of stability has."""
 
 _CURVES: dict[str, Callable[[Stability], float | None]] = {
     "mask IoU": lambda figures: figures.iou,
@@ -90,8 +90,8 @@ def _explained(measured: PhotoStability) -> str:
         f"{films} whose motion is exactly known. Each instance's mask is moved by it and compared with the next one's."
         f" In percent: the IoU of masks that match (from IoU {MATCHED_IOU:g}), its 5th percentile, the IoU that moving "
         "masks there and back leaves (floor), the share of instances that are not found again (lost), and the mean "
-        "change of a box's sides in shares of its size, of a mask's area, and of the score. What is shown is what "
-        "yolact-infer shows by default, and what it shows with --smooth."
+        "change of a box's sides in shares of its size, of a mask's area, and of the score. The pictures show "
+        "detections as yolact-infer does by default and with --smooth."
     )
 
 

@@ -1,4 +1,4 @@
-"""What changes from one frame to the next beside the motion that is known."""
+"""The changes from one frame to the next beside the known motion."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from yolact.runtime.tracking.shape import Shape, mask_ious
 from yolact.training.evaluation.stability.moves import Array, Move
 
 MATCHED_IOU = 0.5
-"""From which two masks are the same instance's."""
+"""Least IoU from which two masks belong to the same instance."""
 
 
 @dataclass(frozen=True)
@@ -28,10 +28,10 @@ class Step:
         boxes: (M,) mean distance of the box's sides from where they should be, in shares of the root of its area.
         areas: (M,) change of the mask's area beside the motion, a share.
         scores: (M,) change of the score.
-        floors: (M,) IoU of its mask with itself moved there and back: what moving the mask costs alone.
+        floors: (M,) IoU of its mask with itself moved there and back: the loss by moving the mask alone.
         lost: instances that are not found again.
         appeared: instances of the next frame that were not in this one.
-        left_out: instances that are not counted: they left the frame, or nobody can tell where they went.
+        left_out: instances that are not counted: they left the frame, or it is unknown where they went.
     """
 
     ious: Array
@@ -47,7 +47,7 @@ class Step:
 def measure_step(before: Detections, after: Detections, move: Move) -> Step:
     """Compare two frames of one size, between which `move` happened.
 
-    Of masks only those pixels count whose place in the other frame is known, so not what reaches out of a frame. An
+    Only pixels of masks whose place in the other frame is known count, so none that reach out of a frame. An
     instance of which nothing stays, or of which `move` cannot tell where it went, is not counted.
     """
     masks = before.masks

@@ -33,7 +33,7 @@ class StripFrame:
 
     Attributes:
         number: from 0 in the film.
-        pictures: JPEG files of what was shown, by way.
+        pictures: JPEG files of the frame with the shown detections, by way.
         is_worst: whether one of the worst steps leads to it.
     """
 
@@ -68,7 +68,7 @@ class Strip:
                 del self._moments[min(self._moments, key=lambda at: self._moments[at][0])]
 
     def frames(self) -> list[StripFrame]:
-        """What was kept, in the order of the film."""
+        """The kept frames, in the order of the film."""
         kept = dict(self._spread)
         for number, (_, before, after) in self._moments.items():
             kept |= {number - 1: before, number: after}
@@ -80,10 +80,10 @@ def _badness_of(moment: tuple[float, Pictures, Pictures]) -> float:
 
 
 def badness(step: Step) -> float:
-    """How bad a step is: what is lost or appears, and then how badly masks fit."""
+    """How bad a step is: the instances that are lost or appear, and then how badly masks fit."""
     return float(step.lost + step.appeared + (1 - step.ious).sum())
 
 
 def draw_found(image: Image, found: Mapping[Way, Detections]) -> Pictures:
-    """A frame (H, W, 3) uint8 BGR with what is shown of it in each way."""
+    """A frame (H, W, 3) uint8 BGR with its shown detections in each way."""
     return {way: to_jpeg(annotate(image, one, labels=False), WIDEST) for way, one in found.items()}

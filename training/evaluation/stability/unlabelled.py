@@ -1,4 +1,4 @@
-"""How calm a detector is in videos without annotations, whose motion is found by optical flow."""
+"""Measures how calm a detector is in videos without annotations, whose motion optical flow finds."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Shown = Mapping[Way, "Detections"]
 
 @dataclass(frozen=True)
 class VideoStability:
-    """What was measured of a video.
+    """The measured figures of a video.
 
     Attributes:
         name: of the file.
@@ -58,7 +58,7 @@ class VideoStability:
         return sum(share is None for share in self.discarded)
 
     def figures(self, way: Way) -> Stability:
-        """Over all steps."""
+        """The figures over all steps."""
         return Stability.of(self.steps[way])
 
 
@@ -90,7 +90,7 @@ def measure_video(
 
 
 def _shown(detector: Detector, frames: Iterable[Frame], top_k: int) -> Generator[tuple[Frame, Shown], None, None]:
-    """What is shown of each frame in each way."""
+    """The shown detections of each frame in each way."""
     following = Following(DISPLAY_SCORE_THRESHOLD, smooth=True)
     begun = deque[Frame]()
 
@@ -148,7 +148,7 @@ class _Watch:
         self._times.append(second.time)
 
     def finish(self) -> VideoStability:
-        """What was measured. Raises DatasetError where there is nothing to compare."""
+        """The measured figures. Raises DatasetError where there is nothing to compare."""
         if not self._times:
             got = count_noun(self._count, "frame")
             raise DatasetError(f"{self._path}: expected two frames or more to compare, got {got}")

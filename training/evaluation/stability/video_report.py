@@ -1,4 +1,4 @@
-"""What was measured in videos, annotated or not: lines, JSON and pages."""
+"""The figures of videos, annotated or not: lines, JSON and pages."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def labelled_page(measured: VideoFigures, model: str, source: str) -> str:
         "IDF1, and how often an id changes), average precision of everything that the model keeps, and against the "
         "annotations the IoU of masks, its 5th percentile, the share of objects found in one frame and not in the next "
         "(lost), and by how much the errors of a box's sides, of a mask's area and the score change from one frame to "
-        "the next. What is shown is what yolact-infer --track shows by default, and what it shows with --smooth."
+        "the next. The pictures show detections as yolact-infer --track does by default and with --smooth."
     )
     films = [_labelled_view(film) for film in measured.films]
     title = f"Tracks and stability of {model} in {source}"
@@ -126,7 +126,7 @@ def page(videos: Sequence[VideoStability], model: str) -> str:
         "than half of which is discarded are left out. In percent: the IoU of masks that match (from IoU "
         f"{MATCHED_IOU:g}), its 5th percentile, the IoU that moving masks there and back leaves (floor), the share of "
         "instances that are not found again (lost), and the mean change of a box's sides in shares of its size, of a "
-        "mask's area, and of the score. What is shown is what yolact-infer shows by default, and with --smooth."
+        "mask's area, and of the score. The pictures show detections as yolact-infer does by default and with --smooth."
     )
     titles = ("video", "", *TITLES, "instances", "left out")
     films = [FilmView(printable(one.name), _facts(one), one.times, "seconds", one.steps, one.strip) for one in videos]

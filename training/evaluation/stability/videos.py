@@ -1,4 +1,4 @@
-"""How well a detector keeps objects in annotated videos: tracks, calm and AP, with and without smoothing."""
+"""Measures a detector in annotated videos: tracks, calm and AP, with and without smoothing."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class WayFigures:
-    """What was measured in one way.
+    """The figures of one way of showing detections.
 
     Attributes:
         tracks: of each video with objects, at the thresholds of `yolact-infer`.
-        stability: over all videos, against the annotations: what an instance's error changes by from frame to frame.
+        stability: over all videos, against the annotations: the change of an instance's error from frame to frame.
             IoU is that with the annotated mask, and there is no floor.
         scores: average precision over all frames, of everything that the model keeps.
     """
@@ -64,7 +64,7 @@ class WayFigures:
 
 @dataclass(frozen=True)
 class FilmFigures:
-    """What was measured of one video.
+    """The figures of one video.
 
     Attributes:
         name: of its first image.
@@ -81,7 +81,7 @@ class FilmFigures:
 
 @dataclass(frozen=True)
 class VideoFigures:
-    """What was measured: `ways` over all videos, `films` of each."""
+    """All figures: `ways` over all videos, `films` of each."""
 
     ways: dict[Way, WayFigures]
     films: list[FilmFigures]
@@ -169,7 +169,7 @@ def _objects(truth: GroundTruth, film: Film, index: int, category_ids: Sequence[
 
 @dataclass(frozen=True)
 class _Seen:
-    """How an object was found in a frame: IoU, error of the box (4,) in shares of its size, of the area, and score."""
+    """An object's detection in a frame: IoU, error of the box (4,) in shares of its size, of the area, and score."""
 
     iou: float
     box: NDArray[np.float64]
@@ -179,7 +179,7 @@ class _Seen:
 
 @dataclass
 class _Way:
-    """What was found so far in one way."""
+    """The results so far in one way."""
 
     smooth: bool
     top_k: int
@@ -202,7 +202,7 @@ class _Way:
         image_id: int,
         category_ids: Sequence[int | None],
     ) -> Detections:
-        """Take in the next frame, and say what is shown of it; boxes of objects are x, y, width, height."""
+        """Take in the next frame; returns its shown detections; boxes of objects are x, y, width, height."""
         scene = film.images[0]
         everything = self._all.next(found, scene) if self.smooth else found
         boxes, masks = to_results(everything, image_id, category_ids)
@@ -220,7 +220,7 @@ class _Way:
 
 
 def _see(objects: Annotated, object_boxes: NDArray[np.float64], found: Detections) -> dict[int, _Seen]:
-    """Those objects that are found, by their ids."""
+    """The objects that are found, by their ids."""
     paired = pair(objects, found)
     ious = np.where(paired.ious >= MATCHED_IOU, paired.ious, 0)
     masks, seen = found.masks, dict[int, _Seen]()
@@ -234,7 +234,7 @@ def _see(objects: Annotated, object_boxes: NDArray[np.float64], found: Detection
 
 
 def _step(before: Mapping[int, _Seen], now: Mapping[int, _Seen], present: set[int]) -> Step:
-    """What the errors of objects changed by that were found before and are still there."""
+    """The change of the errors of those objects that were found before and are still there."""
     kept = [(before[id], now[id]) for id in before if id in now]
     return Step(
         ious=np.array([new.iou for _, new in kept]),

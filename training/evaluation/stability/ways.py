@@ -1,4 +1,4 @@
-"""The two ways in which what is found can be shown."""
+"""The two ways in which detections can be shown."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Literal
 
 Way = Literal["as found", "smoothed"]
 WAYS: tuple[Way, ...] = ("as found", "smoothed")
-"""What `yolact-infer` shows, and what it shows with --smooth."""
+"""As `yolact-infer` shows them by default, and with --smooth."""
 
 
 def json_key(way: Way) -> str:
