@@ -15,7 +15,9 @@ static const char usage[] =
     "  --engine FILE          yolact.onnx or yolact.plan\n"
     "  --host ADDRESS         where to listen [127.0.0.1; 0.0.0.0 for every network, which has no access control]\n"
     "  --port N               port to listen on [8080; 0: a free one, which the first line names]\n"
-    "  --device NAME          cpu, cuda, cuda:1, tensorrt [an ONNX file on the CPU, a plan on GPU 0]\n"
+    "  --device NAME          cpu, cuda, cuda:1, tensorrt, openvino, openvino:GPU [an ONNX file on the CPU, a plan on "
+    "GPU 0]\n"
+    "  --precision file|auto  as exact as the file says, or, with openvino, the quickest on the device [file]\n"
     "  --threads N            CPU threads for an ONNX file [0: one for each physical core]\n"
     "  --allow-host-code      let TensorRT run code that the plan carries; only for plans you trust\n"
     "  --score-threshold X    leave out detections that do not score above it [0.15]\n"
@@ -66,6 +68,7 @@ enum {
     HOST,
     PORT,
     DEVICE,
+    PRECISION,
     THREADS,
     HOST_CODE,
     SCORE_THRESHOLD,
@@ -86,6 +89,7 @@ static const struct option names[] = {
     {"host", required_argument, NULL, HOST},
     {"port", required_argument, NULL, PORT},
     {"device", required_argument, NULL, DEVICE},
+    {"precision", required_argument, NULL, PRECISION},
     {"threads", required_argument, NULL, THREADS},
     {"allow-host-code", no_argument, NULL, HOST_CODE},
     {"score-threshold", required_argument, NULL, SCORE_THRESHOLD},
@@ -137,6 +141,7 @@ static int read_option(int option, options* to)
     case HOST: to->host = got; break;
     case PORT: ok = read_count(name, to->port = got, 0, 65535, &port); break;
     case DEVICE: to->detector.device = got; break;
+    case PRECISION: to->detector.precision = got; break;
     case THREADS: ok = read_int32(name, got, 1024, &to->detector.threads); break;
     case HOST_CODE: to->detector.allow_host_code = 1; break;
     case SCORE_THRESHOLD:

@@ -372,6 +372,8 @@ def test_metrics_count_what_was_answered(program: Path, engine: Path) -> None:
         (["--engine", "e.onnx", "--nonsense"], 2, "nonsense"),
         (["--engine", "missing.onnx"], 4, "missing.onnx"),
         (["--engine", "{engine}", "--device", "gpu"], 2, "got 'gpu'"),
+        (["--engine", "{engine}", "--precision", "bf16"], 2, "expected a precision of file or auto, got 'bf16'"),
+        (["--engine", "{engine}", "--precision", "auto"], 2, "--precision auto is for --device openvino, got no"),
         (["--engine", "{engine}", "--host", "not an address"], 1, "--host"),
     ],
 )
