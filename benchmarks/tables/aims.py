@@ -21,6 +21,9 @@ def aims(compared: Figures, folder: Figures, bench: Figures) -> str:
         _at_most("times as long as OpenVINO, raw heads, FP32", 1.3, _ratio(heads, "ours-fp32", "openvino-fp32")),
         _at_most("the same, the same INT8 file", 1.3, _ratio(heads, "ours-int8", "openvino-int8")),
     ]
+    for name, precision in (("fp32", "FP32"), ("auto", "`--precision auto`"), ("int8", "INT8")):
+        measured = _ratio(heads, f"ours-openvino-{name}", f"openvino-{name}")
+        rows.append(_at_most(f"on OpenVINO, times as long as OpenVINO's own, same file, {precision}", 1.03, measured))
     for name, row in folder["engines"].items():
         rows.append(_at_least(f"yolact-infer on a folder, of the engine's own throughput, {name}", 0.95, row["share"]))
     size = f"{bench['by_detections']['width_px']}x{bench['by_detections']['height_px']}"
