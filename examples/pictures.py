@@ -24,7 +24,7 @@ from yolact.training.models.checkpoints import load_checkpoint
 from yolact.training.models.torch_engine import TorchEngine
 
 EXAMPLES = Path(__file__).parent
-PICTURE = EXAMPLES / "bins" / "images" / "000006.jpg"
+PICTURE = EXAMPLES / "bins" / "images" / "000003.jpg"
 THRESHOLD = 0.5
 WIDTH = 1600
 """Of the wide picture, in pixels."""

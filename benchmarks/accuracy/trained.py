@@ -79,7 +79,13 @@ def bins_task(folder: Path, count: int) -> Task:
     asked = asked_objects(truth)
 
     def group(parts: int) -> str:
-        return f"up to {FEW} parts" if parts <= FEW else f"{FEW + 1} to {SOME}" if parts <= SOME else f"over {SOME}"
+        return (
+            f"1 to {FEW} parts"
+            if parts <= FEW
+            else f"{FEW + 1} to {SOME} parts"
+            if parts <= SOME
+            else f"{SOME + 1} and more"
+        )
 
     groups = {image.id: group(asked[image.id]) for image in truth.images}
     return Task(DEMO, truth, groups, calibration_bins(folder / "calibration"), PostprocessConfig())
