@@ -14,7 +14,6 @@ import onnx
 import onnx.inliner
 import pytest
 from numpy.typing import NDArray
-from recorded import CONFIG_NAMES
 from scripted_engine import write_engine
 from seeded import seeded
 
@@ -116,11 +115,11 @@ def test_no_detections_and_all_of_them(tmp_path: Path) -> None:
         assert ours([]) == []
 
 
-SAME_NETWORK = {"yolact_im400": "yolact_base", "yolact_im700": "yolact_base"}
-"""Official configurations that differ from others in the size of images alone, which is another here."""
+KINDS = ("yolact_resnet50", "yolact_plus_resnet50", "yolact_darknet53", "yolact_edge_mobilenetv2")
+"""Configurations with every kind of layer. The others have more of these layers, other anchors or other classes."""
 
 
-@pytest.mark.parametrize("name", [name for name in CONFIG_NAMES if name not in SAME_NETWORK])
+@pytest.mark.parametrize("name", KINDS)
 def test_official_networks(name: str, photos: list[NDArray[Any]], tmp_path: Path) -> None:
     """Their layers, anchors and classes, with narrower heads and seeing fewer pixels."""
     size, count = (256, 1) if CONFIGS[name].mask_rescoring else (96, 2)
