@@ -34,8 +34,10 @@ def seeded_model(config: ModelConfig, background_bias: float | None = None) -> Y
     return model.eval()
 
 
-def quantised(proto: onnx.ModelProto, ranges: Ranges, modules: tuple[str, ...], platform: Platform) -> onnx.ModelProto:
-    """A copy of an exported network in INT8."""
+def quantised(
+    proto: onnx.ModelProto, ranges: Ranges, modules: tuple[str, ...], platform: Platform, exclude: tuple[str, ...] = ()
+) -> onnx.ModelProto:
+    """A copy of an exported network in INT8, but for layers to exclude."""
     import onnx  # here, as the check on a GPU takes networks from this module and may lack it
 
     from yolact.calib.qdq import insert_qdq_pairs
@@ -43,5 +45,5 @@ def quantised(proto: onnx.ModelProto, ranges: Ranges, modules: tuple[str, ...], 
 
     copy = onnx.ModelProto()
     copy.CopyFrom(proto)
-    insert_qdq_pairs(copy, find_quantization_points(copy, modules, (), platform), ranges, platform)
+    insert_qdq_pairs(copy, find_quantization_points(copy, modules, exclude, platform), ranges, platform)
     return copy

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import Executor
+from itertools import chain, islice
 from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
@@ -46,9 +47,9 @@ def answer(
     """Answer some requests with one call of the detector.
 
     A request that was refused before, or has an image that cannot be decoded, gets its error; the others get their
-    detections. Images are decoded, and masks encoded, in the threads of `pool`.
+    detections. Images of all requests are decoded, and masks encoded, in the threads of `pool`.
     """
-    loaded = [one if isinstance(one, YolactError) else _load(one, pool) for one in questions]
+    loaded = _load(questions, pool)
     asked = [
         (images, question.wanted)
         for images, question in zip(loaded, questions, strict=True)
@@ -63,9 +64,18 @@ def answer(
     return list(pool.map(lambda one: one if isinstance(one, YolactError) else _encode(one, coding), results))
 
 
-def _load(question: Question, pool: Executor) -> list[Image] | YolactError:
-    """The images of a request, or the error where it has none."""
-    loaded = list(pool.map(_decode, question.sources))
+def _load(questions: Sequence[Question | YolactError], pool: Executor) -> list[list[Image] | YolactError]:
+    """The images of each request, or its error."""
+    sources = [[] if isinstance(one, YolactError) else one.sources for one in questions]
+    decoded = pool.map(_decode, chain.from_iterable(sources))
+    loaded = [list(islice(decoded, len(some))) for some in sources]
+    return [
+        one if isinstance(one, YolactError) else _whole(images) for one, images in zip(questions, loaded, strict=True)
+    ]
+
+
+def _whole(loaded: list[Any]) -> list[Image] | YolactError:
+    """The images of a request, or the error of one of them."""
     for number, image in enumerate(loaded, 1):
         if isinstance(image, YolactError):
             which = f"image {number} of {len(loaded)}: " if len(loaded) > 1 else ""

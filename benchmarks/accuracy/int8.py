@@ -103,7 +103,7 @@ def measure_photos(weights: Path, annotations: Path, folder: Path) -> dict[str, 
     exact: dict[Precision, onnx.ModelProto] = {"fp32": export(model, "fp32"), "fp16": export(model, "fp16")}
     ranges = calibrate(exact["fp32"], images, CalibrationOptions())
     ap = score({**exact, **int8_variants(exact, ranges)}, truth)
-    return {"images": len(truth.images), "calibrated_on": len(images), "ap": ap}
+    return {"pictures": f"{len(truth.images)} images", "calibrated_on": len(images), "ap": ap}
 
 
 def measure_plans(model: Yolact, ranges: Ranges, arch: str) -> dict[str, dict[str, int]]:
@@ -169,7 +169,7 @@ def main(
     if weights is not None and annotations is not None and images is not None:
         result = measure_photos(weights, annotations, images)
     elif weights is None and annotations is None and images is None:
-        result = {"machine": describe_machine(threads), "images": bins, "gpu_arch": gpu_arch}
+        result = {"machine": describe_machine(threads), "pictures": f"{bins} bins", "gpu_arch": gpu_arch}
         result |= measure_everything(bins, runs, threads, gpu_arch)
         print(f"{int8_latency(result)}\n\n{int8_plans(result)}\n")
     else:

@@ -144,7 +144,7 @@ def main(bins: int, folder: Path | None, json_path: Path | None) -> None:
     }
     figures = {
         "machine": {**describe_machine(os.cpu_count() or 1), "onnx": onnx.__version__},
-        "demo": {"bins": bins, "scores": scores},
+        "demo": {"pictures": f"{bins} bins", "scores": scores},
         "trained": {"images": COMPARED_BINS, "of": "bins", "heads": trained},
         "official": {"images": len(images), "of": "made-up" if folder is None else "COCO", "heads": networks},
     }

@@ -18,7 +18,7 @@ def int8_accuracy(figures: Figures) -> str:
         (name, f"{ap['mask']:.2f}", f"{exact - ap['mask']:.2f}", f"{ap['box']:.2f}")
         for name, ap in figures["ap"].items()
     )
-    return table((f"{figures['images']} images", "mask AP", "lost", "box AP"), rows)
+    return table((figures["pictures"], "mask AP", "lost", "box AP"), rows)
 
 
 def int8_latency(figures: Figures) -> str:
@@ -44,7 +44,7 @@ def precision_accuracy(figures: Figures) -> str:
         (name, *("-" if row[kind] is None else f"{100 * row[kind]:.2f}" for kind in ("box_ap", "mask_ap")))
         for name, row in demo["scores"].items()
     )
-    return table((f"{demo['bins']} bins", "box AP", "mask AP"), rows)
+    return table((demo["pictures"], "box AP", "mask AP"), rows)
 
 
 def precision_heads(figures: Figures) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from yolact.batch.attempts import forget_attempts
 from yolact.batch.listing import list_images
 from yolact.batch.part_files import FOLDER
 from yolact.batch.places import open_place
@@ -45,6 +46,7 @@ def worker_rate(engine: Path, photos: Path, folder: Path, images: int) -> float:
     """Images a second of workers without Ray, each of which does its share of the parts."""
     place = open_place(str(folder))
     (place / FOLDER).make_folder()
+    forget_attempts(place)
     write_plan(place, list_images(str(photos)).entries)
     running = [side("worker", engine, folder, first, WORKERS) for first in range(WORKERS)]
     seconds = max(result_of(one)[0] for one in running)

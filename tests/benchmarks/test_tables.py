@@ -43,8 +43,7 @@ CPU = {
     "in_graph_postprocessing_ms": 20.35,
     "large_photo": {"size": [3000, 4000], "detections": 100, "peak_memory_mb": 432.2},
     "accuracy": {
-        "network": "yolact_demo",
-        "scenes": 7,
+        "pictures": "7 bins",
         "rows": {
             "ours-fp32": {"label": "A", "ap": {"mask": 0.5639, "box": 0.5747}},
             "b": {"label": "B", "failed": "no"},
@@ -74,7 +73,7 @@ SHOWN = """\
 | post-processing inside the graph, FP32 | 20.4 ms |
 | peak memory, 100 instances in a 4000x3000 photo and their masks in RLE | 432 MB |
 
-| yolact_demo, 7 scenes | mask AP | box AP |
+| 7 bins | mask AP | box AP |
 |---|---|---|
 | A | 56.39 | 57.47 |
 | B | not run: no |  |

@@ -174,7 +174,7 @@ def measure_accuracy(names: Sequence[str], count: int) -> dict[str, Any]:
             for name in tqdm(judged, desc="accuracy", disable=None):
                 with dropping(name, workers, rows):
                     rows[name]["ap"] = workers[name].get()
-    return {"network": "yolact_demo", "bins": count, "rows": rows}
+    return {"pictures": f"{count} bins", "rows": rows}
 
 
 def measure(names: Sequence[str], runs: int, threads: int, bins: int) -> dict[str, Any]:

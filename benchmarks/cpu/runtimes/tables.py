@@ -88,7 +88,7 @@ def accuracy(figures: Figures) -> str:
             rows.append((row["label"], _not_run(row)))
         else:
             rows.append((row["label"], *(f"{100 * row['ap'][kind]:.2f}" for kind in ("mask", "box"))))
-    return table((f"{measured['network']}, {measured['bins']} bins", "mask AP", "box AP"), rows)
+    return table((measured["pictures"], "mask AP", "box AP"), rows)
 
 
 def _speed_row(row: Figures, finds: str) -> tuple[Any, ...]:
