@@ -21,6 +21,7 @@ from benchmarks.networks import quantised
 from yolact.calib.calibration import calibrate
 from yolact.calib.image_set import ImageSet
 from yolact.calib.options import CalibrationOptions
+from yolact.calib.qdq import Ranges
 from yolact.calib.quantization_points import DEFAULT_MODULES, Platform
 from yolact.export.half_emulation import emulate_half
 from yolact.export.onnx_model import export_model
@@ -36,6 +37,8 @@ from yolact.runtime.openvino.engine import OpenVinoEngine
 from yolact.runtime.openvino.inlining import inlined
 from yolact.runtime.openvino.library import core
 from yolact.training.models.configs import CONFIGS
+from yolact.training.models.darknet import Darknet53
+from yolact.training.models.resnet import ResNet
 
 FEW = PostprocessConfig(max_detections=20)
 ROUNDING = 1e-4
@@ -120,10 +123,14 @@ KINDS = ("yolact_resnet50", "yolact_plus_resnet50", "yolact_darknet53", "yolact_
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_official_networks(name: str, photos: list[NDArray[Any]], tmp_path: Path) -> None:
-    """Their layers, anchors and classes, with narrower heads and seeing fewer pixels."""
+def test_official_networks(
+    name: str, photos: list[NDArray[Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All their layers, their anchors and classes, with fewer channels and smaller images."""
+    for backbone in (ResNet, Darknet53):
+        monkeypatch.setattr(backbone, "channels", tuple(channels // 4 for channels in backbone.channels))
     size, count = (256, 1) if CONFIGS[name].mask_rescoring else (96, 2)
-    config = replace(CONFIGS[name], image_size=size, fpn_channels=64)
+    config = replace(CONFIGS[name], name=f"{name}_narrow", image_size=size, fpn_channels=64)
     path = tmp_path / "small.onnx"
     onnx.save(export_model(seeded(config), FEW, weights_sha256=""), path)
     images = pixels_of(size, photos[:count])
@@ -141,17 +148,25 @@ def exact() -> onnx.ModelProto:
     return export_model(seeded(SMALL), FEW, weights_sha256="", graph="raw")
 
 
+@pytest.fixture(scope="module")
+def ranges(exact: onnx.ModelProto, photos: list[NDArray[Any]], tmp_path_factory: pytest.TempPathFactory) -> Ranges:
+    """Of the tensors of `exact` on the photos."""
+    folder = tmp_path_factory.mktemp("photos")
+    for index, photo in enumerate(photos):
+        write_image(folder / f"{index}.png", photo)
+    return calibrate(exact, ImageSet.of_folder(folder, len(photos)), CalibrationOptions())
+
+
 def far(found: list[NDArray[Any]], expected: list[NDArray[Any]]) -> float:
     """The mean difference of heads as a share of their mean size, of the head where that is largest."""
     return max(float(abs(a - b).mean() / abs(b).mean()) for a, b in zip(found, expected, strict=True))
 
 
 @pytest.mark.parametrize("platform", DEFAULT_MODULES)
-def test_int8(exact: onnx.ModelProto, photos: list[NDArray[Any]], tmp_path: Path, platform: Platform) -> None:
+def test_int8(
+    exact: onnx.ModelProto, ranges: Ranges, photos: list[NDArray[Any]], tmp_path: Path, platform: Platform
+) -> None:
     """Kernels for INT8 round differently. OpenVINO's heads are as near to those in float32 as ONNX Runtime's."""
-    for index, photo in enumerate(photos):
-        write_image(tmp_path / f"{index}.png", photo)
-    ranges = calibrate(exact, ImageSet.of_folder(tmp_path, len(photos)), CalibrationOptions())
     onnx.save(exact, tmp_path / "exact.onnx")
     onnx.save(quantised(exact, ranges, DEFAULT_MODULES[platform], platform), tmp_path / "int8.onnx")
     images = pixels_of(SMALL.image_size, photos)
@@ -243,9 +258,9 @@ def test_batches_that_are_none(tiny_engine: Path) -> None:
         engine.run(np.zeros((1, size, size, 3), np.uint8))
 
 
-def test_other_processes_open_it_likewise(tiny_engine: Path, photos: list[NDArray[Any]]) -> None:
-    with Detector.open(tiny_engine, device="openvino", threads=1, precision="auto") as detector:
-        assert repr(detector) == f"<Detector: {tiny_engine} on openvino, 3 classes (person, dog, kite)>"
+def test_other_processes_open_it_likewise(tiny_raw_engine: Path, photos: list[NDArray[Any]]) -> None:
+    with Detector.open(tiny_raw_engine, device="openvino", threads=1, precision="auto") as detector:
+        assert repr(detector) == f"<Detector: {tiny_raw_engine} on openvino, 3 classes (person, dog, kite)>"
         again = pickle.loads(pickle.dumps(detector))
         assert str(again.engine.device) == "openvino" and again._reopen.keywords["precision"] == "auto"
         np.testing.assert_array_equal(again(photos[0]).boxes, detector(photos[0]).boxes)
