@@ -15,6 +15,8 @@ LINE_SECONDS = 30.0
 class ProgressBar(tqdm):  # type: ignore[misc]
     """tqdm's bar, for a log as well as for a terminal."""
 
+    disable: bool
+
     def __init__(self, iterable: Iterable[Any] | None = None, *, shown: bool = True, **options: Any) -> None:
         """`shown` is whether anything is written at all; the other arguments are tqdm's."""
         self._on_terminal = sys.stderr is not None and sys.stderr.isatty()
