@@ -31,7 +31,6 @@ from yolact.runtime.output_files import OutputNames, check_output, check_output_
 from yolact.runtime.packages import PackageMissing
 from yolact.runtime.picture_writer import PictureWriter
 from yolact.runtime.pipeline import run_stages
-from yolact.runtime.progress import ProgressBar
 from yolact.runtime.results import JsonResults, MaskFormat, to_row
 from yolact.runtime.sources import Source, expand_source, is_image_file
 from yolact.runtime.tracking.following import Following
@@ -341,7 +340,7 @@ def _process_video(run: _Run, source: Source, media: Video) -> None:
         video = create_video(path, media.fps, options.codec, media.sound if options.audio else None)
         if options.audio and media.sound is None:
             run.say(f"{source.name}: there is no sound in it that could be copied")
-        bar = ProgressBar(total=media.frame_count, desc=printable(source.name), leave=False, unit=" frames")
+        bar = tqdm(total=media.frame_count, desc=printable(source.name), leave=False, unit=" frames", disable=None)
         try:
             with video, bar, closing(_draw_frames(run, source, media)) as drawn:
                 for done in drawn:

@@ -110,7 +110,7 @@ def test_what_is_said_of_a_file_for_a_cpu(small: tuple[str, ...], scenes: Path) 
 def test_for_tensorrt_the_rest_is_fp16(small: tuple[str, ...]) -> None:
     result = export(*small, "--output", "a.onnx", "--int8-platform", "tensorrt", "--int8-modules", "protonet,head")
     assert result.exit_code == 0, result.output
-    assert "(protonet, head), the rest fp16" in result.stdout and "opset 19" in result.stdout
+    assert "(protonet, head), the rest in fp16" in result.stdout and "opset 19" in result.stdout
     assert kinds(Path("a.onnx"), "Conv") == {onnx.TensorProto.FLOAT16}
     proto = onnx.load("a.onnx")
     zeros = {t.data_type for t in proto.graph.initializer if t.name.endswith(".zero")}
@@ -144,10 +144,10 @@ def test_other_forms(small: tuple[str, ...], graph: str, mode: str) -> None:
 
 def test_the_gate_measures_before_and_after(small: tuple[str, ...], scenes: Path) -> None:
     annotated = ("--verify", scenes / "annotations.json", "--verify-images", scenes / "images")
-    result = export(*small, "--output", "a.onnx", *annotated, "--verify-limit", "5", "--max-ap-drop", "0")
+    result = export(*small, "--output", "a.onnx", *annotated, "--verify-limit", "5", "--max-ap-drop", "4")
     assert result.exit_code == 0, result.output
     assert (
-        "mask AP on 5 images: " in result.stdout and " where a loss of 0 points is allowed; box AP: " in result.stdout
+        "mask AP on 5 images: " in result.stdout and " where a loss of 4 points is allowed; box AP: " in result.stdout
     )
     result = export("--weights", DEMO, "--output", "b.onnx", "--fp16", *annotated, "--max-ap-drop", "1")
     assert result.exit_code == 0 and "mask AP on 8 images: " in result.stdout

@@ -340,7 +340,7 @@ def test_loss_of_mask_ap() -> None:
 
 
 def test_a_reference_that_finds_nothing_is_no_measure(small: onnx.ModelProto) -> None:
-    with pytest.raises(DatasetError, match=r"the reference's mask AP on \S+ is 0\.\d\d, too near zero, so"):
+    with pytest.raises(DatasetError, match=r"the reference's mask AP on .+ is 0\.\d\d, too near zero, so"):
         MaskApLoss(small, bins(1))
 
 

@@ -237,4 +237,4 @@ def test_masks_beyond_the_image_are_not_taken(capi: Any, handle: int, monkeypatc
 
 
 def test_layouts_stay() -> None:
-    assert (c.sizeof(StreamOptions), c.sizeof(CImage), c.sizeof(client.Options)) == (16, 32, 32)
+    assert (c.sizeof(StreamOptions), c.sizeof(CImage), c.sizeof(client.Options)) == (16, 32, 40)
