@@ -36,7 +36,7 @@ def main() -> None:
     engine, shown = FOLDER / "yolact.onnx", ("--score-threshold", THRESHOLD)
     run("yolact-export", "--weights", CHECKPOINT, "--output", engine)
     run("yolact-infer", "--engine", engine, BINS / "images", *shown, "--output", FOLDER / "output")
-    run("yolact-infer", "--engine", engine, BINS / "belt.mp4", *shown, "--track", "--output", FOLDER / "belt.mp4")
+    run("yolact-infer", "--engine", engine, BINS / "belt.mp4", *shown, "--track", "--output", FOLDER)
     picture = BINS / "images" / "000006.jpg"
     run("yolact-explain", "--engine", engine, picture, *shown, "--output", FOLDER / "explained.png")
     print(f"\n{FOLDER / 'output'} shows the parts that were found, {FOLDER / 'belt.mp4'} numbers them on a belt,")
