@@ -17,7 +17,7 @@ SHOWN = {"first_masks": ["jpeg", "jpeg", "png", "video"], "train_your_own": ["pn
 """Pictures and videos that each displays, in its order."""
 
 PRINTED = {
-    "first_masks": ["81 convolutions", "spring", "the largest is a", "75 frames"],
+    "first_masks": ["heads in fp32", "spring", "the largest is a", "75 frames"],
     "train_your_own": ["Counter({", "next: yolact-export", "mask AP"],
 }
 
