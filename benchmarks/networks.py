@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from yolact.runtime.config import ModelConfig
+from yolact.runtime.config import ModelConfig, PostprocessConfig
 from yolact.training.models.model import Yolact
 from yolact.training.models.seeded_weights import seeded_state_dict
 
@@ -21,6 +21,9 @@ _EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 (DEMO,) = _EXAMPLES.glob("yolact_demo_*.pth")
 (NUCLEI,) = _EXAMPLES.glob("yolact_nuclei_*.pth")
 """The trained models that ship with the project: of machine parts in bins, and of nuclei under microscopes."""
+
+NUCLEI_LIMITS = PostprocessConfig(top_k=1000, max_detections=400)
+"""A photograph holds more nuclei than the 100 detections that are usual."""
 
 MANY_CANDIDATES = 7.0
 """Background logit of an official configuration that leaves far more candidates than a trained network would."""

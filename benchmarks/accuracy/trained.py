@@ -26,7 +26,7 @@ from benchmarks.commands import json_option
 from benchmarks.figures import write_figures
 from benchmarks.images import calibration_bins, unseen_bins
 from benchmarks.machine import describe_machine
-from benchmarks.networks import DEMO, NUCLEI, quantised
+from benchmarks.networks import DEMO, NUCLEI, NUCLEI_LIMITS, quantised
 from yolact.calib.calibration import calibrate
 from yolact.calib.image_set import ImageSet
 from yolact.calib.options import CalibrationOptions
@@ -104,7 +104,7 @@ def nuclei_task(folder: Path) -> Task:
             (Path(links) / path.name).symlink_to(path.resolve())
         linked = ImageSet.of_folder(Path(links), CALIBRATION_PHOTOGRAPHS)
     chosen = ImageSet(tuple(folder / "images" / path.name for path in linked.paths), linked.digest, linked.flat)
-    return Task(NUCLEI, truth, groups, chosen, PostprocessConfig(top_k=1000, max_detections=400))
+    return Task(NUCLEI, truth, groups, chosen, NUCLEI_LIMITS)
 
 
 def light_of(image: Image) -> str:

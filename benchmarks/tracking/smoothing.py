@@ -19,7 +19,7 @@ from benchmarks.commands import json_option
 from benchmarks.figures import write_figures
 from benchmarks.images import unseen_bins
 from benchmarks.machine import describe_machine
-from benchmarks.networks import DEMO, NUCLEI
+from benchmarks.networks import DEMO, NUCLEI, NUCLEI_LIMITS
 from benchmarks.tracking.films import write_films
 from yolact.cli.command import reports_errors
 from yolact.runtime.config import PostprocessConfig
@@ -67,8 +67,7 @@ def main(films: int, frames: int, photos: int, nuclei: Path | None, json_path: P
             still = read_ground_truth(nuclei / "val.json", nuclei / "images", photos)
             chosen = read_ground_truth(nuclei / "val.json", nuclei / "images", films)
             pans = read_ground_truth(*write_films(place / "pans", chosen, frames, SEED))
-            limits = PostprocessConfig(top_k=1000, max_detections=400)
-            figures["nuclei"] = measure(NUCLEI, limits, still, pans)
+            figures["nuclei"] = measure(NUCLEI, NUCLEI_LIMITS, still, pans)
     write_figures(json_path, figures)
 
 
