@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -264,6 +266,28 @@ def test_other_processes_open_it_likewise(tiny_raw_engine: Path, photos: list[ND
         again = pickle.loads(pickle.dumps(detector))
         assert str(again.engine.device) == "openvino" and again._reopen.keywords["precision"] == "auto"
         np.testing.assert_array_equal(again(photos[0]).boxes, detector(photos[0]).boxes)
+
+
+INTERRUPTED = """
+import gc, signal, sys
+from yolact.runtime.detector import Detector
+
+first, second = (Detector.open(sys.argv[1], device="openvino", threads=1) for _ in range(2))
+for detector in (first, second):
+    detector.close()
+del first, second, detector
+gc.collect()
+try:
+    signal.raise_signal(signal.SIGINT)
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+def test_signals_after_engines_that_end_in_the_order_in_which_they_began(tiny_engine: Path) -> None:
+    """OpenVINO leaves a process without a stack for its signals then, unless both share what it calls a core."""
+    found = subprocess.run([sys.executable, "-c", INTERRUPTED, str(tiny_engine)], capture_output=True, text=True)
+    assert (found.returncode, found.stdout) == (0, "interrupted\n"), found.stderr
 
 
 def test_devices_by_name() -> None:

@@ -19,7 +19,7 @@ from yolact.runtime.detector import Detector
 from yolact.runtime.engine import Engine
 from yolact.runtime.images.arrays import Image
 from yolact.runtime.metadata import ModelMetadata
-from yolact.runtime.openvino.library import load_openvino
+from yolact.runtime.openvino.library import core
 from yolact.runtime.postprocess.postprocess import ImageHeads, NetworkDetections, postprocess
 
 Run = Callable[[Image], list[NDArray[Any]]]
@@ -83,14 +83,13 @@ class TimedDetector(Detector):
 
 def openvino_run(path: Path, metadata: ModelMetadata, threads: int, precision: str | None) -> Run:
     """An exported file run by OpenVINO in a precision (`f32`), or for None in OpenVINO's own choice."""
-    core = load_openvino().Core()
-    model = core.read_model(path)
+    model = core().read_model(path)
     size = metadata.config.image_size
     model.reshape({"images": [1, size, size, 3]})
     settings: dict[str, Any] = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY"}
     if precision is not None:
         settings["INFERENCE_PRECISION_HINT"] = precision
-    compiled = core.compile_model(model, "CPU", settings)
+    compiled = core().compile_model(model, "CPU", settings)
     outputs = list(output_specs(metadata.graph, metadata.config, metadata.postprocess))
 
     def run(images: Image) -> list[NDArray[Any]]:
