@@ -10,7 +10,6 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from yolact.runtime.config import PostprocessConfig
 from yolact.runtime.contract import INPUT_NAME
 from yolact.runtime.engine import CPU, DeviceChoice
 from yolact.runtime.errors import EngineError
@@ -19,14 +18,13 @@ from yolact.runtime.images.arrays import Image
 from yolact.runtime.metadata import ModelMetadata
 from yolact.runtime.onnx.contract_check import FoundTensor, check_contract
 from yolact.runtime.onnx.device_input import DeviceInput
+from yolact.runtime.onnx.file_engine import OnnxFileEngine
 from yolact.runtime.onnx.providers import MOST_BATCH, TensorRtModel
 from yolact.runtime.onnx.refusals import known_refusal
 from yolact.runtime.onnx.session import SOFTWARE, ModelRefused, open_session, run_into
-from yolact.runtime.postprocess.output_check import OutputCheck
-from yolact.runtime.postprocess.postprocess import NetworkDetections
 
 
-class OnnxEngine:
+class OnnxEngine(OnnxFileEngine):
     """One ONNX Runtime session whose tensors were checked against the contract when it was opened.
 
     Attributes:
@@ -54,25 +52,13 @@ class OnnxEngine:
         except ModelRefused as error:
             raise EngineError(_why_not_opened(path, str(error))) from error
         try:
-            self._metadata = ModelMetadata.from_props(self._session.get_modelmeta().custom_metadata_map, str(path))
+            metadata = ModelMetadata.from_props(self._session.get_modelmeta().custom_metadata_map, str(path))
             inputs, outputs = _found(self._session.get_inputs()), _found(self._session.get_outputs())
-            self._outputs = check_contract(inputs, outputs, self._metadata, path)
+            self._outputs = check_contract(inputs, outputs, metadata, path)
         except UnicodeDecodeError:
             raise EngineError(f"{path} has texts that are no UTF-8; export it again with yolact-export") from None
-        self._check = OutputCheck(self._metadata.config)
+        super().__init__(metadata, _fixed_batch(self._session), MOST_BATCH if device.kind == "tensorrt" else None)
         self._input = None if device.kind == "cpu" else DeviceInput(device)
-        batch = _fixed_batch(self._session)
-        self.min_batch: int = batch or 1
-        self.max_batch: int | None = batch or (MOST_BATCH if device.kind == "tensorrt" else None)
-
-    @property
-    def metadata(self) -> ModelMetadata:
-        """The model and its post-processing."""
-        return self._metadata
-
-    def set_postprocess(self, settings: PostprocessConfig) -> None:
-        """Post-process by these settings from now on. Raises UsageError where a full graph has its own built in."""
-        self._metadata = self._metadata.with_postprocess(settings)
 
     def run(self, images: Image) -> list[NDArray[Any]]:
         """Outputs in contract order for a batch (N, S, S, 3) uint8 BGR.
@@ -86,23 +72,12 @@ class OnnxEngine:
         run_into(self._session, dict(zip(self._outputs, arrays, strict=True)), images, self._input)
         return arrays
 
-    def detect(self, images: Image) -> list[NetworkDetections]:
-        """Detections of each image of a batch (N, S, S, 3) uint8 BGR."""
-        return self.collect(self.run(images))
-
-    def collect(self, outputs: list[NDArray[Any]]) -> list[NetworkDetections]:
-        """Detections of each image from the outputs of `run`; heads of a raw graph are post-processed here.
-
-        Impossible detections are left out, see `OutputCheck`.
-        """
-        return self._check.of_batch(outputs, self.metadata)
-
     def close(self) -> None:
         """Free the session."""
         self._session = None
         if self._input is not None:
             self._input.close()
-        self._check.close()
+        super().close()
 
 
 def _describe(path: Path) -> TensorRtModel:

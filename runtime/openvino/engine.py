@@ -9,30 +9,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from yolact.runtime.config import PostprocessConfig
 from yolact.runtime.contract import TensorSpec
 from yolact.runtime.engine import ComputePrecision, DeviceChoice
 from yolact.runtime.errors import EngineError, UsageError, YolactError
 from yolact.runtime.images.arrays import Image
-from yolact.runtime.metadata import ModelMetadata
 from yolact.runtime.onnx.contract_check import TYPE_NAMES, FoundTensor, check_contract
 from yolact.runtime.onnx.exported_model import ExportedModel, read_exported_model
+from yolact.runtime.onnx.file_engine import OnnxFileEngine
 from yolact.runtime.onnx.refusals import known_refusal
 from yolact.runtime.onnx.session import check_threads
 from yolact.runtime.openvino.compiling import ModelRefused, compile_model
 from yolact.runtime.openvino.inlining import inlined
 from yolact.runtime.openvino.library import check_device, load_openvino, reason_of, software
 from yolact.runtime.packages import PackageMissing, how_to_install
-from yolact.runtime.postprocess.output_check import OutputCheck
-from yolact.runtime.postprocess.postprocess import NetworkDetections
 
 
-class OpenVinoEngine:
+class OpenVinoEngine(OnnxFileEngine):
     """A model compiled by OpenVINO, whose tensors were checked against the contract. Any number of threads may use it.
 
     Attributes:
-        min_batch: fewest images per call.
-        max_batch: most images per call, None where any number will do.
         device: where it runs.
         software: name and version of OpenVINO.
     """
@@ -61,7 +56,7 @@ class OpenVinoEngine:
         check_device(device.name)
         self.device, self.software = device, software()
         model = _read(path)
-        batch, self._metadata = model.batch, model.metadata
+        super().__init__(model.metadata, model.batch)
         names = [[tensor.name for tensor in tensors] for tensors in (model.proto.graph.input, model.proto.graph.output)]
         plain = inlined(model.proto)
         del model  # half of the memory that opening needs
@@ -70,9 +65,6 @@ class OpenVinoEngine:
         except ModelRefused as error:
             raise EngineError(_why_not_opened(path, str(error))) from error
         self._outputs = self._check_tensors(names, path)
-        self._check = OutputCheck(self._metadata.config)
-        self.min_batch: int = batch or 1
-        self.max_batch: int | None = batch or None
 
     def _check_tensors(self, names: Sequence[Sequence[str]], path: Path) -> dict[int, TensorSpec]:
         """The outputs in contract order by their places among OpenVINO's; `names` are the file's inputs and outputs.
@@ -83,15 +75,6 @@ class OpenVinoEngine:
         specs = check_contract(inputs, outputs, self._metadata, path)
         places = {name: place for place, output in enumerate(self._compiled.outputs) for name in output.names}
         return {places[name]: spec for name, spec in specs.items()}
-
-    @property
-    def metadata(self) -> ModelMetadata:
-        """The model and its post-processing."""
-        return self._metadata
-
-    def set_postprocess(self, settings: PostprocessConfig) -> None:
-        """Post-process by these settings from now on. Raises UsageError where a full graph has its own built in."""
-        self._metadata = self._metadata.with_postprocess(settings)
 
     def run(self, images: Image) -> list[NDArray[Any]]:
         """Outputs in contract order for a batch (N, S, S, 3) uint8 BGR; OpenVINO writes directly into these arrays.
@@ -113,21 +96,10 @@ class OpenVinoEngine:
             raise EngineError(f"OpenVINO could not run a batch of shape {images.shape} ({reason_of(error)})") from error
         return arrays
 
-    def detect(self, images: Image) -> list[NetworkDetections]:
-        """Detections of each image of a batch (N, S, S, 3) uint8 BGR."""
-        return self.collect(self.run(images))
-
-    def collect(self, outputs: list[NDArray[Any]]) -> list[NetworkDetections]:
-        """Detections of each image from the outputs of `run`; heads of a raw graph are post-processed here.
-
-        Impossible detections are left out, see `OutputCheck`.
-        """
-        return self._check.of_batch(outputs, self.metadata)
-
     def close(self) -> None:
         """Free the model."""
         self._compiled = None
-        self._check.close()
+        super().close()
 
 
 def _read(path: Path) -> ExportedModel:

@@ -64,10 +64,10 @@ def version_of(openvino: Any) -> str:
 def core() -> Any:
     """OpenVINO's `Core`, the only one of the process. Raises as `load_openvino`.
 
-    It lives as long as the process. OpenVINO's plugin for the CPU gives the thread that makes it a stack for handlers of
-    signals, and puts the one before back in the end. Of two that end in the order in which they began, the second puts
-    back what the first has freed (2026.4.1), and the next signal, such as Ctrl-C, ends the process with a segmentation
-    fault.
+    It lives as long as the process. OpenVINO's plugin for the CPU gives the thread that makes it a stack for handlers
+    of signals, and puts the one before back in the end. Of two that end in the order in which they began, the second
+    puts back what the first has freed (2026.4.1), and the next signal, such as Ctrl-C, ends the process with a
+    segmentation fault.
     """
     return load_openvino().Core()
 

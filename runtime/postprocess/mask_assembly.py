@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from yolact.runtime.images.arrays import BoolArray, FloatArray
@@ -20,9 +22,11 @@ def assemble_masks(prototypes: FloatArray, coefficients: FloatArray, boxes: Floa
 
     Source: paper equation 1; official layers/output_utils.py `postprocess`.
     """
-    probabilities = sigmoid(np.tensordot(coefficients, prototypes, axes=1))
-    inside = cells_inside(boxes, prototypes.shape[1:])
-    return np.where(inside, probabilities, np.float32(0)).astype(np.float32, copy=False)
+    logits = np.tensordot(coefficients, prototypes, axes=1)
+    probabilities = np.zeros(logits.shape, np.float32)
+    for mask, of_mask, inside in zip(probabilities, logits, _regions(boxes, prototypes.shape[1:]), strict=True):
+        mask[inside] = sigmoid(of_mask[inside])
+    return probabilities
 
 
 def sigmoid(logits: FloatArray) -> FloatArray:
@@ -37,6 +41,15 @@ def cells_inside(boxes: FloatArray, grid: tuple[int, ...]) -> BoolArray:
     rows = _between(boxes[:, 1], boxes[:, 3], height)[:, :, None]
     columns = _between(boxes[:, 0], boxes[:, 2], width)[:, None, :]
     return rows & columns
+
+
+def _regions(boxes: FloatArray, grid: tuple[int, ...]) -> Iterator[tuple[slice, slice]]:
+    """The rows and columns of `cells_inside` for each box."""
+    rows = _between(boxes[:, 1], boxes[:, 3], grid[0])
+    columns = _between(boxes[:, 0], boxes[:, 2], grid[1])
+    ends = (end for cells in (rows, columns) for end in (cells.argmax(axis=1), cells.sum(axis=1)))
+    for top, height, left, width in zip(*(end.tolist() for end in ends), strict=True):
+        yield slice(top, top + height), slice(left, left + width)
 
 
 def _between(start: FloatArray, stop: FloatArray, cells: int) -> BoolArray:

@@ -1,7 +1,7 @@
 """Box decoding and the three kinds of NMS of the official code, for one image, in NumPy.
 
-This is the oracle of the ONNX functions and of the CUDA kernels: plain and exact before fast. Where the official sorts
-leave ties open, equal scores are ordered by class, then by prior.
+The ONNX functions and the CUDA kernels are compared with it. Where the official sorts leave ties open, equal scores are
+ordered by class, then by prior.
 """
 
 from __future__ import annotations
@@ -16,6 +16,12 @@ from yolact.runtime.images.arrays import FloatArray
 
 CENTRE_VARIANCE = 0.1
 SIZE_VARIANCE = 0.2
+
+_ROUNDING = 0.01
+"""More than rounding can change a difference of logits near those of a threshold."""
+
+_LOOKED_AT = 4
+"""Scores that Fast NMS looks at first, in multiples of the detections that are wanted."""
 
 
 class Survivors(NamedTuple):
@@ -48,6 +54,21 @@ def class_probabilities(confidences: FloatArray) -> FloatArray:
     return exponentials[:, 1:] / exponentials.sum(axis=1, keepdims=True)
 
 
+def find_candidates(confidences: FloatArray, threshold: float) -> NDArray[np.intp]:
+    """Indices, ascending, of all priors with a class that may be more probable than the threshold, and of few others.
+
+    No class is more probable than it is beside the background alone. That leaves out nearly all priors before there is
+    any exponential to take.
+
+    Args:
+        confidences: (N, C+1) float32 logits, background first.
+        threshold: in [0, 1].
+    """
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # thresholds of 0 and 1; rows with a NaN
+        least = np.log(np.float64(threshold)) - np.log1p(-np.float64(threshold)) - _ROUNDING
+        return np.flatnonzero(confidences[:, 1:].max(axis=1) - confidences[:, 0] > least)
+
+
 def suppress(boxes: FloatArray, probabilities: FloatArray, image_size: int, config: PostprocessConfig) -> Survivors:
     """Run the configured NMS.
 
@@ -72,42 +93,74 @@ def suppress(boxes: FloatArray, probabilities: FloatArray, image_size: int, conf
 
 def box_iou(boxes: FloatArray, others: FloatArray) -> FloatArray:
     """Intersection over union (..., N, M) of xyxy boxes (..., N, 4) and (..., M, 4); 0/0 is NaN as in the original."""
+    return _iou(boxes[..., :, None, :], others[..., None, :, :])
+
+
+def _iou(boxes: FloatArray, others: FloatArray) -> FloatArray:
+    """As `box_iou`, of each box (..., 4) and the other box in its place."""
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        top_left = np.maximum(boxes[..., :, None, :2], others[..., None, :, :2])
-        bottom_right = np.minimum(boxes[..., :, None, 2:], others[..., None, :, 2:])
-        intersection = np.clip(bottom_right - top_left, 0, None).prod(axis=-1)
-        area = (boxes[..., 2:] - boxes[..., :2]).prod(axis=-1)
-        other_area = (others[..., 2:] - others[..., :2]).prod(axis=-1)
-        return intersection / (area[..., :, None] + other_area[..., None, :] - intersection)
-
-
-def _unsuppressed(boxes: FloatArray, threshold: float) -> NDArray[np.bool_]:
-    """(..., K) bool: the boxes (..., K, 4), sorted best first, that no better box overlaps too much.
-
-    A better box counts even where it is suppressed itself: that makes this NMS "fast" (paper section 3.3).
-
-    A pair of boxes without area has IoU NaN, which is not <= threshold: the worse one goes (official behaviour).
-    """
-    allowed = box_iou(boxes, boxes) <= np.float32(threshold)
-    count = boxes.shape[-2]
-    pairs = np.triu(np.ones((count, count), np.bool_), k=1)  # row i is better than column j
-    return np.all(allowed | ~pairs, axis=-2)
+        sides = np.minimum(boxes[..., 2:], others[..., 2:]) - np.maximum(boxes[..., :2], others[..., :2])
+        intersection = np.prod(np.maximum(sides, 0), axis=-1)
+        areas = (np.prod(some[..., 2:] - some[..., :2], axis=-1) for some in (boxes, others))
+        return intersection / (sum(areas) - intersection)
 
 
 def _fast(boxes: FloatArray, probabilities: FloatArray, config: PostprocessConfig) -> Survivors:
-    """Fast NMS, for each class over all candidates, whatever their score in that class (paper section 3.3)."""
-    order = np.argsort(-probabilities.T, axis=1, kind="stable")[:, : config.top_k]
-    keep = _unsuppressed(boxes[order], config.nms_threshold)
-    class_ids, ranks = np.nonzero(keep)
-    priors = order[class_ids, ranks]
-    return Survivors(priors, class_ids.astype(np.int32), probabilities[priors, class_ids])
+    """Fast NMS, for each class over all candidates, whatever their score in that class (paper section 3.3).
+
+    Only better scores decide whether one is kept. So the scores of all classes are looked at together, best first, and
+    no further than the detections that are wanted need.
+    """
+    scores = np.ascontiguousarray(probabilities.T).ravel()
+    looked_at = _LOOKED_AT * config.max_detections
+    while True:
+        best = _best(scores, looked_at)
+        class_ids, priors = np.divmod(best, max(1, len(boxes)))
+        keep = _unsuppressed_in_classes(boxes[priors], class_ids, config)
+        if len(best) == len(scores) or keep.sum() >= config.max_detections:
+            return Survivors(priors[keep], class_ids[keep].astype(np.int32), scores[best[keep]])
+        looked_at *= 4
+
+
+def _best(scores: FloatArray, count: int) -> NDArray[np.intp]:
+    """Indices of the best scores (N,), best first and equal ones in order: so many, and all that equal the last."""
+    chosen = np.arange(len(scores))
+    if count < len(scores):
+        chosen = np.flatnonzero(scores >= np.partition(scores, -count)[-count])
+    return chosen[np.argsort(-scores[chosen], kind="stable")]
+
+
+def _unsuppressed_in_classes(
+    boxes: FloatArray, class_ids: NDArray[np.intp], config: PostprocessConfig
+) -> NDArray[np.bool_]:
+    """(K,) bool: the boxes (K, 4) of classes (K,), sorted best first, that no better one of their class overlaps too
+    much, out of the `top_k` of their class.
+
+    A better box counts even where it is suppressed itself: that makes this NMS "fast" (paper section 3.3).
+    """
+    order = np.argsort(class_ids, kind="stable")
+    first = np.searchsorted(class_ids[order], class_ids[order])
+    ranks = np.arange(len(order)) - first  # in their class
+    kept = ranks < config.top_k
+    order, first, ranks = order[kept], first[kept], ranks[kept]
+    # Each box with each better one of its class. `order` may have gaps after `top_k` of a class, `first` counts them.
+    starts = np.searchsorted(np.flatnonzero(kept), first)
+    worse = np.repeat(np.arange(len(order)), ranks)
+    better = np.arange(len(worse)) - np.repeat(np.cumsum(ranks) - ranks - starts, ranks)
+    allowed = _iou(boxes[order[better]], boxes[order[worse]]) <= np.float32(config.nms_threshold)
+    result = np.zeros(len(boxes), np.bool_)
+    result[order] = True
+    result[order[worse[~allowed]]] = (
+        False  # also where the IoU is NaN: the worse of two without area goes, as officially
+    )
+    return result
 
 
 def _cross_class(boxes: FloatArray, probabilities: FloatArray, config: PostprocessConfig) -> Survivors:
     """Fast NMS over each candidate's best class, in which boxes of different classes suppress each other."""
     scores = probabilities.max(axis=1)
     order = np.argsort(-scores, kind="stable")[: config.top_k]
-    order = order[_unsuppressed(boxes[order], config.nms_threshold)]
+    order = order[_unsuppressed_in_classes(boxes[order], np.zeros_like(order), config)]
     return Survivors(order, probabilities[order].argmax(axis=1).astype(np.int32), scores[order])
 
 

@@ -106,6 +106,8 @@ class OutputCheck:
 
     def _finite(self, heads: ImageHeads) -> ImageHeads:
         tensors = {name: getattr(heads, name) for name in ("locations", "confidences", "coefficients")}
+        if all(np.isfinite(end) for rows in tensors.values() for end in (rows.min(), rows.max())):
+            return heads  # as usual, and five times as quick to see
         bad = self._count({name: ~np.isfinite(rows).all(axis=1) for name, rows in tensors.items()}, "priors")
         if not bad.any():
             return heads

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from yolact.runtime.config import ModelConfig, PostprocessConfig
 from yolact.runtime.images.arrays import FloatArray
 from yolact.runtime.postprocess.mask_assembly import assemble_masks
-from yolact.runtime.postprocess.nms import class_probabilities, decode_boxes, suppress
+from yolact.runtime.postprocess.nms import class_probabilities, decode_boxes, find_candidates, suppress
 from yolact.runtime.postprocess.priors import make_priors
 
 
@@ -76,9 +76,10 @@ def postprocess_with_coefficients(
     heads: ImageHeads, model: ModelConfig, config: PostprocessConfig
 ) -> tuple[NetworkDetections, FloatArray]:
     """The result of `postprocess`, and the coefficients (D, K) float32 that the masks were assembled with."""
-    boxes = decode_boxes(heads.locations, make_priors(model))
-    survivors = suppress(boxes, class_probabilities(heads.confidences), model.image_size, config)
+    candidates = find_candidates(heads.confidences, config.score_threshold)
+    boxes = decode_boxes(heads.locations[candidates], make_priors(model)[candidates])
+    survivors = suppress(boxes, class_probabilities(heads.confidences[candidates]), model.image_size, config)
     kept_boxes = boxes[survivors.prior_indices]
-    coefficients = heads.coefficients[survivors.prior_indices]
+    coefficients = heads.coefficients[candidates[survivors.prior_indices]]
     masks = assemble_masks(heads.prototypes, coefficients, kept_boxes)
     return NetworkDetections(kept_boxes, survivors.scores, survivors.class_ids, masks), coefficients

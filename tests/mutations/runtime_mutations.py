@@ -7,14 +7,26 @@ from mutation import Mutation
 RUNTIME_MUTATIONS = (
     Mutation(
         "numpy-suppresses-at-the-threshold",
-        "box_iou(boxes, boxes) <= np.float32(threshold)",
-        "box_iou(boxes, boxes) < np.float32(threshold)",
+        "boxes[order[worse]]) <= np.float32(config.nms_threshold)",
+        "boxes[order[worse]]) < np.float32(config.nms_threshold)",
         ("test_nms.py",),
     ),
     Mutation(
         "numpy-box-suppresses-itself",
-        "np.triu(np.ones((count, count), np.bool_), k=1)",
-        "np.triu(np.ones((count, count), np.bool_), k=0)",
+        "np.cumsum(ranks) - ranks - starts, ranks)",
+        "np.cumsum(ranks) - ranks - starts - 1, ranks)",
+        ("test_nms.py",),
+    ),
+    Mutation(
+        "numpy-looks-no-further",
+        "or keep.sum() >= config.max_detections:",
+        "or True:",
+        ("test_nms.py",),
+    ),
+    Mutation(
+        "numpy-misses-candidates",
+        "np.log1p(-np.float64(threshold)) - _ROUNDING",
+        "np.log1p(-np.float64(threshold)) + _ROUNDING",
         ("test_nms.py",),
     ),
     Mutation(

@@ -13,7 +13,7 @@ from yolact.runtime.config import ModelConfig, Nms, PostprocessConfig
 from yolact.runtime.errors import UsageError
 from yolact.runtime.images.geometry import ImageTransform
 from yolact.runtime.postprocess.mask_assembly import assemble_masks
-from yolact.runtime.postprocess.nms import class_probabilities, decode_boxes, suppress
+from yolact.runtime.postprocess.nms import class_probabilities, decode_boxes, find_candidates, suppress
 from yolact.runtime.postprocess.priors import make_priors
 from yolact.training.models.configs import CONFIGS
 
@@ -88,19 +88,49 @@ def iou(a: np.ndarray, b: np.ndarray) -> float:
     return float("nan") if union == 0 else intersection / union
 
 
+@pytest.mark.parametrize(("top_k", "max_detections"), [(20, 15), (5, 15), (3, 1), (60, 1), (200, 100)])
 @pytest.mark.parametrize("seed", range(4))
-def test_fast_nms_is_what_the_loops_say(seed: int) -> None:
+def test_fast_nms_is_what_the_loops_say(seed: int, top_k: int, max_detections: int) -> None:
     rng = np.random.default_rng(seed)
     # Corners on a coarse grid make equal boxes, boxes without area and IoUs of exactly one half; few score levels
     # make ties.
     corners = rng.integers(0, 6, (60, 4)).astype(np.float32) / 8
     boxes = np.concatenate([np.minimum(corners[:, :2], corners[:, 2:]), np.maximum(corners[:, :2], corners[:, 2:])], 1)
     probabilities = (rng.integers(0, 9, (60, 3)) / 10).astype(np.float32)
-    config = PostprocessConfig(score_threshold=0.5, top_k=20, max_detections=15)
+    config = PostprocessConfig(score_threshold=0.5, top_k=top_k, max_detections=max_detections)
     kept = suppress(boxes, probabilities, 550, config)
     expected = fast_nms_by_loops(boxes, probabilities, config)
     assert list(zip(kept.class_ids.tolist(), kept.prior_indices.tolist(), strict=True)) == expected
     assert len(expected) > 0
+
+
+def test_fast_nms_looks_for_the_last_detection() -> None:
+    """Where one box suppresses hundreds of the best, those that are left are far down in the order."""
+    boxes = np.array([[0, 0, 1, 1]] * 300 + [[2, 2, 3, 3]], np.float32)
+    probabilities = np.linspace(0.9, 0.1, 301, dtype=np.float32)[:, None]
+    kept = suppress(boxes, probabilities, 550, PostprocessConfig(top_k=400, max_detections=2))
+    assert kept.prior_indices.tolist() == [0, 300]
+
+
+@pytest.mark.parametrize("threshold", [0, 1e-9, 0.05, 0.5, 0.999, 1])
+@pytest.mark.parametrize("classes", [1, 80])
+def test_no_candidate_is_missed(classes: int, threshold: float) -> None:
+    rng = np.random.default_rng(classes)
+    logits = rng.normal(0, 4, (4000, classes + 1)).astype(np.float32)
+    logits[::3, 2:] = -1e4  # one class beside the background, whose bound is its probability
+    with np.errstate(divide="ignore"):
+        odds = np.float32(np.log(np.float64(threshold)) - np.log1p(-np.float64(threshold)))
+    logits[:50, 1] = logits[:50, 0] + np.clip(odds, -20, 20) + rng.normal(0, 1e-6, 50).astype(np.float32)
+    found = find_candidates(logits, threshold)
+    exact = np.flatnonzero(class_probabilities(logits).max(axis=1) > np.float32(threshold))
+    assert np.isin(exact, found).all()
+    few = np.exp(logits[:, 1:].max(axis=1).astype(np.float64) - logits[:, 0])
+    assert ((few[found] > 0.98 * threshold / (1 - threshold)) if threshold < 1 else ~np.isfinite(few[found])).all()
+
+
+def test_a_prior_that_is_no_number_is_no_candidate() -> None:
+    logits = np.array([[0, np.nan], [np.nan, 3], [0, 3], [np.inf, np.inf]], np.float32)
+    assert find_candidates(logits, 0.05).tolist() == [2]
 
 
 @pytest.mark.parametrize("variant", VARIANTS.values())
