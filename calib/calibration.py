@@ -12,7 +12,6 @@ from collections.abc import Sequence
 
 import onnx
 from onnx import numpy_helper
-from tqdm import tqdm
 
 from yolact.calib.activation_statistics import TensorStatistics
 from yolact.calib.calibration_files import (
@@ -34,6 +33,7 @@ from yolact.runtime.errors import AccuracyError
 from yolact.runtime.images.preprocess import Preprocessor
 from yolact.runtime.json_text import to_json
 from yolact.runtime.metadata import ModelMetadata
+from yolact.runtime.progress_bar import ProgressBar
 
 _SAVE_SECONDS = 5.0  # between two writings of the progress; an interruption loses no more work than that and a batch
 
@@ -112,7 +112,7 @@ def _collect(
     if progress is None or progress.statistics.keys() != set(tensors) or progress.done > len(images):
         progress = Progress(0, {name: TensorStatistics() for name in tensors})
     start, saved = progress.done, time.monotonic()
-    with tqdm(total=len(images), initial=start, desc="calibrating", unit=" images", leave=None, disable=None) as bar:
+    with ProgressBar(total=len(images), initial=start, desc="calibrating", unit=" images", leave=None) as bar:
         for pixels, done in images.batches(preprocess, options.batch, start):
             for name, values in zip(tensors, compute(pixels), strict=True):
                 progress.statistics[name].add(values)

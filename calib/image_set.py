@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,20 +51,25 @@ class ImageSet:
         if not found:
             known = ", ".join(IMAGE_SUFFIXES)
             raise UsageError(f"--calib-data {folder}: expected images ({known}), found none there or in folders below")
-        chosen = tuple(found[index * len(found) // min(count, len(found))] for index in range(min(count, len(found))))
+        count = min(count, len(found))
+        return cls.of_files([found[index * len(found) // count] for index in range(count)], folder)
+
+    @classmethod
+    def of_files(cls, paths: Sequence[Path], folder: Path) -> ImageSet:
+        """These images, which are in the folder or in folders below it. Raises ImageError as `of_folder`."""
         with ThreadPoolExecutor() as pool:
-            examined = list(pool.map(_examine, chosen))
+            examined = list(pool.map(_examine, paths))
         damaged = [one for one in examined if isinstance(one, ImageError)]
         if damaged:
-            others = f" (and {len(damaged) - 1} more of {len(chosen)} images)" if len(damaged) > 1 else ""
+            others = f" (and {len(damaged) - 1} more of {len(paths)} images)" if len(damaged) > 1 else ""
             raise ImageError(f"{damaged[0]}{others}")
         digest, flat = hashlib.sha256(), []
-        for path, one in zip(chosen, examined, strict=True):
+        for path, one in zip(paths, examined, strict=True):
             assert not isinstance(one, ImageError)
             digest.update(os.fsencode(path.relative_to(folder)) + f" {one.digest}\n".encode())
             if one.is_flat:
                 flat.append(path)
-        return cls(chosen, digest.hexdigest(), tuple(flat))
+        return cls(tuple(paths), digest.hexdigest(), tuple(flat))
 
     def doubts(self) -> list[str]:
         """Sentences for the user about useless images."""

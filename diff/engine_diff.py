@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-from tqdm import tqdm
 
 from yolact.diff.comparability import check_comparable, share_settings, shared_names
 from yolact.diff.detection_diff import DetectionTotals, ImageDetectionDiff, compare_detections
@@ -24,6 +23,7 @@ from yolact.runtime.contract import HEADS
 from yolact.runtime.detector import Detector
 from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.preprocess import Preprocessor, fill_batch
+from yolact.runtime.progress_bar import ProgressBar
 
 if TYPE_CHECKING:
     from yolact.training.data.ground_truth import GroundTruth
@@ -230,6 +230,6 @@ def _describe(side: Side) -> str:
 
 
 def _progress(items: Sequence[_T], what: str) -> Iterable[_T]:
-    """A bar on stderr where that is a terminal."""
-    bar: Callable[..., Iterable[_T]] = tqdm
-    return bar(items, desc=what, unit=" images", leave=None, disable=None)
+    """They are shown as they pass, on stderr."""
+    bar: Callable[..., Iterable[_T]] = ProgressBar
+    return bar(items, desc=what, unit=" images", leave=None)

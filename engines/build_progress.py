@@ -5,8 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from tqdm import tqdm
-
+from yolact.runtime.progress_bar import ProgressBar
 from yolact.runtime.signals import HeldSignals
 
 
@@ -22,7 +21,7 @@ def make_monitor(module: Any, title: str, signals: HeldSignals) -> Any:
             module.IProgressMonitor.__init__(self)
             self._lock = threading.Lock()
             self._phases: dict[str, tuple[int, int]] = {}  # name: steps done, steps in all
-            self._bar = tqdm(desc=title, bar_format="{desc} {n}/{total} {elapsed}", disable=None, leave=False)
+            self._bar = ProgressBar(desc=title, bar_format="{desc} {n}/{total} {elapsed}", leave=False)
 
         def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
             with self._lock:

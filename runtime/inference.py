@@ -13,8 +13,6 @@ from itertools import groupby, takewhile
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tqdm import tqdm
-
 from yolact.runtime.class_names import visible
 from yolact.runtime.config import DISPLAY_SCORE_THRESHOLD, DISPLAY_TOP_K
 from yolact.runtime.detections import Detections, summarise
@@ -31,6 +29,7 @@ from yolact.runtime.output_files import OutputNames, check_output, check_output_
 from yolact.runtime.packages import PackageMissing
 from yolact.runtime.picture_writer import PictureWriter
 from yolact.runtime.pipeline import run_stages
+from yolact.runtime.progress_bar import ProgressBar
 from yolact.runtime.results import JsonResults, MaskFormat, to_row
 from yolact.runtime.sources import Source, expand_source, is_image_file
 from yolact.runtime.tracking.following import Following
@@ -102,7 +101,7 @@ def run_inference(request: InferenceRequest, say: Say, report: Say) -> bool:
         results = None if request.json is None else stack.enter_context(JsonResults(request.json))
         names = OutputNames(request.output, files, [] if request.json is None else [request.json])
         run = _Run(request, detector, class_ids, names, results, view, say, report)
-        bar = stack.enter_context(tqdm(total=len(sources), unit=" sources", disable=None if len(sources) > 1 else True))
+        bar = stack.enter_context(ProgressBar(total=len(sources), unit=" sources", disable=len(sources) < 2))
         stack.enter_context(run.pictures)
         for done in _process(run, sources):
             complete &= done
@@ -340,7 +339,7 @@ def _process_video(run: _Run, source: Source, media: Video) -> None:
         video = create_video(path, media.fps, options.codec, media.sound if options.audio else None)
         if options.audio and media.sound is None:
             run.say(f"{source.name}: there is no sound in it that could be copied")
-        bar = tqdm(total=media.frame_count, desc=printable(source.name), leave=False, unit=" frames", disable=None)
+        bar = ProgressBar(total=media.frame_count, desc=printable(source.name), leave=False, unit=" frames")
         try:
             with video, bar, closing(_draw_frames(run, source, media)) as drawn:
                 for done in drawn:

@@ -24,7 +24,7 @@ from benchmarks.accuracy.int8 import export
 from benchmarks.accuracy.tables import trained_groups, trained_precisions, trained_shown, trained_worst
 from benchmarks.commands import json_option
 from benchmarks.figures import write_figures
-from benchmarks.images import calibration_bins, unseen_bins
+from benchmarks.images import calibration_bins, calibration_nuclei, unseen_bins, unseen_nuclei
 from benchmarks.machine import describe_machine
 from benchmarks.networks import DEMO, NUCLEI, NUCLEI_LIMITS, quantised
 from yolact.calib.calibration import calibrate
@@ -36,7 +36,7 @@ from yolact.export.half_emulation import emulate_half
 from yolact.runtime.config import PostprocessConfig
 from yolact.runtime.detector import Detector
 from yolact.runtime.images.arrays import Image
-from yolact.training.data.ground_truth import GroundTruth, read_ground_truth
+from yolact.training.data.ground_truth import GroundTruth
 from yolact.training.evaluation.evaluate import Evaluation, evaluate
 from yolact.training.evaluation.scores import RegionScores, score_results, scored_detections
 from yolact.training.models.checkpoints import load_checkpoint
@@ -47,8 +47,6 @@ WORST = 10
 """Pictures that are named because the model does worst on them."""
 
 THRESHOLDS = (0.15, 0.3, 0.5, 0.7)
-
-CALIBRATION_PHOTOGRAPHS = 100
 
 EXCLUDED = ("backbone.layers.1.0.conv.0.0", "backbone.layers.2.0.conv.0.0")
 """Layers of MobileNetV2 that cost nearly all that INT8 loses, in both models, by `yolact-sensitivity --by layers`."""
@@ -96,15 +94,9 @@ def bins_task(folder: Path, count: int) -> Task:
 
 def nuclei_task(folder: Path) -> Task:
     """Photographs are grouped by how they were taken, as their light and colour tell."""
-    truth = read_ground_truth(folder / "val.json", folder / "images")
+    truth = unseen_nuclei(folder)
     groups = {image.id: light_of(truth.read(index)) for index, image in enumerate(truth.images)}
-    names = sorted(path for path in (folder / "images").iterdir() if path.name.startswith("train_"))
-    with tempfile.TemporaryDirectory() as links:
-        for path in names[:: max(1, len(names) // CALIBRATION_PHOTOGRAPHS)][:CALIBRATION_PHOTOGRAPHS]:
-            (Path(links) / path.name).symlink_to(path.resolve())
-        linked = ImageSet.of_folder(Path(links), CALIBRATION_PHOTOGRAPHS)
-    chosen = ImageSet(tuple(folder / "images" / path.name for path in linked.paths), linked.digest, linked.flat)
-    return Task(NUCLEI, truth, groups, chosen, NUCLEI_LIMITS)
+    return Task(NUCLEI, truth, groups, calibration_nuclei(folder), NUCLEI_LIMITS)
 
 
 def light_of(image: Image) -> str:

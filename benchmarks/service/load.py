@@ -9,7 +9,8 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
@@ -120,6 +121,29 @@ def measure_loads(program: Path, engine: Path, body: bytes, requests: int) -> li
                 put_load(port, pid, body, connections, 2 * connections)
                 load = put_load(port, pid, body, connections, requests)
             rows.append({"max_batch": max_batch, "connections": connections, **load.summary()})
+    return rows
+
+
+def measure_processes(program: Path, engine: Path, body: bytes, requests: int) -> list[dict[str, float]]:
+    """Rows of the same load on one process with two threads, and on two processes with one thread each."""
+    rows = []
+    for processes in (1, 2):
+        threads, connections = 2 // processes, CONNECTIONS[-1] // processes
+
+        def put(place: tuple[int, int], count: int, connections: int = connections) -> Load:
+            return put_load(*place, body, connections, count)
+
+        options = ("--max-batch", "8", "--threads", str(threads))
+        with ExitStack() as stack, ThreadPoolExecutor(processes) as pool:
+            places = [stack.enter_context(running(program, engine, *options)) for _ in range(processes)]
+            list(pool.map(put, places, [2 * connections] * processes))
+            loads = list(pool.map(put, places, [requests // processes] * processes))
+        whole = Load(
+            [ms for load in loads for ms in load.milliseconds],
+            sum(load.lost for load in loads),
+            max(load.seconds for load in loads),
+        )
+        rows.append({"processes": processes, "threads": threads, **whole.summary()})
     return rows
 
 

@@ -28,6 +28,10 @@ for _ in sys.stdin:
 """The Python program that does what `c_timer.c` does."""
 
 
+DEMO_SIZE = 320
+"""Side of the demonstration model's input that it was trained with."""
+
+
 def export_engine(folder: Path, size: int) -> Path:
     """The ONNX file of the demonstration model for inputs of this size."""
     path = folder / f"demo{size}.onnx"

@@ -41,6 +41,21 @@ def load(figures: Figures) -> str:
     return table(("connections", "batches", "requests/s", "p50, ms", "p99, ms", "lost"), rows)
 
 
+def processes(figures: Figures) -> str:
+    """The same load on one C service with two threads, and on two with one thread each."""
+    rows = (
+        (
+            f"{row['processes']} with {row['threads']}",
+            f"{row['per_second']:.1f}",
+            f"{row['p50_ms']:.0f}",
+            f"{row['p99_ms']:.0f}",
+            row["lost"],
+        )
+        for row in figures.get("processes", ())
+    )
+    return table(("processes, threads of each", "requests/s", "p50, ms", "p99, ms", "lost"), rows)
+
+
 def memory(figures: Figures) -> str:
     """The service's resident memory over many requests."""
     row = figures["memory"]
@@ -51,9 +66,13 @@ def memory(figures: Figures) -> str:
 
 def triton(figures: Figures) -> str:
     """Triton and the C service under the same load, beside the same work in one Python program."""
-    best = max(row["per_second"] for name, row in figures["rows"].items() if name.startswith("one program"))
+    return "\n\n".join(_triton_of(name, one["requests"], one["rows"]) for name, one in figures["engines"].items())
+
+
+def _triton_of(engine: str, requests: int, rows: Figures) -> str:
+    best = max(row["per_second"] for name, row in rows.items() if name.startswith("one program"))
     head = (
-        "",
+        f"{engine}, {requests:,} requests",
         "images/s",
         "of the quickest program",
         "p50, ms",
@@ -62,7 +81,7 @@ def triton(figures: Figures) -> str:
         "memory, MB",
         "mean batch",
     )
-    return table(head, (_triton_row(name, row, best) for name, row in figures["rows"].items()))
+    return table(head, (_triton_row(name, row, best) for name, row in rows.items()))
 
 
 def _triton_row(name: str, row: Figures, best: float) -> tuple[object, ...]:

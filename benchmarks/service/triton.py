@@ -4,8 +4,10 @@ The demonstration model runs on one picture of a bin, 640 x 480. 16 clients in a
 with one request at a time, to Triton's python backend and to the C service. One program reads, detects and encodes it
 in a loop, image by image and in batches. Lost and empty answers are counted; memory is that of the model's process.
 
+The same is done with other files, such as a network of official size, whose time leaves less weight to all else.
+
     make triton
-    python -m benchmarks.service.triton [--clients 16] [--requests 2000] [--json FILE]
+    python -m benchmarks.service.triton [--engine FILE ...] [--clients 16] [--requests 2000] [--json FILE]
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from benchmarks.images import BIN
 from benchmarks.machine import describe_machine
 from benchmarks.service import tables
 from benchmarks.service.load import Load, Sent, build_service, put_load, resident_mb, running, send_by_threads
-from benchmarks.service.overhead import export_engine
+from benchmarks.service.overhead import DEMO_SIZE, export_engine
 from yolact.cli.command import reports_errors
 from yolact.runtime.capi.build import build
 from yolact.runtime.config import DISPLAY_SCORE_THRESHOLD, DISPLAY_TOP_K
@@ -38,6 +40,9 @@ from yolact.serving.settings import Settings
 
 ENVIRONMENT = Path(__file__).resolve().parents[2] / "build" / "triton"
 MODEL, BATCH = "yolact", 8
+FEWER = 80
+"""How many times fewer requests another file than the demonstration model gets."""
+
 SERVICE_BATCH = ("--max-batch", str(BATCH))
 
 IN_ONE_PROGRAM = """
@@ -138,26 +143,38 @@ def _wait_until_ready(server: LocalServer) -> None:
     raise YolactError(f"the model did not become ready: {server.log[-300:]}")
 
 
-def measure(folder: Path, clients: int, requests: int) -> dict[str, Any]:
-    """All rows of the table."""
-    engine = export_engine(folder, 256)
+def measure(folder: Path, engine: Path, clients: int, requests: int) -> dict[str, Any]:
+    """The rows of one engine."""
+    folder.mkdir()
     body = BIN.read_bytes()
     loop = min(clients * requests, 2000)
     rows = {f"one program, batches of {size}": in_one_program(engine, BIN, size, loop) for size in (1, 4, BATCH)}
     rows["C service"] = on_the_c_service(folder, engine, body, clients, requests)
     rows["Triton, python backend"] = on_triton(folder / "models", engine, body, clients, requests)
-    return {"clients": clients, "rows": rows}
+    return {"requests": clients * requests, "rows": rows}
 
 
 @click.command()
+@click.option(
+    "--engine",
+    "engines",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help=f"Another file to measure, with one request in {FEWER}.  [default: the demonstration model alone]",
+)
 @click.option("--clients", type=click.IntRange(1), default=16, show_default=True, help="Clients at the same time.")
 @click.option("--requests", type=click.IntRange(8), default=2000, show_default=True, help="Requests of each client.")
 @json_option
 @reports_errors
-def main(clients: int, requests: int, json_path: Path | None) -> None:
+def main(engines: tuple[Path, ...], clients: int, requests: int, json_path: Path | None) -> None:
     """Measure Triton and the C service under the same load, beside one Python program."""
     with tempfile.TemporaryDirectory() as name:
-        figures = {"machine": describe_machine(2, "tritonclient"), **measure(Path(name), clients, requests)}
+        folder = Path(name)
+        demo = export_engine(folder, DEMO_SIZE)
+        measured = {"demo model": measure(folder / "demo", demo, clients, requests)}
+        for engine in engines:
+            measured[engine.stem] = measure(folder / engine.stem, engine, clients, max(8, requests // FEWER))
+    figures = {"machine": describe_machine(2, "tritonclient"), "clients": clients, "engines": measured}
     print(tables.triton(figures))
     write_figures(json_path, figures)
 

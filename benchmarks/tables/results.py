@@ -61,8 +61,16 @@ def _result(name: str, benchmark: str, tables: dict[str, Table], *, on_gpu: bool
     return Result(f"python -m benchmarks.{benchmark} --json {path.as_posix()}", tables, (path,), on_gpu)
 
 
-_RUNTIMES = (runtimes.end_to_end, runtimes.heads, runtimes.parts, runtimes.ours, runtimes.accuracy)
-_SERVICE = {"overhead": service.overhead, "load": service.load, "memory": service.memory}
+_RUNTIMES = {
+    **{one.__name__: one for one in (runtimes.end_to_end, runtimes.heads, runtimes.parts, runtimes.ours)},
+    **{model: runtimes.trained(model) for model in runtimes.MODELS},
+}
+_SERVICE = {
+    "overhead": service.overhead,
+    "load": service.load,
+    "processes": service.processes,
+    "memory": service.memory,
+}
 _INT8 = {"accuracy": accuracy.int8_accuracy, "latency": accuracy.int8_latency, "plans": accuracy.int8_plans}
 _PRECISION = {"accuracy": accuracy.precision_accuracy, "heads": accuracy.precision_heads}
 _SMOOTHING = {
@@ -84,8 +92,8 @@ _PUBLISHED = (Path("benchmarks", "tables", "published.json"),)
 _PHOTOS = "accuracy int8 --weights W.pth --annotations A.json --images DIR"
 
 RESULTS_SHOWN = {
-    "cpu_runtimes": _result("cpu_runtimes", "cpu runtimes", {one.__name__: one for one in _RUNTIMES}),
-    "cpu_speed": _result("cpu_runtimes", "cpu runtimes", {"milliseconds": runtimes.milliseconds}),
+    "cpu_runtimes": _result("cpu_runtimes", "cpu runtimes --nuclei DIR", _RUNTIMES),
+    "cpu_speed": _result("cpu_runtimes", "cpu runtimes --nuclei DIR", {"milliseconds": runtimes.milliseconds}),
     "int8": _result("int8", "accuracy int8", _INT8),
     "int8_photos": _result("int8_photos", _PHOTOS, {"accuracy": accuracy.int8_accuracy}),
     "precision": _result("precision", "accuracy precision --images DIR", _PRECISION),

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import onnx
-from tqdm import tqdm
 
 from yolact.calib.qdq import Ranges, insert_qdq_pairs
 from yolact.calib.quantization_points import MODULES, Platform, QuantizationPoints, find_quantization_points
 from yolact.runtime.errors import UsageError
+from yolact.runtime.progress_bar import ProgressBar
 
 Granularity = Literal["modules", "layers"]
 
@@ -104,7 +104,7 @@ def find_parts(selection: Int8Selection, by: Granularity) -> list[Part]:
 
 def rank(parts: Sequence[Part], measure: Measure) -> list[PartCost]:
     """The parts with their costs, the most costly first; parts of equal cost stay in network order."""
-    bar = tqdm(parts, desc="measuring", unit=" parts", leave=None, disable=None)
+    bar = ProgressBar(parts, desc="measuring", unit=" parts", leave=None)
     return sorted((PartCost(part, measure(part.points)) for part in bar), key=lambda one: -one.cost)
 
 
@@ -115,7 +115,7 @@ def propose(selection: Int8Selection, ranking: Sequence[PartCost], measure: Meas
     candidates = [one.part for one in ranking if one.part.chosen]
     cost_of_all = measure(points)
     tried, left_out = [Proposal(limit, cost_of_all, (), cost_of_all, len(candidates))], list[Part]()
-    with tqdm(candidates, desc="excluding", unit=" parts", leave=None, disable=None) as bar:
+    with ProgressBar(candidates, desc="excluding", unit=" parts", leave=None) as bar:
         for part in bar:
             if tried[-1].met:
                 break

@@ -10,8 +10,6 @@ from pathlib import Path
 from statistics import mean
 from typing import Any, get_args
 
-from tqdm import tqdm
-
 from yolact.runtime.bench import machine
 from yolact.runtime.bench.photos import Photos
 from yolact.runtime.bench.stages import MaskForm, Stage, StagedDetector, StagedEngine, in_steps
@@ -22,6 +20,7 @@ from yolact.runtime.detector import Detector
 from yolact.runtime.engine import CPU, Engine, EngineOptions
 from yolact.runtime.engine_files import open_engine
 from yolact.runtime.errors import EngineError, YolactError
+from yolact.runtime.progress_bar import ProgressBar
 from yolact.runtime.tensorrt.plan_file import read_plan_header
 
 WARM_UPS = 3
@@ -226,7 +225,7 @@ def measure_detections(
 def _until(duration_s: float, title: str) -> Iterator[None]:
     """Yields once, and again until so many seconds have passed; a progress bar counts the runs."""
     end = time.perf_counter() + duration_s
-    with tqdm(desc=title, unit=" runs", leave=False, disable=None) as bar:
+    with ProgressBar(desc=title, unit=" runs", leave=False) as bar:
         while True:
             yield
             bar.update()

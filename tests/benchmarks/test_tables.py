@@ -42,12 +42,14 @@ CPU = {
     },
     "in_graph_postprocessing_ms": 20.35,
     "large_photo": {"size": [3000, 4000], "detections": 100, "peak_memory_mb": 432.2},
-    "accuracy": {
-        "pictures": "7 bins",
-        "rows": {
-            "ours-fp32": {"label": "A", "ap": {"mask": 0.5639, "box": 0.5747}},
-            "b": {"label": "B", "failed": "no"},
-            "c": {"label": "C", "ap": {"mask": 0.5612, "box": 0.57}},
+    "trained": {
+        "bins": {
+            "checkpoint": "some.pth",
+            "pictures": 7,
+            "rows": {
+                "ours-fp32": ROW | {"ap": {"mask": 0.5639, "box": 0.5747}},
+                "b": {"label": "B", "failed": "no"},
+            },
         },
     },
 }
@@ -56,7 +58,7 @@ SHOWN = """\
 |---|---|---|---|---|---|
 | engine \\| A | 512 | 499 to 530 | 1.62 | 432 | all but 6 of 300, mask IoU 0.980 |
 | B | not run: b is not installed |  |  |  |  |
-| C | 512 | 499 to 530 | 1.62 | 432 | mask AP 56.12, in FP32 56.39 |
+| C | 512 | 499 to 530 | 1.62 | 432 | rounds |
 
 |  | ms | 10 % to 90 % | times as fast as eager | peak memory, MB | largest difference |
 |---|---|---|---|---|---|
@@ -73,14 +75,14 @@ SHOWN = """\
 | post-processing inside the graph, FP32 | 20.4 ms |
 | peak memory, 100 instances in a 4000x3000 photo and their masks in RLE | 432 MB |
 
-| 7 bins | mask AP | box AP |
-|---|---|---|
-| A | 56.39 | 57.47 |
-| B | not run: no |  |
-| C | 56.12 | 57.00 |
+| some.pth, 7 pictures | ms | 10 % to 90 % | times as fast as eager | peak memory, MB | mask AP | box AP |
+|---|---|---|---|---|---|---|
+| engine \\| A | 512 | 499 to 530 | 1.62 | 432 | 56.39 | 57.47 |
+| B | not run: no |  |  |  |  |  |
 
 [figures](../../benchmarks/results/cpu_runtimes.json) of \
-`python -m benchmarks.cpu runtimes --json benchmarks/results/cpu_runtimes.json`: Some CPU, 2 cores, torch 2.13.0."""
+`python -m benchmarks.cpu runtimes --nuclei DIR --json benchmarks/results/cpu_runtimes.json`: \
+Some CPU, 2 cores, torch 2.13.0."""
 
 
 @pytest.fixture
@@ -167,7 +169,7 @@ def test_text_outside_of_markers_is_left_alone(copy: Path) -> None:
 def test_the_comparison_on_a_cpu(copy: Path) -> None:
     put(copy, "cpu_runtimes", CPU)
     assert generate(copy, copy / "docs" / "results" / "cpu.md", "cpu_runtimes") == SHOWN
-    only = generate(copy, copy / "README.md", "cpu_runtimes/accuracy")
+    only = generate(copy, copy / "README.md", "cpu_runtimes/bins")
     assert "| A | 56.39 | 57.47 |" in only and "peak memory" not in only
     assert "[figures](benchmarks/results/cpu_runtimes.json)" in only
 
@@ -233,7 +235,8 @@ def test_missing_results_are_not_measured(copy: Path) -> None:
         path.unlink()
     assert run(copy).exit_code == 0
     text = "".join((copy / "docs" / "results" / f"{name}.md").read_text() for name in ("accuracy", "cpu", "gpu"))
-    assert "Not yet measured: `python -m benchmarks.cpu runtimes --json benchmarks/results/cpu_runtimes.json`." in text
+    command = "python -m benchmarks.cpu runtimes --nuclei DIR --json benchmarks/results/cpu_runtimes.json"
+    assert f"Not yet measured: `{command}`." in text
     assert (
         "Not yet run on a GPU: `python -m benchmarks.gpu kernels --json benchmarks/results/gpu_kernels.json`." in text
     )

@@ -9,9 +9,8 @@ from functools import partial
 from statistics import median
 from typing import TYPE_CHECKING
 
-from tqdm import tqdm
-
 from yolact.runtime.engine import ImageEngine
+from yolact.runtime.progress_bar import ProgressBar
 from yolact.training.data.class_pairing import pair_classes
 from yolact.training.data.ground_truth import GroundTruth
 from yolact.training.evaluation.scores import Row, Scores, score_results, scored_detections, to_results
@@ -81,7 +80,7 @@ def evaluate(
     # On a CPU, reading ahead would show in the times.
     in_flight = 2 if isinstance(detector.engine, ImageEngine) else 1
     with (
-        tqdm(total=len(ids), unit=" images", leave=None, disable=None if progress else True) as bar,
+        ProgressBar(total=len(ids), unit=" images", leave=None, disable=not progress) as bar,
         detector.stream(images, in_flight, batch_size=batch_size, top_k=max_detections) as stream,
     ):
         for index, detections in enumerate(stream):

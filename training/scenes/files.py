@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from yolact.runtime.errors import UsageError, YolactError
 from yolact.runtime.file_lock import FileInUse, FileLock, LockUnavailable
@@ -25,6 +24,7 @@ from yolact.runtime.images.mask_encoding import encode_rle
 from yolact.runtime.images.suffixes import IMAGE_SUFFIXES
 from yolact.runtime.json_text import from_json, to_json
 from yolact.runtime.output_files import check_output_folder, replacing
+from yolact.runtime.progress_bar import ProgressBar
 from yolact.runtime.video.opening import create_video
 from yolact.training.scenes.kinds import KINDS, KindName
 from yolact.training.scenes.scene import Scene
@@ -89,7 +89,7 @@ def write_scenes(request: SceneRequest) -> int:
     try:
         with _claimed(folder):
             _remove_earlier(folder)
-            for made in tqdm(_made(request), total=request.count, unit=" scenes", disable=None):
+            for made in ProgressBar(_made(request), total=request.count, unit=" scenes"):
                 for image, objects in made:
                     images.append({"id": len(images) + 1, **image})
                     annotations += [

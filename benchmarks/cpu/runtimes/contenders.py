@@ -55,12 +55,13 @@ class Contender:
     Attributes:
         label: for tables.
         rounded: computes in less than float32, so it is judged by accuracy and not by equal detections.
-        open_heads, open_pipeline: from files and a number of threads.
+        open_heads, open_pipeline: from files and a number of threads; `open_heads` is None where another contender has
+            the same heads.
     """
 
     label: str
     rounded: bool
-    open_heads: Callable[[Files, int], Run]
+    open_heads: Callable[[Files, int], Run] | None
     open_pipeline: Callable[[Files, int], Pipeline]
 
 
@@ -132,13 +133,13 @@ def _ncnn_engine(files: Files, name: str, threads: int) -> Engine:
 
 
 def _of_files(
-    label: str, open_engine: Callable[[Files, str, int], Any], raw: str, full: str, *, rounded: bool = False
+    label: str, open_engine: Callable[[Files, str, int], Any], raw: str | None, full: str, *, rounded: bool = False
 ) -> Contender:
     """A contender that runs exported files, with this project's runtime before and after the network."""
     return Contender(
         label,
         rounded,
-        lambda files, threads: open_engine(files, raw, threads).run,
+        None if raw is None else lambda files, threads: open_engine(files, raw, threads).run,
         lambda files, threads: TimedDetector(open_engine(files, full, threads)),
     )
 
@@ -156,12 +157,19 @@ CONTENDERS = {
     "ours-int8": _of_files(
         "this project on ONNX Runtime, INT8", _onnx_engine, "raw-int8.onnx", "full-int8.onnx", rounded=True
     ),
+    "ours-raw-fp32": _of_files("the same, raw graph and our NumPy, FP32", _onnx_engine, None, "raw.onnx"),
+    "ours-raw-int8": _of_files(
+        "the same, raw graph and our NumPy, INT8", _onnx_engine, None, "raw-int8.onnx", rounded=True
+    ),
     "ours-openvino-fp32": _of_files("this project on OpenVINO, FP32", _our_openvino("file"), "raw.onnx", "full.onnx"),
     "ours-openvino-auto": _of_files(
         "this project on OpenVINO, `--precision auto`", _our_openvino("auto"), "raw.onnx", "full.onnx", rounded=True
     ),
     "ours-openvino-int8": _of_files(
         "this project on OpenVINO, INT8", _our_openvino("file"), "raw-int8.onnx", "full-int8.onnx", rounded=True
+    ),
+    "ours-openvino-raw-int8": _of_files(
+        "the same, raw graph and our NumPy, INT8", _our_openvino("file"), None, "raw-int8.onnx", rounded=True
     ),
     BASELINE: _of_torch("PyTorch, eager", compiled=False),
     "compiled": _of_torch("PyTorch, `torch.compile`", compiled=True),

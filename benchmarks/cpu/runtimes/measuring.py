@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -20,8 +21,15 @@ from benchmarks.cpu.runtimes.contenders import BASELINE, CONTENDERS, REFERENCE
 from benchmarks.cpu.runtimes.export import write_files
 from benchmarks.cpu.runtimes.files import Files
 from benchmarks.cpu.runtimes.workers import Failed, Worker
-from benchmarks.images import PHOTO_SIZE, calibration_bins, unseen_bins, write_photos
-from benchmarks.networks import DEMO, seeded_model
+from benchmarks.images import (
+    PHOTO_SIZE,
+    calibration_bins,
+    calibration_nuclei,
+    unseen_bins,
+    unseen_nuclei,
+    write_photos,
+)
+from benchmarks.networks import DEMO, NUCLEI, NUCLEI_LIMITS, seeded_model
 from yolact.calib.image_set import ImageSet
 from yolact.runtime.config import PostprocessConfig
 from yolact.runtime.images.arrays import Image
@@ -29,6 +37,7 @@ from yolact.runtime.images.check_image import make_check_image
 from yolact.runtime.images.image_files import write_image
 from yolact.runtime.images.preprocess import Preprocessor
 from yolact.runtime.onnx.session import session_options
+from yolact.training.data.ground_truth import GroundTruth
 from yolact.training.models.checkpoints import load_checkpoint
 from yolact.training.models.configs import get_config
 from yolact.training.models.model import Yolact
@@ -43,6 +52,25 @@ SETTLE_SECONDS = 0.05
 Rows = dict[str, dict[str, Any]]
 
 
+@dataclass(frozen=True)
+class Trained:
+    """A trained model and the pictures that contenders run it on.
+
+    Attributes:
+        checkpoint: its file.
+        limits: detections that are kept.
+        calibration: for INT8.
+        truth: pictures that it was not trained on.
+        timed: index of the picture among them that runs are timed on.
+    """
+
+    checkpoint: Path
+    limits: PostprocessConfig
+    calibration: ImageSet
+    truth: GroundTruth
+    timed: int = 0
+
+
 def measure_speed(model: Yolact, names: Sequence[str], runs: int, threads: int) -> dict[str, Any]:
     """Rows of all contenders up to the heads and end to end, and further figures of this project's runtime."""
     photos = [make_check_image(*PHOTO_SIZE, seed) for seed in range(PHOTOS)]
@@ -52,8 +80,11 @@ def measure_speed(model: Yolact, names: Sequence[str], runs: int, threads: int) 
         files = write_files(model, PostprocessConfig(), folder, images)
         references = References(files, photos)
         result: dict[str, Any] = {"photo_size": list(PHOTO_SIZE), "photos_compared": PHOTOS}
-        for level, check in (("heads", references.check_heads), ("end_to_end", references.check_end_to_end)):
-            result[level] = measure_level(level, check, names, files, photos, runs, threads)
+        with_heads = [name for name in names if CONTENDERS[name].open_heads is not None]
+        result["heads"] = measure_level("heads", references.check_heads, with_heads, files, photos, runs, threads)
+        result["end_to_end"] = measure_level(
+            "end_to_end", references.check_end_to_end, names, files, photos, runs, threads
+        )
         if REFERENCE in names:
             result["in_graph_postprocessing_ms"] = in_graph_postprocessing(files, photos[0], runs, threads)
             result["large_photo"] = large_photo_memory(files, threads)
@@ -157,27 +188,39 @@ def large_photo_memory(files: Files, threads: int) -> dict[str, Any]:
     return {"size": list(LARGE_PHOTO_SIZE), "detections": count, "peak_memory_mb": memory}
 
 
-def measure_accuracy(names: Sequence[str], count: int) -> dict[str, Any]:
-    """Mask and box AP of the demonstration model by the contenders that round, and by two in float32 for comparison.
+def measure_trained(trained: Trained, names: Sequence[str], runs: int, threads: int) -> dict[str, Any]:
+    """Rows of all contenders end to end with a trained model: speed on one picture, and mask and box AP on all.
 
-    Nothing is timed here, so all contenders run at once, on one thread each.
+    Contenders are scored all at once, on one thread each, as nothing is timed then.
     """
-    judged = [name for name in names if CONTENDERS[name].rounded or name in (REFERENCE, BASELINE)]
-    rows: Rows = {name: {"label": CONTENDERS[name].label} for name in judged}
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        images, unseen = calibration_bins(folder / "calibration"), unseen_bins(folder / "unseen", count)
-        files = write_files(load_checkpoint(DEMO).eval(), PostprocessConfig(), folder, images, ncnn=False)
+        files = write_files(load_checkpoint(trained.checkpoint).eval(), trained.limits, Path(name), trained.calibration)
+        picture = trained.truth.read(trained.timed)
+        rows = measure_level("end_to_end", _judged_by_accuracy, names, files, [picture], runs, threads)
+        judged = [name for name in names if "failed" not in rows[name]]
         with started(judged, "end_to_end", files, 1) as workers:
             for worker in workers.values():
-                worker.put("accuracy", unseen)
+                worker.put("accuracy", trained.truth)
             for name in tqdm(judged, desc="accuracy", disable=None):
                 with dropping(name, workers, rows):
                     rows[name]["ap"] = workers[name].get()
-    return {"pictures": f"{count} bins", "rows": rows}
+    return {"checkpoint": trained.checkpoint.name, "pictures": len(trained.truth.images), "rows": rows}
 
 
-def measure(names: Sequence[str], runs: int, threads: int, bins: int) -> dict[str, Any]:
-    """Speed of the official network and accuracy of the demonstration model."""
+def _judged_by_accuracy(answers: Sequence[Any], *, rounded: bool) -> dict[str, Any]:
+    return {"detections": sum(len(one) for one in answers)}
+
+
+def measure(names: Sequence[str], runs: int, threads: int, bins: int, nuclei: Path | None) -> dict[str, Any]:
+    """Speed of the official network, speed and accuracy of the trained models."""
     speed = measure_speed(seeded_model(get_config("yolact_resnet50")), names, runs, threads)
-    return {"network": "yolact_resnet50", "runs": runs, **speed, "accuracy": measure_accuracy(names, bins)}
+    figures: dict[str, Any] = {"network": "yolact_resnet50", "runs": runs, **speed, "trained": {}}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        calibration, unseen = calibration_bins(folder / "calibration"), unseen_bins(folder / "unseen", bins)
+        of_bins = Trained(DEMO, PostprocessConfig(), calibration, unseen)
+        figures["trained"]["bins"] = measure_trained(of_bins, names, runs, threads)
+    if nuclei is not None:
+        of_nuclei = Trained(NUCLEI, NUCLEI_LIMITS, calibration_nuclei(nuclei), unseen_nuclei(nuclei))
+        figures["trained"]["nuclei"] = measure_trained(of_nuclei, names, runs, threads)
+    return figures

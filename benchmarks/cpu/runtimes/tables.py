@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from benchmarks.bar_chart import Bar, bar_chart
@@ -9,22 +10,42 @@ from benchmarks.markdown import table
 
 Figures = dict[str, Any]
 
+MODELS = ("bins", "nuclei")
+"""Names of the trained models in the figures."""
+
 SPEED_HEAD = ("", "ms", "10 % to 90 %", "times as fast as eager", "peak memory, MB")
 
 
 def everything(figures: Figures) -> str:
     """All tables of the comparison."""
-    return "\n\n".join(filter(None, (part(figures) for part in (end_to_end, heads, parts, ours, accuracy))))
+    parts_shown = (end_to_end, heads, parts, ours, *map(trained, MODELS))
+    return "\n\n".join(filter(None, (part(figures) for part in parts_shown)))
 
 
 def end_to_end(figures: Figures) -> str:
-    """Speed from an image to masks of its size. The last column of contenders that round is accuracy, not agreement."""
-    judged = figures["accuracy"]["rows"]
-    rows = (
-        _speed_row(row, _accuracy(name, judged) if row["rounded"] else _detections(row))
-        for name, row in figures["end_to_end"].items()
-    )
+    """Speed from an image to masks of its size."""
+    rows = (_speed_row(row, "rounds" if row["rounded"] else _detections(row)) for row in figures["end_to_end"].values())
     return table((*SPEED_HEAD, "what it finds"), rows)
+
+
+def trained(model: str) -> Callable[[Figures], str]:
+    """The table of a trained model: speed from an image to masks of its size, beside average precision in points."""
+
+    def render(figures: Figures) -> str:
+        measured = figures.get("trained", {}).get(model)
+        if measured is None:
+            return ""
+        head = (f"{measured['checkpoint']}, {measured['pictures']} pictures", *SPEED_HEAD[1:], "mask AP", "box AP")
+        return table(head, (_trained_row(row) for row in measured["rows"].values()))
+
+    return render
+
+
+def _trained_row(row: Figures) -> tuple[Any, ...]:
+    if "failed" in row:
+        return (row["label"], _not_run(row))
+    *speed, mask = _speed_row(row, f"{100 * row['ap']['mask']:.2f}")
+    return (*speed, mask, f"{100 * row['ap']['box']:.2f}")
 
 
 def milliseconds(figures: Figures) -> str:
@@ -79,18 +100,6 @@ def ours(figures: Figures) -> str:
     return table(("", ""), rows) if rows else ""
 
 
-def accuracy(figures: Figures) -> str:
-    """Average precision of the demonstration model, in points."""
-    measured = figures["accuracy"]
-    rows = []
-    for row in measured["rows"].values():
-        if "failed" in row:
-            rows.append((row["label"], _not_run(row)))
-        else:
-            rows.append((row["label"], *(f"{100 * row['ap'][kind]:.2f}" for kind in ("mask", "box"))))
-    return table((measured["pictures"], "mask AP", "box AP"), rows)
-
-
 def _speed_row(row: Figures, finds: str) -> tuple[Any, ...]:
     if "failed" in row:
         return (row["label"], _not_run(row))
@@ -116,16 +125,6 @@ def _detections(row: Figures) -> str:
     without = max(agreement["missed"], agreement["spurious"])
     found = f"all but {without} of" if without else "all"
     return f"{found} {agreement['detections']}, mask IoU {agreement['median_mask_iou']:.3f}"
-
-
-def _accuracy(name: str, judged: Figures) -> str:
-    """The demonstration model's mask AP by a contender, beside that in float32 where that was measured."""
-    ap = judged.get(name, {}).get("ap")
-    if ap is None:
-        return ""
-    exact = judged.get("ours-fp32", {}).get("ap")
-    beside = "" if exact is None else f", in FP32 {100 * exact['mask']:.2f}"
-    return f"mask AP {100 * ap['mask']:.2f}{beside}"
 
 
 def _largest(row: Figures) -> str:

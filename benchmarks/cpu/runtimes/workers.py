@@ -43,6 +43,8 @@ class Heads:
     """A contender up to the heads of the network."""
 
     def __init__(self, contender: Contender, files: Files, threads: int, photos: Sequence[Image]) -> None:
+        if contender.open_heads is None:
+            raise Failed("another contender has the same heads")
         self._run = contender.open_heads(files, threads)
         preprocess = Preprocessor(files.metadata.config.image_size)
         self._inputs = [preprocess([photo]) for photo in photos]

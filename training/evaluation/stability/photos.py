@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
 from yolact.runtime.config import DISPLAY_SCORE_THRESHOLD, DISPLAY_TOP_K
 from yolact.runtime.errors import DatasetError
 from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.drawing import annotate
 from yolact.runtime.images.image_files import read_image
+from yolact.runtime.progress_bar import ProgressBar
 from yolact.runtime.tracking.following import Following
 from yolact.training.evaluation.stability.motions import LEAST_SIDE, MOTIONS, Matrix, film
 from yolact.training.evaluation.stability.moves import ExactMove
@@ -85,7 +85,7 @@ def measure_photos(
     """
     steps: dict[str, dict[Way, list[list[Step]]]] = {name: {way: [] for way in WAYS} for name in MOTIONS}
     worst: dict[str, tuple[float, str, dict[Way, list[tuple[int, bytes]]]]] = {}
-    bar = tqdm(total=len(photos) * len(MOTIONS), unit=" films", leave=None, disable=None if progress else True)
+    bar = ProgressBar(total=len(photos) * len(MOTIONS), unit=" films", leave=None, disable=not progress)
     with bar:
         for index, photo in enumerate(photos):
             pixels = photo.read()

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from tqdm import tqdm
 
 from yolact.runtime.config import DISPLAY_SCORE_THRESHOLD, DISPLAY_TOP_K
 from yolact.runtime.errors import DatasetError
 from yolact.runtime.images.arrays import Image
+from yolact.runtime.progress_bar import ProgressBar
 from yolact.runtime.tracking.following import Following
 from yolact.runtime.video.frames import Frame
 from yolact.runtime.video.opening import open_video
@@ -74,12 +74,12 @@ def measure_video(
         DatasetError: there are less than two frames, or they are small.
     """
     with open_video(path, str(path)) as video:
-        bar = tqdm(
+        bar = ProgressBar(
             total=limit or video.frame_count,
             desc=printable(path.name),
             unit=" frames",
             leave=None,
-            disable=None if progress else True,
+            disable=not progress,
         )
         watch = _Watch(path)
         with bar, closing(_shown(detector, islice(video, limit), top_k)) as shown:

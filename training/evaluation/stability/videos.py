@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from yolact.runtime.config import DISPLAY_SCORE_THRESHOLD, DISPLAY_TOP_K
+from yolact.runtime.progress_bar import ProgressBar
 from yolact.runtime.tracking.assignment import assign
 from yolact.runtime.tracking.following import Following
 from yolact.training.data.class_pairing import pair_classes
@@ -103,7 +103,7 @@ def measure_videos(
     ways = {way: _Way(smooth=way == "smoothed", top_k=top_k) for way in WAYS}
     strips = {film.images[0]: Strip() for film in films}
     images = (_reader(truth, index) for _, _, index in frames)
-    bar = tqdm(total=len(frames), unit=" frames", leave=None, disable=None if progress else True)
+    bar = ProgressBar(total=len(frames), unit=" frames", leave=None, disable=not progress)
     before: dict[Way, Detections] = {}
     with bar, detector.stream(images, 2, batch_size=detector.engine.min_batch) as stream:
         for (film, number, index), found in zip(frames, stream, strict=True):
