@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-import os
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
@@ -11,15 +9,15 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby, takewhile
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from yolact.runtime.class_names import visible
+from yolact.runtime.class_choice import parse_classes
 from yolact.runtime.config import DISPLAY_SCORE_THRESHOLD, DISPLAY_TOP_K
 from yolact.runtime.detections import Detections, summarise
 from yolact.runtime.detector import Detector
 from yolact.runtime.engine import EngineOptions
 from yolact.runtime.engine_files import open_engine
-from yolact.runtime.errors import ImageError, UsageError, YolactError
+from yolact.runtime.errors import ImageError, YolactError
 from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.drawing import ColorBy, annotate
 from yolact.runtime.live.opening import open_view
@@ -38,7 +36,10 @@ from yolact.runtime.video.frames import Frame, Video
 from yolact.runtime.video.opening import create_video
 from yolact.runtime.video.options import VideoOptions
 from yolact.runtime.video.reconnecting import ReconnectingVideo
-from yolact.runtime.wording import Say, count_noun, list_some, printable
+from yolact.runtime.wording import Say, count_noun, printable
+
+if TYPE_CHECKING:  # it needs PyAV, which is optional
+    from yolact.runtime.video.writer import VideoFile
 
 
 @dataclass(frozen=True)
@@ -115,57 +116,6 @@ def _open(request: InferenceRequest) -> Detector:
 
         return TritonDetector(request.engine)
     return Detector(open_engine(request.engine, request.open_options))
-
-
-def parse_classes(text: str, class_names: Sequence[str]) -> list[int]:
-    """Class ids for names (in any case) or ids separated by commas; of a name that several classes have, all of them.
-
-    Names may have commas, of which the longest name wins; line breaks and the like in them may be written as blanks or
-    as they are shown.
-
-    Raises UsageError for a word that is neither, with the names that come closest.
-    """
-    ids: dict[str, list[int]] = {}
-    for index, name in enumerate(class_names):
-        for key in {_class_key(name), _class_key(printable(name))}:
-            ids.setdefault(key, []).append(index)
-    for index in range(len(class_names)):
-        ids.setdefault(str(index), [index])
-    text = _as_text(text)
-    most = 1 + max((name.count(",") for name in class_names), default=0)
-    parts, chosen = text.split(","), list[int]()
-    while parts:
-        joined = (",".join(parts[:count]) for count in range(min(most, len(parts)), 0, -1))
-        found = next((word for word in joined if _class_key(word) in ids), None)
-        if found is None:
-            raise _unknown_class(parts[0].strip(), class_names)
-        chosen += ids[_class_key(found)]
-        del parts[: found.count(",") + 1]
-    return chosen
-
-
-def _as_text(argument: str) -> str:
-    """The typed text, where Python read bytes of the command line in a locale that lacks their letters."""
-    try:
-        return os.fsencode(argument).decode()
-    except UnicodeError:
-        raise UsageError(
-            f"--classes {argument}: expected UTF-8, got other bytes; set a UTF-8 locale, or give the classes' ids"
-        ) from None
-
-
-def _class_key(name: str) -> str:
-    """The form that all spellings of a name share."""
-    return printable(visible(name)).casefold()
-
-
-def _unknown_class(word: str, class_names: Sequence[str]) -> UsageError:
-    if word.isdecimal():
-        return UsageError(f"--classes: this engine has classes 0 to {len(class_names) - 1}, got {word}")
-    lower = {name.lower(): name for name in class_names}
-    close = [lower[match] for match in difflib.get_close_matches(word.lower(), lower, n=3)]
-    known = f"did you mean {' or '.join(close)}?" if close else f"it knows {list_some(class_names, 10)}"
-    return UsageError(f"--classes: this engine has no class {word!r}; {known}")
 
 
 def _expand(arguments: Sequence[str], report: Say) -> tuple[list[Source], bool]:
@@ -341,10 +291,9 @@ def _process_video(run: _Run, source: Source, media: Video) -> None:
             run.say(f"{source.name}: there is no sound in it that could be copied")
         bar = ProgressBar(total=media.frame_count, desc=printable(source.name), leave=False, unit=" frames")
         try:
-            with video, bar, closing(_draw_frames(run, source, media)) as drawn:
-                for done in drawn:
+            with video, bar, closing(_write_frames(run, source, media, video)) as written:
+                for done in written:
                     run.view.show(done.frame, done.picture, done.detections)
-                    video.write(done.picture, done.frame.time)
                     if run.results is not None and done.row is not None:
                         run.results.add(done.row)
                     run.say(f"{source.name} frame {done.frame.index}: {done.summary}")
@@ -358,8 +307,8 @@ def _process_video(run: _Run, source: Source, media: Video) -> None:
                 run.say(f"{source.name}: {count_noun(video.frame_count, 'frame')} -> {video.path}")
 
 
-class _Drawn(NamedTuple):
-    """A frame that is done but for being written: its picture, its row of the JSON if there is one, its line."""
+class _Done(NamedTuple):
+    """A frame that is in the video: its picture, its row of the JSON if there is one, its line."""
 
     frame: Frame
     detections: Detections
@@ -368,11 +317,11 @@ class _Drawn(NamedTuple):
     summary: str
 
 
-def _draw_frames(run: _Run, source: Source, media: Video) -> Generator[_Drawn, None, None]:
-    """The frames of a video, drawn.
+def _write_frames(run: _Run, source: Source, media: Video, video: VideoFile) -> Generator[_Done, None, None]:
+    """The frames of a video, drawn and written.
 
-    Decoding, the network and drawing go on at the same time, and while the caller writes. For cameras and streams they
-    run one after the other, as a frame that waits grows stale, and also where Ctrl-C must end the waiting for a frame.
+    Decoding, the network, drawing and encoding go on at the same time. For cameras and streams they run one after the
+    other, as a frame that waits grows stale, and also where Ctrl-C must end the waiting for a frame.
     """
     frames = (_Input(source, frame=frame) for frame in run.request.video_options.choose(media))
 
@@ -384,12 +333,17 @@ def _draw_frames(run: _Run, source: Source, media: Video) -> Generator[_Drawn, N
                 assert one.frame is not None
                 yield one.frame, outcome, run.summarise(outcome)
 
-    def draw(found: Iterable[tuple[Frame, Detections, str]]) -> Generator[_Drawn, None, None]:
+    def draw(found: Iterable[tuple[Frame, Detections, str]]) -> Generator[_Done, None, None]:
         for frame, detections, summary in found:
             picture = annotate(frame.image, detections, color_by=run.request.color_by)
-            yield _Drawn(frame, detections, picture, run.row_of(source, detections, frame), summary)
+            yield _Done(frame, detections, picture, run.row_of(source, detections, frame), summary)
 
-    return run_stages(frames, find, draw, ahead=not (media.is_live or media.may_wait))
+    def write(drawn: Iterable[_Done]) -> Generator[_Done, None, None]:
+        for one in drawn:
+            video.write(one.picture, one.frame.time)
+            yield one
+
+    return run_stages(frames, find, draw, write, slowest=find, ahead=not (media.is_live or media.may_wait))
 
 
 def _open_again(source: Source) -> Video:

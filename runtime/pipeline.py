@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -23,6 +25,9 @@ Stage = Callable[[Iterable[Any]], Iterable[Any]]
 BETWEEN = 2
 """Items that wait between two stages."""
 
+_NICENESS = 10
+"""Added to that of threads that give way. One that competes with a usual thread for a core gets a tenth of the time."""
+
 
 class Ahead(Iterator[T], Generic[T]):
     """The items of an iterable, which a thread asks for ahead of time. Its exceptions are raised in their turn.
@@ -30,9 +35,15 @@ class Ahead(Iterator[T], Generic[T]):
     Closing it lets the thread end after the item that it works on, and closes the iterable there.
     """
 
-    def __init__(self, source: Iterable[T], most: int = BETWEEN) -> None:
-        """`most`: items that wait; one more is being made."""
-        self._source, self._most = source, most
+    def __init__(self, source: Iterable[T], most: int = BETWEEN, *, gives_way: bool = False) -> None:
+        """Start the thread.
+
+        Args:
+            source: of the items.
+            most: items that wait; one more is being made.
+            gives_way: whether the thread lets usual threads go first on a core. Linux alone knows this of threads.
+        """
+        self._source, self._most, self._gives_way = source, most, gives_way
         self._items = deque[T]()
         self._changed = threading.Condition()
         self._is_done = self._is_closed = False
@@ -41,6 +52,9 @@ class Ahead(Iterator[T], Generic[T]):
         self._thread.start()
 
     def _work(self) -> None:
+        if self._gives_way and sys.platform == "linux":
+            thread = threading.get_native_id()
+            os.setpriority(os.PRIO_PROCESS, thread, min(19, os.getpriority(os.PRIO_PROCESS, thread) + _NICENESS))
         failure: BaseException | None = None
         try:
             for item in self._source:
@@ -81,18 +95,23 @@ class Ahead(Iterator[T], Generic[T]):
         self._thread.join()
 
 
-def run_stages(source: Iterable[Any], *stages: Stage, ahead: bool = True) -> Generator[Any, None, None]:
+def run_stages(source: Iterable[Any], *stages: Stage, slowest: Stage, ahead: bool = True) -> Generator[Any, None, None]:
     """The items that come out of the last stage; closing it closes the source and all stages, the last one first.
+
+    The other stages give way to the slowest. A network computes on all cores at once and waits for the last of them, so
+    whatever else takes a millisecond of one core delays it by a millisecond on all of them; there are gaps enough.
 
     Args:
         source: where the items come from.
         stages: each makes items of those of the one before.
+        slowest: the stage that decides how long all take.
         ahead: whether the source and all stages run at the same time, each in a thread; else an item is made when it is
             asked for, in this thread.
     """
-    made: list[Any] = [Ahead(source) if ahead else source]
+    made: list[Any] = [Ahead(source, gives_way=True) if ahead else source]
     for stage in stages:
-        made.append(Ahead(stage(made[-1])) if ahead else stage(made[-1]))
+        items = stage(made[-1])
+        made.append(Ahead(items, gives_way=stage is not slowest) if ahead else items)
     try:
         yield from made[-1]
     finally:

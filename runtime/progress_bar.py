@@ -12,7 +12,7 @@ PERIOD_S = 30.0
 """Seconds between lines; work that takes less writes none."""
 
 
-class ProgressBar(tqdm):  # type: ignore[type-arg]  # it has no parameters when it runs
+class ProgressBar(tqdm):  # type: ignore[misc]  # tqdm comes without types
     """A bar of tqdm, with its options. Where stderr is no terminal, it writes lines such as
     ``calibrating: 40/100 [00:31<00:46, 1.29 images/s]``.
     """
@@ -31,7 +31,8 @@ class ProgressBar(tqdm):  # type: ignore[type-arg]  # it has no parameters when 
             return super().display(*arguments, **options)
         if time.monotonic() - self._told >= PERIOD_S:
             self._told = time.monotonic()
-            print(self, file=sys.stderr, flush=True)
+            self.fp.write(f"{self}\n")
+            self.fp.flush()
         return True
 
     def clear(self, *arguments: Any, **options: Any) -> None:

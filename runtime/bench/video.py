@@ -149,10 +149,14 @@ def _run_film(
         for frame, detections in found:
             yield clock.time("draw", lambda: annotate(frame.image, detections))  # noqa: B023, done at once
 
-    count, start = 0, time.perf_counter()
-    with create_video(output, 25) as video, closing(run_stages(_frames(path, clock), find, draw)) as pictures:
+    def write(pictures: Iterable[Image]) -> Generator[None, None, None]:
         for picture in pictures:
-            clock.time("encode", lambda: video.write(picture))  # noqa: B023, done at once
+            yield clock.time("encode", lambda: video.write(picture))  # noqa: B023, done at once
+
+    count, start = 0, time.perf_counter()
+    stages = run_stages(_frames(path, clock), find, draw, write, slowest=find)
+    with create_video(output, 25) as video, closing(stages) as written:
+        for _ in written:
             count += 1
             if count == uncounted:
                 clock.took, start = _Clock().took, time.perf_counter()

@@ -13,7 +13,7 @@ VideoCodec = Literal["h264", "vp9", "av1"]
 """Codecs that browsers play in an MP4."""
 
 _ENCODERS: dict[VideoCodec, dict[str, dict[str, str]]] = {
-    "h264": {"libx264": {"preset": "veryfast", "crf": "20", "bf": "0"}, "libopenh264": {"rc_mode": "quality"}},
+    "h264": {"libx264": {"preset": "ultrafast", "crf": "20", "bf": "0"}, "libopenh264": {"rc_mode": "quality"}},
     "vp9": {"libvpx-vp9": {"deadline": "realtime", "cpu-used": "8", "row-mt": "1", "crf": "30", "b": "0"}},
     "av1": {"libsvtav1": {"preset": "11", "crf": "30"}, "libaom-av1": {"usage": "realtime", "cpu-used": "9"}},
 }

@@ -170,7 +170,7 @@ def test_the_comparison_on_a_cpu(copy: Path) -> None:
     put(copy, "cpu_runtimes", CPU)
     assert generate(copy, copy / "docs" / "results" / "cpu.md", "cpu_runtimes") == SHOWN
     only = generate(copy, copy / "README.md", "cpu_runtimes/bins")
-    assert "| A | 56.39 | 57.47 |" in only and "peak memory" not in only
+    assert "| 56.39 | 57.47 |" in only and "what it finds" not in only
     assert "[figures](benchmarks/results/cpu_runtimes.json)" in only
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from yolact.runtime.class_choice import parse_classes
 from yolact.runtime.errors import UsageError
-from yolact.runtime.inference import parse_classes
 
 NAMES = (
     "salt",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 
@@ -36,7 +38,8 @@ def test_items_come_in_order_through_all_stages(ahead: bool) -> None:
     closed: list[str] = []
     taken: list[int] = []
     first, second = stage(closed, "first", lambda n: n + 1), stage(closed, "second", lambda n: n * 10)
-    assert list(run_stages(numbers(closed, 50, taken), first, second, ahead=ahead)) == [10 * n + 10 for n in range(50)]
+    made = run_stages(numbers(closed, 50, taken), first, second, slowest=first, ahead=ahead)
+    assert list(made) == [10 * n + 10 for n in range(50)]
     assert taken == list(range(50)) and sorted(closed) == ["first", "second", "source"]
 
 
@@ -53,14 +56,16 @@ def test_each_stage_works_while_the_others_do() -> None:
     def meet_as(other: int) -> Callable[[int], int]:
         return lambda number: meet(2) if number == other else number
 
-    made = run_stages(map(meet_as(2), range(9)), stage(closed, "b", meet_as(1)), stage(closed, "c", meet_as(0)))
+    stages = stage(closed, "b", meet_as(1)), stage(closed, "c", meet_as(0))
+    made = run_stages(map(meet_as(2), range(9)), *stages, slowest=stages[0])
     assert list(made)[-1] == 8
 
 
 def test_no_more_than_a_few_items_wait() -> None:
     closed: list[str] = []
     taken: list[int] = []
-    made = run_stages(numbers(closed, 100, taken), stage(closed, "a", int), stage(closed, "b", int))
+    stages = stage(closed, "a", int), stage(closed, "b", int)
+    made = run_stages(numbers(closed, 100, taken), *stages, slowest=stages[0])
     assert next(made) == 0
     most = 3 * (BETWEEN + 1) + 1
     wait_until(lambda: len(taken) == most)
@@ -80,8 +85,26 @@ def test_a_failure_comes_in_its_turn(ahead: bool, where: str) -> None:
         return number
 
     source = map(fail, range(9)) if where == "source" else iter(range(9))
-    made = run_stages(source, stage(closed, "a", int if where == "source" else fail), ahead=ahead)
+    only = stage(closed, "a", int if where == "source" else fail)
+    made = run_stages(source, only, slowest=only, ahead=ahead)
     assert [next(made) for _ in range(5)] == list(range(5))
     with pytest.raises(ValueError, match="the fifth"):
         next(made)
     assert closed == ["a"] and list(made) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have a priority of their own on Linux alone -- use Linux")
+def test_all_stages_but_the_slowest_give_way() -> None:
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+
+    def note(seen: Iterable[list[int]]) -> Iterator[list[int]]:
+        for one in seen:
+            yield [*one, os.getpriority(os.PRIO_PROCESS, threading.get_native_id())]
+
+    def slow(seen: Iterable[list[int]]) -> Iterator[list[int]]:
+        yield from note(seen)
+
+    (priorities,) = run_stages(note([[]]), slow, note, slowest=slow)
+    assert priorities == [min(19, before + 10), before, min(19, before + 10)]
+    (priorities,) = run_stages(note([[]]), slow, note, slowest=slow, ahead=False)
+    assert priorities == [before] * 3 and os.getpriority(os.PRIO_PROCESS, 0) == before
