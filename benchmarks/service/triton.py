@@ -33,6 +33,7 @@ from yolact.cli.command import reports_errors
 from yolact.runtime.capi.build import build
 from yolact.runtime.config import DISPLAY_SCORE_THRESHOLD, DISPLAY_TOP_K
 from yolact.runtime.errors import YolactError
+from yolact.runtime.wording import count_noun
 from yolact.serving.engine_facts import read_engine
 from yolact.serving.local_server import LocalServer
 from yolact.serving.repository import write_repository
@@ -95,12 +96,12 @@ def send_to_triton(port: int, body: bytes, shares: list[int]) -> Sent:
     return send_by_threads(client, shares)
 
 
-def on_triton(folder: Path, engine: Path, body: bytes, clients: int, requests: int) -> dict[str, Any]:
-    """The load on the python backend, and the sizes of its batches."""
-    write_repository(folder, read_engine(engine), Settings(MODEL, max_batch=BATCH))
+def on_triton(folder: Path, engine: Path, body: bytes, clients: int, requests: int, instances: int) -> dict[str, Any]:
+    """The load on the python backend, and the sizes of its batches; memory is that of one instance."""
+    write_repository(folder, read_engine(engine), Settings(MODEL, max_batch=BATCH, instances=instances))
     with LocalServer(ENVIRONMENT, folder) as server:
         _wait_until_ready(server)
-        (stub,) = server.model_processes()
+        stub = min(server.model_processes())
         put_load(server.grpc, stub, body, clients, 2 * clients, send_to_triton)
         before = server.batch_sizes(MODEL)
         load = put_load(server.grpc, stub, body, clients, clients * requests, send_to_triton)
@@ -150,7 +151,9 @@ def measure(folder: Path, engine: Path, clients: int, requests: int) -> dict[str
     loop = min(clients * requests, 2000)
     rows = {f"one program, batches of {size}": in_one_program(engine, BIN, size, loop) for size in (1, 4, BATCH)}
     rows["C service"] = on_the_c_service(folder, engine, body, clients, requests)
-    rows["Triton, python backend"] = on_triton(folder / "models", engine, body, clients, requests)
+    for instances in (1, 2):
+        name = f"Triton, python backend, {count_noun(instances, 'instance')}"
+        rows[name] = on_triton(folder / f"models{instances}", engine, body, clients, requests, instances)
     return {"requests": clients * requests, "rows": rows}
 
 
