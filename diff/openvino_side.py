@@ -52,7 +52,7 @@ class _Graph:
 
     def __init__(self, proto: onnx.ModelProto, options: EngineOptions) -> None:
         assert options.device is not None
-        self._compiled = compile_model(inlined(proto), options.device, None, options.precision)
+        self._compiled = compile_model(inlined(proto), 1, options.device, None, options.precision)
         self.inputs = tuple(name for entry in self._compiled.inputs for name in entry.names)
 
     def __call__(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:

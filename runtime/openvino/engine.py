@@ -61,7 +61,7 @@ class OpenVinoEngine(OnnxFileEngine):
         plain = inlined(model.proto)
         del model  # half of the memory that opening needs
         try:
-            self._compiled: Any = compile_model(plain, device, threads, precision)
+            self._compiled: Any = compile_model(plain, self.min_batch, device, threads, precision)
         except ModelRefused as error:
             raise EngineError(_why_not_opened(path, str(error))) from error
         self._outputs = self._check_tensors(names, path)
@@ -79,6 +79,8 @@ class OpenVinoEngine(OnnxFileEngine):
     def run(self, images: Image) -> list[NDArray[Any]]:
         """Outputs in contract order for a batch (N, S, S, 3) uint8 BGR; OpenVINO writes directly into these arrays.
 
+        The images of a file that takes any number of them are run one after the other.
+
         Raises EngineError where OpenVINO fails, mostly because memory does not suffice.
         """
         compiled, tensor = self._compiled, load_openvino().Tensor
@@ -86,12 +88,15 @@ class OpenVinoEngine(OnnxFileEngine):
             raise EngineError("this engine was closed; open it again")
         images = np.ascontiguousarray(images)  # it has to live until the end of the run
         arrays = [np.empty((len(images), *spec.shape), spec.dtype) for spec in self._outputs.values()]
+        step = self.max_batch or 1
         try:
             request = compiled.create_infer_request()  # quick; a request that is used again would keep these arrays
-            request.set_input_tensor(tensor(images, shared_memory=True))
-            for place, array in zip(self._outputs, arrays, strict=True):
-                request.set_output_tensor(place, tensor(array, shared_memory=True))
-            request.infer()
+            for first in range(0, len(images), step):
+                part = slice(first, first + step)
+                request.set_input_tensor(tensor(images[part], shared_memory=True))
+                for place, array in zip(self._outputs, arrays, strict=True):
+                    request.set_output_tensor(place, tensor(array[part], shared_memory=True))
+                request.infer()
         except Exception as error:  # OpenVINO's exceptions share no base class of its own
             raise EngineError(f"OpenVINO could not run a batch of shape {images.shape} ({reason_of(error)})") from error
         return arrays

@@ -22,11 +22,11 @@ def assemble_masks(prototypes: FloatArray, coefficients: FloatArray, boxes: Floa
 
     Source: paper equation 1; official layers/output_utils.py `postprocess`.
     """
-    logits = np.tensordot(coefficients, prototypes, axes=1)
-    probabilities = np.zeros(logits.shape, np.float32)
-    for mask, of_mask, inside in zip(probabilities, logits, _regions(boxes, prototypes.shape[1:]), strict=True):
-        mask[inside] = sigmoid(of_mask[inside])
-    return probabilities
+    masks = np.zeros((len(boxes), *prototypes.shape[1:]), np.float32)
+    for mask, weights, (rows, columns) in zip(masks, coefficients, _regions(boxes, masks.shape[1:]), strict=True):
+        # Not by a product of matrices: after it, threads of NumPy's library would keep cores from the network for a while.
+        mask[rows, columns] = sigmoid(np.einsum("k,khw->hw", weights, prototypes[:, rows, columns]))
+    return masks
 
 
 def sigmoid(logits: FloatArray) -> FloatArray:

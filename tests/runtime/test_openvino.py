@@ -19,12 +19,14 @@ from numpy.typing import NDArray
 from scripted_engine import write_engine
 from seeded import seeded
 
-from benchmarks.networks import quantised
+from benchmarks.images import BIN
+from benchmarks.networks import DEMO, quantised
 from yolact.calib.calibration import calibrate
 from yolact.calib.image_set import ImageSet
 from yolact.calib.options import CalibrationOptions
 from yolact.calib.qdq import Ranges
 from yolact.calib.quantization_points import DEFAULT_MODULES, Platform
+from yolact.diff.detection_diff import DetectionTotals, compare_detections
 from yolact.export.half_emulation import emulate_half
 from yolact.export.onnx_model import export_model
 from yolact.runtime.config import ModelConfig, PostprocessConfig
@@ -32,12 +34,13 @@ from yolact.runtime.detections import Detections
 from yolact.runtime.detector import Detector
 from yolact.runtime.engine import ComputePrecision, DeviceChoice
 from yolact.runtime.errors import EngineError
-from yolact.runtime.images.image_files import write_image
+from yolact.runtime.images.image_files import read_image, write_image
 from yolact.runtime.images.preprocess import Preprocessor
 from yolact.runtime.onnx.engine import OnnxEngine
 from yolact.runtime.openvino.engine import OpenVinoEngine
 from yolact.runtime.openvino.inlining import inlined
 from yolact.runtime.openvino.library import core
+from yolact.training.models.checkpoints import load_checkpoint
 from yolact.training.models.configs import CONFIGS
 from yolact.training.models.darknet import Darknet53
 from yolact.training.models.resnet import ResNet
@@ -177,6 +180,19 @@ def test_int8(
     assert 0.001 < far(theirs, expected) < 0.1
     assert far(ours, expected) < 1.2 * far(theirs, expected)
     assert far(ours, theirs) < 2 * far(theirs, expected)
+
+
+def test_int8_of_a_trained_model(tmp_path: Path) -> None:
+    """OpenVINO computes it wrongly unless it is told how many images there will be."""
+    model, bins = load_checkpoint(DEMO).eval(), [read_image(path) for path in sorted(BIN.parent.iterdir())[:3]]
+    full, raw = (export_model(model, PostprocessConfig(), weights_sha256="", graph=graph) for graph in ("full", "raw"))
+    ranges = calibrate(raw, ImageSet.of_folder(BIN.parent, 4), CalibrationOptions())
+    onnx.save(quantised(full, ranges, DEFAULT_MODULES["cpu"], "cpu"), path := tmp_path / "int8.onnx")
+    with Detector.open(path, device="openvino", threads=1) as ours, Detector.open(path, threads=1) as theirs:
+        pairs = zip(ours(bins), theirs(bins), strict=True)
+        totals = DetectionTotals.of(compare_detections(found, expected, 0.5, 0.1) for found, expected in pairs)
+    assert totals.matched > 10 and totals.missed + totals.spurious <= 2
+    assert totals.median_mask_iou is not None and totals.median_mask_iou > 0.95
 
 
 def test_fp16(photos: list[NDArray[Any]], tmp_path: Path) -> None:

@@ -16,11 +16,12 @@ import onnx
 import pytest
 
 from yolact.runtime.detector import Detector
-from yolact.runtime.engine import DeviceChoice
+from yolact.runtime.engine import ComputePrecision, DeviceChoice
 from yolact.runtime.errors import EngineError, UsageError
 from yolact.runtime.openvino import compiling, library
 from yolact.runtime.openvino.compiling import ModelRefused
 from yolact.runtime.openvino.engine import OpenVinoEngine
+from yolact.runtime.openvino.inlining import inlined
 
 
 @pytest.fixture
@@ -114,7 +115,9 @@ def test_what_a_device_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         raise RuntimeError("Exception from src/core.cpp:1:\n\nno such network\n")
 
     fake = SimpleNamespace(
-        read_model=lambda model: model, compile_model=compile_model, get_property=lambda name, key: "a device"
+        read_model=lambda model: SimpleNamespace(inputs=[]),
+        compile_model=compile_model,
+        get_property=lambda name, key: "a device",
     )
     monkeypatch.setattr(compiling, "core", lambda: fake)
     latency = {"PERFORMANCE_HINT": "LATENCY"}
@@ -126,7 +129,7 @@ def test_what_a_device_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         ("NPU", None, "auto", latency),
     ):
         with pytest.raises(ModelRefused, match=rf"OpenVINO \S+ refuses the model on {device} \(no such network\)"):
-            compiling.compile_model(b"", DeviceChoice("openvino", name=device), threads, precision)
+            compiling.compile_model(b"", 1, DeviceChoice("openvino", name=device), threads, precision)
         assert told.pop() == (device, expected)
 
 
@@ -155,9 +158,16 @@ def test_a_model_is_compiled_once(kept: Path, engine: Path, tmp_path: Path, monk
     monkeypatch.setattr(compiling, "_compile", lambda *_: pytest.fail("compiled again"))
     assert answer(engine) == expected
     (tmp_path / "elsewhere.onnx").write_bytes(engine.read_bytes())
+    plain = inlined(onnx.load(engine))
+    assert compiling._place(plain, 1, DeviceChoice("openvino"), "file") == blob
     assert answer(tmp_path / "elsewhere.onnx") == expected  # contents count, not names
-    for precision in ("auto", "file"):
-        place = compiling._place(b"other weights", DeviceChoice("openvino"), precision)  # type: ignore[arg-type]
+    others: list[tuple[bytes, int, ComputePrecision]] = [
+        (b"other weights", 1, "file"),
+        (plain, 1, "auto"),
+        (plain, 2, "file"),
+    ]
+    for weights, batch, precision in others:
+        place = compiling._place(weights, batch, DeviceChoice("openvino"), precision)
         assert place is not None and not place.exists() and place.parent == kept
 
 

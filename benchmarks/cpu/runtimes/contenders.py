@@ -22,6 +22,7 @@ from benchmarks.cpu.runtimes.engines import (
     torch_run,
 )
 from benchmarks.cpu.runtimes.files import Files
+from yolact.runtime.detection_stream import DetectionStream
 from yolact.runtime.detections import Detections
 from yolact.runtime.engine import ComputePrecision, Engine
 from yolact.runtime.images.arrays import BoolArray, Image
@@ -85,7 +86,7 @@ class WholeMasks(Detections):
 class TorchPipeline:
     """The baseline in PyTorch, with results that can be compared with a detector's."""
 
-    engine_ms = None
+    engine_ms = engine = None
 
     def __init__(self, files: Files, threads: int, *, compiled: bool) -> None:
         from benchmarks.cpu.runtimes.eager import EagerDetector
@@ -102,6 +103,14 @@ class TorchPipeline:
         height, width = images.shape[:2]
         boxes = boxes.clip(0, np.array([width, height, width, height], np.float32))
         return WholeMasks(boxes, scores, classes, None, masks, ImageTransform((height, width)))
+
+    def stream(self, images: Any, in_flight: int, *, batch_size: int, top_k: int | None) -> DetectionStream:
+        """The detections of many images, as `Detector.stream` gives them."""
+
+        def find(some: Sequence[Image]) -> list[Any]:
+            return [self(image)[:top_k] for image in some]
+
+        return DetectionStream(find, images, batch_size=batch_size, in_flight=in_flight, overlapping=False)
 
 
 def _onnx_engine(files: Files, name: str, threads: int) -> Engine:
