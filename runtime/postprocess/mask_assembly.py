@@ -24,7 +24,7 @@ def assemble_masks(prototypes: FloatArray, coefficients: FloatArray, boxes: Floa
     """
     masks = np.zeros((len(boxes), *prototypes.shape[1:]), np.float32)
     for mask, weights, (rows, columns) in zip(masks, coefficients, _regions(boxes, masks.shape[1:]), strict=True):
-        # Not by a product of matrices: after it, threads of NumPy's library would keep cores from the network for a while.
+        # Not by a product of matrices: after it, threads of NumPy's library would keep cores from the network a while.
         mask[rows, columns] = sigmoid(np.einsum("k,khw->hw", weights, prototypes[:, rows, columns]))
     return masks
 

@@ -24,6 +24,18 @@ RUNTIME_MUTATIONS = (
         ("test_nms.py",),
     ),
     Mutation(
+        "openvino-leaves-the-number-of-images-open",
+        "    if open_ones:",
+        "    if not open_ones:",
+        ("test_openvino.py",),
+    ),
+    Mutation(
+        "stages-do-not-give-way",
+        "gives_way=stage is not slowest",
+        "gives_way=stage is slowest",
+        ("test_pipeline.py",),
+    ),
+    Mutation(
         "numpy-misses-candidates",
         "np.log1p(-np.float64(threshold)) - _ROUNDING",
         "np.log1p(-np.float64(threshold)) + _ROUNDING",
