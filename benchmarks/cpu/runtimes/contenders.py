@@ -166,9 +166,9 @@ CONTENDERS = {
     "ours-int8": _of_files(
         "this project on ONNX Runtime, INT8", _onnx_engine, "raw-int8.onnx", "full-int8.onnx", rounded=True
     ),
-    "ours-raw-fp32": _of_files("the same, raw graph and our NumPy, FP32", _onnx_engine, None, "raw.onnx"),
+    "ours-raw-fp32": _of_files("this project on ONNX Runtime, raw graph, FP32", _onnx_engine, None, "raw.onnx"),
     "ours-raw-int8": _of_files(
-        "the same, raw graph and our NumPy, INT8", _onnx_engine, None, "raw-int8.onnx", rounded=True
+        "this project on ONNX Runtime, raw graph, INT8", _onnx_engine, None, "raw-int8.onnx", rounded=True
     ),
     "ours-openvino-fp32": _of_files("this project on OpenVINO, FP32", _our_openvino("file"), "raw.onnx", "full.onnx"),
     "ours-openvino-auto": _of_files(
@@ -178,7 +178,7 @@ CONTENDERS = {
         "this project on OpenVINO, INT8", _our_openvino("file"), "raw-int8.onnx", "full-int8.onnx", rounded=True
     ),
     "ours-openvino-raw-int8": _of_files(
-        "the same, raw graph and our NumPy, INT8", _our_openvino("file"), None, "raw-int8.onnx", rounded=True
+        "this project on OpenVINO, raw graph, INT8", _our_openvino("file"), None, "raw-int8.onnx", rounded=True
     ),
     BASELINE: _of_torch("PyTorch, eager", compiled=False),
     "compiled": _of_torch("PyTorch, `torch.compile`", compiled=True),
