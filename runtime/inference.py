@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby, takewhile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from yolact.runtime.class_choice import parse_classes
 from yolact.runtime.config import DISPLAY_SCORE_THRESHOLD, DISPLAY_TOP_K
@@ -37,9 +37,6 @@ from yolact.runtime.video.opening import create_video
 from yolact.runtime.video.options import VideoOptions
 from yolact.runtime.video.reconnecting import ReconnectingVideo
 from yolact.runtime.wording import Say, count_noun, printable
-
-if TYPE_CHECKING:  # it needs PyAV, which is optional
-    from yolact.runtime.video.writer import VideoFile
 
 
 @dataclass(frozen=True)
@@ -291,9 +288,10 @@ def _process_video(run: _Run, source: Source, media: Video) -> None:
             run.say(f"{source.name}: there is no sound in it that could be copied")
         bar = ProgressBar(total=media.frame_count, desc=printable(source.name), leave=False, unit=" frames")
         try:
-            with video, bar, closing(_write_frames(run, source, media, video)) as written:
-                for done in written:
+            with video, bar, closing(_draw_frames(run, source, media)) as drawn:
+                for done in drawn:
                     run.view.show(done.frame, done.picture, done.detections)
+                    video.write(done.picture, done.frame.time)
                     if run.results is not None and done.row is not None:
                         run.results.add(done.row)
                     run.say(f"{source.name} frame {done.frame.index}: {done.summary}")
@@ -307,8 +305,8 @@ def _process_video(run: _Run, source: Source, media: Video) -> None:
                 run.say(f"{source.name}: {count_noun(video.frame_count, 'frame')} -> {video.path}")
 
 
-class _Done(NamedTuple):
-    """A frame that is in the video: its picture, its row of the JSON if there is one, its line."""
+class _Drawn(NamedTuple):
+    """A frame that is done but for being written: its picture, its row of the JSON if there is one, its line."""
 
     frame: Frame
     detections: Detections
@@ -317,11 +315,11 @@ class _Done(NamedTuple):
     summary: str
 
 
-def _write_frames(run: _Run, source: Source, media: Video, video: VideoFile) -> Generator[_Done, None, None]:
-    """The frames of a video, drawn and written.
+def _draw_frames(run: _Run, source: Source, media: Video) -> Generator[_Drawn, None, None]:
+    """The frames of a video, drawn.
 
-    Decoding, the network, drawing and encoding go on at the same time. For cameras and streams they run one after the
-    other, as a frame that waits grows stale, and also where Ctrl-C must end the waiting for a frame.
+    Decoding, the network and drawing go on at the same time, and while the caller writes. For cameras and streams they
+    run one after the other, as a frame that waits grows stale, and also where Ctrl-C must end the waiting for a frame.
     """
     frames = (_Input(source, frame=frame) for frame in run.request.video_options.choose(media))
 
@@ -333,17 +331,12 @@ def _write_frames(run: _Run, source: Source, media: Video, video: VideoFile) -> 
                 assert one.frame is not None
                 yield one.frame, outcome, run.summarise(outcome)
 
-    def draw(found: Iterable[tuple[Frame, Detections, str]]) -> Generator[_Done, None, None]:
+    def draw(found: Iterable[tuple[Frame, Detections, str]]) -> Generator[_Drawn, None, None]:
         for frame, detections, summary in found:
             picture = annotate(frame.image, detections, color_by=run.request.color_by)
-            yield _Done(frame, detections, picture, run.row_of(source, detections, frame), summary)
+            yield _Drawn(frame, detections, picture, run.row_of(source, detections, frame), summary)
 
-    def write(drawn: Iterable[_Done]) -> Generator[_Done, None, None]:
-        for one in drawn:
-            video.write(one.picture, one.frame.time)
-            yield one
-
-    return run_stages(frames, find, draw, write, slowest=find, ahead=not (media.is_live or media.may_wait))
+    return run_stages(frames, find, draw, slowest=find, ahead=not (media.is_live or media.may_wait))
 
 
 def _open_again(source: Source) -> Video:

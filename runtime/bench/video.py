@@ -149,14 +149,11 @@ def _run_film(
         for frame, detections in found:
             yield clock.time("draw", lambda: annotate(frame.image, detections))  # noqa: B023, done at once
 
-    def write(pictures: Iterable[Image]) -> Generator[None, None, None]:
-        for picture in pictures:
-            yield clock.time("encode", lambda: video.write(picture))  # noqa: B023, done at once
-
     count, start = 0, time.perf_counter()
-    stages = run_stages(_frames(path, clock), find, draw, write, slowest=find)
-    with create_video(output, 25) as video, closing(stages) as written:
-        for _ in written:
+    stages = run_stages(_frames(path, clock), find, draw, slowest=find)
+    with create_video(output, 25) as video, closing(stages) as pictures:
+        for picture in pictures:
+            clock.time("encode", lambda: video.write(picture))  # noqa: B023, done at once
             count += 1
             if count == uncounted:
                 clock.took, start = _Clock().took, time.perf_counter()
