@@ -91,13 +91,9 @@ def suppress(boxes: FloatArray, probabilities: FloatArray, image_size: int, conf
     return Survivors(candidates[kept.prior_indices[order]], kept.class_ids[order], kept.scores[order])
 
 
-def box_iou(boxes: FloatArray, others: FloatArray) -> FloatArray:
-    """Intersection over union (..., N, M) of xyxy boxes (..., N, 4) and (..., M, 4); 0/0 is NaN as in the original."""
-    return _iou(boxes[..., :, None, :], others[..., None, :, :])
-
-
 def _iou(boxes: FloatArray, others: FloatArray) -> FloatArray:
-    """As `box_iou`, of each box (..., 4) and the other box in its place."""
+    """Intersection over union (...) of xyxy boxes (..., 4), each with the other one in its place; 0/0 is NaN as in the
+    original."""
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         sides = np.minimum(boxes[..., 2:], others[..., 2:]) - np.maximum(boxes[..., :2], others[..., :2])
         intersection = np.prod(np.maximum(sides, 0), axis=-1)

@@ -23,12 +23,12 @@ from recorded import (
     stretched,
 )
 
+from yolact.diff.detection_diff import box_ious
 from yolact.export.onnx_model import export_model
 from yolact.runtime.config import ModelConfig, PostprocessConfig
 from yolact.runtime.contract import output_specs
 from yolact.runtime.images.geometry import ImageTransform
 from yolact.runtime.images.preprocess import Preprocessor
-from yolact.runtime.postprocess.nms import box_iou
 from yolact.runtime.postprocess.postprocess import ImageHeads, NetworkDetections, postprocess
 from yolact.training.models.configs import CONFIGS
 from yolact.training.models.model import Yolact
@@ -179,7 +179,7 @@ def test_rounding_the_resized_image_to_bytes_keeps_nearly_all_detections(
         stored = np.load(shared / "goldens" / f"{subject.config.name}.seed1.{image_name}.npz")
         pixels = Preprocessor(subject.config.image_size)([make_image(shared, image_name)])
         heads, found = run_onnx(subject, torch.from_numpy(pixels).float())
-        overlap = box_iou(stored["fast.box"], found.boxes)
+        overlap = box_ious(stored["fast.box"], found.boxes)
         overlap[stored["fast.class"][:, None] != found.class_ids] = 0
         matched = overlap.max(axis=1) > 0.9
         scores = np.abs(found.scores[overlap.argmax(axis=1)] - stored["fast.score"])[matched]
