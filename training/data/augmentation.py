@@ -87,12 +87,10 @@ def expand(sample: Sample, rng: np.random.Generator, fill: tuple[float, float, f
     left = int(rng.uniform(0, width * ratio - width))
     top = int(rng.uniform(0, height * ratio - height))
     size = (int(height * ratio), int(width * ratio))
-    window = (slice(top, top + height), slice(left, left + width))
-    canvas = np.empty((*size, 3), np.float32)
-    canvas[:] = fill
-    canvas[window] = sample.image
+    margins = (top, size[0] - top - height, left, size[1] - left - width)
+    canvas = np.asarray(cv2.copyMakeBorder(sample.image, *margins, cv2.BORDER_CONSTANT, value=fill), np.float32)
     masks = np.zeros((len(sample.masks), *size), np.uint8)
-    masks[(slice(None), *window)] = sample.masks
+    masks[:, top : top + height, left : left + width] = sample.masks
     shift = np.array([left, top, left, top], np.float32)
     return replace(
         sample, image=canvas, masks=masks, boxes=sample.boxes + shift, crowd_boxes=sample.crowd_boxes + shift
@@ -164,8 +162,8 @@ def random_mirror(sample: Sample, rng: np.random.Generator) -> Sample:
 
     return replace(
         sample,
-        image=sample.image[:, ::-1],
-        masks=sample.masks[:, :, ::-1],
+        image=np.asarray(cv2.flip(sample.image, 1), np.float32),
+        masks=np.stack([np.asarray(cv2.flip(mask, 1), np.uint8) for mask in sample.masks]),
         boxes=mirrored(sample.boxes),
         crowd_boxes=mirrored(sample.crowd_boxes),
     )
@@ -200,10 +198,10 @@ def stretch(sample: Sample, size: int) -> Sample:
     """
     height, width = sample.image.shape[:2]
     extent = np.array([width, height, width, height], np.float32)
-    image = np.asarray(cv2.resize(np.ascontiguousarray(sample.image), (size, size)), np.float32)
+    image = np.asarray(cv2.resize(sample.image, (size, size)), np.float32)
     masks = np.empty((len(sample.masks), size, size), np.uint8)
     for mask, resized in zip(sample.masks, masks, strict=True):
-        cv2.resize(np.ascontiguousarray(mask), (size, size), dst=resized)
+        cv2.resize(mask, (size, size), dst=resized)
     boxes = sample.boxes / extent
     kept = ((boxes[:, 2:] - boxes[:, :2]) * size > LEAST_SIDE).all(axis=1)
     return Sample(image, boxes[kept], sample.class_ids[kept], masks[kept], sample.crowd_boxes / extent)

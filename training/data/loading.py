@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import multiprocessing
+import os
 import signal
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -189,6 +190,8 @@ def _start_worker(_: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     cv2.setNumThreads(0)
+    if hasattr(os, "nice"):  # not on Windows
+        os.nice(10)  # the threads that train wait for each other, so one that is delayed delays all
 
 
 def _allow_many_files() -> None:
