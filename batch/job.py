@@ -132,7 +132,9 @@ def _do(
         share = share_out(request.workers, on_gpu)
         progress = Progress(plan.images, done.values(), note)
         note(f"{count_noun(len(left), 'part')} to do by {count_noun(share.workers, 'worker')}")
-        for outcome in run_parts(left, replace(settings, threads=share.threads), share):
+        threads = settings.open_options.threads or share.threads
+        opening = replace(settings.open_options, threads=threads, throughput=True)
+        for outcome in run_parts(left, replace(settings, open_options=opening), share):
             if outcome.summary is not None:
                 done[outcome.number] = outcome.summary
                 progress.add(outcome.summary)

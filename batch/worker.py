@@ -47,7 +47,6 @@ class WorkerSettings:
         source: a place in the file system of the images.
         output: folder of the job.
         masks, score_threshold, batch_size, column: see `BatchRequest`.
-        threads: CPU threads; None for an engine on a GPU.
         open_options: how the engine is opened.
         version: version of this toolkit on the machine that began the job.
     """
@@ -60,7 +59,6 @@ class WorkerSettings:
     score_threshold: float = 0.0
     batch_size: int | None = None
     column: str | None = None
-    threads: int | None = None
     open_options: EngineOptions = DEFAULT_OPTIONS
     version: str = yolact.__version__
 
@@ -215,7 +213,7 @@ def _open(settings: WorkerSettings) -> Detector:
     if not engine.is_file() or sha256_of(engine) != settings.engine_sha256:
         state = "other contents in" if engine.is_file() else "no"
         raise EngineError(f"a worker's machine has {state} {engine}; put the engine there under the same path")
-    return Detector(open_engine(engine, settings.open_options, threads=settings.threads))
+    return Detector(open_engine(engine, settings.open_options))
 
 
 def _batch_size(detector: Detector) -> int:

@@ -133,7 +133,8 @@ def _model(engine: Path | None, triton: TritonAddress | None) -> Path | TritonAd
     model = triton if engine is None else engine
     if model is None or (engine is not None and triton is not None):
         raise UsageError(f"expected --engine or --triton, got {'neither' if model is None else 'both'}")
-    others = () if triton is None else given_options("device", "metadata_file", "allow_host_code", "precision")
+    names = "device", "threads", "metadata_file", "allow_host_code", "precision"
+    others = () if triton is None else given_options(*names)
     if others:
         raise UsageError(
             f"{others[0]} is for an engine file that is opened here; the model of --triton is opened by a server"

@@ -45,22 +45,22 @@ class DetectionStream(Iterator[Detections]):
         *,
         batch_size: int,
         in_flight: int,
-        overlapping: bool,
+        streams: int | None,
         load: _Load | None = None,
     ) -> None:
         """Use `Detector.stream`.
 
-        `overlapping`: `find` may run several times at once, and gains by it. `load` makes the
-        input of `find` from a source; an image by default.
+        `streams`: threads that read and call `find`, at once; with None the thread that asks for results calls it, and
+        another reads the images after them. `load` makes the input of `find` from a source; an image by default.
         """
         self._find, self._sources = find, iter(sources)
         self._load = load or load_image
-        self._batch_size, self._in_flight, self._overlapping = batch_size, in_flight, overlapping
+        self._batch_size, self._in_flight, self._streams = batch_size, in_flight, streams
         self._pending = deque[Future[_Read | _Found]]()
         self._ready = deque[Detections | Exception]()
         self._filling = threading.Lock()
         self.milliseconds = 0.0
-        self._pool = ThreadPoolExecutor(in_flight if overlapping else 1, "yolact stream")
+        self._pool = ThreadPoolExecutor(streams or 1, "yolact stream")
         self._finalizer = weakref.finalize(self, self._pool.shutdown, wait=False, cancel_futures=True)
 
     def __next__(self) -> Detections:
@@ -109,7 +109,7 @@ class DetectionStream(Iterator[Detections]):
             self._submit(batch)
 
     def _submit(self, batch: list[StreamSource]) -> None:
-        find = self._find if self._overlapping else None
+        find = None if self._streams is None else self._find
         self._pending.append(self._pool.submit(_work, find, self._load, batch))
 
     def close(self) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, cast, get_args, runtime_checkable
 
 from yolact.runtime.errors import UsageError
+from yolact.runtime.fields import whole
 
 if TYPE_CHECKING:  # the commands name devices before they load what runs a network
     from collections.abc import Sequence
@@ -28,6 +29,7 @@ class Engine(Protocol):
         min_batch: fewest images per call.
         max_batch: most images per call, None where any number will do.
         device: where it runs, as text ``cpu``, ``cuda:0`` or ``openvino``.
+        streams: calls of `detect` by several threads that are worth making at once.
     """
 
     @property
@@ -41,6 +43,9 @@ class Engine(Protocol):
 
     @property
     def device(self) -> object: ...
+
+    @property
+    def streams(self) -> int: ...
 
     def detect(self, images: Image) -> list[NetworkDetections]:
         """Detections of each image of a batch (N, S, S, 3) uint8 BGR, S as in the metadata."""
@@ -112,6 +117,9 @@ class DeviceChoice:
 
 CPU = DeviceChoice("cpu")
 
+MAX_THREADS = 4096
+"""Most CPU threads of an engine, more than machines have cores."""
+
 
 @dataclass(frozen=True)
 class EngineOptions:
@@ -123,16 +131,23 @@ class EngineOptions:
             name.
         allow_host_code: let TensorRT run code that the plan carries. Only for plans you trust.
         precision: ``auto``, for OpenVINO alone, computes in the precision that is quickest on the device.
+        threads: CPU threads in all for an ONNX file; None for one per physical core.
+        throughput: whether the time of many images counts, and not that of each. ONNX Runtime on a CPU then computes
+            two at once, which takes more memory. Other engines do the same either way.
 
-    Raises UsageError if the precision is unknown or not for this device.
+    Raises UsageError if the precision is unknown or not for this device, or `threads` is no number of them.
     """
 
     device: DeviceChoice | None = None
     metadata_file: Path | None = None
     allow_host_code: bool = False
     precision: ComputePrecision = "file"
+    threads: int | None = None
+    throughput: bool = False
 
     def __post_init__(self) -> None:
+        if self.threads is not None:
+            whole("threads, unless they are None for all cores,", self.threads, 1, MAX_THREADS)
         if self.precision not in get_args(ComputePrecision):
             raise UsageError(f"expected a precision of file or auto, got {self.precision!r}")
         if self.precision == "auto" and (self.device is None or self.device.kind != "openvino"):

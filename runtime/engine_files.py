@@ -21,19 +21,16 @@ PLAN_SUFFIXES = (".plan", ".engine", ".trt")
 """Names by which users and tools know TensorRT plans; ours end in the first."""
 
 
-def open_engine(
-    path: Path, options: EngineOptions = DEFAULT_OPTIONS, *, threads: int | None = None
-) -> OnnxEngine | OpenVinoEngine | TensorRTEngine:
+def open_engine(path: Path, options: EngineOptions = DEFAULT_OPTIONS) -> OnnxEngine | OpenVinoEngine | TensorRTEngine:
     """Open an ONNX file or a TensorRT plan.
 
     Args:
         path: written by yolact-export or yolact-build.
-        options: the device, and options for plans.
-        threads: CPU threads per operator for an ONNX file; None for one per physical core.
+        options: the device and how it is used.
 
     Raises:
         EngineError: the file is missing, is neither, or cannot run here.
-        UsageError: options for the other kind of file, or out of range.
+        UsageError: options for the other kind of file.
     """
     if not path.is_file():
         raise EngineError(f"{no_file(path, 'engine file')}; make one with yolact-export")
@@ -45,10 +42,10 @@ def open_engine(
             )
         if options.metadata_file is not None:
             raise UsageError(f"{path} is an ONNX file and has its metadata inside; leave out --metadata")
-        return _open_onnx(path, threads, options)
+        return _open_onnx(path, options)
     if path.suffix.lower() == ".onnx":
         raise EngineError(f"{path} is a TensorRT plan, not an ONNX file; rename it to {path.with_suffix('.plan')}")
-    if threads is not None:
+    if options.threads is not None:
         raise UsageError(f"{path} is a TensorRT plan; threads are for ONNX files")
     device = options.device
     if device is not None and device.kind != "cuda":
@@ -59,19 +56,19 @@ def open_engine(
     return open_plan(path, device.index if device else 0, metadata, allow_host_code=options.allow_host_code)
 
 
-def _open_onnx(path: Path, threads: int | None, options: EngineOptions) -> OnnxEngine | OpenVinoEngine:
+def _open_onnx(path: Path, options: EngineOptions) -> OnnxEngine | OpenVinoEngine:
     device = options.device or CPU
     if device.kind == "openvino":
         from yolact.runtime.openvino.engine import OpenVinoEngine
 
-        return OpenVinoEngine(path, threads, device, options.precision)
+        return OpenVinoEngine(path, options.threads, device, options.precision)
     try:
         from yolact.runtime.onnx.engine import OnnxEngine
     except ImportError as error:
         raise EngineError(
             f"ONNX files need onnxruntime, which does not load ({error}); install it with: pip install onnxruntime"
         ) from error
-    return OnnxEngine(path, threads, device)
+    return OnnxEngine(path, options.threads, device, throughput=options.throughput)
 
 
 def read_metadata(path: Path) -> ModelMetadata:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import groupby, takewhile
 from pathlib import Path
@@ -29,7 +29,7 @@ from yolact.runtime.picture_writer import PictureWriter
 from yolact.runtime.pipeline import run_stages
 from yolact.runtime.progress_bar import ProgressBar
 from yolact.runtime.results import JsonResults, MaskFormat, to_row
-from yolact.runtime.sources import Source, expand_source, is_image_file
+from yolact.runtime.sources import Source, expand_source, is_image_file, is_video_file
 from yolact.runtime.tracking.following import Following
 from yolact.runtime.triton.address import TritonAddress
 from yolact.runtime.video.frames import Frame, Video
@@ -94,7 +94,7 @@ def run_inference(request: InferenceRequest, say: Say, report: Say) -> bool:
         check_output("--json", request.json, [engine, request.open_options.metadata_file, *files])
     with ExitStack() as stack:
         view = stack.enter_context(open_view(request.live, sources, say))
-        detector = stack.enter_context(_open(request))
+        detector = stack.enter_context(_open(request, sources))
         class_ids = None if request.classes is None else parse_classes(request.classes, detector.class_names)
         results = None if request.json is None else stack.enter_context(JsonResults(request.json))
         names = OutputNames(request.output, files, [] if request.json is None else [request.json])
@@ -107,12 +107,15 @@ def run_inference(request: InferenceRequest, say: Say, report: Say) -> bool:
     return complete and run.pictures.complete
 
 
-def _open(request: InferenceRequest) -> Detector:
+def _open(request: InferenceRequest, sources: Sequence[Source]) -> Detector:
     if isinstance(request.engine, TritonAddress):
         from yolact.runtime.triton.detector import TritonDetector
 
         return TritonDetector(request.engine)
-    return Detector(open_engine(request.engine, request.open_options))
+    is_watched = request.live.show or request.live.serve is not None
+    are_files = all(isinstance(source.location, Path) for source in sources)
+    throughput = are_files and not is_watched and (len(sources) > 1 or is_video_file(sources[0]))
+    return Detector(open_engine(request.engine, replace(request.open_options, throughput=throughput)))
 
 
 def _expand(arguments: Sequence[str], report: Say) -> tuple[list[Source], bool]:

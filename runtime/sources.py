@@ -109,6 +109,11 @@ def is_image_file(source: Source) -> bool:
     return isinstance(path, Path) and source.name != "-" and not _has_suffix(path, VIDEO_SUFFIXES) and path.is_file()
 
 
+def is_video_file(source: Source) -> bool:
+    """Whether its name says that it is a file with a video."""
+    return isinstance(source.location, Path) and _has_suffix(source.location, VIDEO_SUFFIXES)
+
+
 def _expand_url(url: str) -> Source:
     name, _ = without_credentials(url)
     try:

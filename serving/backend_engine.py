@@ -23,6 +23,7 @@ class BackendEngine:
     """
 
     device = "triton"
+    streams = 1
 
     def __init__(self, model: str, metadata: ModelMetadata, batches: tuple[int, int]) -> None:
         """`model`: name of the model; `batches`: fewest and most images of a request."""

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import triton_python_backend_utils as pb_utils  # there is one in the process that Triton starts, and nowhere else
 
+from yolact.runtime.cpu_cores import usable_cores
 from yolact.runtime.detector import Detector
 from yolact.runtime.errors import EngineError, ImageError, UsageError, YolactError
 from yolact.runtime.file_digest import sha256_of
@@ -112,7 +113,7 @@ def _open(facts: ModelFacts, config: dict[str, Any], args: dict[str, str]) -> De
 def _threads(config: dict[str, Any]) -> int | None:
     """Threads of one of several instances, which share the cores; None for the usual number."""
     instances = sum(int(group["count"]) for group in config["instance_group"])
-    return None if instances == 1 else max(1, len(os.sched_getaffinity(0)) // instances)
+    return None if instances == 1 else max(1, usable_cores() // instances)
 
 
 def _response(one: Answer) -> Any:

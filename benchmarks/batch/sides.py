@@ -32,10 +32,12 @@ def worker(engine: str, output: str, first: str, step: str) -> None:
     from yolact.batch.places import open_place
     from yolact.batch.plan import Plan
     from yolact.batch.worker import PartWorker, WorkerSettings
+    from yolact.runtime.engine import EngineOptions
     from yolact.runtime.file_digest import sha256_of
 
     folder = open_place(output)
-    doing = PartWorker(WorkerSettings(Path(engine), sha256_of(Path(engine)), folder, folder, threads=1))
+    opening = EngineOptions(threads=1)
+    doing = PartWorker(WorkerSettings(Path(engine), sha256_of(Path(engine)), folder, folder, open_options=opening))
     start = time.perf_counter()
     for number in range(int(first), len(Plan.open(folder)), int(step)):
         outcome = doing.do(number)

@@ -8,14 +8,23 @@ from benchmarks.markdown import table
 
 Figures = dict[str, Any]
 
+_ALONE = ("engine alone, one by one, images/s", "two at once, images/s")
+
 
 def folder(figures: Figures) -> str:
     """The share of an engine's throughput that is left when files are read, drawn and written."""
     rows = (
-        (name, f"{row['engine_per_second']:.2f}", f"{row['infer_per_second']:.2f}", f"{row['share']:.2f}")
+        (
+            name,
+            f"{row['engine_per_second']:.2f}",
+            f"{row['engine_at_once_per_second']:.2f}",
+            f"{row['infer_per_second']:.2f}",
+            f"{row['share']:.2f}",
+            f"{row['share_at_once']:.2f}",
+        )
         for name, row in figures["engines"].items()
     )
-    return table((f"{figures['images']} photos", "engine alone, images/s", "yolact-infer, images/s", "share"), rows)
+    return table((figures["images"], *_ALONE, "yolact-infer, images/s", "share of the first", "of the second"), rows)
 
 
 def video(figures: Figures) -> str:
@@ -25,13 +34,15 @@ def video(figures: Figures) -> str:
         (
             name,
             f"{row['engine_images_per_s']:.2f}",
+            f"{row['engine_at_once_images_per_s']:.2f}",
             f"{row['frames_per_s']:.2f}",
             f"{row['share_of_engine']:.2f}",
+            f"{row['share_of_engine_at_once']:.2f}",
             *(f"{row['stages'][stage]['median_ms']:.1f}" for stage in stages),
         )
         for name, row in figures["engines"].items()
     )
-    head = ("", "engine alone, images/s", "video, frames/s", "share", *(f"{stage}, ms" for stage in stages))
+    head = ("", *_ALONE, "video, frames/s", "share of the first", "of the second", *(f"{one}, ms" for one in stages))
     return table(head, rows)
 
 

@@ -32,12 +32,15 @@ def main(engines: tuple[Path, ...], source: str, runs: int, duration: float, jso
     for _ in range(runs):
         for engine in engines:
             results[engine.stem].append(run_video_benchmark(BenchRequest(engine, duration_s=duration), source))
-    kept = ("frames_per_s", "engine_images_per_s", "share_of_engine", "stages")
+    shares = ("share_of_engine", "share_of_engine_at_once")
+    kept = ("frames_per_s", "engine_images_per_s", "engine_at_once_images_per_s", "streams", "stages", *shares)
     rows = {}
     for name, some in results.items():
         middle = median_low_share(some)
         click.echo("\n".join(video_lines(middle)))
-        rows[name] = {key: middle[key] for key in kept} | {"shares": [one["share_of_engine"] for one in some]}
+        rows[name] = {key: middle[key] for key in kept} | {
+            f"{key}_of_runs": [one[key] for one in some] for key in shares
+        }
     figures = {"machine": describe_machine(os.cpu_count() or 1, "av"), "runs": runs, "source": source, "engines": rows}
     write_figures(json_path, figures)
 

@@ -1,4 +1,4 @@
-"""How an engine file is opened: --device, --metadata, --allow-host-code and --precision."""
+"""How an engine file is opened: --device, --threads, --metadata, --allow-host-code and --precision."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 
 from yolact.cli.options.groups import option_group
 from yolact.cli.options.values import FILE
-from yolact.runtime.engine import ComputePrecision, DeviceChoice, EngineOptions
+from yolact.runtime.engine import MAX_THREADS, ComputePrecision, DeviceChoice, EngineOptions
 from yolact.runtime.errors import UsageError
 
 
@@ -29,6 +29,11 @@ def _parse_device(context: click.Context, parameter: click.Parameter, value: str
         help="Device that runs the engine: cpu, cuda, cuda:1 or, for an ONNX file, tensorrt (ONNX Runtime's execution "
         "provider), openvino (OpenVINO on the CPU), openvino:GPU or openvino:NPU.  [default: cuda for a plan, else "
         "cpu]",
+    ),
+    click.option(
+        "--threads",
+        type=click.IntRange(1, MAX_THREADS),
+        help="CPU threads in all, for an ONNX file.  [default: one per physical core]",
     ),
     click.option(
         "--metadata",
@@ -52,7 +57,11 @@ def _parse_device(context: click.Context, parameter: click.Parameter, value: str
     ),
 )
 def engine_options(
-    device: DeviceChoice | None, metadata_file: Path | None, allow_host_code: bool, precision: ComputePrecision
+    device: DeviceChoice | None,
+    threads: int | None,
+    metadata_file: Path | None,
+    allow_host_code: bool,
+    precision: ComputePrecision,
 ) -> EngineOptions:
     """How an engine file is opened."""
-    return EngineOptions(device, metadata_file, allow_host_code, precision)
+    return EngineOptions(device, metadata_file, allow_host_code, precision, threads)

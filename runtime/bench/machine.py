@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 import yolact
+from yolact.runtime.cpu_cores import usable_cores
 from yolact.runtime.cuda.device import Device
 from yolact.runtime.errors import EngineError
 
@@ -33,7 +34,7 @@ def describe_cpu() -> dict[str, Any]:
     models = _cpuinfo("model name")
     return {
         "model": models[0] if models else platform.processor() or None,
-        "usable_cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        "usable_cores": usable_cores(),
         "governor": _read(_GOVERNOR).strip() or None,
     }
 

@@ -6,10 +6,12 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
-from statistics import median
-from typing import Any, Literal, TypeVar, get_args
+from statistics import mean, median
+from typing import Any, Literal, NamedTuple, TypeVar, get_args
 
 import numpy as np
 
@@ -19,7 +21,7 @@ from yolact.runtime.bench.stages import StagedEngine, in_steps
 from yolact.runtime.config import DISPLAY_SCORE_THRESHOLD, DISPLAY_TOP_K
 from yolact.runtime.detection_stream import DetectionStream
 from yolact.runtime.detections import Detections
-from yolact.runtime.engine import Engine
+from yolact.runtime.engine import Engine, ImageEngine
 from yolact.runtime.engine_files import open_engine
 from yolact.runtime.images.arrays import Image
 from yolact.runtime.images.check_image import make_check_image
@@ -42,7 +44,6 @@ MADE_UP = "video"
 """The name of the made-up film where a source is named."""
 
 _MADE_UP_SIZE, _MADE_UP_FRAMES = (720, 1280), 50
-_IN_FLIGHT = 2
 
 T = TypeVar("T")
 
@@ -61,27 +62,39 @@ class _Clock:
         return done
 
 
+class _Film(NamedTuple):
+    """Durations of the stages, frames that were counted, and the seconds they took."""
+
+    clock: _Clock
+    frames: int
+    seconds: float
+
+
 def run_video_benchmark(request: BenchRequest, source: str) -> dict[str, Any]:
     """Measure a video file, again and again from its beginning, or a made-up film, for the seconds of the request.
 
-    Frames take the way that `yolact-infer` sends them: four threads, decoding, the network, drawing and encoding, with
-    a few frames between them. Before and after that the engine runs alone for a quarter of the time each, on an image
-    that is ready for it. Returns the contents of the JSON file, which docs/how-to/bench.md describes.
+    Frames take the way that `yolact-infer` sends them: threads for decoding, the network, drawing and encoding, with a
+    few frames between them. Before and after that the engine runs alone for a quarter of the time each, on an image
+    that is ready for it, and, where `yolact-infer` computes several frames at once, once more in this way. Returns the
+    contents of the JSON file, which docs/how-to/bench.md describes.
 
     Raises:
         EngineError: the file cannot run here.
         ImageError: the source is no video, or damaged.
         PackageMissing: PyAV is not installed.
     """
-    with tempfile.TemporaryDirectory() as name, closing(open_engine(request.engine, request.open_options)) as engine:
+    quarter, options = request.duration_s / 4, replace(request.open_options, throughput=True)
+    with tempfile.TemporaryDirectory() as name:
         path = _make_up(Path(name)) if source == MADE_UP else Path(source)
-        with closing(in_steps(engine)) as steps:
-            load = machine.load_average()
-            alone = _run_alone(steps, engine, request.duration_s / 4)
-            clock, frames, seconds = _run_film(steps, engine, path, Path(name) / "out.mp4", request.duration_s)
-            alone += _run_alone(steps, engine, request.duration_s / 4)
+        load = machine.load_average()
+        alone = [_one_by_one(request, quarter)]
+        with closing(open_engine(request.engine, options)) as engine, closing(in_steps(engine)) as steps:
+            streams = 1 if isinstance(engine, ImageEngine) else engine.streams
+            film = _run_film(steps, engine, path, Path(name) / "out.mp4", request.duration_s, streams)
+            at_once = _run_alone(steps, engine, quarter, streams) if streams > 1 else None
             described = describe_engine(request, engine, steps)
-    rates = frames / seconds, 1000 * len(alone) * engine.min_batch / sum(alone)
+        alone.append(_one_by_one(request, quarter))
+    rate, one_by_one = film.frames / film.seconds, mean(alone)
     return {
         "engine": described,
         "source": source,
@@ -90,12 +103,15 @@ def run_video_benchmark(request: BenchRequest, source: str) -> dict[str, Any]:
             "load_average_before": load,
             "versions": machine.read_versions(),
         },
-        "frames": frames,
-        "seconds": seconds,
-        "stages": _summarise(clock, seconds),
-        "frames_per_s": rates[0],
-        "engine_images_per_s": rates[1],
-        "share_of_engine": rates[0] / rates[1],
+        "frames": film.frames,
+        "seconds": film.seconds,
+        "stages": _summarise(film, streams),
+        "frames_per_s": rate,
+        "engine_images_per_s": one_by_one,
+        "share_of_engine": rate / one_by_one,
+        "streams": streams,
+        "engine_at_once_images_per_s": at_once,
+        "share_of_engine_at_once": None if at_once is None else rate / at_once,
     }
 
 
@@ -110,23 +126,33 @@ def _make_up(folder: Path) -> Path:
     return path
 
 
-def _run_alone(steps: StagedEngine, engine: Engine, seconds: float) -> list[float]:
-    """Milliseconds of the engine's runs on a batch that is ready, for so long, at least one run."""
+def _one_by_one(request: BenchRequest, seconds: float) -> float:
+    """Images a second of the engine alone, opened for one image after the other."""
+    with closing(open_engine(request.engine, request.open_options)) as engine, closing(in_steps(engine)) as steps:
+        return _run_alone(steps, engine, seconds, streams=1)
+
+
+def _run_alone(steps: StagedEngine, engine: Engine, seconds: float, streams: int) -> float:
+    """Images a second in so many threads, on a batch that is ready, for so long, at least one run in each."""
     batch = steps.prepare([make_check_image(*_MADE_UP_SIZE)] * engine.min_batch)
     for _ in range(WARM_UPS):
         steps.run(batch)
-    took, end = list[float](), time.perf_counter() + seconds
-    while not took or time.perf_counter() < end:
-        start = time.perf_counter()
-        steps.run(batch)
-        took.append(1000 * (time.perf_counter() - start))
-    return took
+    start = time.perf_counter()
+
+    def run(_: int) -> int:
+        count = 0
+        while not count or time.perf_counter() < start + seconds:
+            steps.run(batch)
+            count += 1
+        return count
+
+    with ThreadPoolExecutor(streams) as pool:
+        runs = sum(pool.map(run, range(streams)))
+    return runs * engine.min_batch / (time.perf_counter() - start)
 
 
-def _run_film(
-    steps: StagedEngine, engine: Engine, path: Path, output: Path, seconds: float
-) -> tuple[_Clock, int, float]:
-    """Send frames through all stages; returns the durations of each, the number of frames counted, and the seconds."""
+def _run_film(steps: StagedEngine, engine: Engine, path: Path, output: Path, seconds: float, streams: int) -> _Film:
+    """Send frames through all stages."""
     clock, batch = _Clock(), engine.min_batch
     uncounted = WARM_UPS * batch
 
@@ -141,7 +167,8 @@ def _run_film(
     def find(frames: Iterable[Frame]) -> Generator[tuple[Frame, Detections], None, None]:
         begun = deque[Frame]()
         images = (begun.append(frame) or frame.image for frame in frames)  # type: ignore[func-returns-value]
-        with DetectionStream(detect, images, batch_size=batch, in_flight=_IN_FLIGHT, overlapping=False) as stream:
+        threads = streams if streams > 1 else None
+        with DetectionStream(detect, images, batch_size=batch, in_flight=2 * streams, streams=threads) as stream:
             for found in stream:
                 yield begun.popleft(), found
 
@@ -159,7 +186,7 @@ def _run_film(
                 clock.took, start = _Clock().took, time.perf_counter()
             elif count > uncounted and time.perf_counter() - start >= seconds:
                 break
-    return clock, count - uncounted, time.perf_counter() - start
+    return _Film(clock, count - uncounted, time.perf_counter() - start)
 
 
 def _frames(path: Path, clock: _Clock) -> Iterator[Frame]:
@@ -171,14 +198,15 @@ def _frames(path: Path, clock: _Clock) -> Iterator[Frame]:
                 yield frame
 
 
-def _summarise(clock: _Clock, seconds: float) -> dict[str, Any]:
-    """For each stage the median and the share of time in which its thread waited for the stages beside it."""
+def _summarise(film: _Film, streams: int) -> dict[str, Any]:
+    """For each stage the median and the share of time in which its threads waited for the stages beside it."""
     found: dict[str, Any] = {}
     for lane in _LANES:
-        busy = sum(sum(clock.took[stage]) for stage in lane) / 1000
+        threads = streams if "network" in lane else 1
+        busy = sum(sum(film.clock.took[stage]) for stage in lane) / 1000 / threads
         for stage in lane:
-            took = clock.took[stage]
-            found[stage] = {"median_ms": median(took) if took else None, "waited": max(0.0, 1 - busy / seconds)}
+            took = film.clock.took[stage]
+            found[stage] = {"median_ms": median(took) if took else None, "waited": max(0.0, 1 - busy / film.seconds)}
     return found
 
 
@@ -198,6 +226,9 @@ def video_lines(result: dict[str, Any]) -> Iterator[str]:
         took = "-" if one["median_ms"] is None else f"{one['median_ms']:.3f}"
         yield f"{stage:<16}{took:>11}{100 * one['waited']:>11.1f}"
     yield ""
-    alone = f"the engine alone: {result['engine_images_per_s']:.3f} images/s"
-    yield f"video: {result['frames_per_s']:.3f} frames/s; {alone}"
-    yield f"the video reaches {result['share_of_engine']:.3f} of the engine's own throughput"
+    yield f"video: {result['frames_per_s']:.3f} frames/s"
+    alone = f"{result['engine_images_per_s']:.3f} images/s one after the other"
+    yield f"the engine alone: {alone}, of which the video reaches {result['share_of_engine']:.3f}"
+    if result["streams"] > 1:
+        alone = f"{result['engine_at_once_images_per_s']:.3f} images/s, {result['streams']} at once"
+        yield f"the engine alone: {alone}, of which the video reaches {result['share_of_engine_at_once']:.3f}"

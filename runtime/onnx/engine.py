@@ -11,6 +11,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from yolact.runtime.contract import INPUT_NAME
+from yolact.runtime.cpu_cores import physical_cores
 from yolact.runtime.engine import CPU, DeviceChoice
 from yolact.runtime.errors import EngineError
 from yolact.runtime.file_digest import sha256_of
@@ -23,6 +24,9 @@ from yolact.runtime.onnx.providers import MOST_BATCH, TensorRtModel
 from yolact.runtime.onnx.refusals import known_refusal
 from yolact.runtime.onnx.session import SOFTWARE, ModelRefused, open_session, run_into
 
+_STREAMS = 2
+"""Images at once where throughput counts. Threads that compute one image wait for each other after every operator."""
+
 
 class OnnxEngine(OnnxFileEngine):
     """One ONNX Runtime session whose tensors were checked against the contract when it was opened.
@@ -33,19 +37,26 @@ class OnnxEngine(OnnxFileEngine):
 
     software = SOFTWARE
 
-    def __init__(self, path: Path, threads: int | None = None, device: DeviceChoice = CPU) -> None:
+    def __init__(
+        self, path: Path, threads: int | None = None, device: DeviceChoice = CPU, *, throughput: bool = False
+    ) -> None:
         """Load and check the file.
 
         Args:
             path: an ONNX file written by yolact-export.
-            threads: threads within an operator; None lets ONNX Runtime take the physical cores.
+            threads: threads in all; None for as many as there are physical cores.
             device: the CPU, or a GPU through ONNX Runtime's CUDA or TensorRT provider.
+            throughput: see `EngineOptions`.
 
         Raises:
             EngineError: not an ONNX file, or not one of this toolkit's contract; the GPU cannot be used.
-            UsageError: `threads` is less than 1, or this ONNX Runtime lacks the provider.
+            UsageError: this ONNX Runtime lacks the provider.
         """
         self.device = device
+        if throughput and device.kind == "cpu":
+            threads = physical_cores() if threads is None else threads
+            self.streams = min(_STREAMS, threads)
+            threads -= self.streams - 1  # threads that call compute as well
         try:
             tensorrt = _describe(path) if device.kind == "tensorrt" else None
             self._session: Any = open_session(path, device, threads=threads, tensorrt=tensorrt)

@@ -20,7 +20,10 @@ class OnnxFileEngine(ABC):
     Attributes:
         min_batch: fewest images per call.
         max_batch: most images per call, None where any number will do.
+        streams: calls by several threads that are worth making at once.
     """
+
+    streams = 1
 
     def __init__(self, metadata: ModelMetadata, fixed_batch: int | None, most: int | None = None) -> None:
         """Prepare for a file.

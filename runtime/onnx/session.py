@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from yolact.runtime.contract import INPUT_NAME
 from yolact.runtime.engine import CPU, DeviceChoice
 from yolact.runtime.errors import EngineError
-from yolact.runtime.fields import whole
 from yolact.runtime.onnx.device_input import DeviceInput
 from yolact.runtime.onnx.external_data import refuse_external_data
 from yolact.runtime.onnx.providers import PROVIDERS, TensorRtModel, check_provider, load_libraries, provider_options
@@ -29,22 +28,12 @@ class ModelRefused(EngineError):
 
 SOFTWARE = f"ONNX Runtime {onnxruntime.__version__}"
 
-MAX_THREADS = 4096
-"""Most threads, more than machines have cores."""
-
 _ERRORS_ONLY = 3
 """A severity of ONNX Runtime's log: it prints errors and keeps warnings to itself."""
 
 
-def check_threads(threads: int | None) -> None:
-    """Raise UsageError if `threads` is neither None nor a usable number."""
-    if threads is not None:
-        whole("threads, unless they are None for all cores,", threads, 1, MAX_THREADS)
-
-
 def session_options(threads: int | None = None, *, optimise: bool = True) -> onnxruntime.SessionOptions:
-    """Options of a session, see `open_session`. Raises UsageError where `threads` is no number of them."""
-    check_threads(threads)
+    """Options of a session, see `open_session`."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _ERRORS_ONLY
     options.add_session_config_entry("session.load_model_format", "ONNX")  # and nothing else by its name
@@ -75,7 +64,7 @@ def open_session(
     Raises:
         ModelRefused: ONNX Runtime cannot open it.
         EngineError: the GPU cannot be used, or the file keeps weights in others.
-        UsageError: `threads` is less than 1, or this ONNX Runtime lacks the provider.
+        UsageError: this ONNX Runtime lacks the provider.
     """
     options = session_options(threads, optimise=optimise)
     check_provider(device)

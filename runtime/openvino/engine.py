@@ -17,7 +17,6 @@ from yolact.runtime.onnx.contract_check import TYPE_NAMES, FoundTensor, check_co
 from yolact.runtime.onnx.exported_model import ExportedModel, read_exported_model
 from yolact.runtime.onnx.file_engine import OnnxFileEngine
 from yolact.runtime.onnx.refusals import known_refusal
-from yolact.runtime.onnx.session import check_threads
 from yolact.runtime.openvino.compiling import ModelRefused, compile_model
 from yolact.runtime.openvino.inlining import inlined
 from yolact.runtime.openvino.library import check_device, load_openvino, reason_of, software
@@ -49,9 +48,8 @@ class OpenVinoEngine(OnnxFileEngine):
 
         Raises:
             EngineError: not an ONNX file, not one of this toolkit's contract, or one that OpenVINO does not compile.
-            UsageError: `threads` is less than 1; OpenVINO or the device is not here.
+            UsageError: OpenVINO or the device is not here.
         """
-        check_threads(threads)
         load_openvino()
         check_device(device.name)
         self.device, self.software = device, software()

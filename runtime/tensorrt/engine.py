@@ -35,7 +35,10 @@ class TensorRTEngine:
         max_batch: most images per call.
         device: the GPU it is on.
         takes_images: whether `find` can be used, which the project's kernels are needed for.
+        streams: calls that are worth making at once: one is read and uploaded while another is in the network.
     """
+
+    streams = 2
 
     def __init__(
         self,

@@ -53,6 +53,7 @@ class TritonEngine:
     takes_images = True
     min_batch = 1
     max_batch: int | None = None
+    streams = 8
 
     def __init__(self, address: TritonAddress) -> None:
         """Connect and ask for the model's configuration.

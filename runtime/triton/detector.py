@@ -26,7 +26,6 @@ class TritonDetector(Detector):
     stream, are requests that are in flight together.
     """
 
-    in_flight = 8
     sends_files = True
 
     def __init__(self, address: str | TritonAddress) -> None:

@@ -45,9 +45,10 @@ def threads() -> list[str]:
     return [thread.name for thread in threading.enumerate() if thread.name.startswith("yolact-stream")]
 
 
-@pytest.fixture
-def detector(engine: Path) -> Iterator[Detector]:
-    with Detector.open(engine) as opened:
+@pytest.fixture(params=[False, True], ids=["one at a time", "two at once"])
+def detector(engine: Path, request: pytest.FixtureRequest) -> Iterator[Detector]:
+    with Detector.open(engine, threads=2, throughput=request.param) as opened:
+        assert opened.engine.streams == 1 + request.param and opened.in_flight == 2 * opened.engine.streams
         yield opened
     assert not threads()
 
@@ -71,6 +72,25 @@ def test_what_is_wanted_and_how_images_are_given(detector: Detector, tmp_path: P
     assert widths(detector.stream(np.stack([sized(9), sized(9)]))) == [9, 9]
 
 
+def test_two_images_at_once_where_throughput_counts(
+    tiny_engine: Path, photos: list[Image], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A call that were alone would wait for the other in vain; detections stay the same, bit by bit."""
+    with Detector.open(tiny_engine) as detector:
+        assert detector.engine.streams == 1
+        expected = [detector(photo) for photo in photos]
+    with Detector.open(tiny_engine, threads=3, throughput=True) as detector:
+        both, detect = threading.Barrier(2, timeout=60), detector.engine.detect
+        monkeypatch.setattr(detector.engine, "detect", lambda images: both.wait() and None or detect(images))
+        with detector.stream(photos[:2] * 3) as stream:
+            for found, one in zip(stream, expected[:2] * 3, strict=True):
+                np.testing.assert_array_equal(found.boxes, one.boxes)
+                np.testing.assert_array_equal(found.scores, one.scores)
+                assert len(found) and found.rle() == one.rle()
+    with Detector.open(tiny_engine, threads=1, throughput=True) as detector:
+        assert detector.engine.streams == 1, "one thread computes one image"
+
+
 def broken() -> Image:
     raise OSError("the disk is gone")
 
@@ -90,8 +110,8 @@ def test_a_batch_that_fails_fails_for_each_of_its_images(detector: Detector) -> 
         return detector(images)
 
     sources = [sized(9), sized(10), sized(11), broken, sized(12), sized(13), sized(14)]
-    for overlapping in (False, True):
-        stream = DetectionStream(find, sources, batch_size=3, in_flight=2, overlapping=overlapping)
+    for streams in (None, 2):
+        stream = DetectionStream(find, sources, batch_size=3, in_flight=2, streams=streams)
         assert outcomes(stream) == [9, 10, 11, "the disk is ", "the GPU has ", "the GPU has ", 14]
 
 

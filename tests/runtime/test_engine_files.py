@@ -159,9 +159,15 @@ def test_options_of_the_other_kind(tiny_engine: Path, copy: Path) -> None:
     with pytest.raises(UsageError, match="is an ONNX file and has its metadata inside"):
         open_engine(tiny_engine, EngineOptions(metadata_file=tiny_engine))
     with pytest.raises(UsageError, match="threads are for ONNX"):
-        open_engine(copy, threads=2)
+        open_engine(copy, EngineOptions(threads=2))
     with pytest.raises(UsageError, match="runs on cuda, got cpu"):
         open_engine(copy, EngineOptions(DeviceChoice("cpu")))
+
+
+@pytest.mark.parametrize("threads", [0, -1, 4097, 1.0, True, "2"])
+def test_threads_that_are_no_number_of_them(threads: object) -> None:
+    with pytest.raises(UsageError, match=r"threads, unless they are None .* must be a positive whole number"):
+        EngineOptions(threads=threads)  # type: ignore[arg-type]
 
 
 def test_metadata_from_elsewhere(tiny_engine: Path, plan: Path, tmp_path: Path) -> None:

@@ -113,6 +113,7 @@ class ToldEngine:
     min_batch: int = 1
     max_batch: int | None = None
     metadata: ModelMetadata = METADATA
+    streams: int = 1
     batches: list[int] = field(default_factory=list)
 
     @classmethod

@@ -25,6 +25,8 @@ class TorchEngine:
     Every call leaves each module in the mode, training or evaluation, in which it found it.
     """
 
+    streams = 1
+
     def __init__(self, model: Yolact, postprocess: PostprocessConfig, weights_sha256: str = "") -> None:
         """
         Args:

@@ -110,7 +110,7 @@ class TorchPipeline:
         def find(some: Sequence[Image]) -> list[Any]:
             return [self(image)[:top_k] for image in some]
 
-        return DetectionStream(find, images, batch_size=batch_size, in_flight=in_flight, overlapping=False)
+        return DetectionStream(find, images, batch_size=batch_size, in_flight=in_flight, streams=None)
 
 
 def _onnx_engine(files: Files, name: str, threads: int) -> Engine:

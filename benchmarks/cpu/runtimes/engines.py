@@ -29,7 +29,7 @@ Run = Callable[[Image], list[NDArray[Any]]]
 class ForeignEngine:
     """An engine around another project's runtime, for our detector: contenders share all steps around the network."""
 
-    min_batch, max_batch, device = 1, 1, "cpu"
+    min_batch, max_batch, device, streams = 1, 1, "cpu", 1
 
     def __init__(self, run: Run, metadata: ModelMetadata) -> None:
         self.run = run
@@ -52,7 +52,7 @@ class TimedEngine:
 
     def __init__(self, engine: Engine) -> None:
         self.metadata, self.min_batch, self.max_batch = engine.metadata, engine.min_batch, engine.max_batch
-        self.device = engine.device
+        self.device, self.streams = engine.device, engine.streams
         self._engine = engine
         self.ms = 0.0
 
