@@ -130,7 +130,7 @@ RESULTS_SHOWN = {
     "service": _result("service", "service", _SERVICE),
     "triton": _result("triton", "service.triton", {"load": service.triton}),
     "batch": _result("batch", "batch", {one.__name__: one for one in (batch.share, batch.memory, batch.million)}),
-    "folder": _result("folder", "cpu folder --engine FILE ...", {"share": cpu.folder}),
+    "folder": _result("folder", "cpu folder --engine FILE ... --images DIR", {"share": cpu.folder}),
     "video": _result("video", "cpu video --engine FILE ...", {"share": cpu.video}),
     "bench_cpu": Result(
         "yolact-bench --engine yolact_resnet50.onnx --json benchmarks/results/bench_cpu.json",

@@ -290,12 +290,12 @@ def test_clocks_before_and_after_are_both_reported(engine: Path, here: Path) -> 
 # ---- videos ----
 
 
-@pytest.mark.parametrize("batch", [None, 3])
-def test_a_video_goes_through_all_stages(here: Path, batch: int | None) -> None:
+@pytest.mark.parametrize(("batch", "threads"), [(None, 2), (3, 3), (None, 1)])
+def test_a_video_goes_through_all_stages(here: Path, batch: int | None, threads: int) -> None:
     """A film shorter than the warm-up begins again and again."""
     engine = write_engine(here / "any.onnx", batch=batch)
     write_video(here / "film.avi", 4)
-    result = bench(engine, "--source", "film.avi", "--duration", "0.2", "--json", "v.json")
+    result = bench(engine, "--source", "film.avi", "--duration", "0.2", "--threads", str(threads), "--json", "v.json")
     assert result.exit_code == 0, result.stderr
     values, lines = read(here / "v.json"), result.stdout.splitlines()
     assert list(values["stages"]) == ["decode", "preprocess", "network", "postprocess", "draw", "encode"]
@@ -305,8 +305,11 @@ def test_a_video_goes_through_all_stages(here: Path, batch: int | None) -> None:
         assert line.split()[1:] == [f"{one['median_ms']:.3f}", f"{100 * one['waited']:.1f}"]
     assert len({values["stages"][stage]["waited"] for stage in ("preprocess", "network", "postprocess")}) == 1
     assert values["frames"] > 0 and values["frames_per_s"] == pytest.approx(values["frames"] / values["seconds"])
-    share = values["frames_per_s"] / values["engine_images_per_s"]
-    assert values["share_of_engine"] == pytest.approx(share) and f"reaches {share:.3f} of" in lines[-1]
+    assert values["streams"] == min(threads, 2)
+    for way, line in zip(("", "_at_once")[: values["streams"]], lines[-values["streams"] :], strict=True):
+        share = values["frames_per_s"] / values[f"engine{way}_images_per_s"]
+        assert values[f"share_of_engine{way}"] == pytest.approx(share) and line.endswith(f" reaches {share:.3f}")
+    assert (values["share_of_engine_at_once"] is None) == (threads == 1)
     assert sorted(path.name for path in here.iterdir()) == ["any.onnx", "film.avi", "v.json"]
 
 

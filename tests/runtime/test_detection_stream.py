@@ -81,7 +81,7 @@ def test_two_images_at_once_where_throughput_counts(
         expected = [detector(photo) for photo in photos]
     with Detector.open(tiny_engine, threads=3, throughput=True) as detector:
         both, detect = threading.Barrier(2, timeout=60), detector.engine.detect
-        monkeypatch.setattr(detector.engine, "detect", lambda images: both.wait() and None or detect(images))
+        monkeypatch.setattr(detector.engine, "detect", lambda images: (both.wait() and None) or detect(images))
         with detector.stream(photos[:2] * 3) as stream:
             for found, one in zip(stream, expected[:2] * 3, strict=True):
                 np.testing.assert_array_equal(found.boxes, one.boxes)
