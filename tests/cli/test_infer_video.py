@@ -22,7 +22,10 @@ from rtsp_server import RtspCamera
 from same_films import assert_same_film
 from scripted_engine import infer, read_json, start, write_engine, write_photo
 
+from yolact.runtime import inference
 from yolact.runtime.detector import Detector
+from yolact.runtime.engine import EngineOptions
+from yolact.runtime.engine_files import open_engine
 from yolact.runtime.errors import EngineError
 from yolact.runtime.images.drawing import annotate
 from yolact.runtime.inference import InferenceRequest, run_inference
@@ -266,3 +269,32 @@ def test_a_stream_that_is_connected_again(here: Path) -> None:
     assert times == sorted(set(times))
     frames = decoded(here / "yolact-output" / "live.mp4")
     np.testing.assert_allclose([frame.time for frame in frames], times, atol=0.001)
+
+
+@pytest.mark.parametrize(
+    ("sources", "throughput"),
+    [
+        (["a.png"], False),
+        (["a.png", "b.png"], True),
+        (["film.avi"], True),
+        (["film.avi", "--serve", "127.0.0.1:0"], False),
+        (["a.png", "http://127.0.0.1:9/b.png"], False),
+        (["a.png", "0"], False),
+    ],
+)
+def test_where_throughput_counts(
+    engine: Path, here: Path, monkeypatch: pytest.MonkeyPatch, sources: list[str], throughput: bool
+) -> None:
+    """Where frames are watched, or come from elsewhere, the time of each counts."""
+    write_photo(here / "a.png")
+    write_photo(here / "b.png")
+    write_film(here / "film.avi", 2)
+    asked: list[EngineOptions] = []
+
+    def open_and_tell(path: Path, options: EngineOptions) -> object:
+        asked.append(options)
+        return open_engine(path, options)
+
+    monkeypatch.setattr(inference, "open_engine", open_and_tell)
+    infer(engine, *sources, "--threads", "2")
+    assert asked == [EngineOptions(threads=2, throughput=throughput)]
