@@ -17,8 +17,9 @@ from yolact.runtime.errors import YolactError
 from yolact.runtime.json_text import to_json
 from yolact.runtime.wording import one_line
 
-_IN_FLIGHT = 2
-"""Parts that a worker holds at a time, so that it need not wait for the next one."""
+_IN_FLIGHT_GPU, _IN_FLIGHT_CPU = 2, 1
+"""Parts that a worker holds at a time. A worker on a GPU need not wait for the next one. On a CPU a part takes long,
+and one that waits for its worker at the end of a job might have been done by another."""
 
 
 class _Actor:
@@ -49,6 +50,7 @@ def run_parts(parts: Sequence[int], settings: WorkerSettings, share: Share) -> I
     import ray.data
     from ray.data import ActorPoolStrategy, DataContext
 
+    in_flight = _IN_FLIGHT_GPU if share.gpus else _IN_FLIGHT_CPU
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)
     DataContext.get_current().enable_progress_bars = False
     # Items come from this process: tasks that read them would wait for cores, which workers keep.
@@ -57,7 +59,7 @@ def run_parts(parts: Sequence[int], settings: WorkerSettings, share: Share) -> I
         _Actor,
         fn_constructor_args=(settings,),
         batch_size=None,
-        compute=ActorPoolStrategy(size=share.workers, max_tasks_in_flight_per_actor=_IN_FLIGHT),
+        compute=ActorPoolStrategy(size=share.workers, max_tasks_in_flight_per_actor=in_flight),
         num_cpus=share.cores,
         num_gpus=share.gpus,
     )

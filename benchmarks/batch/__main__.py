@@ -27,7 +27,7 @@ from yolact.training.scenes.files import IMAGE_FOLDER, SceneRequest, write_scene
 
 SIZES = {"demo model": DEMO_SIZE, "demo model at 64x64": 64}
 
-FEWER = 8
+FEWER = 4
 """How many times fewer images another file than the demonstration model gets."""
 
 
@@ -42,7 +42,7 @@ def measure(folder: Path, others: Sequence[Path], images: int, many: int, runs: 
     engines = {name: export_engine(folder, size) for name, size in SIZES.items()}
     scenes = draw(folder / "scenes", images)
     share = {name: compare(engine, scenes, folder, images, runs) for name, engine in engines.items()}
-    few = draw(folder / "few", max(128, images // FEWER))
+    few = draw(folder / "few", images // FEWER)
     for other in others:
         share[other.stem] = compare(other, few, folder, len(list(few.iterdir())), runs)
     small = engines["demo model at 64x64"]
@@ -61,7 +61,7 @@ def measure(folder: Path, others: Sequence[Path], images: int, many: int, runs: 
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help=f"Another file to measure, on one image in {FEWER}.  [default: the demonstration model alone]",
 )
-@click.option("--images", type=click.IntRange(128), default=1000, show_default=True, help="Images of the comparison.")
+@click.option("--images", type=click.IntRange(1000), default=1000, show_default=True, help="Images of the comparison.")
 @click.option("--many", type=click.IntRange(256), default=10_000, show_default=True, help="Images of the long job.")
 @click.option("--runs", type=click.IntRange(1), default=3, show_default=True, help="Turns of each side.")
 @json_option

@@ -55,7 +55,8 @@ def worker_rate(engine: Path, photos: Path, folder: Path, images: int) -> float:
 
 
 def job(engine: Path, photos: Path, folder: Path, images: int) -> dict[str, Any]:
-    """A job of yolact-batch: seconds in all, images a second between its first part and its last, and memory in MB."""
+    """A job of yolact-batch: seconds in all, images a second from the moment on when each worker has done a part, and
+    memory in MB."""
     command = [sys.executable, "-m", "yolact.cli.batch", "--engine", engine, "--input", photos, "--output", folder]
     start, samples = time.time(), list[tuple[float, float]]()
     process = subprocess.Popen([*map(str, command), "--workers", str(WORKERS)], stderr=subprocess.DEVNULL)
@@ -66,13 +67,13 @@ def job(engine: Path, photos: Path, folder: Path, images: int) -> dict[str, Any]
         raise YolactError(f"yolact-batch ended with {process.returncode}")
     seconds = time.time() - start
     parts = sorted((path.stat().st_mtime, path.stat().st_size) for path in (folder / FOLDER).iterdir())
-    first, last = parts[0][0], parts[-1][0]
+    first, warm, last = parts[0][0], parts[WORKERS - 1][0], parts[-1][0]
     sizes = [size for at, size in samples if first <= at <= last] or [0.0]
     half = len(sizes) // 2 or 1
     figures = {
         "seconds": seconds,
         "before_first_part": first - start,
-        "per_second": (images - images / len(parts)) / (last - first) if last > first else images / seconds,
+        "per_second": images * (1 - WORKERS / len(parts)) / (last - warm),
         "bytes": sum(size for _, size in parts),
         "first_mb": sizes[0],
         "largest_in_first_half_mb": max(sizes[:half]),
