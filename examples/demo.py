@@ -42,7 +42,7 @@ def main() -> None:
     print(f"\n{FOLDER / 'output'} shows the parts that were found, {FOLDER / 'belt.mp4'} numbers them on a belt,")
     print(f"and {FOLDER / 'explained.png'} shows how masks come about.")
     export = Path(os.path.relpath(sys.executable)).parent / "yolact-export"
-    print(f"Next, a checkpoint of yours: {export} --weights yolact_resnet50_54_800000.pth --output yolact.onnx")
+    print(f"Next, the official weights: {export} --weights dbolya/yolact-resnet50 --output yolact.onnx")
 
 
 if __name__ == "__main__":

@@ -1,13 +1,10 @@
 """INT8: accuracy, sizes and CPU latency beside fp32 and fp16, for the two platforms and two choices of modules.
 
-Accuracy is the demonstration model's on bins it has not seen; fp16 is emulated. Plans are built ahead of time by
-TensorRT for RTX and not run. Latency is that of the raw heads of YOLACT-ResNet50 at 550 with made-up weights on ONNX
-Runtime, each variant in turn, so that all meet the same load.
+Accuracy is that of the two trained models on pictures they have not seen; fp16 is emulated. Plans are built ahead of
+time by TensorRT for RTX and not run. Latency is that of the raw heads of YOLACT-ResNet50 at 550 with made-up weights on
+ONNX Runtime, each variant in turn, so that all meet the same load.
 
-    python -m benchmarks.accuracy int8 [--bins 500] [--runs 15] [--json benchmarks/results/int8.json]
-    python -m benchmarks.accuracy int8 --weights W.pth --annotations val.json --images val [--json ...]
-
-The second form measures only the accuracy of that checkpoint on those photos, calibrated on all images of the folder.
+    python -m benchmarks.accuracy int8 [--bins 500] [--nuclei FOLDER] [--runs 15] [--json benchmarks/results/int8.json]
 """
 
 from __future__ import annotations
@@ -15,7 +12,7 @@ from __future__ import annotations
 import os
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, get_args
 
 import click
 import onnx
@@ -24,15 +21,16 @@ from tqdm import tqdm
 from benchmarks.accuracy.tables import int8_accuracy, int8_latency, int8_plans
 from benchmarks.commands import json_option
 from benchmarks.figures import write_figures
-from benchmarks.images import calibration_bins, unseen_bins, write_photos
+from benchmarks.images import calibration_bins, calibration_nuclei, unseen_bins, unseen_nuclei, write_photos
 from benchmarks.machine import describe_machine
-from benchmarks.networks import DEMO, MANY_CANDIDATES, quantised, seeded_model
+from benchmarks.networks import DEMO, MANY_CANDIDATES, NUCLEI, NUCLEI_LIMITS, quantised, seeded_model
 from benchmarks.onnx_timing import time_in_turns
 from yolact.calib.calibration import calibrate
 from yolact.calib.image_set import ImageSet
 from yolact.calib.options import CalibrationOptions
 from yolact.calib.qdq import Ranges
 from yolact.calib.quantization_points import DEFAULT_MODULES, MODULES, Platform
+from yolact.calib.ranges import Algorithm
 from yolact.cli.command import reports_errors
 from yolact.engines.build_options import BuildOptions
 from yolact.engines.builder import build_plan
@@ -46,7 +44,7 @@ from yolact.runtime.images.check_image import make_check_image
 from yolact.runtime.images.preprocess import Preprocessor
 from yolact.runtime.metadata import Precision
 from yolact.runtime.onnx.exported_model import parse_exported_model
-from yolact.training.data.ground_truth import GroundTruth, read_ground_truth
+from yolact.training.data.ground_truth import GroundTruth
 from yolact.training.evaluation.onnx_accuracy import measure_accuracy
 from yolact.training.models.checkpoints import load_checkpoint
 from yolact.training.models.configs import get_config
@@ -58,6 +56,15 @@ PLATFORMS: dict[Platform, Precision] = {"tensorrt": "fp16", "cpu": "fp32"}
 
 MADE_UP_PHOTOS = 4
 """Number of photos that made-up weights are calibrated on."""
+
+
+class Task(NamedTuple):
+    """A model, pictures to calibrate it on, pictures that it was not trained on, and the detections that are kept."""
+
+    checkpoint: Path
+    calibration: ImageSet
+    truth: GroundTruth
+    limits: PostprocessConfig
 
 
 def export(
@@ -84,26 +91,18 @@ def score(variants: dict[str, onnx.ModelProto], truth: GroundTruth) -> dict[str,
     return {name: measure_accuracy(emulate_half(proto), truth)._asdict() for name, proto in named}
 
 
-def measure_ap(bins: int, folder: Path) -> dict[str, dict[str, float]]:
-    """Mask and box AP of the demonstration model by variant."""
-    model = load_checkpoint(DEMO)
-    images, truth = calibration_bins(folder / "calibration"), unseen_bins(folder / "unseen", bins)
-    exact: dict[Precision, onnx.ModelProto] = {"fp32": export(model, "fp32"), "fp16": export(model, "fp16")}
-    variants: dict[str, onnx.ModelProto] = {**exact}
-    for algorithm in ("percentile", "minmax", "entropy"):
-        ranges = calibrate(exact["fp32"], images, CalibrationOptions(algorithm))  # type: ignore[arg-type]
+def measure_ap(task: Task) -> dict[str, dict[str, float]]:
+    """Mask and box AP of a trained model by variant."""
+    model = load_checkpoint(task.checkpoint)
+    exact: dict[Precision, onnx.ModelProto] = {
+        "fp32": export(model, "fp32", task.limits),
+        "fp16": export(model, "fp16", task.limits),
+    }
+    variants: dict[str, onnx.ModelProto] = {"fp32": exact["fp32"], "fp16": exact["fp16"]}
+    for algorithm in get_args(Algorithm):
+        ranges = calibrate(exact["fp32"], task.calibration, CalibrationOptions(algorithm))
         variants |= {f"{name} {algorithm}": proto for name, proto in int8_variants(exact, ranges).items()}
-    return score(variants, truth)
-
-
-def measure_photos(weights: Path, annotations: Path, folder: Path) -> dict[str, Any]:
-    """Mask and box AP of a checkpoint on annotated photos by variant."""
-    model = load_checkpoint(weights)
-    images, truth = ImageSet.of_folder(folder, 10**6), read_ground_truth(annotations, folder)
-    exact: dict[Precision, onnx.ModelProto] = {"fp32": export(model, "fp32"), "fp16": export(model, "fp16")}
-    ranges = calibrate(exact["fp32"], images, CalibrationOptions())
-    ap = score({**exact, **int8_variants(exact, ranges)}, truth)
-    return {"pictures": f"{len(truth.images)} images", "calibrated_on": len(images), "ap": ap}
+    return score(variants, task.truth)
 
 
 def measure_plans(model: Yolact, ranges: Ranges, arch: str) -> dict[str, dict[str, int]]:
@@ -132,8 +131,8 @@ def measure_latency(model: Yolact, ranges: Ranges, runs: int, threads: int) -> d
     return time_in_turns({name: (proto, inputs) for name, proto in variants.items()}, runs, threads)
 
 
-def measure_everything(bins: int, runs: int, threads: int, arch: str) -> dict[str, Any]:
-    """Latency and sizes of an official network with made-up weights, accuracy of the demonstration model."""
+def measure(bins: int, nuclei: Path | None, runs: int, threads: int, arch: str) -> dict[str, Any]:
+    """Latency and sizes of an official network with made-up weights, accuracy of the trained models."""
     model = seeded_model(get_config("yolact_resnet50"), MANY_CANDIDATES)
     figures: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -141,7 +140,12 @@ def measure_everything(bins: int, runs: int, threads: int, arch: str) -> dict[st
         ranges = calibrate(export(model, "fp32", graph="raw"), images, CalibrationOptions())
         figures["latency_ms"] = measure_latency(model, ranges, runs, threads)
         figures["plans"] = measure_plans(model, ranges, arch)
-        figures["ap"] = measure_ap(bins, Path(folder))
+        unseen, drawn = unseen_bins(Path(folder, "unseen"), bins), calibration_bins(Path(folder, "calibration"))
+        tasks = {"bins": Task(DEMO, drawn, unseen, PostprocessConfig())}
+        if nuclei is not None:
+            tasks["nuclei"] = Task(NUCLEI, calibration_nuclei(nuclei), unseen_nuclei(nuclei), NUCLEI_LIMITS)
+        figures["pictures"] = {name: len(task.truth.images) for name, task in tasks.items()}
+        figures["ap"] = {name: measure_ap(task) for name, task in tasks.items()}
     return figures
 
 
@@ -150,29 +154,12 @@ def measure_everything(bins: int, runs: int, threads: int, arch: str) -> dict[st
 @click.option("--runs", type=click.IntRange(1), default=15, show_default=True)
 @click.option("--threads", type=click.IntRange(1), default=os.cpu_count, help="[default: all cores]")
 @click.option("--gpu-arch", default="sm_86", show_default=True)
-@click.option("--weights", type=click.Path(path_type=Path), help="Measure only this checkpoint's accuracy, on photos.")
-@click.option("--annotations", type=click.Path(path_type=Path), help="Annotations of the photos.")
-@click.option("--images", type=click.Path(path_type=Path), help="Folder of the photos.")
+@click.option("--nuclei", type=click.Path(exists=True, path_type=Path), help="Photographs, as for trained.")
 @json_option
 @reports_errors
-def main(
-    bins: int,
-    runs: int,
-    threads: int,
-    gpu_arch: str,
-    weights: Path | None,
-    annotations: Path | None,
-    images: Path | None,
-    json_path: Path | None,
-) -> None:
+def main(bins: int, runs: int, threads: int, gpu_arch: str, nuclei: Path | None, json_path: Path | None) -> None:
     """Measure the gains and losses of INT8."""
-    if weights is not None and annotations is not None and images is not None:
-        result = measure_photos(weights, annotations, images)
-    elif weights is None and annotations is None and images is None:
-        result = {"machine": describe_machine(threads), "pictures": f"{bins} bins", "gpu_arch": gpu_arch}
-        result |= measure_everything(bins, runs, threads, gpu_arch)
-        print(f"{int8_latency(result)}\n\n{int8_plans(result)}\n")
-    else:
-        raise click.UsageError("--weights, --annotations and --images belong together; give all three or none")
-    print(int8_accuracy(result))
+    result = {"machine": describe_machine(threads), "gpu_arch": gpu_arch}
+    result |= measure(bins, nuclei, runs, threads, gpu_arch)
+    print(f"{int8_latency(result)}\n\n{int8_plans(result)}\n\n{int8_accuracy(result)}")
     write_figures(json_path, result)

@@ -12,13 +12,14 @@ Figures = dict[str, Any]
 
 
 def int8_accuracy(figures: Figures) -> str:
-    """Average precision of each variant, and its loss against fp32."""
-    exact = figures["ap"]["fp32"]["mask"]
-    rows = (
-        (name, f"{ap['mask']:.2f}", f"{exact - ap['mask']:.2f}", f"{ap['box']:.2f}")
-        for name, ap in figures["ap"].items()
-    )
-    return table((figures["pictures"], "mask AP", "lost", "box AP"), rows)
+    """Average precision of masks of each variant of the trained models, and its loss against fp32."""
+    ap = figures["ap"]
+    head = (f"{kind}, mask AP" for kind in (f"{figures['pictures'][name]} {name}" for name in ap))
+    rows = []
+    for variant in ap["bins"]:
+        pairs = ((one[variant]["mask"], one["fp32"]["mask"] - one[variant]["mask"]) for one in ap.values())
+        rows.append((variant, *(f"{figure:.2f}" for pair in pairs for figure in pair)))
+    return table(("", *(cell for title in head for cell in (title, "lost"))), rows)
 
 
 def int8_latency(figures: Figures) -> str:

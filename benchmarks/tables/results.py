@@ -89,13 +89,11 @@ _TRAINED = {
     )
 }
 _PUBLISHED = (Path("benchmarks", "tables", "published.json"),)
-_PHOTOS = "accuracy int8 --weights W.pth --annotations A.json --images DIR"
 
 RESULTS_SHOWN = {
     "cpu_runtimes": _result("cpu_runtimes", "cpu runtimes --nuclei DIR", _RUNTIMES),
     "cpu_speed": _result("cpu_runtimes", "cpu runtimes --nuclei DIR", {"milliseconds": runtimes.milliseconds}),
-    "int8": _result("int8", "accuracy int8", _INT8),
-    "int8_photos": _result("int8_photos", _PHOTOS, {"accuracy": accuracy.int8_accuracy}),
+    "int8": _result("int8", "accuracy int8 --nuclei DIR", _INT8),
     "precision": _result("precision", "accuracy precision --images DIR", _PRECISION),
     "plans": _result("plans", "gpu plans", {"plans": gpu.plans}),
     "kernel_resources": _result(

@@ -130,7 +130,7 @@ def test_every_result_is_shown() -> None:
 
 def test_a_typed_figure_is_found_and_overwritten(copy: Path) -> None:
     path = copy / "docs" / "how-to" / "int8.md"
-    exact = json.loads((RESULTS / "int8.json").read_text())["ap"]["fp32"]["mask"]
+    exact = json.loads((RESULTS / "int8.json").read_text())["ap"]["bins"]["fp32"]["mask"]
     change(path, f"| fp32 | {exact:.2f} |", "| fp32 | 99.99 |")
     result = run(copy, "--check")
     assert result.exit_code == 1
@@ -241,7 +241,7 @@ def test_missing_results_are_not_measured(copy: Path) -> None:
     assert (
         "Not yet run on a GPU: `python -m benchmarks.gpu kernels --json benchmarks/results/gpu_kernels.json`." in text
     )
-    assert text.count("Not yet measured: ") == 18 and "| fp32 |" not in text
+    assert text.count("Not yet measured: ") == 17 and "| fp32 |" not in text
     assert "Titan Xp" in text, "other people's figures are no results of ours"
 
 
@@ -262,7 +262,7 @@ def test_a_result_of_a_gpu(copy: Path) -> None:
             r"int8\.json: expected the figures of .*; write it again with python -m benchmarks\.accuracy int8",
         ),
         ("int8", "[]", "int8.json: expected the figures"),
-        ("int8", '{"ap": {}}', "KeyError: 'fp32'"),
+        ("int8", '{"ap": {}}', "KeyError: 'bins'"),
         ("training_demo", '{"config": "x"}', r"training\.json and .*training_demo\.json: expected the figures"),
         ("deformable", '{"milliseconds": {"a": {"DeformConv": "1", "GridSample": 2}}}', "deformable.json: expected"),
         ("plans", b"\xff\xfe", "plans.json: expected"),

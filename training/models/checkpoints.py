@@ -61,7 +61,7 @@ def load_checkpoint(
     state = read_state_dict(path)
     try:
         if config is None:
-            config = config_beside(path) or _config_of_name(path) or recognize_config(state)
+            config = config_beside(path) or config_of_name(path) or recognize_config(state)
         config = _fit(config, state, class_names)
         check_finite(state)
     except (CheckpointError, UsageError) as error:
@@ -128,7 +128,7 @@ def config_beside(path: Path) -> ModelConfig | None:
         raise CheckpointError(f"{beside} beside it is damaged ({error}); copy it again, or delete it") from None
 
 
-def _config_of_name(path: Path) -> ModelConfig | None:
+def config_of_name(path: Path) -> ModelConfig | None:
     match = re.fullmatch(r"(.+?)_\d+_\d+(\D.*)?", path.stem)  # also "... (1)", as browsers call it
     try:
         return get_config(match[1] if match else path.stem)

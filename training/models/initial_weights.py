@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from yolact.runtime.config import ModelConfig
 from yolact.runtime.errors import CheckpointError
-from yolact.training.models.checkpoints import check_finite, config_beside
+from yolact.training.models.checkpoints import check_finite, config_beside, config_of_name
 from yolact.training.models.model import Yolact
 from yolact.training.models.state_dicts import read_state_dict
 from yolact.training.models.tensor_names import HEAD, TRAINING_ONLY, backbone_names, stranger
@@ -65,12 +65,13 @@ def initial_model(config: ModelConfig, seed: int, weights: Path | None = None) -
 def _load_checkpoint(model: Yolact, state: Mapping[str, Tensor], path: Path) -> list[str]:
     """Load a YOLACT checkpoint, except tensors that depend on its classes where these are others; returns their names.
 
-    Classes are others where their number differs, or their names, as far as the checkpoint's are known.
+    Classes are others where their number differs, or their names, as far as those of the checkpoint are known: from
+    the file beside it, or from a name as official files have.
     """
     expected = model.state_dict()
     missing = [name for name in expected if name not in state and not TRAINING_ONLY.match(name)]
     differing = [n for n in state if n not in expected or state[n].shape != expected[n].shape]
-    stored = config_beside(path)
+    stored = config_beside(path) or config_of_name(path)
     others = stored is not None and stored.class_names != model.config.class_names
     fresh = [
         name for name in expected if _CLASS_DEPENDENT.match(name) and (others or name in differing or name not in state)

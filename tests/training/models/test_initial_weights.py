@@ -243,3 +243,13 @@ def test_whole_numbers_are_no_weights(tmp_path: Path) -> None:
     torch.save(state, tmp_path / "w.pth")
     with pytest.raises(CheckpointError, match=r"w\.pth: .* has whole numbers instead of weights"):
         initial_model(DEMO, 0, tmp_path / "w.pth")
+
+
+@pytest.mark.parametrize(("name", "is_fresh"), [("yolact_demo_25_8000.pth", True), ("renamed.pth", False)])
+def test_classes_are_known_from_an_official_name(tmp_path: Path, name: str, is_fresh: bool) -> None:
+    """As many other classes start anew too; without a name nothing tells that they are others."""
+    torch.save(initial_model(DEMO, 9)[0].state_dict(), tmp_path / name)
+    others = DEMO.with_classes(("disc", "ring", "star", "cross", "bar", "drop"), tuple(range(1, 7)))
+    assert len(others.class_names) == len(DEMO.class_names)
+    assert ("prediction_layers.0.conf_layer.weight" in initial_model(others, 0, tmp_path / name)[1]) == is_fresh
+    assert initial_model(DEMO, 0, tmp_path / name)[1] == []
