@@ -436,9 +436,9 @@ RUNTIME_MUTATIONS = (
     ),
     Mutation(
         "stream-runs-one-after-the-other",
-        "ThreadPoolExecutor(in_flight if overlapping else 1",
+        "ThreadPoolExecutor(streams or 1",
         "ThreadPoolExecutor(1",
-        ("test_host_cuda.py",),
+        ("test_detection_stream.py", "test_host_cuda.py"),
     ),
     Mutation(
         "gpu-decoder-leaves-images-as-stored",
