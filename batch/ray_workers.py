@@ -17,10 +17,6 @@ from yolact.runtime.errors import YolactError
 from yolact.runtime.json_text import to_json
 from yolact.runtime.wording import one_line
 
-_IN_FLIGHT_GPU, _IN_FLIGHT_CPU = 2, 1
-"""Parts that a worker holds at a time. A worker on a GPU need not wait for the next one. On a CPU a part takes long,
-and one that waits for its worker at the end of a job might have been done by another."""
-
 
 class _Actor:
     """A `PartWorker` that takes and gives the columns of a data set."""
@@ -50,7 +46,8 @@ def run_parts(parts: Sequence[int], settings: WorkerSettings, share: Share) -> I
     import ray.data
     from ray.data import ActorPoolStrategy, DataContext
 
-    in_flight = _IN_FLIGHT_GPU if share.gpus else _IN_FLIGHT_CPU
+    # On a CPU a part takes long: one that waited for its worker might have been done by another at the end of a job.
+    in_flight = 2 if share.gpus else 1
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)
     DataContext.get_current().enable_progress_bars = False
     # Items come from this process: tasks that read them would wait for cores, which workers keep.

@@ -84,8 +84,8 @@ class Detector:
             allow_host_code: let TensorRT run code that the plan carries. Only for plans you trust.
             precision: ``file`` computes at least as exactly as the file says; ``auto``, for OpenVINO alone, computes in
                 the precision that is quickest on the device, which is bfloat16 on a CPU that has it.
-            throughput: for `stream` with many images: ONNX Runtime on a CPU then computes two at once, each with half
-                of the threads, which is quicker in all and takes more memory. Other devices do the same either way.
+            throughput: for `stream` with many images: ONNX Runtime on a CPU then computes two at once on its
+                threads, which is quicker in all and takes more memory. Other devices do the same either way.
 
         Raises:
             EngineError: the file is missing, is no such model, does not keep the contract, or cannot run here.

@@ -113,7 +113,7 @@ def _open(request: InferenceRequest, sources: Sequence[Source]) -> Detector:
 
         return TritonDetector(request.engine)
     is_watched = request.live.show or request.live.serve is not None
-    are_files = all(isinstance(source.location, Path) for source in sources)
+    are_files = all(is_image_file(source) or is_video_file(source) for source in sources)
     throughput = are_files and not is_watched and (len(sources) > 1 or is_video_file(sources[0]))
     return Detector(open_engine(request.engine, replace(request.open_options, throughput=throughput)))
 

@@ -110,8 +110,9 @@ def is_image_file(source: Source) -> bool:
 
 
 def is_video_file(source: Source) -> bool:
-    """Whether its name says that it is a file with a video."""
-    return isinstance(source.location, Path) and _has_suffix(source.location, VIDEO_SUFFIXES)
+    """Whether it is a file, and no pipe, whose name says that it is a video."""
+    path = source.location
+    return isinstance(path, Path) and _has_suffix(path, VIDEO_SUFFIXES) and path.is_file()
 
 
 def _expand_url(url: str) -> Source:

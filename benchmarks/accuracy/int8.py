@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import Any, get_args
 
 import click
 import onnx
@@ -21,10 +22,11 @@ from tqdm import tqdm
 from benchmarks.accuracy.tables import int8_accuracy, int8_latency, int8_plans
 from benchmarks.commands import json_option
 from benchmarks.figures import write_figures
-from benchmarks.images import calibration_bins, calibration_nuclei, unseen_bins, unseen_nuclei, write_photos
+from benchmarks.images import write_photos
 from benchmarks.machine import describe_machine
-from benchmarks.networks import DEMO, MANY_CANDIDATES, NUCLEI, NUCLEI_LIMITS, quantised, seeded_model
+from benchmarks.networks import MANY_CANDIDATES, quantised, seeded_model
 from benchmarks.onnx_timing import time_in_turns
+from benchmarks.trained_models import TrainedModel, model_of_bins, model_of_nuclei
 from yolact.calib.calibration import calibrate
 from yolact.calib.image_set import ImageSet
 from yolact.calib.options import CalibrationOptions
@@ -58,15 +60,6 @@ MADE_UP_PHOTOS = 4
 """Number of photos that made-up weights are calibrated on."""
 
 
-class Task(NamedTuple):
-    """A model, pictures to calibrate it on, pictures that it was not trained on, and the detections that are kept."""
-
-    checkpoint: Path
-    calibration: ImageSet
-    truth: GroundTruth
-    limits: PostprocessConfig
-
-
 def export(
     model: Yolact, precision: Precision, postprocess: PostprocessConfig | None = None, **options: Any
 ) -> onnx.ModelProto:
@@ -76,7 +69,7 @@ def export(
     return export_model(model, limits, weights_sha256="", precision=precision, opset=opset, **options)
 
 
-def int8_variants(exact: dict[Precision, onnx.ModelProto], ranges: Ranges) -> dict[str, onnx.ModelProto]:
+def int8_variants(exact: Mapping[str, onnx.ModelProto], ranges: Ranges) -> dict[str, onnx.ModelProto]:
     """The network in INT8 for each platform and choice of modules, by name."""
     return {
         f"int8 {choice} {platform}": quantised(exact[precision], ranges, modules, platform)
@@ -91,18 +84,15 @@ def score(variants: dict[str, onnx.ModelProto], truth: GroundTruth) -> dict[str,
     return {name: measure_accuracy(emulate_half(proto), truth)._asdict() for name, proto in named}
 
 
-def measure_ap(task: Task) -> dict[str, dict[str, float]]:
+def measure_ap(trained: TrainedModel) -> dict[str, dict[str, float]]:
     """Mask and box AP of a trained model by variant."""
-    model = load_checkpoint(task.checkpoint)
-    exact: dict[Precision, onnx.ModelProto] = {
-        "fp32": export(model, "fp32", task.limits),
-        "fp16": export(model, "fp16", task.limits),
-    }
-    variants: dict[str, onnx.ModelProto] = {"fp32": exact["fp32"], "fp16": exact["fp16"]}
+    model = load_checkpoint(trained.checkpoint)
+    exact = {"fp32": export(model, "fp32", trained.limits), "fp16": export(model, "fp16", trained.limits)}
+    variants = dict(exact)
     for algorithm in get_args(Algorithm):
-        ranges = calibrate(exact["fp32"], task.calibration, CalibrationOptions(algorithm))
+        ranges = calibrate(exact["fp32"], trained.calibration, CalibrationOptions(algorithm))
         variants |= {f"{name} {algorithm}": proto for name, proto in int8_variants(exact, ranges).items()}
-    return score(variants, task.truth)
+    return score(variants, trained.truth)
 
 
 def measure_plans(model: Yolact, ranges: Ranges, arch: str) -> dict[str, dict[str, int]]:
@@ -140,12 +130,11 @@ def measure(bins: int, nuclei: Path | None, runs: int, threads: int, arch: str) 
         ranges = calibrate(export(model, "fp32", graph="raw"), images, CalibrationOptions())
         figures["latency_ms"] = measure_latency(model, ranges, runs, threads)
         figures["plans"] = measure_plans(model, ranges, arch)
-        unseen, drawn = unseen_bins(Path(folder, "unseen"), bins), calibration_bins(Path(folder, "calibration"))
-        tasks = {"bins": Task(DEMO, drawn, unseen, PostprocessConfig())}
+        trained = {"bins": model_of_bins(Path(folder), bins)}
         if nuclei is not None:
-            tasks["nuclei"] = Task(NUCLEI, calibration_nuclei(nuclei), unseen_nuclei(nuclei), NUCLEI_LIMITS)
-        figures["pictures"] = {name: len(task.truth.images) for name, task in tasks.items()}
-        figures["ap"] = {name: measure_ap(task) for name, task in tasks.items()}
+            trained["nuclei"] = model_of_nuclei(nuclei)
+        figures["pictures"] = {name: len(one.truth.images) for name, one in trained.items()}
+        figures["ap"] = {name: measure_ap(one) for name, one in trained.items()}
     return figures
 
 

@@ -14,7 +14,7 @@ Figures = dict[str, Any]
 def int8_accuracy(figures: Figures) -> str:
     """Average precision of masks of each variant of the trained models, and its loss against fp32."""
     ap = figures["ap"]
-    head = (f"{kind}, mask AP" for kind in (f"{figures['pictures'][name]} {name}" for name in ap))
+    head = (f"{count} {name}, mask AP" for name, count in figures["pictures"].items())
     rows = []
     for variant in ap["bins"]:
         pairs = ((one[variant]["mask"], one["fp32"]["mask"] - one[variant]["mask"]) for one in ap.values())

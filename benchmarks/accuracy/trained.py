@@ -24,9 +24,9 @@ from benchmarks.accuracy.int8 import export
 from benchmarks.accuracy.tables import trained_groups, trained_precisions, trained_shown, trained_worst
 from benchmarks.commands import json_option
 from benchmarks.figures import write_figures
-from benchmarks.images import calibration_bins, calibration_nuclei, unseen_bins, unseen_nuclei
 from benchmarks.machine import describe_machine
-from benchmarks.networks import DEMO, NUCLEI, NUCLEI_LIMITS, quantised
+from benchmarks.networks import quantised
+from benchmarks.trained_models import TrainedModel, model_of_bins, model_of_nuclei
 from yolact.calib.calibration import calibrate
 from yolact.calib.image_set import ImageSet
 from yolact.calib.options import CalibrationOptions
@@ -57,27 +57,21 @@ FEW, SOME = 3, 6
 
 @dataclass(frozen=True)
 class Task:
-    """A model and what it is measured on.
+    """A model and the pictures that it is measured on, each in a group.
 
     Attributes:
-        checkpoint: its file.
-        truth: pictures that it was not trained on.
+        model: with its pictures.
         groups: of each picture, by its id.
-        calibration: for INT8; pictures of the training part or drawn like it.
-        limits: detections that are kept.
     """
 
-    checkpoint: Path
-    truth: GroundTruth
+    model: TrainedModel
     groups: dict[int, str]
-    calibration: ImageSet
-    limits: PostprocessConfig
 
 
 def bins_task(folder: Path, count: int) -> Task:
     """Bins are grouped by the number of parts that are asked for."""
-    truth = unseen_bins(folder / "unseen", count)
-    asked = asked_objects(truth)
+    model = model_of_bins(folder, count)
+    asked = asked_objects(model.truth)
 
     def group(parts: int) -> str:
         return (
@@ -88,15 +82,13 @@ def bins_task(folder: Path, count: int) -> Task:
             else f"{SOME + 1} and more"
         )
 
-    groups = {image.id: group(asked[image.id]) for image in truth.images}
-    return Task(DEMO, truth, groups, calibration_bins(folder / "calibration"), PostprocessConfig())
+    return Task(model, {image.id: group(asked[image.id]) for image in model.truth.images})
 
 
 def nuclei_task(folder: Path) -> Task:
     """Photographs are grouped by how they were taken, as their light and colour tell."""
-    truth = unseen_nuclei(folder)
-    groups = {image.id: light_of(truth.read(index)) for index, image in enumerate(truth.images)}
-    return Task(NUCLEI, truth, groups, calibration_nuclei(folder), NUCLEI_LIMITS)
+    model = model_of_nuclei(folder)
+    return Task(model, {image.id: light_of(model.truth.read(index)) for index, image in enumerate(model.truth.images)})
 
 
 def light_of(image: Image) -> str:
@@ -135,20 +127,20 @@ EMULATED = ("ONNX, fp16", "ONNX, INT8 for TensorRT")
 
 def measure(task: Task, folder: Path) -> dict[str, Any]:
     """All that the tables show of a model."""
-    model = load_checkpoint(task.checkpoint).eval()
-    with Detector(TorchEngine(load_checkpoint(task.checkpoint), task.limits)) as detector:
-        found = {"checkpoint": evaluate(detector, task.truth)}
-    for name, proto in tqdm(variants(model, task.calibration, task.limits).items(), disable=None):
+    model = load_checkpoint(task.model.checkpoint).eval()
+    with Detector(TorchEngine(load_checkpoint(task.model.checkpoint), task.model.limits)) as detector:
+        found = {"checkpoint": evaluate(detector, task.model.truth)}
+    for name, proto in tqdm(variants(model, task.model.calibration, task.model.limits).items(), disable=None):
         path = folder / "network.onnx"
         onnx.save(emulate_half(proto) if name.startswith(EMULATED) else proto, path)
         with Detector.open(path) as detector:
-            found[name] = evaluate(detector, task.truth)
+            found[name] = evaluate(detector, task.model.truth)
     return {
-        "checkpoint": task.checkpoint.name,
-        "images": len(task.truth.images),
-        "objects": asked_objects(task.truth).total(),
-        "max_detections": scored_detections(task.limits.max_detections),
-        "calibrated_on": len(task.calibration),
+        "checkpoint": task.model.checkpoint.name,
+        "images": len(task.model.truth.images),
+        "objects": asked_objects(task.model.truth).total(),
+        "max_detections": scored_detections(task.model.limits.max_detections),
+        "calibrated_on": len(task.model.calibration),
         "precisions": {name: _row(one, timed=not name.startswith(EMULATED)) for name, one in found.items()},
         "shown": shown(task, found["ONNX"]),
         "groups": by_group(task, found["ONNX"]),
@@ -171,7 +163,7 @@ def shown(task: Task, found: Evaluation) -> list[dict[str, float]]:
 
     A detection is right where its mask and class are those of an object, at an IoU of 0.5.
     """
-    details, objects = found.scores.mask.details, asked_objects(task.truth).total()
+    details, objects = found.scores.mask.details, asked_objects(task.model.truth).total()
     rows = []
     for threshold in THRESHOLDS:
         right = details.right[details.scores > threshold]
@@ -180,13 +172,13 @@ def shown(task: Task, found: Evaluation) -> list[dict[str, float]]:
 
 
 def _score(task: Task, found: Evaluation, ids: list[int]) -> RegionScores:
-    limit = scored_detections(task.limits.max_detections)
-    return score_results(task.truth.content, found.box_results, found.mask_results, ids, limit).mask
+    limit = scored_detections(task.model.limits.max_detections)
+    return score_results(task.model.truth.content, found.box_results, found.mask_results, ids, limit).mask
 
 
 def by_group(task: Task, found: Evaluation) -> dict[str, dict[str, Any]]:
     """Mask AP of each group of pictures."""
-    asked, rows = asked_objects(task.truth), {}
+    asked, rows = asked_objects(task.model.truth), {}
     for group in sorted(set(task.groups.values())):
         ids = [id for id, name in task.groups.items() if name == group]
         rows[group] = {"images": len(ids), "objects": sum(asked[id] for id in ids)} | _ap(_score(task, found, ids))
@@ -196,7 +188,7 @@ def by_group(task: Task, found: Evaluation) -> dict[str, dict[str, Any]]:
 def worst(task: Task, found: Evaluation) -> list[dict[str, Any]]:
     """The pictures with the lowest mask AP."""
     areas: dict[int, list[float]] = {}
-    for one in task.truth.content["annotations"]:
+    for one in task.model.truth.content["annotations"]:
         if not one.get("iscrowd"):
             areas.setdefault(one["image_id"], []).append(one["area"])
     rows = [
@@ -208,7 +200,7 @@ def worst(task: Task, found: Evaluation) -> list[dict[str, Any]]:
             "median_diameter_px": float(np.sqrt(np.median(areas[image.id]) * 4 / np.pi)),
         }
         | _ap(_score(task, found, [image.id]))
-        for image in task.truth.images
+        for image in task.model.truth.images
         if image.id in areas
     ]
     return sorted(rows, key=lambda row: row["ap"])[:WORST]

@@ -25,6 +25,7 @@ from benchmarks.cpu.runtimes.files import Files
 from benchmarks.cpu.runtimes.workers import EndToEnd, Failed, Heads, Worker, describe
 from benchmarks.figures import write_figures
 from benchmarks.networks import DEMO, seeded_model
+from benchmarks.trained_models import TrainedModel
 from yolact.calib.image_set import ImageSet
 from yolact.export.onnx_model import export_model
 from yolact.runtime.config import ModelConfig, PostprocessConfig
@@ -238,9 +239,9 @@ def test_a_trained_model_has_its_accuracy_beside_its_speed(tmp_path: Path) -> No
     for path in (ROOT / "examples" / "bins" / "images").iterdir():
         shutil.copy(path, examples)
     truth = read_ground_truth(ROOT / "examples" / "bins" / "annotations.json", examples)
-    trained = cpu_measuring.Trained(DEMO, PostprocessConfig(), ImageSet.of_folder(examples, 2), truth)
+    trained = TrainedModel(DEMO, PostprocessConfig(), ImageSet.of_folder(examples, 2), truth)
     names = ["ours-openvino-int8", "eager", "ncnn-fp32"]
-    measured = cpu_measuring.measure_trained(replace(trained, timed=1), names, 1, 1)
+    measured = cpu_measuring.measure_trained(trained, names, 1, 1)
     assert list(measured["rows"]) == names and measured["pictures"] == len(truth.images)
     for name in names[:2]:
         row = measured["rows"][name]

@@ -262,7 +262,7 @@ def test_a_result_of_a_gpu(copy: Path) -> None:
             r"int8\.json: expected the figures of .*; write it again with python -m benchmarks\.accuracy int8",
         ),
         ("int8", "[]", "int8.json: expected the figures"),
-        ("int8", '{"ap": {}}', "KeyError: 'bins'"),
+        ("int8", '{"ap": {}}', "KeyError: 'pictures'"),
         ("training_demo", '{"config": "x"}', r"training\.json and .*training_demo\.json: expected the figures"),
         ("deformable", '{"milliseconds": {"a": {"DeformConv": "1", "GridSample": 2}}}', "deformable.json: expected"),
         ("plans", b"\xff\xfe", "plans.json: expected"),

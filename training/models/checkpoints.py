@@ -129,6 +129,7 @@ def config_beside(path: Path) -> ModelConfig | None:
 
 
 def config_of_name(path: Path) -> ModelConfig | None:
+    """The configuration that a file name of the official form ``CONFIG_EPOCH_ITERATION.pth`` names, None for others."""
     match = re.fullmatch(r"(.+?)_\d+_\d+(\D.*)?", path.stem)  # also "... (1)", as browsers call it
     try:
         return get_config(match[1] if match else path.stem)

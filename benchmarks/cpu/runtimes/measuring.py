@@ -7,7 +7,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -23,13 +22,10 @@ from benchmarks.cpu.runtimes.files import Files
 from benchmarks.cpu.runtimes.workers import Failed, Worker
 from benchmarks.images import (
     PHOTO_SIZE,
-    calibration_bins,
-    calibration_nuclei,
-    unseen_bins,
-    unseen_nuclei,
     write_photos,
 )
-from benchmarks.networks import DEMO, NUCLEI, NUCLEI_LIMITS, seeded_model
+from benchmarks.networks import seeded_model
+from benchmarks.trained_models import TrainedModel, model_of_bins, model_of_nuclei
 from yolact.calib.image_set import ImageSet
 from yolact.runtime.config import PostprocessConfig
 from yolact.runtime.images.arrays import Image
@@ -37,7 +33,6 @@ from yolact.runtime.images.check_image import make_check_image
 from yolact.runtime.images.image_files import write_image
 from yolact.runtime.images.preprocess import Preprocessor
 from yolact.runtime.onnx.session import session_options
-from yolact.training.data.ground_truth import GroundTruth
 from yolact.training.models.checkpoints import load_checkpoint
 from yolact.training.models.configs import get_config
 from yolact.training.models.model import Yolact
@@ -50,25 +45,6 @@ SETTLE_SECONDS = 0.05
 """Threads of some runtimes go on spinning for a while after a run."""
 
 Rows = dict[str, dict[str, Any]]
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A trained model and the pictures that contenders run it on.
-
-    Attributes:
-        checkpoint: its file.
-        limits: detections that are kept.
-        calibration: for INT8.
-        truth: pictures that it was not trained on.
-        timed: index of the picture among them that runs are timed on.
-    """
-
-    checkpoint: Path
-    limits: PostprocessConfig
-    calibration: ImageSet
-    truth: GroundTruth
-    timed: int = 0
 
 
 def measure_speed(model: Yolact, names: Sequence[str], runs: int, threads: int) -> dict[str, Any]:
@@ -188,14 +164,14 @@ def large_photo_memory(files: Files, threads: int) -> dict[str, Any]:
     return {"size": list(LARGE_PHOTO_SIZE), "detections": count, "peak_memory_mb": memory}
 
 
-def measure_trained(trained: Trained, names: Sequence[str], runs: int, threads: int) -> dict[str, Any]:
+def measure_trained(trained: TrainedModel, names: Sequence[str], runs: int, threads: int) -> dict[str, Any]:
     """Rows of all contenders end to end with a trained model: speed on one picture, and mask and box AP on all.
 
     Contenders are scored all at once, on one thread each, as nothing is timed then.
     """
     with tempfile.TemporaryDirectory() as name:
         files = write_files(load_checkpoint(trained.checkpoint).eval(), trained.limits, Path(name), trained.calibration)
-        picture = trained.truth.read(trained.timed)
+        picture = trained.truth.read(0)
         rows = measure_level("end_to_end", _judged_by_accuracy, names, files, [picture], runs, threads)
         judged = [name for name in names if "failed" not in rows[name]]
         with started(judged, "end_to_end", files, 1) as workers:
@@ -216,11 +192,7 @@ def measure(names: Sequence[str], runs: int, threads: int, bins: int, nuclei: Pa
     speed = measure_speed(seeded_model(get_config("yolact_resnet50")), names, runs, threads)
     figures: dict[str, Any] = {"network": "yolact_resnet50", "runs": runs, **speed, "trained": {}}
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        calibration, unseen = calibration_bins(folder / "calibration"), unseen_bins(folder / "unseen", bins)
-        of_bins = Trained(DEMO, PostprocessConfig(), calibration, unseen)
-        figures["trained"]["bins"] = measure_trained(of_bins, names, runs, threads)
+        figures["trained"]["bins"] = measure_trained(model_of_bins(Path(name), bins), names, runs, threads)
     if nuclei is not None:
-        of_nuclei = Trained(NUCLEI, NUCLEI_LIMITS, calibration_nuclei(nuclei), unseen_nuclei(nuclei))
-        figures["trained"]["nuclei"] = measure_trained(of_nuclei, names, runs, threads)
+        figures["trained"]["nuclei"] = measure_trained(model_of_nuclei(nuclei), names, runs, threads)
     return figures

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import cv2
+import missing
 import numpy as np
 import pytest
 import torch
@@ -16,7 +19,7 @@ import torch
 from yolact.runtime.errors import DatasetError, ImageError, UsageError, YolactError
 from yolact.runtime.images.geometry import Region
 from yolact.runtime.images.mask_encoding import encode_rle
-from yolact.training.data.datasets import CocoDataset, SceneDataset, open_dataset
+from yolact.training.data.datasets import CocoDataset, Sample, SceneDataset, open_dataset
 from yolact.training.data.loading import Batch, Stream, load_batches
 from yolact.training.models.configs import CONFIGS
 from yolact.training.scenes.files import SceneRequest, write_scenes
@@ -185,3 +188,20 @@ def test_crowds_come_along(shared: Path) -> None:
     items = [stream[position] for position in range(40)]
     crowds = sum(len(item[1].crowd_boxes) for item in items if not isinstance(item, YolactError))
     assert crowds >= 3
+
+
+class _TellsNiceness(SceneDataset):
+    def __getitem__(self, index: int) -> Sample:
+        sample = super().__getitem__(index)
+        return replace(sample, class_ids=np.full_like(sample.class_ids, os.nice(0)))
+
+
+@pytest.mark.skipif(not hasattr(os, "nice"), reason=missing.LINUX)
+def test_processes_that_load_give_way(stream: Stream) -> None:
+    """Those that train do not, and images that are prepared without further processes do not slow them down."""
+    here = os.nice(0)
+    told = Stream(_TellsNiceness(7, 0), CONFIG, seed=3, augmentation="none")
+    for workers, expected in ((0, here), (1, min(here + 10, 19))):
+        (batch,) = take(1, told, 2, workers=workers)
+        assert {id for one in batch.targets for id in one.class_ids.tolist()} == {expected}
+    assert os.nice(0) == here
